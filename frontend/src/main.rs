@@ -1,1 +1,23 @@
-fn main(){}
+//! The dashboard: a client of the public API, rendered in the browser.
+//!
+//! The server builds this program to WebAssembly and serves it under `/_app/`
+//! together with the other files of this folder:
+//!
+//! - `index.html`: the frame that paints before the program arrives. Placeholders:
+//!   `{{base}}` is the path of the public URL and ends with a slash (`/`, `/nixcache/`);
+//!   `{{css}}`, `{{theme}}`, `{{favicon}}`, `{{boot}}`, `{{js}}`, `{{wasm}}` are asset paths
+//!   below it (`_app/boot-1f2e3d.js`); `{{noscript}}` is, for each public cache, a heading
+//!   and a `<pre>` with its two nix.conf lines.
+//! - `boot.js`: loads the program, and says so where it cannot.
+//! - `theme.js`: sets the theme before the first paint.
+//! - `style/order.txt`, in the folder beside this one: the style sheets, one a line, in the
+//!   order in which they are joined into one.
+//!
+//! There is no `<base>` element: it would break links to a place on the same page, and the
+//! content security policy forbids it. Every address is made by [`snowbank_shared::route`]
+//! with the base from `<html data-base>` in front.
+#![forbid(unsafe_code)]
+
+fn main() {
+    console_error_panic_hook::set_once();
+}

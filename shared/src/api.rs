@@ -103,6 +103,10 @@ pub struct SignatureCount {
     pub paths: u64,
 }
 
+/// The name of the server-sent event of `/caches/{c}/events` whose data is an
+/// [`IndexStatus`]: one at once, then one whenever it changed, at most two a second.
+pub const INDEX_EVENT: &str = "index";
+
 /// What the index knows, and since when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
