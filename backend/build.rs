@@ -1,0 +1,443 @@
+//! Builds the dashboard and hands it to the server as a table of assets.
+//!
+//! 1. `cargo build -p snowbank-frontend --target wasm32-unknown-unknown` runs in
+//!    a target folder of its own below the outer one (sharing the outer one waits
+//!    for ever on its lock), with the environment scrubbed of what cargo tells
+//!    build scripts, so that it does not depend on how the outer build was started.
+//! 2. wasm-bindgen, as a library, writes the JavaScript glue (target `web`).
+//! 3. Every asset gets a name with the beginning of its SHA-256, and brotli and
+//!    gzip twins where they are smaller (level 11 and 9 in release, quick in dev).
+//! 4. `$OUT_DIR/assets.rs` holds the table that `src/ui/assets.rs` includes.
+//!
+//! # What the frontend provides
+//!
+//! | file | what |
+//! |---|---|
+//! | `frontend/index.html` | the page of every dashboard URL |
+//! | `frontend/boot.js` | a module script that starts the program |
+//! | `frontend/theme.js` | a classic script in `<head>` that sets the theme before the first paint |
+//! | `frontend/favicon.svg` | the icon |
+//! | `style/order.txt` | names of the CSS files in `style/`, one a line in the order of the cascade; `#` begins a comment |
+//!
+//! In `index.html` and `boot.js` these placeholders stand for asset names, without
+//! a folder: `{{css}}`, `{{theme}}`, `{{favicon}}`, `{{app_js}}`, `{{app_wasm}}`, and in
+//! `index.html` also `{{boot}}`. Assets lie side by side under `{{base}}/_app/`, so a
+//! script names another as `./{{app_js}}`. The server replaces at start, in
+//! `index.html` only: `{{base}}` (the path of the public URL without its last slash,
+//! so empty or like `/nix`) and `{{noscript}}` (what each public cache puts into
+//! nix.conf, as HTML).
+//!
+//! # Variables
+//!
+//! - `SNOWBANK_SKIP_FRONTEND=1` leaves the dashboard out; the server then has a page that says so.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use sha2::{Digest, Sha256};
+
+const WASM_TARGET: &str = "wasm32-unknown-unknown";
+
+/// The page of a server that was built without its dashboard.
+const WITHOUT_DASHBOARD: &str = "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
+    <meta name=\"viewport\" content=\"width=device-width\">\n<title>Snowbank</title>\n\
+    <h1>This server was built without its dashboard</h1>\n\
+    <p>SNOWBANK_SKIP_FRONTEND was set when it was built. The caches, the API under <code>{{base}}/api/v1</code> \
+    and the machine URLs work; build again without that variable to have the pages.</p>\n{{noscript}}\n</html>\n";
+
+fn main() {
+    if let Err(reason) = run() {
+        // A build script's panic is what cargo shows; keep it to the point.
+        eprintln!("\nthe dashboard could not be built: {reason}\n");
+        eprintln!("(SNOWBANK_SKIP_FRONTEND=1 builds the server without it)");
+        std::process::exit(1);
+    }
+}
+
+fn run() -> Result<(), String> {
+    let manifest =
+        PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").ok_or("CARGO_MANIFEST_DIR is not set")?);
+    let root = manifest
+        .parent()
+        .ok_or("the crate has no parent folder")?
+        .to_path_buf();
+    let out_dir = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-env-changed=SNOWBANK_SKIP_FRONTEND");
+
+    let skip = env::var_os("SNOWBANK_SKIP_FRONTEND")
+        .is_some_and(|value| !value.is_empty() && value != "0");
+    if skip {
+        return write_table(&out_dir, WITHOUT_DASHBOARD, &BTreeMap::new());
+    }
+    for watched in ["frontend", "shared", "style", "Cargo.lock", "Cargo.toml"] {
+        println!("cargo::rerun-if-changed={}", root.join(watched).display());
+    }
+
+    let release = env::var("PROFILE").is_ok_and(|profile| profile == "release");
+    let inner_target = outer_target_dir(&out_dir)?.join("wasm");
+    let wasm = build_wasm(&root, &inner_target, release)?;
+    let glue = bind(&wasm, &inner_target, release)?;
+    let (index, assets) = assemble(&root, &glue)?;
+    let twins = Twins {
+        dir: inner_target.join("twins"),
+        release,
+    };
+    let table = assets
+        .into_iter()
+        .map(|(name, bytes)| twins.compress(bytes).map(|asset| (name, asset)))
+        .collect::<Result<BTreeMap<_, _>, _>>()?;
+    write_table(&out_dir, &index, &table)
+}
+
+/// The folder of the outer build: the nearest one above `OUT_DIR` that cargo marked.
+fn outer_target_dir(out_dir: &Path) -> Result<PathBuf, String> {
+    out_dir
+        .ancestors()
+        .find(|dir| dir.join("CACHEDIR.TAG").is_file())
+        // <target>/<profile>/build/<package>/out
+        .or_else(|| out_dir.ancestors().nth(4))
+        .map(Path::to_path_buf)
+        .ok_or_else(|| format!("no target folder above {}", out_dir.display()))
+}
+
+/// A command without what cargo and rustup told this build script about the outer build.
+fn scrubbed(program: impl Into<OsString>) -> Command {
+    let mut command = Command::new(program.into());
+    for (name, _) in env::vars_os() {
+        let Some(text) = name.to_str() else { continue };
+        let about_outer_build = (text.starts_with("CARGO") && !kept(text))
+            || text.starts_with("RUSTC")
+            || text.starts_with("DEP_")
+            || matches!(
+                text,
+                "RUSTFLAGS"
+                    | "RUSTDOC"
+                    | "RUSTDOCFLAGS"
+                    | "TARGET"
+                    | "HOST"
+                    | "OUT_DIR"
+                    | "PROFILE"
+                    | "OPT_LEVEL"
+                    | "DEBUG"
+                    | "NUM_JOBS"
+                    | "MAKEFLAGS"
+                    | "MFLAGS"
+            );
+        if about_outer_build {
+            command.env_remove(&name);
+        }
+    }
+    command
+}
+
+/// What of `CARGO…` says how to reach the registry rather than what is being built.
+fn kept(name: &str) -> bool {
+    name == "CARGO_HOME"
+        || [
+            "CARGO_NET_",
+            "CARGO_HTTP_",
+            "CARGO_REGISTRY_",
+            "CARGO_REGISTRIES_",
+            "CARGO_SOURCE_",
+        ]
+        .iter()
+        .any(|prefix| name.starts_with(prefix))
+}
+
+fn build_wasm(root: &Path, target_dir: &Path, release: bool) -> Result<PathBuf, String> {
+    ensure_wasm_target(root)?;
+    let profile = if release { "wasm" } else { "wasm-dev" };
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = scrubbed(cargo)
+        .current_dir(root)
+        .args([
+            "build",
+            "--locked",
+            "--package",
+            "snowbank-frontend",
+            "--bin",
+            "app",
+        ])
+        .args([
+            "--target",
+            WASM_TARGET,
+            "--profile",
+            profile,
+            "--target-dir",
+        ])
+        .arg(target_dir)
+        .status()
+        .map_err(|error| format!("cargo could not be started: {error}"))?;
+    if !status.success() {
+        return Err("`cargo build -p snowbank-frontend` failed, see above".into());
+    }
+    let wasm = target_dir.join(WASM_TARGET).join(profile).join("app.wasm");
+    if wasm.is_file() {
+        Ok(wasm)
+    } else {
+        Err(format!("{} was not made", wasm.display()))
+    }
+}
+
+/// Adds the wasm target where it is missing and rustup can do it.
+fn ensure_wasm_target(root: &Path) -> Result<(), String> {
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = scrubbed(rustc)
+        .current_dir(root)
+        .args(["--print", "target-libdir", "--target", WASM_TARGET])
+        .output()
+        .map_err(|error| format!("rustc could not be started: {error}"))?;
+    let libdir = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    if output.status.success() && Path::new(&libdir).is_dir() {
+        return Ok(());
+    }
+    match scrubbed("rustup")
+        .current_dir(root)
+        .args(["target", "add", WASM_TARGET])
+        .status()
+    {
+        Ok(status) if status.success() => Ok(()),
+        Ok(_) => Err(format!(
+            "`rustup target add {WASM_TARGET}` failed, see above"
+        )),
+        Err(_) => Err(format!(
+            "this Rust toolchain lacks the standard library for {WASM_TARGET}, and there is no rustup to add it. \
+             Install it with your distribution's packages or by rustup"
+        )),
+    }
+}
+
+/// The program with its JavaScript glue.
+struct Glue {
+    js: Vec<u8>,
+    wasm: Vec<u8>,
+}
+
+fn bind(wasm: &Path, target_dir: &Path, release: bool) -> Result<Glue, String> {
+    let dir = target_dir.join(if release { "bound" } else { "bound-dev" });
+    let _ = fs::remove_dir_all(&dir);
+    let mut bindgen = wasm_bindgen_cli_support::Bindgen::new();
+    bindgen
+        .input_path(wasm)
+        .out_name("app")
+        .typescript(false)
+        .omit_default_module_path(true)
+        .keep_debug(false)
+        .remove_name_section(release)
+        .remove_producers_section(true)
+        .web(true)
+        .and_then(|bindgen| bindgen.generate(&dir))
+        .map_err(|error| format!("wasm-bindgen: {error:#}"))?;
+    if dir.join("snippets").exists() {
+        return Err(
+            "a dependency of the dashboard brings JavaScript snippets, which have no hashed names"
+                .into(),
+        );
+    }
+    Ok(Glue {
+        js: read(&dir.join("app.js"))?,
+        wasm: read(&dir.join("app_bg.wasm"))?,
+    })
+}
+
+/// Names the assets by their content and fills the names into what refers to them.
+fn assemble(root: &Path, glue: &Glue) -> Result<(String, BTreeMap<String, Vec<u8>>), String> {
+    let frontend = root.join("frontend");
+    let mut assets = BTreeMap::new();
+    let mut names: Vec<(&str, String)> = Vec::new();
+    let mut add = |placeholder,
+                   stem: &str,
+                   extension: &str,
+                   bytes: Vec<u8>,
+                   names: &mut Vec<(&str, String)>| {
+        let name = format!("{stem}-{}.{extension}", &hex(&Sha256::digest(&bytes))[..16]);
+        assets.insert(name.clone(), bytes);
+        names.push((placeholder, name));
+    };
+    add(
+        "{{css}}",
+        "style",
+        "css",
+        stylesheet(&root.join("style"))?,
+        &mut names,
+    );
+    add(
+        "{{theme}}",
+        "theme",
+        "js",
+        read(&frontend.join("theme.js"))?,
+        &mut names,
+    );
+    add(
+        "{{favicon}}",
+        "favicon",
+        "svg",
+        read(&frontend.join("favicon.svg"))?,
+        &mut names,
+    );
+    add("{{app_js}}", "app", "js", glue.js.clone(), &mut names);
+    add("{{app_wasm}}", "app", "wasm", glue.wasm.clone(), &mut names);
+    let boot = fill(&read_text(&frontend.join("boot.js"))?, &names);
+    add("{{boot}}", "boot", "js", boot.into_bytes(), &mut names);
+    let index = fill(&read_text(&frontend.join("index.html"))?, &names);
+    Ok((index, assets))
+}
+
+fn fill(template: &str, names: &[(&str, String)]) -> String {
+    names
+        .iter()
+        .fold(template.to_owned(), |text, (placeholder, name)| {
+            text.replace(placeholder, name)
+        })
+}
+
+/// The files that `order.txt` names, one after the other.
+fn stylesheet(dir: &Path) -> Result<Vec<u8>, String> {
+    let order = read_text(&dir.join("order.txt"))?;
+    let mut css = Vec::new();
+    for line in order.lines() {
+        let name = line.split('#').next().unwrap_or_default().trim();
+        if !name.is_empty() {
+            css.extend(read(&dir.join(name))?);
+            css.push(b'\n');
+        }
+    }
+    Ok(css)
+}
+
+/// An asset and what of its twins is worth sending.
+struct Asset {
+    bytes: Vec<u8>,
+    brotli: Option<Vec<u8>>,
+    gzip: Option<Vec<u8>>,
+}
+
+/// Compresses, and remembers by content: brotli 11 of the program takes seconds.
+struct Twins {
+    dir: PathBuf,
+    release: bool,
+}
+
+impl Twins {
+    fn compress(&self, bytes: Vec<u8>) -> Result<Asset, String> {
+        let brotli =
+            self.remembered(&bytes, if self.release { "br11" } else { "br3" }, |bytes| {
+                self.brotli(bytes)
+            })?;
+        let gzip = self.remembered(&bytes, if self.release { "gz9" } else { "gz3" }, |bytes| {
+            self.gzip(bytes)
+        })?;
+        let smaller = |twin: Vec<u8>| (twin.len() < bytes.len()).then_some(twin);
+        Ok(Asset {
+            brotli: smaller(brotli),
+            gzip: smaller(gzip),
+            bytes,
+        })
+    }
+
+    fn remembered(
+        &self,
+        bytes: &[u8],
+        kind: &str,
+        make: impl Fn(&[u8]) -> std::io::Result<Vec<u8>>,
+    ) -> Result<Vec<u8>, String> {
+        let path = self
+            .dir
+            .join(format!("{}.{kind}", hex(&Sha256::digest(bytes))));
+        if let Ok(known) = fs::read(&path) {
+            return Ok(known);
+        }
+        let made = make(bytes).map_err(|error| format!("compressing: {error}"))?;
+        // Written aside and renamed, so that a build that is cut off leaves no half twin.
+        let partial = path.with_extension(format!("{kind}.{}", std::process::id()));
+        fs::create_dir_all(&self.dir)
+            .and_then(|()| fs::write(&partial, &made))
+            .and_then(|()| fs::rename(&partial, &path))
+            .map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(made)
+    }
+
+    fn brotli(&self, bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+        let params = brotli::enc::BrotliEncoderParams {
+            quality: if self.release { 11 } else { 3 },
+            lgwin: 24,
+            size_hint: bytes.len(),
+            ..Default::default()
+        };
+        let mut out = Vec::new();
+        brotli::BrotliCompress(&mut &bytes[..], &mut out, &params)?;
+        Ok(out)
+    }
+
+    fn gzip(&self, bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+        let level = flate2::Compression::new(if self.release { 9 } else { 3 });
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), level);
+        encoder.write_all(bytes)?;
+        encoder.finish()
+    }
+}
+
+/// Writes the assets beside `assets.rs`, which includes them.
+fn write_table(
+    out_dir: &Path,
+    index: &str,
+    assets: &BTreeMap<String, Asset>,
+) -> Result<(), String> {
+    let dir = out_dir.join("assets");
+    let _ = fs::remove_dir_all(&dir);
+    fs::create_dir_all(&dir).map_err(|error| format!("{}: {error}", dir.display()))?;
+    let save = |name: &str, bytes: &[u8]| {
+        fs::write(dir.join(name), bytes).map_err(|error| format!("{name}: {error}"))
+    };
+    save("index.html", index.as_bytes())?;
+    let mut table = String::from(
+        "/// The page of every dashboard URL, with its runtime placeholders.\n\
+         pub(super) static INDEX_HTML: &str = include_str!(\"assets/index.html\");\n\
+         /// The assets under `/_app/`, sorted by name.\n\
+         pub(super) static ASSETS: &[Asset] = &[\n",
+    );
+    for (name, asset) in assets {
+        save(name, &asset.bytes)?;
+        let twin = |extension: &str, bytes: &Option<Vec<u8>>| -> Result<String, String> {
+            let Some(bytes) = bytes else {
+                return Ok("None".into());
+            };
+            save(&format!("{name}.{extension}"), bytes)?;
+            Ok(format!(
+                "Some(include_bytes!(\"assets/{name}.{extension}\"))"
+            ))
+        };
+        let (brotli, gzip) = (twin("br", &asset.brotli)?, twin("gz", &asset.gzip)?);
+        let etag = &hex(&Sha256::digest(&asset.bytes))[..32];
+        writeln!(
+            table,
+            "    Asset {{ name: \"{name}\", etag: \"{etag}\", identity: include_bytes!(\"assets/{name}\"), \
+             brotli: {brotli}, gzip: {gzip} }},"
+        )
+        .map_err(|error| error.to_string())?;
+    }
+    table.push_str("];\n");
+    fs::write(out_dir.join("assets.rs"), table).map_err(|error| format!("assets.rs: {error}"))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn read_text(path: &Path) -> Result<String, String> {
+    fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
