@@ -1,0 +1,3 @@
+//! Everything S3.
+
+pub mod embedded;
