@@ -1,0 +1,517 @@
+//! Reading a narinfo as Nix does, noting what is odd.
+
+use super::error::{ErrorCode, NarInfoError, excerpt};
+use super::fields::{CutError, Field, Fields, Span, line_of};
+use super::oddity::{Oddity, OddityKind};
+use super::{Compression, MAX_BYTES, NarInfo, url};
+use crate::content_address::ContentAddress;
+use crate::hash::{Hash, HashForm, Sha256};
+use crate::signature::{SignatureParts, check_key_name};
+use crate::store_path::{StoreDir, StorePathHash, StorePathRef};
+
+impl NarInfo {
+    /// Parses what lies in a bucket, for a store directory: whatever Nix reads.
+    ///
+    /// # Errors
+    /// [`ErrorCode::BadNarinfo`] for what Nix refuses, [`ErrorCode::BadUrl`] for a URL
+    /// that leads out of the cache.
+    pub fn parse(bytes: &[u8], store_dir: &StoreDir) -> Result<Self, NarInfoError> {
+        if bytes.len() > MAX_BYTES {
+            return Err(NarInfoError {
+                code: ErrorCode::BadNarinfo,
+                line: None,
+                field: None,
+                reason: format!("{} bytes; a narinfo has at most {MAX_BYTES}", bytes.len()),
+            });
+        }
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Reader::new(text, store_dir).read(None),
+            Err(error) => {
+                let text = String::from_utf8_lossy(bytes);
+                let mut reader = Reader::new(&text, store_dir);
+                let line = line_of(bytes, error.valid_up_to());
+                reader.odd(line, OddityKind::NotUtf8);
+                reader.read(Some(bytes))
+            }
+        }
+    }
+}
+
+/// What was read so far.
+struct Reader<'a> {
+    text: &'a str,
+    store_dir: &'a StoreDir,
+    path: Option<(StorePathHash, Span)>,
+    url: Option<(Span, url::Form)>,
+    compression: Option<Span>,
+    file_hash: Option<Hash>,
+    file_size: Option<u64>,
+    nar_hash: Option<Sha256>,
+    nar_size: Option<u64>,
+    references: Option<Span>,
+    reference_count: u32,
+    references_sorted: bool,
+    references_at: usize,
+    deriver: Option<Option<Span>>,
+    system: Option<Span>,
+    signatures: Vec<Span>,
+    ca: Option<Option<ContentAddress>>,
+    ca_at: usize,
+    oddities: Vec<Oddity>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(text: &'a str, store_dir: &'a StoreDir) -> Self {
+        Self {
+            text,
+            store_dir,
+            path: None,
+            url: None,
+            compression: None,
+            file_hash: None,
+            file_size: None,
+            nar_hash: None,
+            nar_size: None,
+            references: None,
+            reference_count: 0,
+            references_sorted: true,
+            references_at: 0,
+            deriver: None,
+            system: None,
+            signatures: Vec::new(),
+            ca: None,
+            ca_at: 0,
+            oddities: Vec::new(),
+        }
+    }
+
+    fn read(mut self, original: Option<&[u8]>) -> Result<NarInfo, NarInfoError> {
+        for field in Fields::of(self.text.as_bytes()) {
+            let field = field.map_err(|error| self.uncut(error))?;
+            self.field(field)?;
+        }
+        self.finish(original)
+    }
+
+    fn field(&mut self, field: Field) -> Result<(), NarInfoError> {
+        let text = self.text;
+        let name = match field.name(text.as_bytes()) {
+            b"StorePath" => "StorePath",
+            b"URL" => "URL",
+            b"Compression" => "Compression",
+            b"FileHash" => "FileHash",
+            b"FileSize" => "FileSize",
+            b"NarHash" => "NarHash",
+            b"NarSize" => "NarSize",
+            b"References" => "References",
+            b"Deriver" => "Deriver",
+            b"System" => "System",
+            b"Sig" => "Sig",
+            b"CA" => "CA",
+            _ => {
+                self.unknown(field);
+                return Ok(());
+            }
+        };
+        let separator = field.separator(text.as_bytes());
+        if separator != b' ' {
+            self.odd_at(field.colon, OddityKind::NoBlank(name));
+        }
+        let span = Span::new(field.colon + 2..field.end);
+        // Only a character that begins right after the colon and is longer than one
+        // byte can be cut in two by Nix's rule.
+        let Some(value) = text.get(span.range()) else {
+            return Err(self.bad(field, name, "has no blank after the colon"));
+        };
+        let result = match name {
+            "StorePath" => self.store_path(field, value),
+            "URL" => self.url(field, span, value)?,
+            "Compression" => {
+                self.once(self.compression.is_some(), field, name);
+                self.compression = Some(span);
+                Ok(())
+            }
+            "FileHash" => self.hash(field, name, value).map(|hash| {
+                self.once(self.file_hash.is_some(), field, name);
+                self.file_hash = Some(hash);
+            }),
+            "FileSize" => self.size(field, name, value).map(|size| {
+                self.once(self.file_size.is_some(), field, name);
+                self.file_size = Some(size);
+            }),
+            "NarHash" => {
+                let hash = self.hash(field, name, value);
+                hash.and_then(|hash| Sha256::try_from(hash).map_err(|e| e.to_string()))
+                    .map(|hash| {
+                        self.once(self.nar_hash.is_some(), field, name);
+                        self.nar_hash = Some(hash);
+                    })
+            }
+            "NarSize" => self.size(field, name, value).map(|size| {
+                self.once(self.nar_size.is_some(), field, name);
+                self.nar_size = Some(size);
+            }),
+            "References" => self.references(field, span, value),
+            "Deriver" => self.deriver(field, span, value),
+            "System" => {
+                self.once(self.system.is_some(), field, name);
+                self.system = Some(span);
+                Ok(())
+            }
+            "CA" => self.ca(field, value),
+            _ => {
+                self.signature(field, span, value);
+                Ok(())
+            }
+        };
+        result.map_err(|reason| self.bad(field, name, &reason))
+    }
+
+    fn store_path(&mut self, field: Field, value: &str) -> Result<(), String> {
+        let (path, canonical) = self
+            .store_dir
+            .parse_lenient(value)
+            .map_err(|error| format!("{} {error}", excerpt(value)))?;
+        if !canonical {
+            self.odd_at(field.colon, OddityKind::StorePathNotCanonical);
+        }
+        self.once(self.path.is_some(), field, "StorePath");
+        // The name is a part of the value; whatever was resolved lies before or after it.
+        let offset = if canonical {
+            value.len() - path.name().len()
+        } else {
+            value.rfind(&path.to_string()).unwrap_or_default() + crate::store_path::HASH_LEN + 1
+        };
+        let start = field.colon + 2 + offset;
+        self.path = Some((path.hash(), Span::new(start..start + path.name().len())));
+        Ok(())
+    }
+
+    fn url(
+        &mut self,
+        field: Field,
+        span: Span,
+        value: &str,
+    ) -> Result<Result<(), String>, NarInfoError> {
+        self.once(self.url.is_some(), field, "URL");
+        if value.is_empty() {
+            return Ok(Err("is empty".to_owned()));
+        }
+        let form = url::check(value).map_err(|reason| NarInfoError {
+            code: ErrorCode::BadUrl,
+            ..self.bad(field, "URL", &format!("{} {reason}", excerpt(value)))
+        })?;
+        match form {
+            url::Form::Plain => {}
+            url::Form::WithQuery => self.odd_at(field.colon, OddityKind::UrlWithQuery),
+            url::Form::Unusual => self.odd_at(field.colon, OddityKind::UrlUnusual),
+        }
+        self.url = Some((span, form));
+        Ok(Ok(()))
+    }
+
+    fn hash(&mut self, field: Field, name: &'static str, value: &str) -> Result<Hash, String> {
+        let (hash, form) =
+            Hash::parse(value).map_err(|error| format!("{}: {error}", excerpt(value)))?;
+        if form != HashForm::Nix32 {
+            self.odd_at(field.colon, OddityKind::HashForm(name, form));
+        }
+        Ok(hash)
+    }
+
+    fn size(&mut self, field: Field, name: &'static str, value: &str) -> Result<u64, String> {
+        if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(format!(
+                "{} is not a decimal number of bytes",
+                excerpt(value)
+            ));
+        }
+        let size = value
+            .parse()
+            .map_err(|_| format!("{} is more than 64 bits can hold", excerpt(value)))?;
+        if value.len() > 1 && value.starts_with('0') {
+            self.odd_at(field.colon, OddityKind::LeadingZeros(name));
+        }
+        Ok(size)
+    }
+
+    fn references(&mut self, field: Field, span: Span, value: &str) -> Result<(), String> {
+        if self.reference_count > 0 {
+            return Err("is given twice".to_owned());
+        }
+        self.once(self.references.is_some(), field, "References");
+        let mut before = "";
+        let mut blanks = false;
+        for base in value.split(' ') {
+            if base.is_empty() {
+                blanks = true;
+                continue;
+            }
+            StorePathRef::parse(base).map_err(|error| format!("{} {error}", excerpt(base)))?;
+            self.references_sorted &= before < base;
+            self.reference_count += 1;
+            before = base;
+        }
+        if blanks && !value.is_empty() {
+            self.odd_at(field.colon, OddityKind::ReferenceBlanks);
+        }
+        if !self.references_sorted {
+            self.odd_at(field.colon, OddityKind::UnsortedReferences);
+        }
+        self.references = Some(span);
+        self.references_at = field.colon;
+        Ok(())
+    }
+
+    fn deriver(&mut self, field: Field, span: Span, value: &str) -> Result<(), String> {
+        self.once(self.deriver.is_some(), field, "Deriver");
+        if value == "unknown-deriver" {
+            self.deriver = Some(None);
+            return Ok(());
+        }
+        let deriver =
+            StorePathRef::parse(value).map_err(|error| format!("{} {error}", excerpt(value)))?;
+        if !deriver.name().ends_with(".drv") {
+            self.odd_at(field.colon, OddityKind::DeriverNotDrv);
+        }
+        self.deriver = Some(Some(span));
+        Ok(())
+    }
+
+    fn signature(&mut self, field: Field, span: Span, value: &str) {
+        let text = self.text;
+        match SignatureParts::parse(value) {
+            Err(error) => self.odd_at(field.colon, OddityKind::MalformedSignature(error)),
+            Ok(parts) if !parts.clean => self.odd_at(field.colon, OddityKind::SignatureTrailing),
+            Ok(parts) if check_key_name(parts.key_name).is_err() => {
+                self.odd_at(field.colon, OddityKind::UnusableKeyName);
+            }
+            Ok(_) => {}
+        }
+        if self
+            .signatures
+            .iter()
+            .any(|known| text.get(known.range()) == Some(value))
+        {
+            self.odd_at(field.colon, OddityKind::DuplicateSignature);
+        }
+        self.signatures.push(span);
+    }
+
+    fn ca(&mut self, field: Field, value: &str) -> Result<(), String> {
+        if let Some(Some(_)) = self.ca {
+            return Err("is given twice".to_owned());
+        }
+        self.once(self.ca.is_some(), field, "CA");
+        self.ca_at = field.colon;
+        self.ca = Some(if value.is_empty() {
+            None
+        } else {
+            let ca = value
+                .parse::<ContentAddress>()
+                .map_err(|error| format!("{}: {error}", excerpt(value)))?;
+            Some(ca)
+        });
+        Ok(())
+    }
+
+    fn unknown(&mut self, field: Field) {
+        let name = String::from_utf8_lossy(field.name(self.text.as_bytes()));
+        let kind = if name.contains('\n') {
+            OddityKind::LostField(name.into_owned())
+        } else {
+            OddityKind::UnknownField(name.into_owned())
+        };
+        self.odd_at(field.colon, kind);
+    }
+
+    fn finish(mut self, original: Option<&[u8]>) -> Result<NarInfo, NarInfoError> {
+        let Some((hash, name)) = self.path else {
+            return Err(self.missing("StorePath"));
+        };
+        let Some((url, _)) = self.url else {
+            return Err(self.missing("URL"));
+        };
+        let Some(nar_hash) = self.nar_hash else {
+            return Err(self.missing("NarHash"));
+        };
+        let Some(nar_size) = self.nar_size.filter(|size| *size > 0) else {
+            return Err(self.missing("NarSize"));
+        };
+        self.look_at_the_whole();
+        let mut narinfo = NarInfo {
+            text: self.text.into(),
+            original: original.map(Into::into),
+            store_dir: self.store_dir.clone(),
+            hash,
+            name,
+            url,
+            compression: self.compression.unwrap_or_default(),
+            file_hash: self.file_hash,
+            file_size: self.file_size,
+            nar_hash,
+            nar_size,
+            references: self.references.unwrap_or_default(),
+            reference_count: self.reference_count,
+            references_sorted: self.references_sorted,
+            deriver: self.deriver.flatten(),
+            system: self.system,
+            signatures: self.signatures,
+            ca: self.ca.flatten(),
+            ca_holds: false,
+            oddities: self.oddities,
+        };
+        if let Some(ca) = narinfo.ca {
+            narinfo.ca_holds =
+                ca.yields(self.store_dir, narinfo.store_path(), narinfo.references());
+            let line = Some(line_of(self.text.as_bytes(), self.ca_at));
+            let kind = if narinfo.ca_holds {
+                let algorithm = ca.hash.algorithm();
+                algorithm.is_weak().then_some(OddityKind::WeakCa(algorithm))
+            } else if narinfo.reference_count > 0 && !ca.allows_references() {
+                Some(OddityKind::CaWithReferences)
+            } else {
+                Some(OddityKind::CaMismatch)
+            };
+            narinfo
+                .oddities
+                .extend(kind.map(|kind| Oddity { line, kind }));
+        }
+        Ok(narinfo)
+    }
+
+    /// Oddities that no single line shows.
+    fn look_at_the_whole(&mut self) {
+        let word = self
+            .compression
+            .and_then(|span| self.text.get(span.range()))
+            .unwrap_or_default();
+        if word.is_empty() {
+            self.odd_whole(OddityKind::NoCompression);
+        } else if Compression::from_name(word).is_none() {
+            let at = self.compression.unwrap_or_default().start();
+            self.odd_at(at, OddityKind::UnknownCompression(word.to_owned()));
+        }
+        if self.file_hash.is_none() {
+            self.odd_whole(OddityKind::NoFileHash);
+        }
+        if self.file_size.is_none() {
+            self.odd_whole(OddityKind::NoFileSize);
+        }
+        if self.references.is_none() {
+            self.odd_whole(OddityKind::NoReferences);
+        }
+        let control = |byte: &u8| byte.is_ascii_control() && *byte != b'\n';
+        if let Some(at) = self.text.as_bytes().iter().position(control) {
+            self.odd_at(at, OddityKind::ControlCharacter);
+        }
+    }
+
+    /// A field that is required and not there; with where it may have gone.
+    fn missing(&self, name: &'static str) -> NarInfoError {
+        let text = self.text.as_bytes();
+        let mut reason = if name == "NarSize" {
+            "is missing or zero"
+        } else {
+            "is missing"
+        }
+        .to_owned();
+        let mut line = None;
+        for field in Fields::of(text).flatten() {
+            let found = String::from_utf8_lossy(field.name(text));
+            if found == name
+                || !found
+                    .trim_start_matches('\u{feff}')
+                    .trim()
+                    .eq_ignore_ascii_case(name)
+            {
+                continue;
+            }
+            line = Some(line_of(text, field.colon));
+            let why = if found.contains('\n') {
+                "a blank line before it becomes part of its name"
+            } else if found.starts_with('\u{feff}') {
+                "a byte order mark before it becomes part of its name"
+            } else {
+                "names are case sensitive and have no blanks"
+            };
+            reason = format!("{reason}: {} is there, but {why}", excerpt(&found));
+            break;
+        }
+        NarInfoError {
+            code: ErrorCode::BadNarinfo,
+            line,
+            field: Some(name),
+            reason,
+        }
+    }
+
+    fn uncut(&self, error: CutError) -> NarInfoError {
+        let text = self.text.as_bytes();
+        let (line, reason) = match error {
+            CutError::NoColon(at) => {
+                // Blank lines in front belong to the same field.
+                let blank = text[at..].iter().take_while(|byte| **byte == b'\n').count();
+                let at = (at + blank).min(text.len().saturating_sub(1));
+                (line_of(text, at), "is not a field: there is no `:`")
+            }
+            CutError::NoLineEnd(at) => (
+                line_of(text, at),
+                "the last line does not end with a line feed",
+            ),
+        };
+        NarInfoError {
+            code: ErrorCode::BadNarinfo,
+            line: Some(line),
+            field: None,
+            reason: reason.to_owned(),
+        }
+    }
+
+    fn bad(&self, field: Field, name: &'static str, reason: &str) -> NarInfoError {
+        let text = self.text.as_bytes();
+        let mut reason = reason.to_owned();
+        match field.separator(text) {
+            b' ' => {}
+            b'\n' => reason.push_str(
+                " (nothing, not even a blank, follows the colon, so Nix reads the next line)",
+            ),
+            _ => reason.push_str(" (no blank follows the colon, so Nix drops the first character)"),
+        }
+        NarInfoError {
+            code: ErrorCode::BadNarinfo,
+            line: Some(line_of(text, field.colon)),
+            field: Some(name),
+            reason,
+        }
+    }
+
+    fn once(&mut self, seen: bool, field: Field, name: &'static str) {
+        if seen {
+            self.odd_at(field.colon, OddityKind::Duplicate(name));
+        }
+    }
+
+    fn odd_at(&mut self, offset: usize, kind: OddityKind) {
+        let line = line_of(self.text.as_bytes(), offset);
+        self.odd(line, kind);
+    }
+
+    fn odd(&mut self, line: u32, kind: OddityKind) {
+        self.push(Some(line), kind);
+    }
+
+    fn odd_whole(&mut self, kind: OddityKind) {
+        self.push(None, kind);
+    }
+
+    /// Bounded: a text of a million strange lines is odd enough after a hundred.
+    fn push(&mut self, line: Option<u32>, kind: OddityKind) {
+        const MOST: usize = 100;
+        if self.oddities.len() < MOST
+            || kind.is_refused_on_upload() && self.oddities.len() < 2 * MOST
+        {
+            self.oddities.push(Oddity { line, kind });
+        }
+    }
+}
