@@ -8,14 +8,22 @@ use proptest::prelude::*;
 
 /// Replaces a few short stretches of `seed`.
 fn edited(seeds: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
-    let edit = (any::<prop::sample::Index>(), 0..6_usize, prop::collection::vec(any::<u8>(), 0..6));
-    (prop::sample::select(seeds), prop::collection::vec(edit, 0..5)).prop_map(|(mut bytes, edits)| {
-        for (at, removed, inserted) in edits {
-            let at = at.index(bytes.len() + 1);
-            bytes.splice(at..(at + removed).min(bytes.len()), inserted);
-        }
-        bytes
-    })
+    let edit = (
+        any::<prop::sample::Index>(),
+        0..6_usize,
+        prop::collection::vec(any::<u8>(), 0..6),
+    );
+    (
+        prop::sample::select(seeds),
+        prop::collection::vec(edit, 0..5),
+    )
+        .prop_map(|(mut bytes, edits)| {
+            for (at, removed, inserted) in edits {
+                let at = at.index(bytes.len() + 1);
+                bytes.splice(at..(at + removed).min(bytes.len()), inserted);
+            }
+            bytes
+        })
 }
 
 fn nar_seeds() -> Vec<Vec<u8>> {
