@@ -35,7 +35,9 @@ pub enum KeyError {
     #[error("the key has a part that is \".\" or \"..\"")]
     DotPart,
     /// A part is longer than [`MAX_PART`] bytes.
-    #[error("the key has a part longer than {MAX_PART} bytes, which is more than a file name may have")]
+    #[error(
+        "the key has a part longer than {MAX_PART} bytes, which is more than a file name may have"
+    )]
     PartTooLong,
     /// The key has a NUL byte.
     #[error("the key has a NUL byte")]
@@ -114,7 +116,15 @@ mod tests {
         ] {
             assert_eq!(ObjectKey::parse(key), Err(expected), "{key:?}");
         }
-        for key in ["a", "a/.s3", "...", ".hidden", "nar/ü", "a b+c", "realisations/sha256:ab!out.doi"] {
+        for key in [
+            "a",
+            "a/.s3",
+            "...",
+            ".hidden",
+            "nar/ü",
+            "a b+c",
+            "realisations/sha256:ab!out.doi",
+        ] {
             assert_eq!(ObjectKey::parse(key).map(ObjectKey::as_str), Ok(key));
         }
         assert_eq!(ObjectKey::parse("a/b/c").unwrap().split(), ("a/b", "c"));

@@ -1,0 +1,372 @@
+//! Reading objects: whole, a part, only the head, or small and decoded.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use hyper::body::Incoming;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
+
+use super::encoding::{self, DecodeLimits};
+use super::object::{ContentRange, to_the_second};
+use super::transport::{CollectError, Target, collect};
+use super::{
+    Bucket, BucketError, BucketErrorKind, ETag, Object, ObjectBody, ObjectMeta, Operation,
+    SmallObject,
+};
+
+/// A part of an object, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ByteRange {
+    /// From this byte to the end.
+    From(u64),
+    /// From the first byte to the second, both included.
+    Between(u64, u64),
+    /// The last so many.
+    Last(u64),
+}
+
+impl ByteRange {
+    fn header(self) -> HeaderValue {
+        let text = match self {
+            Self::From(first) => format!("bytes={first}-"),
+            Self::Between(first, last) => format!("bytes={first}-{last}"),
+            Self::Last(count) => format!("bytes=-{count}"),
+        };
+        HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("bytes=0-"))
+    }
+}
+
+/// A URL that anybody may read an object with.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Presigned {
+    /// The URL. It is a secret as long as it lasts.
+    pub url: String,
+    /// When it ends.
+    pub expires: SystemTime,
+}
+
+impl std::fmt::Debug for Presigned {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Presigned")
+            .field("expires", &self.expires)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Bucket {
+    /// An object, its bytes as a stream. Failures before the first byte are tried again.
+    ///
+    /// # Errors
+    /// See [`BucketErrorKind`].
+    pub async fn get(&self, key: &str) -> Result<Object, BucketError> {
+        self.open(key, None, None).await
+    }
+
+    /// A part of an object. A store may answer with the whole: see [`Object::range`].
+    ///
+    /// `unchanged`: fail with [`BucketErrorKind::PreconditionFailed`] where the object now
+    /// has another tag, so that two parts never come from two versions.
+    ///
+    /// # Errors
+    /// [`BucketErrorKind::RangeNotSatisfiable`] where it begins after the end; else see
+    /// [`BucketErrorKind`].
+    pub async fn get_range(
+        &self,
+        key: &str,
+        range: ByteRange,
+        unchanged: Option<&ETag>,
+    ) -> Result<Object, BucketError> {
+        self.open(key, Some(range), unchanged).await
+    }
+
+    async fn open(
+        &self,
+        key: &str,
+        range: Option<ByteRange>,
+        unchanged: Option<&ETag>,
+    ) -> Result<Object, BucketError> {
+        let absolute = self.absolute(Operation::Get, key)?;
+        let mut headers = HeaderMap::new();
+        if let Some(range) = range {
+            headers.insert(header::RANGE, range.header());
+        }
+        if let Some(etag) = unchanged {
+            let value = HeaderValue::from_str(etag.as_str()).map_err(|_| {
+                self.error(
+                    Operation::Get,
+                    &absolute,
+                    BucketErrorKind::Other,
+                    "the tag is not a header's value",
+                )
+            })?;
+            headers.insert(header::IF_MATCH, value);
+        }
+        let response = self
+            .attempt(Operation::Get, |_| {
+                let target = Target::Object {
+                    method: Method::GET,
+                    key: &absolute,
+                };
+                self.inner
+                    .transport
+                    .send(Operation::Get, target, headers.clone())
+            })
+            .await?;
+        let length = content_length(response.headers());
+        let part = (response.status() == StatusCode::PARTIAL_CONTENT)
+            .then(|| content_range(response.headers()))
+            .flatten();
+        let size = part.map_or(length, |part| Some(part.total));
+        let text = |name| text(response.headers(), name);
+        Ok(Object {
+            meta: meta(key, response.headers(), size),
+            length,
+            range: part,
+            content_encoding: text(header::CONTENT_ENCODING)
+                .and_then(|value| encoding::stripped(&value)),
+            content_type: text(header::CONTENT_TYPE),
+            body: ObjectBody::new(
+                response.into_body(),
+                length,
+                self.inner.limits.idle_timeout,
+                Arc::clone(&self.inner.counts),
+                &self.inner.name,
+                &absolute,
+            ),
+        })
+    }
+
+    /// A small object whole, with any Content-Encoding undone: narinfos, `nix-cache-info`,
+    /// listings, logs. At most `most` bytes, as stored and decoded.
+    ///
+    /// # Errors
+    /// [`BucketErrorKind::TooLarge`], [`BucketErrorKind::Corrupt`] where it cannot be
+    /// decoded, else see [`BucketErrorKind`].
+    pub async fn get_small(&self, key: &str, most: usize) -> Result<SmallObject, BucketError> {
+        let absolute = self.absolute(Operation::Get, key)?;
+        self.attempt(Operation::Get, |_| {
+            self.get_small_once(key, &absolute, most)
+        })
+        .await
+    }
+
+    async fn get_small_once(
+        &self,
+        key: &str,
+        absolute: &str,
+        most: usize,
+    ) -> Result<SmallObject, BucketError> {
+        let exchange = async {
+            let target = Target::Object {
+                method: Method::GET,
+                key: absolute,
+            };
+            let transport = &self.inner.transport;
+            let response = transport
+                .send(Operation::Get, target, HeaderMap::new())
+                .await?;
+            let (head, body) = response.into_parts();
+            let stored = self.hold(Operation::Get, absolute, body, most).await?;
+            Ok((head, stored))
+        };
+        let (head, stored) = collect_within(exchange, self.inner.limits.small_timeout)
+            .await
+            .unwrap_or_else(|seconds| {
+                Err(self.error(
+                    Operation::Get,
+                    absolute,
+                    BucketErrorKind::Timeout,
+                    format!("it took more than {seconds} s"),
+                ))
+            })?;
+        let meta = meta(key, &head.headers, Some(stored.len() as u64));
+        let coding = head
+            .headers
+            .get(header::CONTENT_ENCODING)
+            .and_then(|value| value.to_str().ok());
+        let (bytes, encoding) = encoding::decode_text(coding, stored, DecodeLimits::text(most))
+            .map_err(|error| {
+                let kind = match error {
+                    encoding::DecodeError::TooLarge(_) => BucketErrorKind::TooLarge,
+                    _ => BucketErrorKind::Corrupt,
+                };
+                self.error(Operation::Get, absolute, kind, error.to_string())
+            })?;
+        Ok(SmallObject {
+            meta,
+            bytes,
+            encoding,
+        })
+    }
+
+    /// What is known of an object without its bytes.
+    ///
+    /// # Errors
+    /// See [`BucketErrorKind`].
+    pub async fn head(&self, key: &str) -> Result<ObjectMeta, BucketError> {
+        let absolute = self.absolute(Operation::Head, key)?;
+        let response = self.head_response(&absolute).await?;
+        Ok(meta(
+            key,
+            response.headers(),
+            content_length(response.headers()),
+        ))
+    }
+
+    /// Content-Type and Content-Encoding as stored, and the size.
+    pub(super) async fn head_response(
+        &self,
+        absolute: &str,
+    ) -> Result<Response<Incoming>, BucketError> {
+        self.attempt(Operation::Head, |_| {
+            let target = Target::Object {
+                method: Method::HEAD,
+                key: absolute,
+            };
+            self.inner
+                .transport
+                .send(Operation::Head, target, HeaderMap::new())
+        })
+        .await
+    }
+
+    /// A URL that reads the object without credentials, for `lasting`, and never longer
+    /// than the credentials last that signed it.
+    ///
+    /// # Errors
+    /// [`BucketErrorKind::BadCredentials`] where there are none to sign with.
+    pub async fn presign_get(
+        &self,
+        key: &str,
+        lasting: Duration,
+    ) -> Result<Presigned, BucketError> {
+        let absolute = self.absolute(Operation::Get, key)?;
+        let transport = &self.inner.transport;
+        let now = SystemTime::now();
+        let end = transport
+            .credentials_expire(Operation::Get, &absolute)
+            .await?;
+        // At most a week, says S3; at least a second, or it is none.
+        let left = end.and_then(|end| end.duration_since(now).ok());
+        let lasting = lasting
+            .min(left.unwrap_or(lasting))
+            .clamp(Duration::from_secs(1), Duration::from_secs(7 * 86_400));
+        let url = self
+            .inner
+            .clients
+            .presign(&self.inner.name, &absolute, lasting)
+            .await
+            .map_err(|detail| {
+                self.error(
+                    Operation::Get,
+                    &absolute,
+                    BucketErrorKind::BadCredentials,
+                    detail,
+                )
+            })?;
+        Ok(Presigned {
+            url,
+            expires: now + lasting,
+        })
+    }
+
+    /// A body in memory, counted.
+    pub(super) async fn hold(
+        &self,
+        operation: Operation,
+        absolute: &str,
+        body: Incoming,
+        most: usize,
+    ) -> Result<Bytes, BucketError> {
+        let held = collect(body, most).await.map_err(|error| match error {
+            CollectError::TooLarge => self.error(
+                operation,
+                absolute,
+                BucketErrorKind::TooLarge,
+                format!("more than {most} bytes"),
+            ),
+            CollectError::Broken(detail) => {
+                self.error(operation, absolute, BucketErrorKind::Network, detail)
+            }
+        })?;
+        if operation == Operation::Get {
+            self.inner.counts.received(held.len());
+        }
+        Ok(held)
+    }
+}
+
+/// Gives an exchange its time; on a time-out, how many seconds that was.
+pub(super) async fn collect_within<T>(
+    exchange: impl Future<Output = Result<T, BucketError>>,
+    limit: Duration,
+) -> Result<Result<T, BucketError>, f32> {
+    tokio::time::timeout(limit, exchange)
+        .await
+        .map_err(|_| limit.as_secs_f32())
+}
+
+fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<String> {
+    headers.get(name)?.to_str().ok().map(str::to_owned)
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    text(headers, header::CONTENT_LENGTH)?.parse().ok()
+}
+
+/// `bytes FIRST-LAST/TOTAL`.
+fn content_range(headers: &HeaderMap) -> Option<ContentRange> {
+    let value = text(headers, header::CONTENT_RANGE)?;
+    let (range, total) = value.strip_prefix("bytes ")?.split_once('/')?;
+    let (first, last) = range.split_once('-')?;
+    Some(ContentRange {
+        first: first.parse().ok()?,
+        last: last.parse().ok()?,
+        total: total.parse().ok()?,
+    })
+}
+
+fn meta(key: &str, headers: &HeaderMap, size: Option<u64>) -> ObjectMeta {
+    ObjectMeta {
+        key: key.to_owned(),
+        size: size.unwrap_or_default(),
+        last_modified: text(headers, header::LAST_MODIFIED)
+            .and_then(|value| http_date(&value))
+            .map(to_the_second),
+        etag: text(headers, header::ETAG).map(ETag::new),
+    }
+}
+
+/// `Sun, 06 Nov 1994 08:49:37 GMT`: RFC 2822 but for the zone's name.
+fn http_date(value: &str) -> Option<OffsetDateTime> {
+    let value = value.strip_suffix("GMT")?;
+    OffsetDateTime::parse(&format!("{value}+0000"), &Rfc2822).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_dates_and_ranges() {
+        let date = http_date("Sun, 06 Nov 1994 08:49:37 GMT").expect("a date");
+        assert_eq!(date.unix_timestamp(), 784_111_777);
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            header::CONTENT_RANGE,
+            HeaderValue::from_static("bytes 5-9/100"),
+        );
+        assert_eq!(
+            content_range(&headers),
+            Some(ContentRange {
+                first: 5,
+                last: 9,
+                total: 100
+            })
+        );
+    }
+}
