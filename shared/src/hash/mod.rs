@@ -91,7 +91,7 @@ pub enum HashError {
     #[error("unknown hash algorithm; known are md5, sha1, sha256 and sha512, in lower case")]
     UnknownAlgorithm,
     /// Another algorithm than the field needs.
-    #[error("is a {found} hash, where sha256 is required")]
+    #[error("is {found}, where sha256 is required")]
     NotSha256 {
         /// What it is.
         found: HashAlgorithm,

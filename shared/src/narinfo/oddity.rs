@@ -76,8 +76,8 @@ pub enum OddityKind {
 }
 
 impl Oddity {
-    /// The code of a finding that this deserves: some real client fails on it, though not every one.
-    /// `None` for what all clients read.
+    /// The code of a finding that this deserves: some client fails on it, or somebody surely
+    /// did not mean it. `None` for what is merely unusual.
     pub fn finding(&self) -> Option<ErrorCode> {
         self.kind.finding()
     }
@@ -87,7 +87,10 @@ impl OddityKind {
     /// See [`Oddity::finding`].
     pub fn finding(&self) -> Option<ErrorCode> {
         match self {
-            Self::MalformedSignature(_) => Some(ErrorCode::BadNarinfo),
+            Self::LostField(_)
+            | Self::NoBlank(_)
+            | Self::MalformedSignature(_)
+            | Self::SignatureTrailing => Some(ErrorCode::BadNarinfo),
             Self::UnknownCompression(_) => Some(ErrorCode::UnsupportedCompression),
             Self::CaMismatch => Some(ErrorCode::CaPathMismatch),
             Self::CaWithReferences => Some(ErrorCode::CaWithReferences),

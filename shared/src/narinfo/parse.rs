@@ -47,7 +47,7 @@ struct Reader<'a> {
     file_hash: Option<Hash>,
     file_size: Option<u64>,
     nar_hash: Option<Sha256>,
-    nar_size: Option<u64>,
+    nar_size: Option<(u64, Field)>,
     references: Option<Span>,
     reference_count: u32,
     references_sorted: bool,
@@ -149,7 +149,7 @@ impl<'a> Reader<'a> {
             }
             "NarSize" => self.size(field, name, value).map(|size| {
                 self.once(self.nar_size.is_some(), field, name);
-                self.nar_size = Some(size);
+                self.nar_size = Some((size, field));
             }),
             "References" => self.references(field, span, value),
             "Deriver" => self.deriver(field, span, value),
@@ -247,7 +247,7 @@ impl<'a> Reader<'a> {
                 blanks = true;
                 continue;
             }
-            StorePathRef::parse(base).map_err(|error| format!("{} {error}", excerpt(base)))?;
+            base_name(base)?;
             self.references_sorted &= before < base;
             self.reference_count += 1;
             before = base;
@@ -269,8 +269,7 @@ impl<'a> Reader<'a> {
             self.deriver = Some(None);
             return Ok(());
         }
-        let deriver =
-            StorePathRef::parse(value).map_err(|error| format!("{} {error}", excerpt(value)))?;
+        let deriver = base_name(value)?;
         if !deriver.name().ends_with(".drv") {
             self.odd_at(field.colon, OddityKind::DeriverNotDrv);
         }
@@ -335,8 +334,16 @@ impl<'a> Reader<'a> {
         let Some(nar_hash) = self.nar_hash else {
             return Err(self.missing("NarHash"));
         };
-        let Some(nar_size) = self.nar_size.filter(|size| *size > 0) else {
-            return Err(self.missing("NarSize"));
+        let nar_size = match self.nar_size {
+            None => return Err(self.missing("NarSize")),
+            Some((0, field)) => {
+                return Err(self.bad(
+                    field,
+                    "NarSize",
+                    "is zero; even an empty archive has 96 bytes",
+                ));
+            }
+            Some((size, _)) => size,
         };
         self.look_at_the_whole();
         let mut narinfo = NarInfo {
@@ -410,12 +417,7 @@ impl<'a> Reader<'a> {
     /// A field that is required and not there; with where it may have gone.
     fn missing(&self, name: &'static str) -> NarInfoError {
         let text = self.text.as_bytes();
-        let mut reason = if name == "NarSize" {
-            "is missing or zero"
-        } else {
-            "is missing"
-        }
-        .to_owned();
+        let mut reason = "is missing".to_owned();
         let mut line = None;
         for field in Fields::of(text).flatten() {
             let found = String::from_utf8_lossy(field.name(text));
@@ -514,4 +516,15 @@ impl<'a> Reader<'a> {
             self.oddities.push(Oddity { line, kind });
         }
     }
+}
+
+/// A store path without its directory, as References and Deriver have them.
+fn base_name(text: &str) -> Result<StorePathRef<'_>, String> {
+    StorePathRef::parse(text).map_err(|error| {
+        if text.starts_with('/') {
+            format!("{} is a full path; here stand base names", excerpt(text))
+        } else {
+            format!("{} {error}", excerpt(text))
+        }
+    })
 }
