@@ -1,3 +1,4 @@
 //! server
 
 pub mod bucket;
+pub mod demo;
