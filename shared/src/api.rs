@@ -79,6 +79,12 @@ pub struct Cache {
     pub paths: u64,
     /// Bytes of the NARs as stored, each file counted once; `null` until the whole bucket was listed.
     pub stored_bytes: Option<u64>,
+    /// Objects below the cache's prefix, of every kind; `null` until the whole bucket was listed.
+    #[serde(default)]
+    pub objects: Option<u64>,
+    /// Bytes of all these objects; `null` until the whole bucket was listed.
+    #[serde(default)]
+    pub object_bytes: Option<u64>,
     /// Sum of NarSize: bytes unpacked.
     pub nar_bytes: u64,
     /// The keys a client has to trust to use this cache.
