@@ -2,7 +2,11 @@
 //! (DESIGN.md, "Status words"; ux/signatures.md 4.1).
 
 use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 
+use super::multiples::PreparedKey;
 use super::{PublicKey, SignatureParts};
 use crate::api::{KeyPurpose, KeyState, SignatureStatus, SignatureVerdict};
 use crate::narinfo::{NarInfo, Oddity, OddityKind};
@@ -23,12 +27,39 @@ pub struct KnownKey {
     pub state: KeyState,
 }
 
-/// The keys by which signatures are judged. Cheap to share behind an `Arc`.
-#[derive(Debug, Clone, Default)]
+/// After how many checks a key is prepared for more. Preparing costs as much as 25 checks save.
+const PREPARE_AFTER: u32 = 50;
+
+/// How many keys of a ring are prepared at most: 6 MB. The others are checked one by one.
+const MOST_PREPARED: u32 = 16;
+
+/// The keys by which signatures are judged. Cheap to clone: clones share all.
+#[derive(Clone, Default)]
 pub struct KeyRing {
-    keys: Vec<KnownKey>,
+    keys: Arc<[KnownKey]>,
     /// Positions in `keys` of those that count, by name: all but pending ones.
-    by_name: HashMap<String, Vec<usize>>,
+    by_name: Arc<HashMap<String, Vec<usize>>>,
+    /// For each of `keys`.
+    prepared: Arc<Preparation>,
+}
+
+#[derive(Default)]
+struct Preparation {
+    slots: Vec<Slot>,
+    started: AtomicU32,
+}
+
+/// A key's way from being checked one by one to being prepared for many.
+#[derive(Default)]
+struct Slot {
+    checks: AtomicU32,
+    key: OnceLock<Option<PreparedKey>>,
+}
+
+impl fmt::Debug for KeyRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.keys.iter()).finish()
+    }
 }
 
 /// What the signatures of one path are worth.
@@ -48,31 +79,56 @@ impl KeyRing {
     /// A ring of these keys and no others. The same key given twice counts once,
     /// with the state that binds more: revoked, suspended, active, retired, expired, pending.
     pub fn new(keys: impl IntoIterator<Item = KnownKey>) -> Self {
-        let mut ring = Self::default();
-        for known in keys {
-            ring.insert(known);
-        }
-        ring.link();
-        ring
-    }
-
-    /// This ring and the keys of [`UPSTREAM_KEYS`] that it lacks.
-    #[must_use]
-    pub fn with_upstreams(mut self) -> Self {
-        for text in UPSTREAM_KEYS {
-            if let Ok(key) = text.parse() {
-                let upstream = KnownKey {
-                    key,
-                    purpose: KeyPurpose::Upstream,
-                    state: KeyState::Active,
-                };
-                if !self.keys.iter().any(|known| known.key == upstream.key) {
-                    self.keys.push(upstream);
+        let mut unique: Vec<KnownKey> = Vec::new();
+        let mut position_of = HashMap::new();
+        for new in keys {
+            let identity = (new.key.name().to_owned(), *new.key.bytes());
+            match position_of.entry(identity) {
+                std::collections::hash_map::Entry::Vacant(entry) => {
+                    entry.insert(unique.len());
+                    unique.push(new);
+                }
+                std::collections::hash_map::Entry::Occupied(entry) => {
+                    let known = &mut unique[*entry.get()];
+                    if weight(new.state) > weight(known.state) {
+                        *known = new;
+                    }
                 }
             }
         }
-        self.link();
-        self
+        let mut by_name: HashMap<String, Vec<usize>> = HashMap::new();
+        for (position, known) in unique.iter().enumerate() {
+            if known.state != KeyState::Pending {
+                by_name
+                    .entry(known.key.name().to_owned())
+                    .or_default()
+                    .push(position);
+            }
+        }
+        let prepared = Preparation {
+            slots: unique.iter().map(|_| Slot::default()).collect(),
+            started: AtomicU32::new(0),
+        };
+        Self {
+            keys: unique.into(),
+            by_name: Arc::new(by_name),
+            prepared: Arc::new(prepared),
+        }
+    }
+
+    /// This ring and the keys of [`UPSTREAM_KEYS`] that it lacks, as active upstream keys.
+    #[must_use]
+    pub fn with_upstreams(self) -> Self {
+        let lacking = UPSTREAM_KEYS
+            .iter()
+            .filter_map(|text| text.parse().ok())
+            .filter(|key| self.keys.iter().all(|known| known.key != *key))
+            .map(|key| KnownKey {
+                key,
+                purpose: KeyPurpose::Upstream,
+                state: KeyState::Active,
+            });
+        Self::new(self.keys.iter().cloned().chain(lacking))
     }
 
     /// The keys, pending ones included, in the order given.
@@ -80,22 +136,20 @@ impl KeyRing {
         &self.keys
     }
 
-    fn insert(&mut self, new: KnownKey) {
-        match self.keys.iter_mut().find(|known| known.key == new.key) {
-            None => self.keys.push(new),
-            Some(known) if weight(new.state) > weight(known.state) => *known = new,
-            Some(_) => {}
+    /// True where `signature` over `message` is by the key at `position`. A key that is
+    /// asked for often is prepared for it; the verdict is the same either way.
+    fn verifies(&self, position: usize, message: &[u8], signature: &[u8; 64]) -> bool {
+        let key = &self.keys[position].key;
+        let slot = &self.prepared.slots[position];
+        if let Some(Some(prepared)) = slot.key.get() {
+            return prepared.verifies(message, signature);
         }
-    }
-
-    fn link(&mut self) {
-        self.by_name.clear();
-        for (position, known) in self.keys.iter().enumerate() {
-            if known.state != KeyState::Pending {
-                let same_name = self.by_name.entry(known.key.name().to_owned()).or_default();
-                same_name.push(position);
-            }
+        if slot.checks.fetch_add(1, Ordering::Relaxed) == PREPARE_AFTER
+            && self.prepared.started.fetch_add(1, Ordering::Relaxed) < MOST_PREPARED
+        {
+            slot.key.get_or_init(|| PreparedKey::new(key.bytes()));
         }
+        key.verifies(message, signature)
     }
 
     /// Judges every signature of a narinfo, and the path by them.
@@ -120,11 +174,11 @@ impl KeyRing {
                 if fingerprint.is_empty() {
                     fingerprint = narinfo.fingerprint().into_bytes();
                 }
-                if known.key.verifies(&fingerprint, &parts.bytes) {
+                if self.verifies(*position, &fingerprint, &parts.bytes) {
                     return verdict(text, passed(known.state));
                 }
                 if let Some(unsorted) = narinfo.file_order_fingerprint()
-                    && known.key.verifies(unsorted.as_bytes(), &parts.bytes)
+                    && self.verifies(*position, unsorted.as_bytes(), &parts.bytes)
                 {
                     oddities.push(Oddity {
                         line: narinfo.signature_line(n),
@@ -137,7 +191,9 @@ impl KeyRing {
         Judgement::of(narinfo, signatures, oddities)
     }
 
-    /// Judges many narinfos, as [`judge`](Self::judge) does each.
+    /// Judges many narinfos, as [`judge`](Self::judge) does each: one by one, because
+    /// keys that sign many are prepared for it (see the source of `multiples`), which makes
+    /// it as fast as a check of sums and keeps every verdict independent of its neighbours.
     pub fn judge_batch(&self, narinfos: &[NarInfo]) -> Vec<Judgement> {
         narinfos.iter().map(|narinfo| self.judge(narinfo)).collect()
     }

@@ -12,6 +12,7 @@
 
 mod judge;
 mod key;
+mod multiples;
 
 pub use judge::{Judgement, KeyRing, KnownKey, UPSTREAM_KEYS};
 pub(crate) use key::SignatureParts;
