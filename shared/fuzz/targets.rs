@@ -5,9 +5,15 @@
 //! Two things run them: libFuzzer (`cargo +nightly fuzz run nar` in `shared/`),
 //! and on stable, in every test run, the properties of `tests/fuzz_targets.rs`.
 
+use snowbank_shared::api;
+use snowbank_shared::cache_info::CacheInfo;
 use snowbank_shared::nar::{
     Event, Listing, ListingBuilder, ListingLimits, NarError, NarParser, NarWriter, ReferenceScanner,
 };
+use snowbank_shared::narinfo::{NarInfo, NarInfoParts};
+use snowbank_shared::nix_conf::{ClientSettings, SubstituterUrl, keys_txt, parse_keys_txt};
+use snowbank_shared::signature::{KeyRing, SecretKey};
+use snowbank_shared::store_path::StoreDir;
 
 /// The NAR parser, writer, listing and reference scanner. The first byte of
 /// the input is the size of the chunks, the rest the archive.
@@ -79,4 +85,119 @@ fn parse_nar(archive: &[u8], size: usize) -> Result<(Vec<u8>, Listing), NarError
         rewritten,
         builder.finish().expect("a listing of every archive"),
     ))
+}
+
+/// The narinfo parser: what it takes it gives back byte for byte, what it refuses
+/// it refuses with a line that exists, and a signature more changes nothing else.
+pub fn narinfo(input: &[u8]) {
+    let store_dir = StoreDir::default();
+    let lines = input.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let plain = |text: String| assert!(!text.contains(char::is_control), "{text:?}");
+    let strict = NarInfo::parse_strict(input, &store_dir);
+    let narinfo = match NarInfo::parse(input, &store_dir) {
+        Ok(narinfo) => narinfo,
+        Err(error) => {
+            assert!(
+                error
+                    .line
+                    .is_none_or(|line| (1..=lines).contains(&(line as usize)))
+            );
+            plain(error.to_string());
+            assert_eq!(strict, Err(error), "strict is not stricter");
+            return;
+        }
+    };
+    assert_eq!(narinfo.to_bytes(), input);
+    for oddity in narinfo.oddities() {
+        let shown = api::Oddity::from(oddity);
+        assert!(
+            shown
+                .line
+                .is_none_or(|line| (1..=lines).contains(&(line as usize)))
+        );
+        plain(shown.message);
+    }
+    assert_eq!(narinfo.references().len(), narinfo.references().count());
+    let key = narinfo.nar_key();
+    assert!(
+        !key.split('/').any(|part| matches!(part, "" | "." | "..")),
+        "{key}"
+    );
+    let judgement = KeyRing::default().with_upstreams().judge(&narinfo);
+    assert_eq!(judgement.signatures.len(), narinfo.signatures().len());
+
+    let secret = SecretKey::generate("fuzz-1", [1; 32]).expect("a good name");
+    let signature = secret.sign(narinfo.fingerprint().as_bytes());
+    let more = narinfo
+        .add_signature(&signature)
+        .expect("readable with a signature more");
+    if more.signatures().len() > narinfo.signatures().len() {
+        let less = more.remove_signature(&signature.to_string());
+        assert_eq!(less.as_ref(), Ok(&narinfo), "a trace is left");
+    }
+
+    let Ok(strict) = strict else { return };
+    let parts = NarInfoParts {
+        store_path: strict.store_path().to_store_path(),
+        url: strict.url().to_owned(),
+        compression: strict.codec().expect("a known compression"),
+        file_hash: strict.file_hash(),
+        file_size: strict.file_size(),
+        nar_hash: strict.nar_hash(),
+        nar_size: strict.nar_size(),
+        references: strict
+            .references()
+            .map(|path| path.to_store_path())
+            .collect(),
+        deriver: strict.deriver().map(|path| path.to_store_path()),
+        signatures: strict
+            .signatures()
+            .map(|text| text.parse().expect("a signature"))
+            .collect(),
+        ca: strict.ca(),
+    };
+    let printed = parts
+        .to_narinfo(&store_dir)
+        .expect("what is printed anew is readable");
+    assert_eq!(printed.fingerprint(), strict.fingerprint());
+}
+
+/// What is written into nix.conf: two lines of three or more tokens, whatever URL,
+/// keys and title come in. The first line is the URL, the second the title, the rest keys.
+pub fn nix_conf(input: &[u8]) {
+    let _ = CacheInfo::parse(input);
+    let text = String::from_utf8_lossy(input);
+    let mut parts = text.splitn(3, '\n');
+    let mut part = || parts.next().unwrap_or_default();
+    let (url, title, keys) = (part(), part(), part());
+    let keys = parse_keys_txt(keys).unwrap_or_default();
+    assert_eq!(parse_keys_txt(&keys_txt(title, &keys)).as_ref(), Ok(&keys));
+    let Ok(url) = url.parse::<SubstituterUrl>() else {
+        return;
+    };
+    let settings = ClientSettings::new(url, keys);
+    let lines = 1 + usize::from(!settings.keys().is_empty());
+    let conf = settings.nix_conf();
+    assert_eq!(conf.lines().count(), lines);
+    assert_eq!(
+        conf.split_ascii_whitespace().count(),
+        2 * lines + 1 + settings.keys().len()
+    );
+    assert!(!conf.contains('#'), "a comment begins: {conf}");
+    let block = settings.nix_conf_block(title, title);
+    assert_eq!(block.lines().count(), lines + 2);
+    // In the module nothing but our own quotes is not escaped.
+    let module = settings.nixos_module();
+    let mut quotes = 0;
+    let mut escaped = false;
+    for c in module.chars() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '"' => quotes += 1,
+            '$' => panic!("an antiquotation: {module}"),
+            _ => {}
+        }
+    }
+    assert_eq!(quotes, 2 + 2 * settings.keys().len());
 }

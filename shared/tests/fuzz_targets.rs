@@ -57,11 +57,66 @@ fn nar_seeds_are_archives() {
     }
 }
 
+fn narinfo_seeds() -> Vec<Vec<u8>> {
+    let texts = [
+        "StorePath: /nix/store/g1w7hy3qg1w7hy3qg1w7hy3qg1w7hy3q-bar-1.0
+URL: nar/1w1fff338fvdw53sqgamddn1b2xgds473pv6y13gizdbqjv4i5p3.nar.xz
+Compression: xz
+FileHash: sha256:1w1fff338fvdw53sqgamddn1b2xgds473pv6y13gizdbqjv4i5p3
+FileSize: 123
+NarHash: sha256:0mdqa9w1p6cmli6976v4wi0sw9r4p5prkj7lzfd1877wk11c9c73
+NarSize: 4567
+References: 0g1w7hy3qg1w7hy3qg1w7hy3qg1w7hy3-foo g1w7hy3qg1w7hy3qg1w7hy3qg1w7hy3q-bar-1.0
+Deriver: d1w7hy3qg1w7hy3qg1w7hy3qg1w7hy3q-bar-1.0.drv
+Sig: cache.nixos.org-1:FsONxUGa/AiJw7Ke1hbEqEKOQjI2vMmNmmdLGW4oC7luUVhFm+ZSMKm+/johD9bTtXsAw2PDtxAMTJUfCzDUAA==
+Sig: zoo-1:FsONxUGa/AiJw7Ke1hbEqEKOQjI2vMmNmmdLGW4oC7luUVhFm+ZSMKm+/johD9bTtXsAw2PDtxAMTJUfCzDUAA==
+",
+        "StorePath: /nix/store/v9f1sla8pddbzx4xhvrr1yrzfsrl6lng-fod-rec
+URL: nar/0w.nar?x=1
+NarHash: sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+NarSize: 112
+References: 
+System: x86_64-linux
+Deriver: unknown-deriver
+CA: fixed:r:sha256:1yb0frl07qcikj0s2p4znbrqkciwgjhyk2hnynrm1n7f1rivrf38
+",
+    ];
+    texts.map(|text| text.as_bytes().to_vec()).to_vec()
+}
+
+#[test]
+fn narinfo_seeds_are_narinfos() {
+    for seed in narinfo_seeds() {
+        let store_dir = snowbank_shared::store_path::StoreDir::default();
+        snowbank_shared::narinfo::NarInfo::parse(&seed, &store_dir).unwrap();
+    }
+}
+
+fn nix_conf_seeds() -> Vec<Vec<u8>> {
+    const KEY: &str = "team-1:j5L9+KEroTX8sA3JpVBtaaCO6n3lCX0eqGGWO/bf+zU=";
+    vec![
+        format!("https://cache.example.com/team?priority=30\nThe team\n{KEY}\n{KEY} # twice\n")
+            .into_bytes(),
+        format!("s3://bucket/prefix?region=eu-west-1\nx\n\"${{x}}\\{KEY}\n").into_bytes(),
+        b"StoreDir: /nix/store\nWantMassQuery: 1\nPriority: 30\n".to_vec(),
+    ]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 1000, ..ProptestConfig::default() })]
 
     #[test]
     fn nar(input in prop_oneof![3 => edited(nar_seeds()), 1 => prop::collection::vec(any::<u8>(), 0..400)]) {
         targets::nar(&input);
+    }
+
+    #[test]
+    fn narinfo(input in prop_oneof![3 => edited(narinfo_seeds()), 1 => prop::collection::vec(any::<u8>(), 0..400)]) {
+        targets::narinfo(&input);
+    }
+
+    #[test]
+    fn nix_conf(input in prop_oneof![3 => edited(nix_conf_seeds()), 1 => prop::collection::vec(any::<u8>(), 0..200)]) {
+        targets::nix_conf(&input);
     }
 }

@@ -160,9 +160,8 @@ impl KeyRing {
             .signatures()
             .enumerate()
             .map(|(n, text)| {
-                let parts = match SignatureParts::parse(text) {
-                    Ok(parts) => parts,
-                    Err(_) => return verdict(text, SignatureStatus::Malformed),
+                let Ok(parts) = SignatureParts::parse(text) else {
+                    return verdict(text, SignatureStatus::Malformed);
                 };
                 let Some(known) = self.by_name.get(parts.key_name) else {
                     return verdict(text, SignatureStatus::UnknownKey);

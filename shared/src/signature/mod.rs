@@ -17,3 +17,6 @@ mod multiples;
 pub use judge::{Judgement, KeyRing, KnownKey, UPSTREAM_KEYS};
 pub(crate) use key::SignatureParts;
 pub use key::{KeyError, PublicKey, SecretKey, Signature, SignatureError, check_key_name};
+
+#[cfg(test)]
+mod tests;

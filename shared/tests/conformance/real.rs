@@ -255,3 +255,42 @@ fn a_signature_added_to_a_real_narinfo_can_be_removed_without_a_trace() {
         }
     }
 }
+
+#[test]
+fn real_narinfos_with_wrong_bytes_are_read_or_refused_but_never_changed() {
+    let Some(corpus) = corpus() else { return };
+    // A fixed sequence, so that a failure can be repeated.
+    let mut state = 1u64;
+    let mut random = |below: usize| {
+        state = state
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
+        (state >> 33) as usize % below
+    };
+    let interesting = b":\n \0\r\xff/=.?#-AZaz09";
+    let (mut read, mut refused) = (0, 0);
+    for narinfo in &corpus {
+        for _ in 0..20 {
+            let mut bytes = narinfo.to_bytes().to_vec();
+            for _ in 0..=random(3) {
+                let at = random(bytes.len());
+                match random(3) {
+                    0 => bytes[at] = interesting[random(interesting.len())],
+                    1 => drop(bytes.remove(at)),
+                    _ => bytes.insert(at, interesting[random(interesting.len())]),
+                }
+            }
+            match NarInfo::parse(&bytes, &store_dir()) {
+                Ok(narinfo) => {
+                    assert_eq!(narinfo.to_bytes(), bytes);
+                    read += 1;
+                }
+                Err(_) => refused += 1,
+            }
+        }
+    }
+    assert!(
+        read > 1000 && refused > 1000,
+        "{read} read, {refused} refused"
+    );
+}
