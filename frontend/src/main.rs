@@ -18,6 +18,17 @@
 //! with the base from `<html data-base>` in front.
 #![forbid(unsafe_code)]
 
+mod api;
+mod app;
+mod components;
+mod entry;
+mod format;
+mod narinfo_lines;
+mod pages;
+mod state;
+mod verification;
+
 fn main() {
     console_error_panic_hook::set_once();
+    app::start();
 }

@@ -87,10 +87,10 @@ impl fmt::Display for SubstituterUrl {
 
 crate::hash::serde_as_text!(SubstituterUrl);
 
-/// A cache as a client configures it: where it is and which keys to trust.
+/// A cache, or several, as a client configures them: where they are and which keys to trust.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientSettings {
-    url: SubstituterUrl,
+    urls: Vec<SubstituterUrl>,
     keys: Vec<PublicKey>,
 }
 
@@ -104,7 +104,26 @@ impl ClientSettings {
                 unique.push(key);
             }
         }
-        Self { url, keys: unique }
+        Self {
+            urls: vec![url],
+            keys: unique,
+        }
+    }
+
+    /// These settings and another cache's, asked in this order. What both have is written once.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        for url in other.urls {
+            if !self.urls.contains(&url) {
+                self.urls.push(url);
+            }
+        }
+        for key in other.keys {
+            if !self.keys.contains(&key) {
+                self.keys.push(key);
+            }
+        }
+        self
     }
 
     /// The keys to trust.
@@ -115,7 +134,11 @@ impl ClientSettings {
     /// The lines for nix.conf: `extra-substituters` and, where there are keys,
     /// `extra-trusted-public-keys`.
     pub fn nix_conf(&self) -> String {
-        let mut text = format!("extra-substituters = {}\n", self.url);
+        let mut text = String::from("extra-substituters =");
+        for url in &self.urls {
+            let _ = write!(text, " {url}");
+        }
+        text.push('\n');
         if !self.keys.is_empty() {
             text.push_str("extra-trusted-public-keys =");
             for key in &self.keys {
@@ -139,11 +162,11 @@ impl ClientSettings {
     /// A module for NixOS and nix-darwin.
     pub fn nixos_module(&self) -> String {
         let mut text = String::from("{ ... }:\n{\n  nix.settings = {\n");
-        let _ = writeln!(
-            text,
-            "    extra-substituters = [ {} ];",
-            nix_string(self.url.as_str())
-        );
+        text.push_str("    extra-substituters = [");
+        for url in &self.urls {
+            let _ = write!(text, " {}", nix_string(url.as_str()));
+        }
+        text.push_str(" ];\n");
         if !self.keys.is_empty() {
             text.push_str("    extra-trusted-public-keys = [");
             for key in &self.keys {
@@ -332,10 +355,25 @@ extra-trusted-public-keys = team-1:j5L9+KEroTX8sA3JpVBtaaCO6n3lCX0eqGGWO/bf+zU=
     }
 
     #[test]
+    fn several_caches_share_each_line() {
+        let other = ClientSettings::new("https://other.example.com".parse().expect("a URL"), []);
+        let both = team().and(other).and(team());
+        assert_eq!(
+            both.nix_conf(),
+            format!(
+                "extra-substituters = https://cache.example.com/team https://other.example.com\nextra-trusted-public-keys = {KEY}\n"
+            )
+        );
+        assert!(both.nixos_module().contains(
+            r#"extra-substituters = [ "https://cache.example.com/team" "https://other.example.com" ];"#
+        ));
+    }
+
+    #[test]
     fn the_same_key_is_written_once() {
         let settings = team();
         let twice = ClientSettings::new(
-            settings.url.clone(),
+            settings.urls[0].clone(),
             [settings.keys[0].clone(), settings.keys[0].clone()],
         );
         assert_eq!(twice, settings);

@@ -1,0 +1,295 @@
+//! The only file that asks the server for anything, and it asks only
+//! `/api/v1`. Every failure is one of [`ApiError`]; every request ends after
+//! [`TIME_OUT`] or when its [`Abort`] is dropped.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use gloo_net::http::{Request, Response};
+use leptos::leptos_dom::helpers::{TimeoutHandle, set_timeout_with_handle};
+use serde::de::DeserializeOwned;
+use snowbank_shared::api::Problem;
+use snowbank_shared::route::{PathsQuery, escape};
+use web_sys::{AbortController, EventSource};
+
+use crate::state::navigation;
+
+/// Rows on a page of the path browser.
+pub const PAGE_ROWS: usize = 100;
+
+/// How long an answer is waited for.
+const TIME_OUT: Duration = Duration::from_secs(30);
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ApiError {
+    /// The server could not be reached.
+    Unreachable,
+    /// It did not answer in time.
+    TimedOut,
+    /// It answered that it cannot or will not.
+    Refused(Box<Problem>),
+    /// It answered with what cannot be read: another version, or something between us.
+    Unreadable {
+        /// The HTTP status.
+        status: u16,
+        /// What was wrong with it.
+        reason: String,
+        /// The request's id, for the server's log.
+        request_id: Option<String>,
+    },
+}
+
+impl ApiError {
+    /// What happened, in one line.
+    pub fn what(&self) -> String {
+        match self {
+            Self::Unreachable => "The server cannot be reached".to_owned(),
+            Self::TimedOut => "The server did not answer within 30 seconds".to_owned(),
+            Self::Refused(problem) => problem.title.clone(),
+            Self::Unreadable { status, .. } => {
+                format!("The answer cannot be read (HTTP {status})")
+            }
+        }
+    }
+
+    /// Why, as far as it is known.
+    pub fn why(&self) -> String {
+        match self {
+            Self::Unreachable => {
+                "It may be restarting, or the network between it and this browser is down."
+                    .to_owned()
+            }
+            Self::TimedOut => "It may be busy, or its bucket may be slow.".to_owned(),
+            Self::Refused(problem) => problem.detail.clone(),
+            Self::Unreadable { reason, .. } => reason.clone(),
+        }
+    }
+
+    /// What to do about it.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Unreachable | Self::TimedOut => "Try again in a moment.",
+            Self::Refused(problem) if problem.status >= 500 => {
+                "Try again. If it stays, look up the request id in the server's log."
+            }
+            Self::Refused(_) => "Check the address and the filters.",
+            Self::Unreadable { .. } => {
+                "Reload the page: the server may have been updated meanwhile."
+            }
+        }
+    }
+
+    /// Stable code of the problem, where the server gave one.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Refused(problem) => Some(&problem.code),
+            _ => None,
+        }
+    }
+
+    /// The request's id in the server's log.
+    pub fn request_id(&self) -> Option<&str> {
+        match self {
+            Self::Refused(problem) => Some(&problem.request_id),
+            Self::Unreadable { request_id, .. } => request_id.as_deref(),
+            Self::Unreachable | Self::TimedOut => None,
+        }
+    }
+
+    /// The resource does not exist.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Refused(problem) if problem.status == 404)
+    }
+}
+
+/// Ends its request when dropped, or after [`TIME_OUT`].
+#[derive(Debug)]
+pub struct Abort {
+    ticket: Ticket,
+    timer: Option<TimeoutHandle>,
+}
+
+/// What a request that runs on its own holds of its [`Abort`].
+#[derive(Debug, Clone)]
+pub struct Ticket {
+    controller: Option<AbortController>,
+    timed_out: Rc<Cell<bool>>,
+}
+
+impl Abort {
+    /// A fresh one; its time runs from now.
+    pub fn new() -> Self {
+        let ticket = Ticket {
+            controller: AbortController::new().ok(),
+            timed_out: Rc::default(),
+        };
+        let late = ticket.clone();
+        let timer = set_timeout_with_handle(
+            move || {
+                late.timed_out.set(true);
+                late.abort();
+            },
+            TIME_OUT,
+        )
+        .ok();
+        Self { ticket, timer }
+    }
+
+    /// What the request holds.
+    pub fn ticket(&self) -> Ticket {
+        self.ticket.clone()
+    }
+}
+
+impl Drop for Abort {
+    fn drop(&mut self) {
+        if let Some(timer) = self.timer.take() {
+            timer.clear();
+        }
+        self.ticket.abort();
+    }
+}
+
+impl Ticket {
+    fn abort(&self) {
+        if let Some(controller) = &self.controller {
+            controller.abort();
+        }
+    }
+
+    /// Why the browser gave no answer.
+    fn failure(&self) -> ApiError {
+        if self.timed_out.get() {
+            ApiError::TimedOut
+        } else {
+            ApiError::Unreachable
+        }
+    }
+}
+
+/// An address below `/api/v1`, in full, for a curl line.
+pub fn full_address(path: &str) -> String {
+    navigation::absolute(&format!("/api/v1{path}"))
+}
+
+async fn fetch(path: &str, ticket: &Ticket) -> Result<Response, ApiError> {
+    let signal = ticket.controller.as_ref().map(AbortController::signal);
+    let response = Request::get(&format!("{}api/v1{path}", navigation::base()))
+        .abort_signal(signal.as_ref())
+        .send()
+        .await
+        .map_err(|_| ticket.failure())?;
+    if response.ok() {
+        return Ok(response);
+    }
+    let status = response.status();
+    let request_id = response.headers().get("x-request-id");
+    let body = response.text().await.map_err(|_| ticket.failure())?;
+    Err(match serde_json::from_str::<Problem>(&body) {
+        Ok(problem) => ApiError::Refused(Box::new(problem)),
+        Err(_) => ApiError::Unreadable {
+            status,
+            reason: "Something between this browser and the server answered in its place."
+                .to_owned(),
+            request_id,
+        },
+    })
+}
+
+/// The JSON at an address below `/api/v1`.
+///
+/// # Errors
+/// Where there is no answer, a refusal, or one that is not the JSON expected.
+pub async fn get<T: DeserializeOwned>(path: String, ticket: Ticket) -> Result<T, ApiError> {
+    let (body, status, request_id) = get_text(path, ticket).await?;
+    serde_json::from_str(&body).map_err(|error| ApiError::Unreadable {
+        status,
+        reason: error.to_string(),
+        request_id,
+    })
+}
+
+/// The body as text, with its status and request id; apart from [`get`] so that it is compiled once.
+async fn get_text(path: String, ticket: Ticket) -> Result<(String, u16, Option<String>), ApiError> {
+    let response = fetch(&path, &ticket).await?;
+    let request_id = response.headers().get("x-request-id");
+    let body = response.text().await.map_err(|_| ticket.failure())?;
+    Ok((body, response.status(), request_id))
+}
+
+/// The bytes at an address below `/api/v1`.
+///
+/// # Errors
+/// Where there is no answer or a refusal.
+pub async fn get_bytes(path: String, ticket: Ticket) -> Result<Vec<u8>, ApiError> {
+    let response = fetch(&path, &ticket).await?;
+    response.binary().await.map_err(|_| ticket.failure())
+}
+
+/// Opens the stream of events of a cache. The browser reconnects by itself.
+pub fn events(cache: &str) -> Option<EventSource> {
+    EventSource::new(&format!(
+        "{}api/v1{}/events",
+        navigation::base(),
+        cache_path(cache)
+    ))
+    .ok()
+}
+
+/// `/caches`.
+pub fn caches_path() -> String {
+    "/caches".to_owned()
+}
+
+/// `/caches/{cache}`.
+pub fn cache_path(cache: &str) -> String {
+    format!("/caches/{}", escape(cache))
+}
+
+/// `/caches/{cache}/keys`.
+pub fn keys_path(cache: &str) -> String {
+    format!("{}/keys", cache_path(cache))
+}
+
+/// `/caches/{cache}/paths?…`, `rows` a page.
+pub fn paths_path(cache: &str, query: &PathsQuery, rows: usize) -> String {
+    let query = query.to_string();
+    let separator = if query.is_empty() { '?' } else { '&' };
+    format!("{}/paths{query}{separator}limit={rows}", cache_path(cache))
+}
+
+/// `/caches/{cache}/paths/{hash}`, and below it `part` where that is not empty.
+pub fn path_path(cache: &str, hash: &str, part: &str) -> String {
+    let separator = if part.is_empty() { "" } else { "/" };
+    format!(
+        "{}/paths/{}{separator}{part}",
+        cache_path(cache),
+        escape(hash)
+    )
+}
+
+/// `/caches/{cache}/health`, findings of one check or of all.
+pub fn health_path(cache: &str, check: Option<&str>, cursor: Option<&str>) -> String {
+    let mut path = format!("{}/health", cache_path(cache));
+    let mut separator = '?';
+    for (name, value) in [("check", check), ("cursor", cursor)] {
+        if let Some(value) = value {
+            path.push_str(&format!("{separator}{name}={}", escape(value)));
+            separator = '&';
+        }
+    }
+    path
+}
+
+/// `path` with a cursor behind it.
+pub fn at_cursor(path: &str, cursor: Option<&str>) -> String {
+    match cursor {
+        Some(cursor) => {
+            let separator = if path.contains('?') { '&' } else { '?' };
+            format!("{path}{separator}cursor={}", escape(cursor))
+        }
+        None => path.to_owned(),
+    }
+}

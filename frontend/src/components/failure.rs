@@ -1,0 +1,65 @@
+//! A failure: what happened, why, what to do, and the id that is in the server's log.
+
+use leptos::prelude::*;
+
+use crate::api::ApiError;
+use crate::components::copy::copy_button;
+use crate::components::icon::{Icon, icon};
+use crate::state::remote::Remote;
+
+/// A failure in the page. Where `stale`, older data stays below it.
+pub fn failure(error: &ApiError, stale: bool, retry: impl Fn() + 'static) -> AnyView {
+    let class = if stale {
+        "banner banner-warn"
+    } else {
+        "banner banner-bad"
+    };
+    let details = error.request_id().map(|id| {
+        let id = id.to_owned();
+        let copied = format!(
+            "{}: {} (code {}, request {id}, {})",
+            error.what(),
+            error.why(),
+            error.code().unwrap_or("none"),
+            String::from(js_sys::Date::new_0().to_iso_string()),
+        );
+        view! {
+            <dl>
+                <dt>"Request id"</dt>
+                <dd>
+                    <code class="request-id">{id}</code>
+                    {copy_button("Copy the details", false, move || copied.clone())}
+                </dd>
+            </dl>
+        }
+    });
+    let kept = stale.then_some("What is shown below is older. ");
+    view! {
+        <div class=class role="alert">
+            {icon(Icon::Warning)}
+            <div class="banner-body">
+                <p class="banner-title">{error.what()}</p>
+                <p>{error.why()}</p>
+                <p>{kept} {error.remedy()}</p>
+                {details}
+            </div>
+            <div class="banner-actions">
+                <button type="button" class="button" on:click=move |_| retry()>
+                    {icon(Icon::Again)}
+                    "Try again"
+                </button>
+            </div>
+        </div>
+    }
+    .into_any()
+}
+
+/// The failure of a remote value, where it has one.
+pub fn failure_of<T: Send + Sync + 'static>(remote: Remote<T>) -> impl Fn() -> Option<AnyView> {
+    move || {
+        let error = remote.error()?;
+        Some(failure(&error, remote.get().is_some(), move || {
+            remote.reload();
+        }))
+    }
+}

@@ -1,0 +1,130 @@
+//! What somebody typed or pasted into the omnibox. Pure, so that it is tested natively.
+
+/// A reading of the text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// Nothing but space.
+    Empty,
+    /// The hash part of exactly one store path; Enter opens it.
+    Path(String),
+    /// It has the shape of a store path's hash, and letters that no hash has.
+    NotAHash {
+        /// The offending letters, each once, in order.
+        letters: String,
+    },
+    /// Words, or the beginning of a hash: searched.
+    Words(String),
+}
+
+/// Length of the hash part of a store path, in characters of nix32.
+const HASH_LENGTH: usize = 32;
+
+/// Reads a full store path (also a file inside one), `hash-name`, a bare hash,
+/// the URL or name of a narinfo; anything else is words.
+pub fn read(text: &str) -> Entry {
+    let text = text.trim().trim_matches(['"', '\'', '`']).trim();
+    if text.is_empty() {
+        return Entry::Empty;
+    }
+    // A URL's query is no part of the name, and a store path has no question mark before its name.
+    let address = text.split(['?', '#']).next().unwrap_or(text);
+    let segments = if address.contains("://") || address.contains('/') {
+        address.split('/').collect()
+    } else {
+        vec![address]
+    };
+    segments
+        .into_iter()
+        .find_map(read_segment)
+        .unwrap_or_else(|| Entry::Words(text.to_owned()))
+}
+
+/// A segment that is a hash, begins with one and a dash, or is the name of a narinfo.
+fn read_segment(segment: &str) -> Option<Entry> {
+    let candidate = segment.get(..HASH_LENGTH)?;
+    let rest = &segment[HASH_LENGTH..];
+    let ends = rest.is_empty() || rest.starts_with('-') || rest == ".narinfo" || rest == ".ls";
+    if !ends || !candidate.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return None;
+    }
+    let mut letters = String::new();
+    for letter in candidate.chars() {
+        let wrong = letter.is_ascii_uppercase() || matches!(letter, 'e' | 'o' | 't' | 'u');
+        if wrong && !letters.contains(letter) {
+            letters.push(letter);
+        }
+    }
+    Some(if letters.is_empty() {
+        Entry::Path(candidate.to_owned())
+    } else {
+        Entry::NotAHash { letters }
+    })
+}
+
+/// Why it is not a hash, in one sentence.
+pub fn explain_not_a_hash(letters: &str) -> String {
+    if letters.chars().any(|letter| letter.is_ascii_lowercase()) {
+        "Not a Nix hash: letters e o t u do not occur".to_owned()
+    } else {
+        "Not a Nix hash: capital letters do not occur".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HASH: &str = "xynxqns12h5f1dcq1j5x3c3232454njk";
+
+    #[test]
+    fn a07_every_form_of_a_path_opens_it() {
+        for text in [
+            "/nix/store/xynxqns12h5f1dcq1j5x3c3232454njk-top-1.0",
+            "  \"/nix/store/xynxqns12h5f1dcq1j5x3c3232454njk-top-1.0\"\n",
+            "/nix/store/xynxqns12h5f1dcq1j5x3c3232454njk-top-1.0/bin/top",
+            "/gnu/store/xynxqns12h5f1dcq1j5x3c3232454njk-top-1.0",
+            "xynxqns12h5f1dcq1j5x3c3232454njk-top-1.0",
+            "xynxqns12h5f1dcq1j5x3c3232454njk",
+            "xynxqns12h5f1dcq1j5x3c3232454njk.narinfo",
+            "https://cache.example.com/team/xynxqns12h5f1dcq1j5x3c3232454njk.narinfo?x=1",
+            "https://console.example.com/c/team/p/xynxqns12h5f1dcq1j5x3c3232454njk/closure",
+        ] {
+            assert_eq!(read(text), Entry::Path(HASH.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a08_letters_that_no_hash_has_are_named() {
+        let wrong = "eynxqns12h5f1dcq1j5x3c3232454njk";
+        assert_eq!(
+            read(wrong),
+            Entry::NotAHash {
+                letters: "e".to_owned()
+            }
+        );
+        assert_eq!(
+            read("/nix/store/toexqns12h5f1dcq1j5x3c3232454njk-x"),
+            Entry::NotAHash {
+                letters: "toe".to_owned()
+            }
+        );
+        assert!(explain_not_a_hash("e").contains("letters e o t u do not occur"));
+        assert!(explain_not_a_hash("X").contains("capital"));
+    }
+
+    #[test]
+    fn the_rest_is_words() {
+        assert_eq!(read(" \t"), Entry::Empty);
+        for text in [
+            "python3",
+            "xynx",
+            "gcc wrapper",
+            // one character too many for a hash
+            "xynxqns12h5f1dcq1j5x3c3232454njkk",
+            "nar/1q42a29bjw701v658l1wppj4k8hgvv76b4xxj10dk7c2rzjxp4kw.nar.zst",
+            "größe-der-sache-mit-vielen-buchstaben",
+        ] {
+            assert_eq!(read(text), Entry::Words(text.to_owned()), "{text}");
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! A store path: its head and its tabs. What the tabs show is fetched here, so
+//! that changing the tab asks for nothing and works without a network.
+
+use leptos::prelude::*;
+use snowbank_shared::api::{Key, Page, PathDetail};
+use snowbank_shared::route::{PathTab, Route};
+
+use crate::api;
+use crate::components::api_button::api_button;
+use crate::components::chip::{content_chip, signature_chip};
+use crate::components::copy::copy_button;
+use crate::components::failure::failure_of;
+use crate::components::icon::{Icon, icon};
+use crate::components::index_line::{index_banner, index_line};
+use crate::components::page_head::{heading, page_title};
+use crate::components::skeleton::skeleton;
+use crate::format;
+use crate::pages::cache::absent_or_failed;
+use crate::pages::{
+    path_absent, path_closure, path_raw, path_referrers, path_signatures, path_summary,
+};
+use crate::state::live::{LiveCache, live_cache};
+use crate::state::navigation::{href, navigation};
+use crate::state::remote::Remote;
+
+/// What the tabs share. Copy it freely.
+#[derive(Debug, Clone, Copy)]
+pub struct PathPage {
+    /// Slug of the cache.
+    pub cache: StoredValue<String>,
+    /// Hash part of the path.
+    pub hash: StoredValue<String>,
+    /// The path's resource.
+    pub detail: Remote<PathDetail>,
+    /// The narinfo as it lies in the bucket, byte for byte.
+    pub raw: Remote<Vec<u8>>,
+    /// The keys that are known here.
+    pub keys: Remote<Page<Key>>,
+    /// The cache and its index.
+    pub live: LiveCache,
+}
+
+/// The words on a tab.
+const fn tab_word(tab: PathTab) -> &'static str {
+    match tab {
+        PathTab::Summary => "Summary",
+        PathTab::Closure => "Closure",
+        PathTab::Referrers => "Referrers",
+        PathTab::Signatures => "Signatures",
+        PathTab::Raw => "Raw",
+    }
+}
+
+/// The number on a tab, where it has one.
+fn tab_count(tab: PathTab, detail: &PathDetail) -> Option<u64> {
+    match tab {
+        PathTab::Closure => detail.row.closure_paths,
+        PathTab::Referrers => Some(detail.row.referrer_count),
+        PathTab::Signatures => Some(detail.signatures.len() as u64),
+        PathTab::Summary | PathTab::Raw => None,
+    }
+}
+
+/// The page.
+pub fn page(cache: &str, hash: &str) -> AnyView {
+    let navigation = navigation();
+    let (detail_path, raw_path, keys_path) = (
+        api::path_path(cache, hash, ""),
+        api::path_path(cache, hash, "raw"),
+        api::keys_path(cache),
+    );
+    let live = live_cache();
+    let detail_source = detail_path.clone();
+    let detail = Remote::<PathDetail>::new(move || {
+        // While the first index is built, closures grow.
+        live.renewals.track();
+        Some(detail_source.clone())
+    });
+    let exists = Memo::new(move |_| detail.get().is_some());
+    let page = PathPage {
+        cache: StoredValue::new(cache.to_owned()),
+        hash: StoredValue::new(hash.to_owned()),
+        detail,
+        raw: Remote::fetched_by(
+            move || exists.get().then(|| raw_path.clone()),
+            |path, ticket| Box::pin(api::get_bytes(path, ticket)),
+        ),
+        keys: Remote::new(move || exists.get().then(|| keys_path.clone())),
+        live,
+    };
+    let tab = Memo::new(move |before: Option<&PathTab>| match navigation.route() {
+        Some(Route::Path { tab, .. }) => tab,
+        // On the way to another page.
+        _ => before.copied().unwrap_or_default(),
+    });
+    let short = hash.chars().take(8).collect::<String>();
+    let name = Memo::new(move |_| {
+        page.detail
+            .get()
+            .map_or_else(|| format!("{short}…"), |detail| detail.row.name.clone())
+    });
+    {
+        let cache = cache.to_owned();
+        page_title(move || match tab.get() {
+            PathTab::Summary => format!("{} – {cache}", name.get()),
+            tab => format!(
+                "{} – {} – {cache}",
+                name.get(),
+                tab_word(tab).to_lowercase()
+            ),
+        });
+    }
+    let absent = Memo::new(move |_| {
+        page.detail
+            .error()
+            .is_some_and(|error| error.is_not_found())
+    });
+    let failed = failure_of(page.detail);
+    let body = move || {
+        if absent.get() {
+            return path_absent::content(page);
+        }
+        if !exists.get() {
+            return if page.detail.error().is_none() {
+                skeleton(8, "Reading the path…")
+            } else {
+                ().into_any()
+            };
+        }
+        match tab.get() {
+            PathTab::Summary => path_summary::tab(page),
+            PathTab::Closure => path_closure::tab(page),
+            PathTab::Referrers => path_referrers::tab(page),
+            PathTab::Signatures => path_signatures::tab(page),
+            PathTab::Raw => path_raw::tab(page),
+        }
+    };
+    view! {
+        <div class="page">
+            <div class="page-head">
+                <div class="page-head-row">
+                    {heading(move || head(page, absent.get()))} <div class="page-actions">
+                        {move || exists.get().then(|| copy_menu(page))} {api_button(move || detail_path.clone())}
+                    </div>
+                </div>
+                {move || page.detail.get().map(|detail| status_line(&detail))}
+                {index_line(live)}
+            </div>
+            {index_banner(live)}
+            {absent_or_failed(live)}
+            {move || if absent.get() { None } else { failed() }}
+            {move || withheld(page)}
+            {move || exists.get().then(|| tabs(page, tab))}
+            {body}
+        </div>
+    }
+    .into_any()
+}
+
+/// The heading: hash muted, name strong; or that it is not here.
+fn head(page: PathPage, absent: bool) -> AnyView {
+    let hash = page.hash.get_value();
+    if absent {
+        let cache = page
+            .live
+            .cache
+            .get()
+            .map_or_else(|| page.cache.get_value(), |cache| cache.title.clone());
+        return view! { {format!("Not in {cache}")} }.into_any();
+    }
+    match page.detail.get() {
+        Some(detail) => {
+            let (package, version) = format::split_name(&detail.row.name);
+            view! {
+                <span class="path-title">
+                    <b>{package.to_owned()}</b>
+                    <span class="store-path-version">{version.to_owned()}</span>
+                </span>
+            }
+            .into_any()
+        }
+        None => view! { <span class="mono muted">{hash}</span> }.into_any(),
+    }
+}
+
+fn status_line(detail: &PathDetail) -> AnyView {
+    let path = detail.row.path.clone();
+    let signers = detail.row.signers.join(", ");
+    let by = (!signers.is_empty()).then(|| view! { <span class="muted">"by " {signers}</span> });
+    view! {
+        <p class="path-full">
+            <code class="break">{detail.row.path.clone()}</code>
+            {copy_button("Copy store path", false, move || path.clone())}
+        </p>
+        <p class="path-status">
+            <span class="status-pair">
+                <span class="muted">"Signature"</span>
+                {signature_chip(detail.row.signature, detail.row.signature_problem)}
+                {by}
+            </span>
+            <span class="status-pair">
+                <span class="muted">"Content"</span>
+                {content_chip(detail.row.content)}
+            </span>
+        </p>
+    }
+    .into_any()
+}
+
+/// Why clients are not served it, where they are not.
+fn withheld(page: PathPage) -> Option<AnyView> {
+    let why = page.detail.get()?.withheld.clone()?;
+    Some(
+        view! {
+            <div class="banner banner-bad">
+                {icon(Icon::Warning)}
+                <div class="banner-body">
+                    <p class="banner-title">"Clients are not served this path"</p>
+                    <p>{why}</p>
+                    <p>"They get 404, because some versions of Nix crash on such a narinfo."</p>
+                </div>
+            </div>
+        }
+        .into_any(),
+    )
+}
+
+fn tabs(page: PathPage, current: Memo<PathTab>) -> AnyView {
+    let links = PathTab::ALL
+        .map(|tab| {
+            let link = href(&Route::Path {
+                cache: page.cache.get_value(),
+                hash: page.hash.get_value(),
+                tab,
+            });
+            let count = move || {
+                let count = tab_count(tab, page.detail.get()?.as_ref())?;
+                Some(view! { <span class="count">{format::count(count)}</span> })
+            };
+            view! {
+                <a href=link aria-current=move || (current.get() == tab).then_some("page")>
+                    {tab_word(tab)}
+                    {count}
+                </a>
+            }
+        })
+        .collect_view();
+    view! {
+        <nav class="tabs" aria-label="Parts of this path">
+            {links}
+        </nav>
+    }
+    .into_any()
+}
+
+/// Everything one may want to take along.
+fn copy_menu(page: PathPage) -> AnyView {
+    let texts = move || {
+        let detail = page.detail.get()?;
+        let cache = page.live.cache.get();
+        let url = cache
+            .as_ref()
+            .map(|cache| cache.url.trim_end_matches('/').to_owned());
+        let path = detail.row.path.clone();
+        let link = crate::state::navigation::absolute(
+            &Route::path(page.cache.get_value(), page.hash.get_value()).to_string(),
+        );
+        let base = path.rsplit('/').next().unwrap_or_default().to_owned();
+        let mut texts = vec![
+            ("Store path", path.clone()),
+            ("Hash", detail.row.hash.clone()),
+            ("Base name", base),
+            ("nix-store -r", format!("nix-store -r {path}")),
+        ];
+        if let Some(url) = url {
+            texts.push(("nix copy --from", format!("nix copy --from '{url}' {path}")));
+            texts.push(("narinfo URL", format!("{url}/{}.narinfo", detail.row.hash)));
+            texts.push(("NAR URL", format!("{url}/{}", detail.url)));
+        }
+        texts.push(("Link to this page", link.clone()));
+        texts.push(("Markdown", format!("[{}]({link})", detail.row.name)));
+        Some(
+            texts
+                .into_iter()
+                .map(|(word, text)| copy_entry(word, text))
+                .collect_view(),
+        )
+    };
+    view! {
+        <details class="menu">
+            <summary class="button">{icon(Icon::Copy)} "Copy" {icon(Icon::Menu)}</summary>
+            <div class="menu-list at-end">{texts}</div>
+        </details>
+    }
+    .into_any()
+}
+
+fn copy_entry(word: &'static str, text: String) -> AnyView {
+    let announcer = crate::components::announcer::announcer();
+    let copy = move |_| {
+        crate::components::copy::copy_text(text.clone(), move |copied| {
+            announcer.say(if copied {
+                "Copied"
+            } else {
+                "The browser did not allow copying"
+            });
+            crate::state::navigation::close_menus(None);
+        });
+    };
+    view! {
+        <button type="button" on:click=copy>
+            {word}
+        </button>
+    }
+    .into_any()
+}

@@ -1,0 +1,107 @@
+//! A hash that this cache does not have: when that was checked, whether another
+//! cache here has it, and how long a client may believe an older answer.
+
+use leptos::prelude::*;
+use snowbank_shared::route::{PathsQuery, Route};
+
+use crate::api;
+use crate::components::ago::{ago, time_of_day};
+use crate::components::chip::{Tone, chip};
+use crate::components::code::code_line;
+use crate::components::icon::Icon;
+use crate::pages::path::PathPage;
+use crate::state::navigation::href;
+use crate::state::remote::Remote;
+use crate::state::session::session;
+
+/// What there is to say.
+pub fn content(page: PathPage) -> AnyView {
+    let hash = page.hash.get_value();
+    let checked = move || {
+        if page.live.is_partial() {
+            return view! { "The index is not complete yet, so it may still turn up." }.into_any();
+        }
+        match page.live.index.get().and_then(|index| index.as_of) {
+            Some(time) => view! {
+                "Checked against the index as of "
+                {time_of_day(&time)}
+                ", "
+                {ago(&time)}
+                "."
+            }
+            .into_any(),
+            None => view! { "The bucket has not been read yet." }.into_any(),
+        }
+    };
+    let search = href(&Route::Paths {
+        cache: page.cache.get_value(),
+        query: PathsQuery {
+            q: hash.chars().take(6).collect(),
+            ..PathsQuery::default()
+        },
+    });
+    view! {
+        <section class="section absent">
+            <p>
+                "No path with the hash " <code class="break">{hash.clone()}</code>
+                " is in this cache. The hash itself is well formed. " {checked}
+            </p>
+            {other_caches(page)}
+            <h2>"Was it copied a moment ago?"</h2>
+            <p>
+                "A client that asked too early remembers the miss for up to an hour. This asks again at once:"
+            </p>
+            {code_line(
+                "Command",
+                format!("nix-store -r --option narinfo-cache-negative-ttl 0 /nix/store/{hash}-NAME"),
+            )}
+            <p>
+                <a href=search>"Paths whose hash begins alike"</a>
+                " · "
+                <a href=href(&Route::paths(page.cache.get_value()))>"All paths of this cache"</a>
+            </p>
+        </section>
+    }
+    .into_any()
+}
+
+fn other_caches(page: PathPage) -> AnyView {
+    let session = session();
+    let here = page.cache.get_value();
+    let list = move || {
+        let caches = session.caches.get()?;
+        let others: Vec<AnyView> = caches
+            .items
+            .iter()
+            .filter(|cache| cache.slug != here)
+            .map(|cache| other_cache(&cache.slug, &cache.title, page.hash.get_value()))
+            .collect();
+        (!others.is_empty()).then(|| {
+            view! {
+                <h2>"In the other caches of this server"</h2>
+                <ul class="other-caches">{others}</ul>
+            }
+        })
+    };
+    view! { {list} }.into_any()
+}
+
+fn other_cache(slug: &str, title: &str, hash: String) -> AnyView {
+    let path = api::path_path(slug, &hash, "");
+    let found = Remote::<snowbank_shared::api::PathDetail>::new(move || Some(path.clone()));
+    let route = Route::path(slug, hash);
+    let verdict = move || match (found.get(), found.error()) {
+        (Some(detail), _) => view! {
+            {chip((Tone::Ok, Icon::Tick, "yes", "It is there."))}
+            " "
+            <a href=href(&route)>{detail.row.name.clone()}</a>
+        }
+        .into_any(),
+        (None, Some(error)) if error.is_not_found() => {
+            chip((Tone::Note, Icon::Dash, "no", "It is not there either."))
+        }
+        (None, Some(_)) => chip((Tone::Unknown, Icon::Help, "could not ask", "")),
+        (None, None) => view! { <span class="muted">"asking…"</span> }.into_any(),
+    };
+    view! { <li><b>{title.to_owned()}</b> " " {verdict}</li> }.into_any()
+}

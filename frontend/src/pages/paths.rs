@@ -1,0 +1,311 @@
+//! The path browser: search, order, filters and place are the address.
+
+use leptos::html::Input;
+use leptos::leptos_dom::helpers::debounce;
+use leptos::prelude::*;
+use snowbank_shared::api::{Page, PathRow};
+use snowbank_shared::route::{PathsQuery, Route};
+use std::time::Duration;
+
+use crate::api;
+use crate::components::announcer::announcer;
+use crate::components::api_button::api_button;
+use crate::components::failure::failure_of;
+use crate::components::icon::{Icon, icon};
+use crate::components::index_line::{index_banner, index_line};
+use crate::components::page_head::{heading, page_title};
+use crate::components::skeleton::skeleton;
+use crate::entry::{self, Entry};
+use crate::format;
+use crate::pages::cache::absent_or_failed;
+use crate::pages::paths_filters::{active_filters, filters};
+use crate::pages::paths_table::paths_table;
+use crate::state::live::{LiveCache, live_cache};
+use crate::state::navigation::{Navigation, href, navigation};
+use crate::state::remote::Remote;
+
+/// Milliseconds without a key before the search runs.
+const PAUSE: u64 = 120;
+
+/// What the browser shows, and how to change it. Copy it freely.
+#[derive(Debug, Clone, Copy)]
+pub struct Browser {
+    /// Slug of the cache.
+    pub cache: StoredValue<String>,
+    /// What the address asks for.
+    pub query: Memo<PathsQuery>,
+    /// The rows.
+    pub rows: Remote<Page<PathRow>>,
+    /// The cache and its index.
+    pub live: LiveCache,
+    navigation: Navigation,
+}
+
+impl Browser {
+    /// The address of another search in this cache.
+    pub fn route(self, query: PathsQuery) -> Route {
+        Route::Paths {
+            cache: self.cache.get_value(),
+            query,
+        }
+    }
+
+    /// Changes the search and begins at its first page; Back leads to the one before.
+    pub fn change(self, change: impl FnOnce(&mut PathsQuery)) {
+        let mut query = self.query.get_untracked().first_page();
+        change(&mut query);
+        self.navigation.go(&self.route(query));
+    }
+
+    /// Changes the words while somebody types: one entry in the history, not one a letter.
+    fn retype(self, words: String) {
+        let mut query = self.query.get_untracked().first_page();
+        let began = query.q.is_empty() != words.is_empty();
+        query.q = words;
+        let route = self.route(query);
+        if began {
+            self.navigation.go(&route);
+        } else {
+            self.navigation.replace(&route);
+        }
+    }
+}
+
+/// The page.
+pub fn page(slug: &str) -> AnyView {
+    let live = live_cache();
+    let navigation = navigation();
+    let query = Memo::new(
+        move |before: Option<&PathsQuery>| match navigation.route() {
+            Some(Route::Paths { query, .. }) => query,
+            // On the way to another page.
+            _ => before.cloned().unwrap_or_default(),
+        },
+    );
+    let rows = {
+        let slug = slug.to_owned();
+        Remote::<Page<PathRow>>::new(move || {
+            live.renewals.track();
+            Some(api::paths_path(&slug, &query.get(), api::PAGE_ROWS))
+        })
+    };
+    let browser = Browser {
+        cache: StoredValue::new(slug.to_owned()),
+        query,
+        rows,
+        live,
+        navigation,
+    };
+    {
+        let slug = slug.to_owned();
+        page_title(move || {
+            let words = query.with(|query| query.q.clone());
+            if words.is_empty() {
+                format!("Paths – {slug}")
+            } else {
+                format!("{words} – Paths – {slug}")
+            }
+        });
+    }
+    announce(browser);
+    let api_path = {
+        let slug = slug.to_owned();
+        move || api::paths_path(&slug, &query.get(), api::PAGE_ROWS)
+    };
+    view! {
+        <div class="page paths-page">
+            <div class="page-head">
+                <div class="page-head-row">{heading("Paths")} <div class="page-actions">{api_button(api_path)}</div></div>
+                <p class="state-sentence" id="paths-state">{move || state_sentence(browser)}</p>
+                {index_line(live)}
+            </div>
+            {index_banner(live)}
+            {absent_or_failed(live)}
+            <div class="browser-bar">{search_field(browser)} {filters(browser)}</div>
+            {active_filters(browser)}
+            {changed_since(browser)}
+            {failure_of(rows)}
+            {move || content(browser)}
+        </div>
+    }
+    .into_any()
+}
+
+/// How many match, in words.
+fn state_sentence(browser: Browser) -> Option<String> {
+    let page = browser.rows.get()?;
+    let about = if page.complete { "" } else { "≈ " };
+    let total = format::count(page.total);
+    let noun = if page.total == 1 { "path" } else { "paths" };
+    let query = browser.query.get();
+    Some(if query.is_unfiltered() {
+        format!("{about}{total} {noun} in this cache.")
+    } else if query.q.is_empty() {
+        format!("{about}{total} {noun} match these filters.")
+    } else {
+        let verb = if page.total == 1 { "matches" } else { "match" };
+        format!("{about}{total} {noun} {verb} “{}”.", query.q)
+    })
+}
+
+/// Says the count when it changed, for those who do not see it.
+fn announce(browser: Browser) {
+    let announcer = announcer();
+    Effect::new(move |before: Option<Option<String>>| {
+        let sentence = state_sentence(browser);
+        if let (Some(Some(before)), Some(now)) = (&before, &sentence)
+            && before != now
+            && !browser.live.is_partial()
+        {
+            announcer.say(now);
+        }
+        sentence
+    });
+}
+
+fn search_field(browser: Browser) -> AnyView {
+    let input = NodeRef::<Input>::new();
+    let mut run = debounce(Duration::from_millis(PAUSE), move |words: String| {
+        browser.retype(words);
+    });
+    // The address may change without this field: by Back, by a link.
+    Effect::new(move |_| {
+        let words = browser.query.with(|query| query.q.clone());
+        if let Some(input) = input.get()
+            && document().active_element().as_ref() != Some(input.as_ref())
+        {
+            input.set_value(&words);
+        }
+    });
+    let wrong =
+        Memo::new(
+            move |_| match entry::read(&browser.query.with(|query| query.q.clone())) {
+                Entry::NotAHash { letters } => Some(entry::explain_not_a_hash(&letters)),
+                _ => None,
+            },
+        );
+    view! {
+        <div class="browser-search">
+            {icon(Icon::Search)}
+            <input
+                node_ref=input
+                type="search"
+                id="paths-search"
+                autocomplete="off"
+                autocapitalize="off"
+                spellcheck="false"
+                placeholder="Name, hash, store path"
+                aria-label="Filter these paths"
+                aria-describedby="paths-search-note"
+                value=browser.query.get_untracked().q
+                on:input=move |event| run(event_target_value(&event))
+            />
+            <p class="field-note" id="paths-search-note">{move || wrong.get()}</p>
+        </div>
+    }
+    .into_any()
+}
+
+/// A change of the cache is offered, not forced: nothing moves that is being read.
+fn changed_since(browser: Browser) -> AnyView {
+    let changed = move || {
+        let shown = browser.rows.get()?.revision.clone();
+        let now = browser.live.index.get()?.revision;
+        if shown == now || browser.live.is_partial() || browser.rows.is_waiting() {
+            return None;
+        }
+        Some(view! {
+            <div class="banner banner-info">
+                {icon(Icon::Info)}
+                <div class="banner-body">
+                    <p>"The cache has changed since this list was made."</p>
+                </div>
+                <div class="banner-actions">
+                    <button type="button" class="button" on:click=move |_| browser.rows.reload()>
+                        {icon(Icon::Again)}
+                        "Show"
+                    </button>
+                </div>
+            </div>
+        })
+    };
+    view! { <div class="banner-place">{changed}</div> }.into_any()
+}
+
+fn content(browser: Browser) -> AnyView {
+    let Some(page) = browser.rows.get() else {
+        return if browser.rows.error().is_none() {
+            skeleton(14, "Reading paths…")
+        } else {
+            ().into_any()
+        };
+    };
+    if page.items.is_empty() {
+        return nothing(browser);
+    }
+    let next = page.next.clone().map(|cursor| {
+        let mut query = browser.query.get_untracked();
+        query.cursor = Some(cursor);
+        view! {
+            <a class="button" rel="next" href=href(&browser.route(query))>
+                "Next page"
+                {icon(Icon::Next)}
+            </a>
+        }
+    });
+    let query = browser.query.get_untracked();
+    let first = query.cursor.is_some().then(|| {
+        view! {
+            <a class="button" href=href(&browser.route(query.first_page()))>
+                {icon(Icon::First)}
+                "First page"
+            </a>
+        }
+    });
+    let shown = format::counted(page.items.len() as u64, "row", "rows");
+    let about = if page.complete { "" } else { "≈ " };
+    let total = format::count(page.total);
+    view! {
+        <div class:is-waiting=move || browser.rows.is_waiting()>
+            {paths_table(browser, &page.items)} <div class="table-foot">
+                <span>{shown} " of " {about} {total}</span>
+                <span class="page-actions">{first} {next}</span>
+            </div>
+        </div>
+    }
+    .into_any()
+}
+
+/// No rows: because there are none, because of the filters, or not yet.
+fn nothing(browser: Browser) -> AnyView {
+    let query = browser.query.get_untracked();
+    if browser.live.is_partial() {
+        return view! {
+            <section class="empty">
+                <h2>"Nothing found yet"</h2>
+                <p>"The bucket is still being read. Rows appear here by themselves as they are found."</p>
+            </section>
+        }
+        .into_any();
+    }
+    if query.is_unfiltered() {
+        return view! {
+            <section class="empty">
+                <h2>"No paths in this cache"</h2>
+                <p>"The bucket holds no narinfo. What is copied into it appears with the next sweep."</p>
+                <a href=href(&Route::of_cache(browser.cache.get_value()))>"How to fill it"</a>
+            </section>
+        }
+        .into_any();
+    }
+    view! {
+        <section class="empty">
+            <h2>"No path matches these filters"</h2>
+            {crate::pages::paths_filters::what_removes_all(browser)}
+            <a class="button" href=href(&Route::paths(browser.cache.get_value()))>
+                "Clear all filters"
+            </a>
+        </section>
+    }
+    .into_any()
+}

@@ -1,0 +1,8 @@
+//! What outlives a page: the address, the caches, live updates, preferences.
+
+pub mod keyboard;
+pub mod live;
+pub mod navigation;
+pub mod preferences;
+pub mod remote;
+pub mod session;
