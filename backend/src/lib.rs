@@ -1,4 +1,5 @@
 //! server
 
+pub mod bench_data;
 pub mod bucket;
 pub mod demo;

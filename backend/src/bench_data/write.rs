@@ -1,0 +1,113 @@
+//! Where a synthetic cache goes.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, bail};
+
+use super::{Args, BenchObject, Plan, Signatures, Summary};
+
+/// Runs `snowbank bench-data`: writes the cache and prints what is in it.
+///
+/// # Errors
+/// A plan that cannot be, a folder that is not empty, or what the file system says.
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let summary = to_folder(&args.plan(), &args.out)?;
+    print!("{}", describe(&summary, started.elapsed()));
+    Ok(())
+}
+
+impl Args {
+    /// The plan that the flags describe.
+    #[must_use]
+    pub fn plan(&self) -> Plan {
+        Plan {
+            paths: self.paths,
+            seed: self.seed,
+            signatures: if self.fake_signatures {
+                Signatures::Fake
+            } else {
+                Signatures::Real
+            },
+            compression: self.compression,
+            nars: self.nars,
+            nar_max: self.nar_max,
+            defects: self.defects,
+            // A folder has nowhere to keep it.
+            keeps_encoding: false,
+        }
+    }
+}
+
+/// Writes the cache of `plan` as a folder, one file per object, each with the
+/// time at which its path was built.
+///
+/// # Errors
+/// As [`run`].
+pub fn to_folder(plan: &Plan, folder: &Path) -> anyhow::Result<Summary> {
+    let mut objects = plan.objects().map_err(anyhow::Error::msg)?;
+    fs::create_dir_all(folder)
+        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    let mut existing = fs::read_dir(folder)
+        .with_context(|| format!("cannot read the folder {}", folder.display()))?;
+    if existing.next().is_some() {
+        bail!(
+            "the folder {} is not empty; a cache is only written into an empty one",
+            folder.display()
+        );
+    }
+    let mut made = HashSet::new();
+    for object in &mut objects {
+        write_file(folder, &object, &mut made)
+            .with_context(|| format!("cannot write {}", folder.join(&object.key).display()))?;
+    }
+    Ok(objects.summary().clone())
+}
+
+fn write_file(folder: &Path, object: &BenchObject, made: &mut HashSet<String>) -> io::Result<()> {
+    if let Some((parent, _)) = object.key.rsplit_once('/')
+        && made.insert(parent.to_owned())
+    {
+        fs::create_dir_all(folder.join(parent))?;
+    }
+    let mut file = fs::File::create(folder.join(&object.key))?;
+    io::Write::write_all(&mut file, &object.body)?;
+    file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(object.modified))
+}
+
+fn describe(summary: &Summary, took: Duration) -> String {
+    let mut lines = vec![
+        ("paths", summary.paths.to_string()),
+        ("references", summary.references.to_string()),
+        ("objects", summary.objects.to_string()),
+        ("stored_bytes", summary.stored_bytes.to_string()),
+        ("narinfo_bytes", summary.narinfo_bytes.to_string()),
+        ("nar_bytes", summary.nar_bytes.to_string()),
+        ("file_bytes", summary.file_bytes.to_string()),
+        ("nars", summary.nars.to_string()),
+        ("stored_nar_bytes", summary.stored_nar_bytes.to_string()),
+        ("signed", summary.signed.to_string()),
+        ("unsigned", summary.unsigned.to_string()),
+        ("bad_signature", summary.bad_signature.to_string()),
+        ("unknown_key", summary.unknown_key.to_string()),
+        ("content_addressed", summary.content_addressed.to_string()),
+        ("encoded", summary.encoded.to_string()),
+        ("malformed", summary.malformed.to_string()),
+        ("foreign", summary.foreign.to_string()),
+        ("seconds", format!("{:.1}", took.as_secs_f64())),
+    ];
+    lines.extend(
+        summary
+            .public_keys
+            .iter()
+            .map(|key| ("public_key", key.to_string())),
+    );
+    lines
+        .iter()
+        .map(|(name, value)| format!("{name} {value}\n"))
+        .collect()
+}
