@@ -39,6 +39,7 @@ pub use compression::Compression;
 pub use error::{ErrorCode, NarInfoError};
 pub use oddity::{Oddity, OddityKind};
 pub use print::NarInfoParts;
+pub use url::object_key;
 
 use fields::Span;
 

@@ -78,8 +78,9 @@ fn path_of(url: &str) -> &str {
     url.find(['?', '#']).map_or(url, |end| &url[..end])
 }
 
-/// Key of the object, relative to the cache.
-pub(super) fn object_key(url: &str) -> Cow<'_, str> {
+/// Key of the NAR's object that a narinfo's URL names, relative to the cache: without
+/// query and fragment, percent-decoded.
+pub fn object_key(url: &str) -> Cow<'_, str> {
     percent_decode_str(path_of(url)).decode_utf8_lossy()
 }
 

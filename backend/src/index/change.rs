@@ -1,0 +1,80 @@
+//! What may happen to an index.
+
+use snowbank_shared::api::{ContentStatus, Finding};
+use snowbank_shared::narinfo::{NarInfo, NarInfoError};
+use snowbank_shared::signature::Judgement;
+use snowbank_shared::store_path::StorePathHash;
+use xxhash_rust::xxh3::Xxh3;
+
+/// How a listing tells that an object is still the same: its size, its time and
+/// its ETag where the listing has one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ChangeToken {
+    /// Bytes of the object as stored.
+    pub size: u64,
+    /// Last-modified, milliseconds since 1970.
+    pub last_modified: i64,
+    /// The ETag, as listed.
+    pub etag: Option<String>,
+}
+
+impl ChangeToken {
+    /// 64 bits that stand for the token; the index keeps no more.
+    pub fn fingerprint(&self) -> u64 {
+        let mut hash = Xxh3::new();
+        hash.update(&self.size.to_le_bytes());
+        hash.update(&self.last_modified.to_le_bytes());
+        if let Some(etag) = &self.etag {
+            hash.update(etag.as_bytes());
+        }
+        hash.digest()
+    }
+}
+
+/// A narinfo that was read and judged.
+#[derive(Debug, Clone)]
+pub struct ParsedEntry {
+    /// The narinfo, with its original bytes.
+    pub narinfo: NarInfo,
+    /// What its signatures are worth, by the key ring of the index.
+    pub judgement: Judgement,
+    /// The object's change token, from the listing or the answer to a PUT.
+    pub token: ChangeToken,
+    /// First time seen here, seconds since 1970. A rewrite of a known path does not move it.
+    pub added_at: i64,
+}
+
+/// One change of an index. Changes are applied in order.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// A narinfo appeared or changed. Its object's name is `<hash>.narinfo`.
+    Put(Box<ParsedEntry>),
+    /// The narinfo is gone.
+    Remove(StorePathHash),
+    /// The narinfo is gone, unless it was written again since its token was this one
+    /// ([`ChangeToken::fingerprint`]).
+    RemoveUnchanged(StorePathHash, u64),
+    /// An object that is named like a narinfo cannot be read as one. It stays known
+    /// with its token, so that it is not fetched again until it changes.
+    Unparsable {
+        /// The object's key, relative to the cache.
+        key: String,
+        /// Its change token.
+        token: ChangeToken,
+        /// What is wrong with it.
+        error: NarInfoError,
+    },
+    /// An object that could not be read is gone.
+    Forget(String),
+    /// The content of a path was checked.
+    Content(StorePathHash, ContentStatus),
+    /// Something else is wrong in the bucket. One finding is kept per check and object.
+    Finding(Finding),
+    /// What a finding said is over: its check and object.
+    Settled(String, String),
+    /// A complete sweep of the narinfos ended well.
+    Swept {
+        /// When it began, seconds since 1970.
+        began_at: i64,
+    },
+}

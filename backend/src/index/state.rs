@@ -1,0 +1,444 @@
+//! The writer's side: applying changes, publishing views, merging.
+//!
+//! Two ways lead in. [`Shared::apply`] shows its changes before it returns: a
+//! few go into the overlay, whose copy is small. [`Shared::apply_bulk`] is for
+//! thousands: they wait in the backlog until the background thread has brought
+//! them into columns. A lock is held for the time of the small way only; a
+//! merge works on a copy, notes what happens meanwhile in a journal, and
+//! carries that out on its result before it shows it.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use snowbank_shared::signature::KeyRing;
+use snowbank_shared::store_path::{StoreDir, StorePathHash};
+
+use super::chunk::Mark;
+use super::graph::Graph;
+use super::log::Log;
+use super::op::{Notes, Op, Touched};
+use super::order::Permutations;
+use super::traverse::{Seen, SeenPool};
+use super::view::View;
+use super::worker::fingerprint;
+
+/// Steps that wait for the background thread; a caller beyond that waits with them.
+const MAX_BACKLOG: usize = 200_000;
+/// Steps of the backlog that one merge takes: a bound for its memory.
+const MERGE_BATCH: usize = 65_536;
+
+/// What an index is opened with.
+#[derive(Debug, Clone)]
+pub struct IndexParams {
+    /// The cache's store directory.
+    pub store_dir: StoreDir,
+    /// The keys by which its signatures are judged.
+    pub key_ring: Arc<KeyRing>,
+}
+
+/// Everything that readers, writers and the background thread share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) view: ArcSwap<View>,
+    state: Mutex<State>,
+    /// Wakes the background thread.
+    pub(crate) wake: Condvar,
+    /// Wakes callers that wait for it.
+    pub(crate) done: Condvar,
+    pub(crate) store_dir: StoreDir,
+    pub(crate) dir: Option<PathBuf>,
+}
+
+/// What the lock guards.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) graph: Graph,
+    pub(crate) notes: Notes,
+    pub(crate) key_ring: Arc<KeyRing>,
+    sequence: u64,
+    /// Steps that are logged and not shown yet, with their numbers.
+    pub(crate) backlog: Vec<(u64, Op)>,
+    /// Paths that were changed the small way while the backlog waited: older steps on them are void.
+    newer: HashMap<StorePathHash, u64>,
+    /// What was applied since a merge began.
+    journal: Option<Vec<Op>>,
+    /// Rows whose closures changed while closures are being computed.
+    pub(crate) unsettled: Option<Vec<u32>>,
+    pub(crate) log: Option<Log>,
+    revision: u64,
+    pub(crate) revision_base: String,
+    pool: Arc<SeenPool>,
+    permutations: Arc<Permutations>,
+    /// Whether rows may lack closures.
+    pub(crate) sums_wanted: bool,
+    /// When the last bulk change came.
+    pub(crate) last_bulk: Option<Instant>,
+    pub(crate) flush_wanted: bool,
+    pub(crate) settle_wanted: bool,
+    pub(crate) snapshot_wanted: bool,
+    /// Whether signatures are to be judged anew, and from the first row on.
+    pub(crate) judge_wanted: bool,
+    pub(crate) judge_restart: bool,
+    pub(crate) stop: bool,
+    /// Whether the background thread has nothing to do.
+    pub(crate) idle: bool,
+    /// Flushes that were begun to be carried out.
+    pub(crate) flushes: u64,
+    /// Snapshots that were tried.
+    pub(crate) snapshots: u64,
+    /// Changes when rows get other numbers.
+    pub(crate) numbering: u64,
+    /// What the last merge made for a snapshot.
+    pub(crate) merged: Option<(Graph, Notes)>,
+}
+
+impl Shared {
+    /// Over a graph that was just loaded.
+    pub(crate) fn new(
+        params: &IndexParams,
+        dir: Option<PathBuf>,
+        graph: Graph,
+        notes: Notes,
+        log: Option<Log>,
+        revision_base: String,
+    ) -> Self {
+        let mut state = State {
+            graph,
+            notes,
+            key_ring: Arc::clone(&params.key_ring),
+            sequence: 0,
+            backlog: Vec::new(),
+            newer: HashMap::new(),
+            journal: None,
+            unsettled: None,
+            log,
+            revision: 0,
+            revision_base,
+            pool: Arc::default(),
+            permutations: Arc::default(),
+            sums_wanted: true,
+            last_bulk: None,
+            flush_wanted: false,
+            settle_wanted: false,
+            snapshot_wanted: false,
+            judge_wanted: false,
+            judge_restart: false,
+            stop: false,
+            idle: false,
+            flushes: 0,
+            snapshots: 0,
+            numbering: 0,
+            merged: None,
+        };
+        let ring = Some(fingerprint(&params.key_ring));
+        if state.graph.live == 0 {
+            state.notes.key_ring = ring;
+        }
+        state.judge_wanted = state.notes.key_ring != ring;
+        let view = state.next_view(&params.store_dir);
+        Self {
+            view: ArcSwap::from_pointee(view),
+            state: Mutex::new(state),
+            wake: Condvar::new(),
+            done: Condvar::new(),
+            store_dir: params.store_dir.clone(),
+            dir,
+        }
+    }
+
+    /// The writer's lock. A panic under it leaves steps half done at worst: they are in the log.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Shows the state to readers.
+    pub(crate) fn publish(&self, state: &mut State) {
+        self.view.store(Arc::new(state.next_view(&self.store_dir)));
+    }
+
+    /// Applies steps so that they show when this returns.
+    pub(crate) fn apply(&self, ops: &[Op]) {
+        if ops.is_empty() {
+            return;
+        }
+        let mut state = self.lock();
+        state.append(ops);
+        let sequence = state.sequence;
+        if !state.backlog.is_empty() {
+            for path in ops.iter().filter_map(Op::path) {
+                state.newer.insert(path, sequence);
+            }
+        }
+        for op in ops {
+            op.note_in(&mut state.notes);
+        }
+        state.carry_out(ops);
+        if let Some(journal) = &mut state.journal {
+            journal.extend_from_slice(ops);
+        }
+        self.publish(&mut state);
+        state.idle = false;
+        self.wake.notify_all();
+    }
+
+    /// Applies steps so that they show soon. Waits while too many wait already.
+    pub(crate) fn apply_bulk(&self, ops: Vec<Op>) {
+        if ops.is_empty() {
+            return;
+        }
+        let mut state = self.lock();
+        while state.backlog.len() >= MAX_BACKLOG && !state.stop {
+            state = self
+                .done
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        state.append(&ops);
+        for op in &ops {
+            op.note_in(&mut state.notes);
+        }
+        let sequence = state.sequence;
+        state
+            .backlog
+            .extend(ops.into_iter().map(|op| (sequence, op)));
+        state.last_bulk = Some(Instant::now());
+        state.idle = false;
+        self.wake.notify_all();
+    }
+
+    /// Brings the backlog and the overlay into columns. With `rotate`, and where the
+    /// backlog is taken whole, the log begins a new file that continues the result:
+    /// its number is returned.
+    pub(crate) fn merge(&self, rotate: bool) -> Option<u64> {
+        let (mut graph, batch, rotated, notes) = {
+            let mut state = self.lock();
+            let count = state.backlog.len().min(MERGE_BATCH);
+            let mut batch: Vec<(u64, Op)> = state.backlog.drain(..count).collect();
+            if !state.newer.is_empty() {
+                batch.retain(|(sequence, op)| {
+                    op.path().is_none_or(|path| {
+                        state.newer.get(&path).is_none_or(|newer| newer < sequence)
+                    })
+                });
+            }
+            let mut rotated = None;
+            if state.backlog.is_empty() {
+                state.newer.clear();
+                state.backlog.shrink_to(MERGE_BATCH);
+                if rotate && let Some(log) = &mut state.log {
+                    match log.rotate() {
+                        Ok(number) => rotated = Some(number),
+                        Err(error) => {
+                            tracing::warn!(%error, "the index cannot begin a new log file")
+                        }
+                    }
+                }
+            }
+            state.journal = Some(Vec::new());
+            self.done.notify_all();
+            (state.graph.clone(), batch, rotated, state.notes.clone())
+        };
+        let mut touched = Touched::default();
+        for (_, op) in &batch {
+            op.apply_to(&mut graph, &mut touched);
+        }
+        drop(batch);
+        graph.settle(&touched);
+        let mut graph = graph.merged();
+        let compact = graph.wants_compaction();
+        if compact {
+            graph = graph.compacted();
+        }
+        let mut state = self.lock();
+        state.numbering += u64::from(compact);
+        state.merged = rotated.map(|_| (graph.clone(), notes));
+        state.graph = graph;
+        if let Some(journal) = state.journal.take() {
+            state.carry_out(&journal);
+        }
+        state.sums_wanted = true;
+        self.publish(&mut state);
+        rotated
+    }
+}
+
+impl Shared {
+    /// Judges all signatures by these keys from now on.
+    pub(crate) fn set_key_ring(&self, key_ring: Arc<KeyRing>) {
+        let known = self.lock().notes.key_ring;
+        let same = known == Some(fingerprint(&key_ring));
+        if !same && known.is_some() {
+            self.apply(&[Op::KeyRing(None)]);
+        }
+        let mut state = self.lock();
+        state.key_ring = key_ring;
+        state.judge_wanted = !same;
+        state.judge_restart = true;
+        state.idle = false;
+        self.publish(&mut state);
+        self.wake.notify_all();
+    }
+
+    /// Waits until all changes show and the log is synced.
+    pub(crate) fn flush(&self) {
+        let mut state = self.lock();
+        let target = state.flushes + 1;
+        state.flush_wanted = true;
+        self.wake.notify_all();
+        while state.flushes < target && !state.stop {
+            state = self.wait(state);
+        }
+        drop(state);
+        let file = self.lock().log.as_mut().map(Log::file);
+        if let Some(Ok(file)) = file
+            && let Err(error) = file.sync_data()
+        {
+            tracing::warn!(%error, "the log of the index cannot be synced");
+        }
+    }
+
+    /// Waits until the background thread has nothing to do.
+    pub(crate) fn settle(&self) {
+        let mut state = self.lock();
+        state.idle = false;
+        state.settle_wanted = true;
+        self.wake.notify_all();
+        while !state.idle && !state.stop {
+            state = self.wait(state);
+        }
+    }
+
+    /// Waits until a snapshot is written.
+    pub(crate) fn save(&self) {
+        let mut state = self.lock();
+        if state.log.is_none() {
+            return;
+        }
+        let target = state.snapshots + 1;
+        state.snapshot_wanted = true;
+        self.wake.notify_all();
+        while state.snapshots < target && !state.stop && state.log.is_some() {
+            state = self.wait(state);
+        }
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        self.done
+            .wait(state)
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Carries out what a log holds, on a graph that nobody sees yet.
+pub(crate) fn replay(mut graph: Graph, notes: &mut Notes, ops: &[Op]) -> Graph {
+    for batch in ops.chunks(MERGE_BATCH) {
+        let mut touched = Touched::default();
+        for op in batch {
+            op.apply_to(&mut graph, &mut touched);
+            op.note_in(notes);
+        }
+        graph.settle(&touched);
+        graph = graph.merged();
+    }
+    graph
+}
+
+impl State {
+    /// Changes with every version that is shown.
+    pub(crate) fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// Whether a merge has as much to take as it may.
+    pub(crate) fn backlog_full(&self) -> bool {
+        self.backlog.len() >= MERGE_BATCH
+    }
+
+    /// Numbers steps and writes them to the log. The log only spares work after a
+    /// restart: where it fails, the index goes on without it.
+    fn append(&mut self, ops: &[Op]) {
+        self.sequence += 1;
+        if let Some(log) = &mut self.log
+            && let Err(error) = log.append(ops)
+        {
+            tracing::warn!(%error, "the index goes on without its log");
+            self.log = None;
+        }
+    }
+
+    /// Carries out steps on the rows.
+    fn carry_out(&mut self, ops: &[Op]) {
+        let mut touched = Touched::default();
+        for op in ops {
+            op.apply_to(&mut self.graph, &mut touched);
+        }
+        let affected = self.graph.settle(&touched);
+        if !affected.is_empty() {
+            self.sums_wanted = true;
+            if let Some(unsettled) = &mut self.unsettled {
+                unsettled.extend(affected);
+            }
+        }
+    }
+
+    fn next_view(&mut self, store_dir: &StoreDir) -> View {
+        self.revision += 1;
+        View::new(
+            self.graph.clone(),
+            self.notes.clone(),
+            Arc::clone(&self.key_ring),
+            store_dir.clone(),
+            format!("{}-{:x}", self.revision_base, self.revision),
+            Arc::clone(&self.pool),
+            Arc::clone(&self.permutations),
+        )
+    }
+}
+
+impl Graph {
+    /// After steps: forgets the closures that they changed and finds cycles anew.
+    /// The rows whose closures are forgotten.
+    pub(crate) fn settle(&mut self, touched: &Touched) -> Vec<u32> {
+        let mut affected = Vec::new();
+        if !touched.closures.is_empty() {
+            affected = self.affected(&touched.closures, &mut Seen::default());
+            for &row in &affected {
+                self.set_sum(row, None);
+            }
+        }
+        if !touched.edges.is_empty() || !(self.cycles.is_empty() || touched.closures.is_empty()) {
+            self.find_cycles(&touched.edges);
+        }
+        affected
+    }
+
+    fn find_cycles(&mut self, new: &[u32]) {
+        let mut roots: Vec<u32> = new
+            .iter()
+            .copied()
+            .filter(|&row| {
+                let mut referred = false;
+                self.each_referrer(row, |_| referred = true);
+                self.mark(row).live() && referred && !self.targets(row).is_empty()
+            })
+            .collect();
+        roots.extend(self.cycles.iter().filter(|&&row| self.mark(row).live()));
+        if roots.is_empty() && self.cycles.is_empty() {
+            return;
+        }
+        let cyclic = self.cyclic(&roots);
+        if *self.cycles == cyclic {
+            return;
+        }
+        for &row in &Arc::clone(&self.cycles)[..] {
+            self.change_mark(row, |mark| mark.flags &= !Mark::CYCLE);
+        }
+        for &row in &cyclic {
+            self.change_mark(row, |mark| mark.flags |= Mark::CYCLE);
+        }
+        self.cycles = Arc::new(cyclic);
+    }
+}

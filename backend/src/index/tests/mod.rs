@@ -1,0 +1,4 @@
+//! The index against a naive model, and against itself after every kind of restart.
+
+mod corpus;
+mod support;

@@ -1,0 +1,494 @@
+//! What readers see: one version of the index, unchanging.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use snowbank_shared::api::{Oddity, PathDetail, PathRow, SignatureCount, SignatureStatus};
+use snowbank_shared::narinfo::NarInfo;
+use snowbank_shared::signature::KeyRing;
+use snowbank_shared::store_path::{StoreDir, StorePathHash};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::change::ChangeToken;
+use super::chunk::UNKNOWN;
+use super::findings::FindingIndex;
+use super::graph::Graph;
+use super::key::base_text;
+use super::layout::print;
+use super::op::{BucketTotals, Notes};
+use super::order::Permutations;
+use super::traverse::SeenPool;
+
+/// Missing references of a closure that a path's page names.
+const MAX_MISSING: usize = 1_000;
+
+/// A path of a [`View`]. It means nothing in another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Id(pub(crate) u32);
+
+/// One version of the index. Get one, answer one request from it, drop it.
+#[derive(Debug)]
+pub struct View {
+    pub(crate) graph: Graph,
+    pub(crate) notes: Notes,
+    key_ring: Arc<KeyRing>,
+    store_dir: StoreDir,
+    revision: String,
+    pub(crate) pool: Arc<SeenPool>,
+    totals: OnceLock<Totals>,
+    pub(crate) findings: OnceLock<FindingIndex>,
+    pub(crate) permutations: Arc<Permutations>,
+}
+
+/// Sums over a whole cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Totals {
+    /// Store paths.
+    pub paths: u64,
+    /// Sum of NarSize, bytes.
+    pub nar_bytes: u64,
+    /// Bytes of the NAR files, each file once, as listed or as FileSize says; `None` until the
+    /// whole bucket was listed.
+    pub stored_bytes: Option<u64>,
+    /// What the last listing of the whole bucket counted.
+    pub bucket: Option<BucketTotals>,
+    /// Paths by signature word, best word first, words without paths left out.
+    pub signatures: Vec<SignatureCount>,
+    /// Paths with a valid signature, by key name.
+    pub keys: BTreeMap<String, u64>,
+}
+
+impl View {
+    pub(crate) fn new(
+        graph: Graph,
+        notes: Notes,
+        key_ring: Arc<KeyRing>,
+        store_dir: StoreDir,
+        revision: String,
+        pool: Arc<SeenPool>,
+        permutations: Arc<Permutations>,
+    ) -> Self {
+        Self {
+            graph,
+            notes,
+            key_ring,
+            store_dir,
+            revision,
+            pool,
+            totals: OnceLock::new(),
+            findings: OnceLock::new(),
+            permutations,
+        }
+    }
+
+    /// Opaque name of this version. It differs from that of any other.
+    pub fn revision(&self) -> &str {
+        &self.revision
+    }
+
+    /// Store paths.
+    pub fn len(&self) -> u64 {
+        self.graph.live
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// When the last complete sweep began, seconds since 1970; `None` before the first:
+    /// then paths may be missing here that the bucket has.
+    pub fn swept_at(&self) -> Option<i64> {
+        self.notes.swept
+    }
+
+    /// The keys by which signatures were judged.
+    pub fn key_ring(&self) -> &Arc<KeyRing> {
+        &self.key_ring
+    }
+
+    /// Bytes of memory that the paths take, without what is computed when first asked for.
+    pub fn memory_bytes(&self) -> u64 {
+        let graph = &self.graph;
+        let columns: usize = graph.base.chunks.iter().map(|chunk| chunk.bytes()).sum();
+        let edges: usize = graph.base.edges.iter().map(|edges| edges.bytes()).sum();
+        let rows = graph.rows() as usize;
+        let changing = rows * (size_of::<super::chunk::Mark>() + 8 + 12);
+        (columns + edges + graph.base.links.bytes() + changing) as u64
+    }
+
+    /// The path with this hash part.
+    pub fn find(&self, hash: &StorePathHash) -> Option<Id> {
+        self.graph.find(hash).map(Id)
+    }
+
+    /// The hash part of a path.
+    pub fn hash(&self, id: Id) -> StorePathHash {
+        self.graph.key(id.0)
+    }
+
+    /// Hash parts of all paths, in no particular order.
+    pub fn hashes(&self) -> impl Iterator<Item = StorePathHash> + '_ {
+        self.graph.all_live().map(|row| self.graph.key(row))
+    }
+
+    /// The narinfo of a path as it lies in the bucket, byte for byte.
+    pub fn narinfo_bytes(&self, id: Id) -> Bytes {
+        let mut out = Vec::with_capacity(1024);
+        self.push_narinfo(id.0, &mut out);
+        out.into()
+    }
+
+    /// The narinfo that a client is served: `None` where there is none, or where it
+    /// would crash the client (PROTOCOL.md, Distilled 6). A few microseconds.
+    pub fn served(&self, hash: &StorePathHash) -> Option<Bytes> {
+        let row = self.graph.find(hash)?;
+        (!self.graph.mark(row).withheld()).then(|| self.narinfo_bytes(Id(row)))
+    }
+
+    /// Why no client is served a path that is here.
+    pub fn withheld(&self, id: Id) -> Option<String> {
+        if let Some(reason) = self.graph.crash_reason(id.0) {
+            return Some(reason.reason.to_string());
+        }
+        let cycle = self.graph.mark(id.0).flags & super::chunk::Mark::CYCLE != 0;
+        cycle.then(|| {
+            "it is part of a cycle of references: Nix aborts when it substitutes it".to_owned()
+        })
+    }
+
+    /// What a path's signatures are worth.
+    pub fn signature(&self, id: Id) -> SignatureStatus {
+        self.graph.judged(id.0).status
+    }
+
+    /// Whether a path's bytes were checked.
+    pub fn content(&self, id: Id) -> snowbank_shared::api::ContentStatus {
+        self.graph.mark(id.0).content
+    }
+
+    /// Whether a narinfo that clients are served names this NAR: the key of an object,
+    /// relative to the cache.
+    pub fn names_nar(&self, key: &str) -> bool {
+        self.ids_by_nar(key)
+            .into_iter()
+            .any(|id| !self.graph.mark(id.0).withheld())
+    }
+
+    /// The paths whose narinfos name the NAR of this key.
+    pub fn ids_by_nar(&self, key: &str) -> Vec<Id> {
+        let rows = self.graph.rows_of_nar(key.as_bytes());
+        rows.into_iter().map(Id).collect()
+    }
+
+    /// The URL of a path's NAR, as its narinfo says.
+    pub fn url(&self, id: Id) -> String {
+        let mut url = Vec::new();
+        self.graph.push_url(id.0, &mut url);
+        String::from_utf8_lossy(&url).into_owned()
+    }
+
+    /// The path's NarSize in bytes.
+    pub fn nar_size(&self, id: Id) -> u64 {
+        self.graph.nar_size(id.0)
+    }
+
+    /// Whether an object of the root is known in this very state, by its key relative to the
+    /// cache. Objects that could not be read are known too.
+    pub fn is_current(&self, key: &str, token: &ChangeToken) -> bool {
+        self.token(key) == Some(token.fingerprint())
+    }
+
+    /// The fingerprint of the change token under which an object of the root is known.
+    pub fn token(&self, key: &str) -> Option<u64> {
+        if let Some(hash) = StorePathHash::from_narinfo_key(key)
+            && let Some(row) = self.graph.find(&hash)
+        {
+            return Some(self.graph.token(row));
+        }
+        self.notes.unreadable.get(key).map(|known| known.token)
+    }
+
+    /// The fingerprint of a path's change token.
+    pub fn token_of(&self, id: Id) -> u64 {
+        self.graph.token(id.0)
+    }
+
+    /// Keys of the objects that could not be read.
+    pub fn unreadable(&self) -> impl Iterator<Item = &str> {
+        self.notes.unreadable.keys().map(String::as_str)
+    }
+
+    /// A path as lists show it.
+    pub fn row(&self, id: Id) -> PathRow {
+        let row = id.0;
+        let graph = &self.graph;
+        let key = graph.key(row);
+        let name = graph.name(row);
+        let sum = graph.sum(row);
+        let judged = graph.judged(row);
+        let layout = graph.layout(row);
+        PathRow {
+            path: format!("{}/{}", self.store_dir, base_text(key, name)),
+            hash: key.to_string(),
+            name: name.to_owned(),
+            nar_size: graph.nar_size(row),
+            file_size: known(graph.file_size(row)),
+            closure_size: sum.map(|sum| sum.size),
+            closure_paths: sum.map(|sum| u64::from(sum.paths)),
+            reference_count: graph.reference_count(row),
+            referrer_count: graph.referrer_count(row),
+            signature: judged.status,
+            signature_problem: judged.problem,
+            content: graph.mark(row).content,
+            signers: layout.signers.iter().map(ToString::to_string).collect(),
+            added_at: rfc3339(i64::from(graph.added_at(row))),
+            compression: layout.compression.to_string(),
+        }
+    }
+
+    /// A path, whole. Walks its closure: run it off the reactor.
+    pub fn detail(&self, id: Id) -> PathDetail {
+        let graph = &self.graph;
+        let bytes = self.narinfo_bytes(id);
+        let parsed = NarInfo::parse(&bytes, &self.store_dir).ok();
+        let judgement = parsed.as_ref().map(|narinfo| self.key_ring.judge(narinfo));
+        let walk = self.pool.with(|seen| graph.walk(id.0, seen));
+        let closure_file_size = walk.rows.iter().try_fold(0u64, |sum, &row| {
+            known(graph.file_size(row)).map(|size| sum.saturating_add(size))
+        });
+        let narinfo = parsed.as_ref();
+        let deriver = narinfo.and_then(NarInfo::deriver);
+        let odd = narinfo
+            .map(|narinfo| narinfo.oddities())
+            .unwrap_or_default();
+        let more = judgement
+            .as_ref()
+            .map(|judgement| &judgement.oddities[..])
+            .unwrap_or_default();
+        PathDetail {
+            row: self.row(id),
+            nar_hash: narinfo
+                .map(|narinfo| narinfo.nar_hash().to_string())
+                .unwrap_or_default(),
+            file_hash: narinfo
+                .and_then(NarInfo::file_hash)
+                .map(|hash| hash.to_string()),
+            url: self.url(id),
+            deriver: deriver.map(|path| path.to_string()),
+            deriver_present: deriver.is_some_and(|path| {
+                let row = graph.find(&path.hash());
+                row.is_some_and(|row| graph.name(row) == path.name())
+            }),
+            system: narinfo.and_then(NarInfo::system).map(ToOwned::to_owned),
+            ca: narinfo.and_then(NarInfo::ca).map(|ca| ca.to_string()),
+            references: self.references(id),
+            signatures: judgement
+                .as_ref()
+                .map(|judgement| judgement.signatures.clone())
+                .unwrap_or_default(),
+            fingerprint: narinfo.map(NarInfo::fingerprint).unwrap_or_default(),
+            oddities: odd
+                .iter()
+                .chain(more)
+                .map(|oddity| Oddity {
+                    line: oddity.line,
+                    message: oddity.to_string(),
+                })
+                .collect(),
+            withheld: self.withheld(id),
+            narinfo: String::from_utf8_lossy(&bytes).into_owned(),
+            closure_file_size,
+            closure_missing: walk
+                .missing
+                .iter()
+                .take(MAX_MISSING)
+                .map(|&(code, _)| {
+                    let (key, name) = graph.base_name(code);
+                    base_text(key, name)
+                })
+                .collect(),
+            revision: self.revision.clone(),
+        }
+    }
+
+    /// Full store paths that a path refers to, in the order of the narinfo.
+    pub fn references(&self, id: Id) -> Vec<String> {
+        self.graph
+            .targets(id.0)
+            .iter()
+            .map(|&code| {
+                let (key, name) = self.graph.base_name(code);
+                format!("{}/{}", self.store_dir, base_text(key, name))
+            })
+            .collect()
+    }
+
+    /// Sums over the whole cache. The first call of a version looks at every path:
+    /// run it off the reactor.
+    pub fn totals(&self) -> &Totals {
+        self.totals.get_or_init(|| self.count())
+    }
+
+    fn count(&self) -> Totals {
+        let graph = &self.graph;
+        let mut judged = vec![0u64; graph.judged.values().len()];
+        let mut keys: HashMap<&str, u64> = HashMap::new();
+        let mut nar_bytes = 0u64;
+        for row in graph.all_live() {
+            nar_bytes = nar_bytes.saturating_add(graph.nar_size(row));
+            judged[usize::from(graph.mark(row).judged)] += 1;
+            let verdicts = &graph.judged(row).verdicts;
+            if verdicts.contains(&SignatureStatus::Valid) {
+                let signers = &graph.layout(row).signers;
+                let valid = signers
+                    .iter()
+                    .zip(verdicts)
+                    .filter(|&(_, &verdict)| verdict == SignatureStatus::Valid);
+                let mut seen: Vec<&str> = Vec::new();
+                for (signer, _) in valid {
+                    if !seen.contains(&&**signer) {
+                        seen.push(signer);
+                        *keys.entry(signer).or_default() += 1;
+                    }
+                }
+            }
+        }
+        let signatures = SignatureStatus::ALL
+            .into_iter()
+            .map(|signature| SignatureCount {
+                signature,
+                paths: judged
+                    .iter()
+                    .zip(graph.judged.values())
+                    .filter(|(_, known)| known.status == signature)
+                    .map(|(&count, _)| count)
+                    .sum(),
+            })
+            .filter(|count| count.paths > 0)
+            .collect();
+        Totals {
+            paths: self.len(),
+            nar_bytes,
+            stored_bytes: self.notes.bucket.map(|_| self.stored_bytes()),
+            bucket: self.notes.bucket,
+            signatures,
+            keys: keys
+                .into_iter()
+                .map(|(key, count)| (key.to_owned(), count))
+                .collect(),
+        }
+    }
+
+    /// Bytes of the files that narinfos name, each once.
+    fn stored_bytes(&self) -> u64 {
+        let graph = &self.graph;
+        let mut sum = 0u64;
+        self.each_nar(|rows| {
+            let present = |row: &u32| {
+                graph.mark(*row).content != snowbank_shared::api::ContentStatus::NarMissing
+            };
+            let size = rows
+                .iter()
+                .copied()
+                .filter(present)
+                .map(|row| graph.file_size(row));
+            sum = sum.saturating_add(size.filter(|&size| size != UNKNOWN).max().unwrap_or(0));
+        });
+        sum
+    }
+
+    /// Calls `visit` with the live rows of each NAR.
+    pub(crate) fn each_nar(&self, mut visit: impl FnMut(&[u32])) {
+        let graph = &self.graph;
+        let links = &graph.base.links;
+        let mut fresh: HashMap<u32, &[u32]> = graph
+            .overlay
+            .nar_keys
+            .iter()
+            .map(|(&hash, rows)| (hash, &rows[..]))
+            .collect();
+        let mut at = 0;
+        let mut rows = Vec::new();
+        while at < links.nar_rows.len() {
+            let hash = links.nar_hashes[at];
+            let end = at
+                + links.nar_hashes[at..]
+                    .iter()
+                    .take_while(|&&other| other == hash)
+                    .count();
+            rows.clear();
+            rows.extend_from_slice(&links.nar_rows[at..end]);
+            rows.extend_from_slice(fresh.remove(&hash).unwrap_or_default());
+            self.split_by_nar(&mut rows, &mut visit);
+            at = end;
+        }
+        for more in fresh.into_values() {
+            rows.clear();
+            rows.extend_from_slice(more);
+            self.split_by_nar(&mut rows, &mut visit);
+        }
+    }
+
+    /// Rows whose NAR keys have one hash may still have different keys.
+    fn split_by_nar(&self, rows: &mut Vec<u32>, visit: &mut impl FnMut(&[u32])) {
+        rows.retain(|&row| self.graph.mark(row).live());
+        match &rows[..] {
+            [] => {}
+            [_] => visit(rows),
+            _ => {
+                let mut groups: BTreeMap<Vec<u8>, Vec<u32>> = BTreeMap::new();
+                for &row in rows.iter() {
+                    let mut key = Vec::new();
+                    self.graph.push_nar_key(row, &mut key);
+                    groups.entry(key).or_default().push(row);
+                }
+                for group in groups.values() {
+                    visit(group);
+                }
+            }
+        }
+    }
+
+    /// Appends the narinfo of a row.
+    pub(crate) fn push_narinfo(&self, row: u32, out: &mut Vec<u8>) {
+        let found = self.graph.row(row);
+        if let Some(raw) = found.raw {
+            out.extend_from_slice(raw);
+            return;
+        }
+        let references = self
+            .graph
+            .targets(row)
+            .iter()
+            .map(|&code| self.graph.base_name(code));
+        print(
+            found.layout,
+            &found.fields,
+            &self.graph.store_dir,
+            references,
+            out,
+        );
+    }
+
+    /// The full store path of a code.
+    pub(crate) fn full_path(&self, code: u32) -> String {
+        let (key, name) = self.graph.base_name(code);
+        format!("{}/{}", self.store_dir, base_text(key, name))
+    }
+}
+
+/// A size that may be unknown.
+pub(crate) fn known(size: u64) -> Option<u64> {
+    (size != UNKNOWN).then_some(size)
+}
+
+/// Seconds since 1970 as RFC 3339 in UTC.
+pub(crate) fn rfc3339(seconds: i64) -> String {
+    OffsetDateTime::from_unix_timestamp(seconds)
+        .ok()
+        .and_then(|time| time.format(&Rfc3339).ok())
+        .unwrap_or_default()
+}
