@@ -10,7 +10,7 @@
 //! narinfo and nothing behind it; `--nars` gives some of them an archive.
 //!
 //! ```text
-//! packages ──▶ Paths ──▶ Objects ──▶ a folder or the caller
+//! packages ──▶ Paths ──▶ Objects ──▶ a folder, a bucket, or the caller
 //!    who depends   one version   narinfo, NAR,
 //!    on whom       at a time     defects
 //! ```
@@ -32,7 +32,7 @@ pub use codec::{Codec, CodecChoice};
 pub use defects::{Defect, DefectCounts};
 pub use objects::{BenchObject, Objects};
 pub use paths::{Paths, SyntheticPath};
-pub use write::{run, to_folder};
+pub use write::{run, to_bucket, to_folder};
 
 /// Whether signatures are real ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,6 +137,9 @@ pub struct Summary {
 }
 
 /// Makes a synthetic binary cache, the same for the same numbers.
+///
+/// Into a new folder or an empty bucket. Credentials for a bucket come from
+/// the environment, as for any AWS program.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// Store paths to make.
@@ -146,8 +149,25 @@ pub struct Args {
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
     /// Write a binary cache folder here; it must not exist or be empty.
-    #[arg(long, value_name = "FOLDER")]
-    pub out: PathBuf,
+    #[arg(
+        long,
+        value_name = "FOLDER",
+        required_unless_present = "bucket",
+        conflicts_with = "bucket"
+    )]
+    pub out: Option<PathBuf>,
+    /// Write into this bucket, which must be empty.
+    #[arg(long)]
+    pub bucket: Option<String>,
+    /// Below this prefix of the bucket.
+    #[arg(long, requires = "bucket", default_value = "")]
+    pub prefix: String,
+    /// The bucket's endpoint, if it is not AWS.
+    #[arg(long, requires = "bucket", value_name = "URL")]
+    pub endpoint: Option<String>,
+    /// The bucket's region; default that of the environment.
+    #[arg(long, requires = "bucket")]
+    pub region: Option<String>,
     /// Sign with 64 bytes that only look like a signature: several times faster.
     #[arg(long)]
     pub fake_signatures: bool,

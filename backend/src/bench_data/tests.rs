@@ -99,7 +99,7 @@ fn about(what: &str, value: f64, expected: f64, slack: f64) {
 fn distributions_are_those_of_the_table() {
     let plan = Plan {
         signatures: Signatures::Fake,
-        ..Plan::new(100_000, 1)
+        ..Plan::new(50_000, 1)
     };
     let (mut sizes, mut degrees, mut narinfo_bytes, mut count) = (Vec::new(), Vec::new(), 0, 0_u64);
     let mut ids: HashMap<[u8; 32], u32> = HashMap::new();
@@ -133,7 +133,7 @@ fn distributions_are_those_of_the_table() {
         narinfo_bytes += object.body.len();
         count += 1;
     }
-    assert_eq!(count, 100_000);
+    assert_eq!(count, 50_000);
     let mean = |values: &[u64]| values.iter().sum::<u64>() as f64 / values.len() as f64;
     about(
         "narinfo bytes",
@@ -465,5 +465,73 @@ fn a_folder_holds_every_object() {
         (50, 5, 5, 4)
     );
     let again = to_folder(&plan, folder.path()).unwrap_err().to_string();
+    assert!(again.contains("not empty"), "{again}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_holds_every_object() {
+    use crate::bucket::embedded::{EmbeddedConfig, EmbeddedS3};
+    use crate::bucket::{Bucket, BucketConfig, CredentialSource, Credentials};
+
+    let folder = tempfile::tempdir().unwrap();
+    let config = EmbeddedConfig {
+        durable: false,
+        ..EmbeddedConfig::new()
+    }
+    .bucket("bench", folder.path());
+    let server = EmbeddedS3::start(config).await.unwrap();
+    let read = CredentialSource::Static {
+        access_key_id: server.credentials().access_key.clone(),
+        secret_access_key: server.credentials().secret_key.clone(),
+        session_token: None,
+    };
+    let bucket = Bucket::connect(&BucketConfig {
+        bucket: "bench".to_owned(),
+        endpoint: Some(server.endpoint()),
+        credentials: Credentials {
+            read,
+            ..Credentials::default()
+        },
+        ..BucketConfig::default()
+    })
+    .await
+    .unwrap();
+    let defects = DefectCounts {
+        foreign: 5,
+        encoded: 3,
+        ..DefectCounts::default()
+    };
+    let plan = Plan {
+        nars: 5,
+        nar_max: 10_000,
+        defects,
+        ..Plan::new(60, 1)
+    };
+    let summary = to_bucket(&plan, &bucket).await.unwrap();
+    assert_eq!(
+        (
+            summary.paths,
+            summary.nars,
+            summary.foreign,
+            summary.encoded
+        ),
+        (60, 5, 5, 3)
+    );
+    for expected in plan.objects().unwrap() {
+        let object = bucket.get(&expected.key).await.unwrap();
+        assert_eq!(
+            object.content_encoding.as_deref(),
+            expected.content_encoding,
+            "{}",
+            expected.key
+        );
+        assert_eq!(
+            object.body.collect(10 << 20).await.unwrap(),
+            expected.body,
+            "{}",
+            expected.key
+        );
+    }
+    let again = to_bucket(&plan, &bucket).await.unwrap_err().to_string();
     assert!(again.contains("not empty"), "{again}");
 }

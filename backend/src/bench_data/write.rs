@@ -7,16 +7,36 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, bail};
+use futures_util::{StreamExt, TryStreamExt, pin_mut, stream};
 
 use super::{Args, BenchObject, Plan, Signatures, Summary};
+use crate::bucket::{Bucket, BucketConfig, ListRequest, PutOptions};
+
+/// PUTs under way at once.
+const CONCURRENCY: usize = 48;
 
 /// Runs `snowbank bench-data`: writes the cache and prints what is in it.
 ///
 /// # Errors
-/// A plan that cannot be, a folder that is not empty, or what the file system says.
+/// A plan that cannot be, a place that is not empty, or what the file system or the bucket says.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let started = Instant::now();
-    let summary = to_folder(&args.plan(), &args.out)?;
+    let plan = args.plan();
+    let summary = match (&args.out, args.bucket_config()) {
+        (Some(folder), _) => to_folder(&plan, folder)?,
+        (None, Some(config)) => {
+            // A thread and runtime of its own: the caller may be on a runtime already.
+            let upload = || {
+                let runtime = tokio::runtime::Builder::new_multi_thread()
+                    .enable_all()
+                    .build()?;
+                runtime.block_on(async { to_bucket(&plan, &Bucket::connect(&config).await?).await })
+            };
+            std::thread::scope(|scope| scope.spawn(upload).join())
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?
+        }
+        (None, None) => bail!("say where to: --out FOLDER or --bucket NAME"),
+    };
     print!("{}", describe(&summary, started.elapsed()));
     Ok(())
 }
@@ -38,8 +58,65 @@ impl Args {
             nar_max: self.nar_max,
             defects: self.defects,
             // A folder has nowhere to keep it.
-            keeps_encoding: false,
+            keeps_encoding: self.out.is_none(),
         }
+    }
+
+    fn bucket_config(&self) -> Option<BucketConfig> {
+        Some(BucketConfig {
+            bucket: self.bucket.clone()?,
+            prefix: self.prefix.clone(),
+            endpoint: self.endpoint.clone(),
+            region: self.region.clone(),
+            ..BucketConfig::default()
+        })
+    }
+}
+
+/// Writes the cache of `plan` into a bucket that holds nothing below its prefix.
+///
+/// # Errors
+/// As [`run`].
+pub async fn to_bucket(plan: &Plan, bucket: &Bucket) -> anyhow::Result<Summary> {
+    let mut objects = plan.objects().map_err(anyhow::Error::msg)?;
+    {
+        let pages = bucket.list(ListRequest {
+            max_keys: Some(1),
+            ..ListRequest::default()
+        });
+        pin_mut!(pages);
+        if let Some(page) = pages.next().await
+            && !page?.objects.is_empty()
+        {
+            bail!(
+                "{} is not empty; a cache is only written where nothing is",
+                bucket.location()
+            );
+        }
+    }
+    stream::iter(&mut objects)
+        .map(|object| async move {
+            let options = PutOptions {
+                content_type: Some(content_type(&object.key).to_owned()),
+                content_encoding: object.content_encoding.map(str::to_owned),
+                ..PutOptions::default()
+            };
+            bucket.put(&object.key, object.body.into(), &options).await
+        })
+        .buffer_unordered(CONCURRENCY)
+        .try_for_each(|_| async { Ok(()) })
+        .await?;
+    Ok(objects.summary().clone())
+}
+
+/// What Nix sends with an object of this key (PROTOCOL.md §1).
+fn content_type(key: &str) -> &'static str {
+    match key.rsplit_once('.').map_or(key, |(_, extension)| extension) {
+        "nix-cache-info" => "text/x-nix-cache-info",
+        "narinfo" => "text/x-nix-narinfo",
+        "ls" | "doi" | "debug" => "application/json",
+        _ if key.starts_with("nar/") => "application/x-nix-nar",
+        _ => "application/octet-stream",
     }
 }
 
