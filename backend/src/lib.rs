@@ -4,3 +4,4 @@ pub mod bench_data;
 pub mod bucket;
 pub mod demo;
 pub mod index;
+pub mod sync;

@@ -201,6 +201,11 @@ impl BucketError {
         &self.0.key
     }
 
+    /// What happened, without the rest of the text.
+    pub fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
     /// The HTTP status, where there was an answer.
     pub fn status(&self) -> Option<u16> {
         self.0.status
@@ -361,6 +366,8 @@ impl ErrorAnswer {
             | "TooManyRequests"
             | "ConditionalRequestConflict" => BucketErrorKind::Throttled,
             "RequestTimeout" => BucketErrorKind::Timeout,
+            // A copy or a completion may say so within an answer of status 200.
+            "InternalError" => BucketErrorKind::Server,
             "PreconditionFailed" => BucketErrorKind::PreconditionFailed,
             "InvalidRange" => BucketErrorKind::RangeNotSatisfiable,
             _ => match self.status {

@@ -203,6 +203,16 @@ impl Bucket {
         })
     }
 
+    /// The error for an object of which fewer bytes came than its listing says it has.
+    pub(crate) fn cut_short(&self, key: &str, came: u64, listed: u64) -> BucketError {
+        self.error(
+            Operation::Get,
+            &format!("{}{key}", self.inner.prefix),
+            BucketErrorKind::Network,
+            format!("{came} bytes came of {listed} in the listing"),
+        )
+    }
+
     /// What is known of an object without its bytes.
     ///
     /// # Errors
