@@ -33,14 +33,22 @@ impl Credentials {
         const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
         let mut random = [0_u8; 60];
         getrandom::fill(&mut random).map_err(|error| std::io::Error::other(error.to_string()))?;
-        let letters: String = random.iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)])).collect();
-        Ok(Self { access_key: letters[..20].to_owned(), secret_key: letters[20..].to_owned() })
+        let letters: String = random
+            .iter()
+            .map(|byte| char::from(LETTERS[usize::from(byte % 32)]))
+            .collect();
+        Ok(Self {
+            access_key: letters[..20].to_owned(),
+            secret_key: letters[20..].to_owned(),
+        })
     }
 }
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").field("access_key", &self.access_key).finish_non_exhaustive()
+        f.debug_struct("Credentials")
+            .field("access_key", &self.access_key)
+            .finish_non_exhaustive()
     }
 }
 
@@ -50,7 +58,10 @@ impl S3Auth for Credentials {
         if access_key == self.access_key {
             Ok(SecretKey::from(self.secret_key.as_str()))
         } else {
-            Err(s3_error!(InvalidAccessKeyId, "The access key ID you provided does not exist in our records."))
+            Err(s3_error!(
+                InvalidAccessKeyId,
+                "The access key ID you provided does not exist in our records."
+            ))
         }
     }
 }
@@ -86,14 +97,22 @@ impl S3Access for Access {
         }
         let allowed = match self.anonymous {
             Anonymous::Refused => false,
-            Anonymous::Read => ["Get", "Head", "List"].iter().any(|verb| operation.starts_with(verb)),
+            Anonymous::Read => ["Get", "Head", "List"]
+                .iter()
+                .any(|verb| operation.starts_with(verb)),
             Anonymous::Full => true,
         };
         if !allowed {
-            return Err(s3_error!(AccessDenied, "Access Denied: this listener wants a signed request for {operation}"));
+            return Err(s3_error!(
+                AccessDenied,
+                "Access Denied: this listener wants a signed request for {operation}"
+            ));
         }
         if !is_from_a_tool(context.headers()) {
-            return Err(s3_error!(AccessDenied, "Access Denied: unsigned requests from web pages are refused"));
+            return Err(s3_error!(
+                AccessDenied,
+                "Access Denied: unsigned requests from web pages are refused"
+            ));
         }
         Ok(())
     }
@@ -104,7 +123,9 @@ fn is_from_a_tool(headers: &HeaderMap) -> bool {
     if headers.contains_key(ORIGIN) || headers.contains_key("sec-fetch-site") {
         return false;
     }
-    let Some(host) = headers.get(HOST) else { return true };
+    let Some(host) = headers.get(HOST) else {
+        return true;
+    };
     host.to_str().is_ok_and(is_loopback_host)
 }
 
@@ -113,11 +134,21 @@ fn is_loopback_host(host: &str) -> bool {
         return address.ip().is_loopback();
     }
     let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !name.ends_with(':') => name,
+        Some((name, port))
+            if port.bytes().all(|byte| byte.is_ascii_digit()) && !name.ends_with(':') =>
+        {
+            name
+        }
         _ => host,
     };
-    let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
-    bare.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    let bare = name
+        .strip_prefix('[')
+        .and_then(|name| name.strip_suffix(']'))
+        .unwrap_or(name);
+    bare.eq_ignore_ascii_case("localhost")
+        || bare
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -127,7 +158,10 @@ mod tests {
 
     #[test]
     fn credentials_are_fresh_and_never_printed() {
-        let (a, b) = (Credentials::generate().unwrap(), Credentials::generate().unwrap());
+        let (a, b) = (
+            Credentials::generate().unwrap(),
+            Credentials::generate().unwrap(),
+        );
         assert_ne!(a, b);
         assert_eq!((a.access_key.len(), a.secret_key.len()), (20, 40));
         assert!(!format!("{a:?}").contains(&a.secret_key));
@@ -135,11 +169,31 @@ mod tests {
 
     #[test]
     fn unsigned_requests_of_web_pages_are_refused() {
-        let with = |name: &'static str, value: &str| HeaderMap::from_iter([(http::HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())]);
-        for host in ["127.0.0.1:9000", "127.0.0.1", "localhost", "LOCALHOST:1", "[::1]:80", "[::1]", "127.8.8.8:1"] {
+        let with = |name: &'static str, value: &str| {
+            HeaderMap::from_iter([(
+                http::HeaderName::from_static(name),
+                HeaderValue::from_str(value).unwrap(),
+            )])
+        };
+        for host in [
+            "127.0.0.1:9000",
+            "127.0.0.1",
+            "localhost",
+            "LOCALHOST:1",
+            "[::1]:80",
+            "[::1]",
+            "127.8.8.8:1",
+        ] {
             assert!(is_from_a_tool(&with("host", host)), "{host}");
         }
-        for host in ["evil.example", "evil.example:9000", "10.0.0.1:80", "localhost.evil.example", "", "[::2]:1"] {
+        for host in [
+            "evil.example",
+            "evil.example:9000",
+            "10.0.0.1:80",
+            "localhost.evil.example",
+            "",
+            "[::2]:1",
+        ] {
             assert!(!is_from_a_tool(&with("host", host)), "{host}");
         }
         assert!(!is_from_a_tool(&with("origin", "null")));

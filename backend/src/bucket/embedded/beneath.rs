@@ -27,7 +27,9 @@ impl Beneath {
     /// When it is missing, not a folder or not readable.
     pub fn open(folder: &Path) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        Ok(Self { root: openat(rustix::fs::CWD, folder, flags, Mode::empty())? })
+        Ok(Self {
+            root: openat(rustix::fs::CWD, folder, flags, Mode::empty())?,
+        })
     }
 
     /// A folder below the root, by its path without slashes at the ends; the root itself for `""`.
@@ -35,7 +37,10 @@ impl Beneath {
     /// # Errors
     /// `NOENT` when missing, `NOTDIR` when a part is a file, `LOOP` when a part is a link.
     pub fn folder(&self, path: &str) -> Result<OwnedFd, Errno> {
-        self.resolve(if path.is_empty() { "." } else { path }, OFlags::RDONLY | OFlags::DIRECTORY)
+        self.resolve(
+            if path.is_empty() { "." } else { path },
+            OFlags::RDONLY | OFlags::DIRECTORY,
+        )
     }
 
     /// Opens an object's file for reading; `None` when there is no regular file by that name, or when it
@@ -45,7 +50,9 @@ impl Beneath {
     /// When the file is there and cannot be opened.
     pub fn file(&self, path: &str) -> io::Result<Option<File>> {
         // NONBLOCK: a pipe that somebody put there must not hold us up; regular files ignore it.
-        let Some(fd) = self.object(path, OFlags::RDONLY | OFlags::NONBLOCK)? else { return Ok(None) };
+        let Some(fd) = self.object(path, OFlags::RDONLY | OFlags::NONBLOCK)? else {
+            return Ok(None);
+        };
         let file = File::from(fd);
         Ok(file.metadata()?.is_file().then_some(file))
     }
@@ -70,7 +77,12 @@ impl Beneath {
     ///
     /// # Errors
     /// When the name cannot be looked at.
-    pub fn stat_in(&self, folder_fd: &OwnedFd, folder: &str, name: &str) -> io::Result<Option<Stat>> {
+    pub fn stat_in(
+        &self,
+        folder_fd: &OwnedFd,
+        folder: &str,
+        name: &str,
+    ) -> io::Result<Option<Stat>> {
         let stat = match statat(folder_fd, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => stat,
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
@@ -79,8 +91,14 @@ impl Beneath {
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => Ok(Some(stat)),
             FileType::Symlink => {
-                let path = if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
-                let Some(file) = self.file(&path)? else { return Ok(None) };
+                let path = if folder.is_empty() {
+                    name.to_owned()
+                } else {
+                    format!("{folder}/{name}")
+                };
+                let Some(file) = self.file(&path)? else {
+                    return Ok(None);
+                };
                 Ok(Some(fstat(file.as_fd())?))
             }
             _ => Ok(None),
@@ -95,7 +113,14 @@ impl Beneath {
         match found {
             Ok(fd) => Ok(Some(fd)),
             // XDEV: a link that leads outside. NXIO: a socket or a pipe without a reader. ISDIR: a folder.
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV | Errno::NXIO | Errno::ISDIR) => Ok(None),
+            Err(
+                Errno::NOENT
+                | Errno::NOTDIR
+                | Errno::LOOP
+                | Errno::XDEV
+                | Errno::NXIO
+                | Errno::ISDIR,
+            ) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
@@ -129,11 +154,22 @@ impl Beneath {
     }
 
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    fn openat2(&self, path: &str, flags: OFlags, more: rustix::fs::ResolveFlags) -> Result<OwnedFd, Errno> {
+    fn openat2(
+        &self,
+        path: &str,
+        flags: OFlags,
+        more: rustix::fs::ResolveFlags,
+    ) -> Result<OwnedFd, Errno> {
         use rustix::fs::ResolveFlags;
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS | more;
         loop {
-            match rustix::fs::openat2(&self.root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
+            match rustix::fs::openat2(
+                &self.root,
+                path,
+                flags | OFlags::CLOEXEC,
+                Mode::empty(),
+                resolve,
+            ) {
                 // AGAIN: something was renamed on the way while the kernel looked.
                 Err(Errno::AGAIN | Errno::INTR) => {}
                 other => return other,
@@ -148,9 +184,19 @@ impl Beneath {
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
         for part in folder.split('/').filter(|part| !part.is_empty()) {
             let from = at.as_ref().unwrap_or(&self.root);
-            at = Some(openat(from, part, OFlags::RDONLY | OFlags::DIRECTORY | step, Mode::empty())?);
+            at = Some(openat(
+                from,
+                part,
+                OFlags::RDONLY | OFlags::DIRECTORY | step,
+                Mode::empty(),
+            )?);
         }
-        openat(at.as_ref().unwrap_or(&self.root), name, flags | step, Mode::empty())
+        openat(
+            at.as_ref().unwrap_or(&self.root),
+            name,
+            flags | step,
+            Mode::empty(),
+        )
     }
 }
 
@@ -181,7 +227,16 @@ mod tests {
     fn links_that_lead_outside_are_not_followed() {
         let (_dir, beneath) = tree();
         assert!(beneath.file("nar/a").unwrap().is_some());
-        for path in ["nar/bad", "absolute", "folder/secret", "inner/a", "loop/nar/a", "nar", "missing", "nar/a/b"] {
+        for path in [
+            "nar/bad",
+            "absolute",
+            "folder/secret",
+            "inner/a",
+            "loop/nar/a",
+            "nar",
+            "missing",
+            "nar/a/b",
+        ] {
             assert!(beneath.file(path).unwrap().is_none(), "{path}");
             assert!(beneath.stat(path).unwrap().is_none(), "{path}");
         }
@@ -202,7 +257,14 @@ mod tests {
     fn without_openat2_no_link_is_followed() {
         let (_dir, beneath) = tree();
         assert!(beneath.walk("nar/a", OFlags::RDONLY).is_ok());
-        for path in ["nar/good", "nar/bad", "absolute", "folder/secret", "inner/a", "loop/nar/a"] {
+        for path in [
+            "nar/good",
+            "nar/bad",
+            "absolute",
+            "folder/secret",
+            "inner/a",
+            "loop/nar/a",
+        ] {
             assert!(beneath.walk(path, OFlags::RDONLY).is_err(), "{path}");
         }
     }
@@ -210,7 +272,9 @@ mod tests {
     #[test]
     fn a_pipe_does_not_hold_us_up() {
         let (dir, beneath) = tree();
-        let made = std::process::Command::new("mkfifo").arg(dir.path().join("root/pipe")).status();
+        let made = std::process::Command::new("mkfifo")
+            .arg(dir.path().join("root/pipe"))
+            .status();
         if made.is_ok_and(|status| status.success()) {
             assert!(beneath.file("pipe").unwrap().is_none());
         }

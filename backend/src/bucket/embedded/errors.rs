@@ -11,7 +11,10 @@ use super::key::{KeyError, ObjectKey};
 pub fn key_error(error: KeyError) -> S3Error {
     match error {
         KeyError::TooLong => S3Error::with_message(S3ErrorCode::KeyTooLongError, error.to_string()),
-        other => S3Error::with_message(S3ErrorCode::InvalidArgument, format!("this key cannot be stored in a folder: {other}")),
+        other => S3Error::with_message(
+            S3ErrorCode::InvalidArgument,
+            format!("this key cannot be stored in a folder: {other}"),
+        ),
     }
 }
 
@@ -27,7 +30,9 @@ pub fn parse_key(key: &str) -> Result<ObjectKey<'_>, S3Error> {
 pub fn io_error(attempted: &'static str, error: &io::Error) -> S3Error {
     tracing::error!(error = %error, attempted, "the embedded S3 server failed");
     match error.kind() {
-        io::ErrorKind::PermissionDenied => s3_error!(AccessDenied, "the server may not {attempted}: {error}"),
+        io::ErrorKind::PermissionDenied => {
+            s3_error!(AccessDenied, "the server may not {attempted}: {error}")
+        }
         _ => s3_error!(InternalError, "the server could not {attempted}: {error}"),
     }
 }
@@ -36,10 +41,16 @@ pub fn io_error(attempted: &'static str, error: &io::Error) -> S3Error {
 pub fn change_error(attempted: &'static str, error: &ChangeError) -> S3Error {
     match error {
         ChangeError::ConditionFailed => {
-            s3_error!(PreconditionFailed, "At least one of the pre-conditions you specified did not hold")
+            s3_error!(
+                PreconditionFailed,
+                "At least one of the pre-conditions you specified did not hold"
+            )
         }
         ChangeError::NoObject => s3_error!(NoSuchKey, "The specified key does not exist."),
-        ChangeError::Clash { .. } => s3_error!(InvalidArgument, "this key cannot be stored in the folder: {error}"),
+        ChangeError::Clash { .. } => s3_error!(
+            InvalidArgument,
+            "this key cannot be stored in the folder: {error}"
+        ),
         ChangeError::Io(error) => io_error(attempted, error),
     }
 }

@@ -26,6 +26,9 @@ use s3s::{Body, StdError};
 
 use super::operation::{Operation, Target};
 
+/// How long bytes may take to leave before a connection is broken.
+const FLUSH: Duration = Duration::from_millis(20);
+
 /// What happens to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -80,19 +83,32 @@ pub struct Rule {
 impl Rule {
     /// Hits every request.
     pub fn new(action: Action) -> Self {
-        Self { action, operation: None, key_contains: String::new(), skip: 0, times: u64::MAX, probability: 1.0 }
+        Self {
+            action,
+            operation: None,
+            key_contains: String::new(),
+            skip: 0,
+            times: u64::MAX,
+            probability: 1.0,
+        }
     }
 
     /// Only this operation.
     #[must_use]
     pub fn on(self, operation: Operation) -> Self {
-        Self { operation: Some(operation), ..self }
+        Self {
+            operation: Some(operation),
+            ..self
+        }
     }
 
     /// Only keys (for listings: prefixes) with this in them.
     #[must_use]
     pub fn key_contains(self, text: &str) -> Self {
-        Self { key_contains: text.to_owned(), ..self }
+        Self {
+            key_contains: text.to_owned(),
+            ..self
+        }
     }
 
     /// Not the first `n` that would be hit.
@@ -110,11 +126,16 @@ impl Rule {
     /// Each with this probability, 0 to 1.
     #[must_use]
     pub fn with_probability(self, probability: f64) -> Self {
-        Self { probability, ..self }
+        Self {
+            probability,
+            ..self
+        }
     }
 
     fn concerns(&self, target: &Target) -> bool {
-        self.operation.is_none_or(|operation| operation == target.operation) && target.key.contains(&self.key_contains)
+        self.operation
+            .is_none_or(|operation| operation == target.operation)
+            && target.key.contains(&self.key_contains)
     }
 }
 
@@ -172,7 +193,10 @@ impl Faults {
         }
         let state = &mut *self.state();
         for rule in &mut state.rules {
-            if !rule.concerns(target) || rule.times == 0 || chance(&mut state.random) >= rule.probability {
+            if !rule.concerns(target)
+                || rule.times == 0
+                || chance(&mut state.random) >= rule.probability
+            {
                 continue;
             }
             if rule.skip > 0 {
@@ -226,12 +250,24 @@ impl Plan {
     pub(super) fn instead(&self) -> Result<Option<Response<Body>>, Ended> {
         Ok(Some(match self.action {
             Some(Action::LoseConnection) => return Err(Ended::Lost),
-            Some(Action::SlowDown) => error(StatusCode::SERVICE_UNAVAILABLE, "SlowDown", "Please reduce your request rate."),
-            Some(Action::AccessDenied) => error(StatusCode::FORBIDDEN, "AccessDenied", "Access Denied"),
-            Some(Action::NotFound) => error(StatusCode::NOT_FOUND, "NoSuchKey", "The specified key does not exist."),
-            Some(Action::InternalError) => {
-                error(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "We encountered an internal error. Please try again.")
+            Some(Action::SlowDown) => error(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "SlowDown",
+                "Please reduce your request rate.",
+            ),
+            Some(Action::AccessDenied) => {
+                error(StatusCode::FORBIDDEN, "AccessDenied", "Access Denied")
             }
+            Some(Action::NotFound) => error(
+                StatusCode::NOT_FOUND,
+                "NoSuchKey",
+                "The specified key does not exist.",
+            ),
+            Some(Action::InternalError) => error(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "InternalError",
+                "We encountered an internal error. Please try again.",
+            ),
             _ => return Ok(None),
         }))
     }
@@ -240,25 +276,34 @@ impl Plan {
     pub(super) async fn spoil(self, response: Response<Body>) -> Result<Response<Body>, Ended> {
         let ok = response.status().is_success();
         match self.action {
-            Some(Action::BreakBody { after }) if ok => {
-                Ok(with_stream(response, move |body| broken(body, after, Some(End::Error))))
-            }
+            Some(Action::BreakBody { after }) if ok => Ok(with_stream(response, move |body| {
+                broken(body, after, Some(End::Error))
+            })),
             Some(Action::StallBody { after, pause }) if ok => {
-                Ok(with_stream(response, move |body| broken(body, after, Some(End::Pause(pause)))))
+                Ok(with_stream(response, move |body| {
+                    broken(body, after, Some(End::Pause(pause)))
+                }))
             }
-            Some(Action::ShortenBody { after }) if ok => rewrite(response, |body| {
-                let end = usize::try_from(after).unwrap_or(usize::MAX).min(body.len());
-                body.slice(..end)
-            })
-            .await,
-            Some(Action::ListWithoutToken) if ok => rewrite_text(response, |text| without(text, "NextContinuationToken")).await,
-            Some(Action::ListEndsEarly) if ok => {
-                rewrite_text(response, |text| {
-                    without(text, "NextContinuationToken").replace("<IsTruncated>true<", "<IsTruncated>false<")
+            Some(Action::ShortenBody { after }) if ok => {
+                rewrite(response, |body| {
+                    let end = usize::try_from(after).unwrap_or(usize::MAX).min(body.len());
+                    body.slice(..end)
                 })
                 .await
             }
-            Some(Action::ListCut) if ok => rewrite(response, |body| body.slice(..body.len() / 2)).await,
+            Some(Action::ListWithoutToken) if ok => {
+                rewrite_text(response, |text| without(text, "NextContinuationToken")).await
+            }
+            Some(Action::ListEndsEarly) if ok => {
+                rewrite_text(response, |text| {
+                    without(text, "NextContinuationToken")
+                        .replace("<IsTruncated>true<", "<IsTruncated>false<")
+                })
+                .await
+            }
+            Some(Action::ListCut) if ok => {
+                rewrite(response, |body| body.slice(..body.len() / 2)).await
+            }
             _ => Ok(response),
         }
     }
@@ -270,7 +315,9 @@ fn error(status: StatusCode, code: &str, message: &str) -> Response<Body> {
     );
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
     response
 }
 
@@ -282,15 +329,31 @@ fn without(text: &str, element: &str) -> String {
     }
 }
 
-async fn rewrite(response: Response<Body>, with: impl FnOnce(Bytes) -> Bytes) -> Result<Response<Body>, Ended> {
+async fn rewrite(
+    response: Response<Body>,
+    with: impl FnOnce(Bytes) -> Bytes,
+) -> Result<Response<Body>, Ended> {
     let (mut parts, body) = response.into_parts();
-    let body = with(http_body_util::BodyExt::collect(body).await.map_err(Ended::Failed)?.to_bytes());
-    parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    let body = with(
+        http_body_util::BodyExt::collect(body)
+            .await
+            .map_err(Ended::Failed)?
+            .to_bytes(),
+    );
+    parts
+        .headers
+        .insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     Ok(Response::from_parts(parts, Body::from(body)))
 }
 
-async fn rewrite_text(response: Response<Body>, with: impl FnOnce(&str) -> String) -> Result<Response<Body>, Ended> {
-    rewrite(response, |body| with(&String::from_utf8_lossy(&body)).into()).await
+async fn rewrite_text(
+    response: Response<Body>,
+    with: impl FnOnce(&str) -> String,
+) -> Result<Response<Body>, Ended> {
+    rewrite(response, |body| {
+        with(&String::from_utf8_lossy(&body)).into()
+    })
+    .await
 }
 
 fn with_stream<S>(response: Response<Body>, with: impl FnOnce(Body) -> S) -> Response<Body>
@@ -301,9 +364,14 @@ where
     if !parts.headers.contains_key(CONTENT_LENGTH)
         && let Some(length) = http_body::Body::size_hint(&body).exact()
     {
-        parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        parts
+            .headers
+            .insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
-    Response::from_parts(parts, Body::http_body_unsync(StreamBody::new(with(body).map_ok(Frame::data))))
+    Response::from_parts(
+        parts,
+        Body::http_body_unsync(StreamBody::new(with(body).map_ok(Frame::data))),
+    )
 }
 
 /// How a body goes on after the bytes that still come.
@@ -313,34 +381,48 @@ enum End {
     Pause(Duration),
 }
 
-fn broken(body: Body, after: u64, end: Option<End>) -> impl stream::Stream<Item = Result<Bytes, StdError>> + Send + 'static {
-    stream::unfold((body, after, end, Bytes::new()), |(mut body, mut left, mut end, mut rest)| async move {
-        loop {
-            if left == 0 {
-                match end.take() {
-                    Some(End::Error) => return Some((Err(Box::new(Ended::Lost) as StdError), (body, 0, None, Bytes::new()))),
-                    Some(End::Pause(pause)) => tokio::time::sleep(pause).await,
-                    None => {}
+fn broken(
+    body: Body,
+    after: u64,
+    end: Option<End>,
+) -> impl stream::Stream<Item = Result<Bytes, StdError>> + Send + 'static {
+    stream::unfold(
+        (body, after, end, Bytes::new()),
+        |(mut body, mut left, mut end, mut rest)| async move {
+            loop {
+                if left == 0 {
+                    match end.take() {
+                        Some(End::Error) => {
+                            // The bytes before must leave first, or the whole answer is lost instead of its end.
+                            tokio::time::sleep(FLUSH).await;
+                            return Some((
+                                Err(Box::new(Ended::Lost) as StdError),
+                                (body, 0, None, Bytes::new()),
+                            ));
+                        }
+                        Some(End::Pause(pause)) => tokio::time::sleep(pause).await,
+                        None => {}
+                    }
+                    if !rest.is_empty() {
+                        return Some((Ok(std::mem::take(&mut rest)), (body, 0, None, rest)));
+                    }
                 }
-                if !rest.is_empty() {
-                    return Some((Ok(std::mem::take(&mut rest)), (body, 0, None, rest)));
+                let mut chunk = match body.next().await? {
+                    Ok(chunk) => chunk,
+                    Err(error) => return Some((Err(error), (body, left, end, rest))),
+                };
+                if end.is_some() && chunk.len() as u64 > left {
+                    rest = chunk.split_off(usize::try_from(left).unwrap_or(0));
+                    left = 0;
+                } else {
+                    left = left.saturating_sub(chunk.len() as u64);
+                }
+                if !chunk.is_empty() {
+                    return Some((Ok(chunk), (body, left, end, rest)));
                 }
             }
-            let mut chunk = match body.next().await? {
-                Ok(chunk) => chunk,
-                Err(error) => return Some((Err(error), (body, left, end, rest))),
-            };
-            if end.is_some() && chunk.len() as u64 > left {
-                rest = chunk.split_off(usize::try_from(left).unwrap_or(0));
-                left = 0;
-            } else {
-                left = left.saturating_sub(chunk.len() as u64);
-            }
-            if !chunk.is_empty() {
-                return Some((Ok(chunk), (body, left, end, rest)));
-            }
-        }
-    })
+        },
+    )
 }
 
 #[cfg(test)]
@@ -348,17 +430,39 @@ mod tests {
     use super::*;
 
     fn target(operation: Operation, key: &str) -> Target {
-        Target { operation, key: key.to_owned() }
+        Target {
+            operation,
+            key: key.to_owned(),
+        }
     }
 
     #[test]
     fn rules_hit_what_they_name() {
         let faults = Faults::seeded(1);
-        faults.add(Rule::new(Action::SlowDown).on(Operation::Get).key_contains(".narinfo").skip(1).times(2));
+        faults.add(
+            Rule::new(Action::SlowDown)
+                .on(Operation::Get)
+                .key_contains(".narinfo")
+                .skip(1)
+                .times(2),
+        );
         let hit = |key| faults.plan(&target(Operation::Get, key)).action.is_some();
         assert!(!hit("nar/x"));
-        assert_eq!([hit("a.narinfo"), hit("a.narinfo"), hit("b.narinfo"), hit("c.narinfo")], [false, true, true, false]);
-        assert!(faults.plan(&target(Operation::Head, "a.narinfo")).action.is_none());
+        assert_eq!(
+            [
+                hit("a.narinfo"),
+                hit("a.narinfo"),
+                hit("b.narinfo"),
+                hit("c.narinfo")
+            ],
+            [false, true, true, false]
+        );
+        assert!(
+            faults
+                .plan(&target(Operation::Head, "a.narinfo"))
+                .action
+                .is_none()
+        );
         assert_eq!(faults.injected(), 2);
         faults.add(Rule::new(Action::LoseConnection));
         assert!(hit("nar/x"));
@@ -371,7 +475,9 @@ mod tests {
         let hits = |seed| {
             let faults = Faults::seeded(seed);
             faults.add(Rule::new(Action::SlowDown).with_probability(0.3));
-            (0..1000).filter(|_| faults.plan(&target(Operation::Get, "a")).action.is_some()).count()
+            (0..1000)
+                .filter(|_| faults.plan(&target(Operation::Get, "a")).action.is_some())
+                .count()
         };
         assert_eq!(hits(5), hits(5));
         assert!((200..400).contains(&hits(5)), "{}", hits(5));
@@ -380,27 +486,44 @@ mod tests {
     #[tokio::test]
     async fn bodies_break_and_stall_where_told() {
         let response = || Response::new(Body::from("0123456789".to_owned()));
-        let plan = |action| Plan { action: Some(action), delay: Duration::ZERO };
+        let plan = |action| Plan {
+            action: Some(action),
+            delay: Duration::ZERO,
+        };
         let collect = |response: Response<Body>| async {
             let mut body = response.into_body();
             let mut text = Vec::new();
             while let Some(chunk) = body.next().await {
                 match chunk {
                     Ok(chunk) => text.extend_from_slice(&chunk),
-                    Err(error) => return (String::from_utf8(text).unwrap(), Some(error.to_string())),
+                    Err(error) => {
+                        return (String::from_utf8(text).unwrap(), Some(error.to_string()));
+                    }
                 }
             }
             (String::from_utf8(text).unwrap(), None)
         };
-        let broken = plan(Action::BreakBody { after: 4 }).spoil(response()).await.unwrap();
+        let broken = plan(Action::BreakBody { after: 4 })
+            .spoil(response())
+            .await
+            .unwrap();
         assert_eq!(broken.headers()[CONTENT_LENGTH], "10");
         let (text, error) = collect(broken).await;
         assert_eq!((text.as_str(), error.is_some()), ("0123", true));
-        let stalled = plan(Action::StallBody { after: 4, pause: Duration::from_millis(30) }).spoil(response()).await.unwrap();
+        let stalled = plan(Action::StallBody {
+            after: 4,
+            pause: Duration::from_millis(30),
+        })
+        .spoil(response())
+        .await
+        .unwrap();
         let began = std::time::Instant::now();
         assert_eq!(collect(stalled).await, ("0123456789".to_owned(), None));
         assert!(began.elapsed() >= Duration::from_millis(30));
-        let short = plan(Action::ShortenBody { after: 4 }).spoil(response()).await.unwrap();
+        let short = plan(Action::ShortenBody { after: 4 })
+            .spoil(response())
+            .await
+            .unwrap();
         assert_eq!(short.headers()[CONTENT_LENGTH], "4");
         assert_eq!(collect(short).await, ("0123".to_owned(), None));
     }
@@ -409,13 +532,28 @@ mod tests {
     async fn listings_lie_where_told() {
         let text = "<R><IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken></R>";
         for (action, expected) in [
-            (Action::ListWithoutToken, "<R><IsTruncated>true</IsTruncated></R>"),
-            (Action::ListEndsEarly, "<R><IsTruncated>false</IsTruncated></R>"),
+            (
+                Action::ListWithoutToken,
+                "<R><IsTruncated>true</IsTruncated></R>",
+            ),
+            (
+                Action::ListEndsEarly,
+                "<R><IsTruncated>false</IsTruncated></R>",
+            ),
             (Action::ListCut, &text[..text.len() / 2]),
         ] {
-            let plan = Plan { action: Some(action), delay: Duration::ZERO };
-            let response = plan.spoil(Response::new(Body::from(text.to_owned()))).await.unwrap();
-            let body = http_body_util::BodyExt::collect(response.into_body()).await.unwrap().to_bytes();
+            let plan = Plan {
+                action: Some(action),
+                delay: Duration::ZERO,
+            };
+            let response = plan
+                .spoil(Response::new(Body::from(text.to_owned())))
+                .await
+                .unwrap();
+            let body = http_body_util::BodyExt::collect(response.into_body())
+                .await
+                .unwrap()
+                .to_bytes();
             assert_eq!(body, expected.as_bytes());
         }
     }

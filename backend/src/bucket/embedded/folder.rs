@@ -146,7 +146,10 @@ impl Folder {
     /// # Errors
     /// When another server holds it or it cannot be used.
     pub fn open(path: &Path, durable: bool) -> Result<Self, FolderError> {
-        let io = |source| FolderError::Io { folder: path.to_owned(), source };
+        let io = |source| FolderError::Io {
+            folder: path.to_owned(),
+            source,
+        };
         fs::create_dir_all(path).map_err(io)?;
         let path = path.canonicalize().map_err(io)?;
         let internal = path.join(INTERNAL);
@@ -204,7 +207,9 @@ impl Folder {
     /// # Errors
     /// When it is there and cannot be opened.
     pub fn open_object(&self, key: ObjectKey<'_>) -> io::Result<Option<(File, Version)>> {
-        let Some(file) = self.beneath.file(key.as_str())? else { return Ok(None) };
+        let Some(file) = self.beneath.file(key.as_str())? else {
+            return Ok(None);
+        };
         let version = Version::of(&file.metadata()?);
         Ok(Some((file, version)))
     }
@@ -214,7 +219,10 @@ impl Folder {
     /// # Errors
     /// When the way to it cannot be read.
     pub fn version(&self, key: ObjectKey<'_>) -> io::Result<Option<Version>> {
-        Ok(self.beneath.stat(key.as_str())?.map(|stat| Version::of_stat(&stat)))
+        Ok(self
+            .beneath
+            .stat(key.as_str())?
+            .map(|stat| Version::of_stat(&stat)))
     }
 
     /// The headers kept with one version of an object.
@@ -230,7 +238,9 @@ impl Folder {
     /// # Errors
     /// When that folder cannot be read.
     pub fn sweep_headers(&self, before: SystemTime) -> io::Result<u64> {
-        self.headers.sweep(before, |key| self.version(ObjectKey::parse(key).ok()?).ok().flatten())
+        self.headers.sweep(before, |key| {
+            self.version(ObjectKey::parse(key).ok()?).ok().flatten()
+        })
     }
 
     /// Starts a file that may become an object. Its permissions are the process's usual ones, because
@@ -241,8 +251,16 @@ impl Folder {
     pub fn temporary(&self) -> io::Result<Temporary> {
         let n = self.temporaries.fetch_add(1, Ordering::Relaxed);
         let path = self.internal.join("tmp").join(format!("{n:x}"));
-        let file = File::options().read(true).write(true).create_new(true).open(&path)?;
-        Ok(Temporary { file, path, published: false })
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&path)?;
+        Ok(Temporary {
+            file,
+            path,
+            published: false,
+        })
     }
 
     /// Gives a finished temporary file its modification time and forces it to disk.
@@ -251,7 +269,10 @@ impl Folder {
     /// When the system cannot.
     pub fn settle(&self, temporary: &Temporary) -> io::Result<Version> {
         let time = {
-            let mut newest = self.newest.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut newest = self
+                .newest
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
             *newest = SystemTime::now().max(*newest + Duration::from_nanos(1));
             *newest
         };
@@ -291,8 +312,16 @@ impl Folder {
     }
 
     /// Renames under the lock. Returns the folders whose entries changed.
-    fn rename_into_place(&self, from: &Path, key: ObjectKey<'_>, condition: &Condition) -> Result<Vec<OwnedFd>, ChangeError> {
-        let _changing = self.changing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    fn rename_into_place(
+        &self,
+        from: &Path,
+        key: ObjectKey<'_>,
+        condition: &Condition,
+    ) -> Result<Vec<OwnedFd>, ChangeError> {
+        let _changing = self
+            .changing
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let before = self.version(key)?;
         check(condition, before.as_ref())?;
         let (folder, name) = key.split();
@@ -309,9 +338,14 @@ impl Folder {
                 // was put by another program since we looked.
                 match unlinkat(into, name, AtFlags::REMOVEDIR) {
                     Ok(()) => rename()?,
-                    Err(Errno::NOTDIR) if *condition == Condition::Absent => return Err(ChangeError::ConditionFailed),
+                    Err(Errno::NOTDIR) if *condition == Condition::Absent => {
+                        return Err(ChangeError::ConditionFailed);
+                    }
                     Err(Errno::NOTEMPTY | Errno::EXIST) => {
-                        return Err(ChangeError::Clash { part: key.as_str().to_owned(), found: "a folder of other objects" });
+                        return Err(ChangeError::Clash {
+                            part: key.as_str().to_owned(),
+                            found: "a folder of other objects",
+                        });
                     }
                     Err(error) => return Err(error.into()),
                 }
@@ -346,7 +380,10 @@ impl Folder {
             let next = match openat(&at, part, flags, Mode::empty()) {
                 Ok(next) => next,
                 Err(Errno::NOTDIR | Errno::LOOP) => {
-                    return Err(ChangeError::Clash { part: folder[..end].to_owned(), found: "an object" });
+                    return Err(ChangeError::Clash {
+                        part: folder[..end].to_owned(),
+                        found: "an object",
+                    });
                 }
                 Err(error) => return Err(error.into()),
             };
@@ -364,11 +401,21 @@ impl Folder {
     ///
     /// # Errors
     /// When the condition does not hold or the system refuses.
-    pub fn remove(&self, key: ObjectKey<'_>, condition: &Condition, changed: &mut Vec<OwnedFd>) -> Result<bool, ChangeError> {
-        let _changing = self.changing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    pub fn remove(
+        &self,
+        key: ObjectKey<'_>,
+        condition: &Condition,
+        changed: &mut Vec<OwnedFd>,
+    ) -> Result<bool, ChangeError> {
+        let _changing = self
+            .changing
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let before = self.version(key)?;
         check(condition, before.as_ref())?;
-        let Some(before) = before else { return Ok(false) };
+        let Some(before) = before else {
+            return Ok(false);
+        };
         let (mut folder, name) = key.split();
         let fd = match self.beneath.folder(folder) {
             Ok(fd) => fd,
@@ -385,7 +432,9 @@ impl Folder {
         // S3 has no folders, so none may pile up. The outermost one stays: programs that write into a
         // file:// cache make `nar` and `log` once and rely on them.
         while let Some((outer, inner)) = folder.rsplit_once('/') {
-            let Ok(fd) = self.beneath.folder(outer) else { break };
+            let Ok(fd) = self.beneath.folder(outer) else {
+                break;
+            };
             if unlinkat(&fd, inner, AtFlags::REMOVEDIR).is_err() {
                 break;
             }
@@ -412,18 +461,28 @@ impl Folder {
 fn check(condition: &Condition, present: Option<&Version>) -> Result<(), ChangeError> {
     let tag = present.map(Version::etag);
     match (condition, tag) {
-        (Condition::Always, _) | (Condition::Absent | Condition::Differs(_), None) | (Condition::Present, Some(_)) => Ok(()),
+        (Condition::Always, _)
+        | (Condition::Absent | Condition::Differs(_), None)
+        | (Condition::Present, Some(_)) => Ok(()),
         (Condition::Matches(wanted), Some(tag)) if *wanted == tag => Ok(()),
         (Condition::Differs(unwanted), Some(tag)) if *unwanted != tag => Ok(()),
         (Condition::Matches(_) | Condition::Present, None) => Err(ChangeError::NoObject),
-        (Condition::Absent | Condition::Matches(_) | Condition::Differs(_), Some(_)) => Err(ChangeError::ConditionFailed),
+        (Condition::Absent | Condition::Matches(_) | Condition::Differs(_), Some(_)) => {
+            Err(ChangeError::ConditionFailed)
+        }
     }
 }
 
 /// Renames only if nothing has the new name, atomically where the system can do it.
 fn rename_if_absent(from: &Path, into: &OwnedFd, name: &str) -> Result<(), Errno> {
     #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
-    match rustix::fs::renameat_with(rustix::fs::CWD, from, into, name, rustix::fs::RenameFlags::NOREPLACE) {
+    match rustix::fs::renameat_with(
+        rustix::fs::CWD,
+        from,
+        into,
+        name,
+        rustix::fs::RenameFlags::NOREPLACE,
+    ) {
         // A file system or kernel without it: our own lock still holds.
         Err(Errno::INVAL | Errno::NOSYS) => {}
         other => return other,
@@ -432,19 +491,38 @@ fn rename_if_absent(from: &Path, into: &OwnedFd, name: &str) -> Result<(), Errno
 }
 
 fn take_lock(folder: &Path, path: &Path) -> Result<File, FolderError> {
-    let io = |source| FolderError::Io { folder: folder.to_owned(), source };
-    let mut file = File::options().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
+    let io = |source| FolderError::Io {
+        folder: folder.to_owned(),
+        source,
+    };
+    let mut file = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .map_err(io)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut text = String::new();
-            let pid = (&file).take(32).read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
-            return Err(FolderError::Locked { folder: folder.to_owned(), pid });
+            let pid = (&file)
+                .take(32)
+                .read_to_string(&mut text)
+                .ok()
+                .and_then(|_| text.trim().parse().ok());
+            return Err(FolderError::Locked {
+                folder: folder.to_owned(),
+                pid,
+            });
         }
         Err(TryLockError::Error(source)) => return Err(io(source)),
     }
     // Only for the message of a second server.
-    let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
+    let _ = file
+        .set_len(0)
+        .and_then(|()| file.rewind())
+        .and_then(|()| writeln!(file, "{}", std::process::id()));
     Ok(file)
 }
 

@@ -6,7 +6,12 @@ fn key(text: &str) -> ObjectKey<'_> {
     ObjectKey::parse(text).unwrap()
 }
 
-fn put(folder: &Folder, name: &str, text: &str, condition: &Condition) -> Result<Version, ChangeError> {
+fn put(
+    folder: &Folder,
+    name: &str,
+    text: &str,
+    condition: &Condition,
+) -> Result<Version, ChangeError> {
     let mut temporary = folder.temporary().unwrap();
     temporary.file.write_all(text.as_bytes()).unwrap();
     folder.publish(temporary, key(name), &Headers::default(), condition)
@@ -31,7 +36,12 @@ fn one_folder_has_one_server() {
     let dir = tempfile::tempdir().unwrap();
     let folder = Folder::open(dir.path(), true).unwrap();
     let error = Folder::open(dir.path(), true).unwrap_err();
-    assert!(error.to_string().contains(&format!("process {}", std::process::id())), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains(&format!("process {}", std::process::id())),
+        "{error}"
+    );
     drop(folder);
     Folder::open(dir.path(), true).unwrap();
 }
@@ -61,25 +71,53 @@ fn put_get_and_delete() {
     assert!(second.modified > first.modified);
     assert!(remove(&folder, "nar/deep/a", &Condition::Always).unwrap());
     assert!(!remove(&folder, "nar/deep/a", &Condition::Always).unwrap());
-    assert!(!dir.path().join("nar/deep").exists(), "empty folders do not pile up");
-    assert!(dir.path().join("nar").exists(), "others rely on the outermost folder");
+    assert!(
+        !dir.path().join("nar/deep").exists(),
+        "empty folders do not pile up"
+    );
+    assert!(
+        dir.path().join("nar").exists(),
+        "others rely on the outermost folder"
+    );
 }
 
 #[test]
 fn conditions() {
     let dir = tempfile::tempdir().unwrap();
     let folder = Folder::open(dir.path(), false).unwrap();
-    assert!(matches!(put(&folder, "a", "x", &Condition::Present), Err(ChangeError::NoObject)));
-    assert!(matches!(put(&folder, "a", "x", &Condition::Matches("t".into())), Err(ChangeError::NoObject)));
+    assert!(matches!(
+        put(&folder, "a", "x", &Condition::Present),
+        Err(ChangeError::NoObject)
+    ));
+    assert!(matches!(
+        put(&folder, "a", "x", &Condition::Matches("t".into())),
+        Err(ChangeError::NoObject)
+    ));
     let first = put(&folder, "a", "x", &Condition::Absent).unwrap();
-    assert!(matches!(put(&folder, "a", "y", &Condition::Absent), Err(ChangeError::ConditionFailed)));
-    assert!(matches!(put(&folder, "a", "y", &Condition::Differs(first.etag())), Err(ChangeError::ConditionFailed)));
+    assert!(matches!(
+        put(&folder, "a", "y", &Condition::Absent),
+        Err(ChangeError::ConditionFailed)
+    ));
+    assert!(matches!(
+        put(&folder, "a", "y", &Condition::Differs(first.etag())),
+        Err(ChangeError::ConditionFailed)
+    ));
     let second = put(&folder, "a", "y", &Condition::Matches(first.etag())).unwrap();
-    assert!(matches!(put(&folder, "a", "z", &Condition::Matches(first.etag())), Err(ChangeError::ConditionFailed)));
+    assert!(matches!(
+        put(&folder, "a", "z", &Condition::Matches(first.etag())),
+        Err(ChangeError::ConditionFailed)
+    ));
     assert_eq!(get(&folder, "a").as_deref(), Some("y"));
-    assert!(matches!(remove(&folder, "a", &Condition::Matches(first.etag())), Err(ChangeError::ConditionFailed)));
+    assert!(matches!(
+        remove(&folder, "a", &Condition::Matches(first.etag())),
+        Err(ChangeError::ConditionFailed)
+    ));
     assert!(remove(&folder, "a", &Condition::Matches(second.etag())).unwrap());
-    assert_eq!(fs::read_dir(dir.path().join(".s3/tmp")).unwrap().count(), 0, "refused puts leave nothing");
+    assert_eq!(
+        fs::read_dir(dir.path().join(".s3/tmp")).unwrap().count(),
+        0,
+        "refused puts leave nothing"
+    );
 }
 
 #[test]
@@ -91,7 +129,10 @@ fn a_name_is_a_file_or_a_folder() {
         let error = put(&folder, "a", "y", &condition).unwrap_err();
         assert!(matches!(error, ChangeError::Clash { .. }), "{error}");
         let error = put(&folder, "a/b/c/d", "y", &condition).unwrap_err();
-        assert!(error.to_string().starts_with("\"a/b\" is an object"), "{error}");
+        assert!(
+            error.to_string().starts_with("\"a/b\" is an object"),
+            "{error}"
+        );
     }
     assert_eq!(get(&folder, "a/b").as_deref(), Some("x"));
     // A folder without objects is no obstacle.
@@ -106,24 +147,49 @@ fn exactly_one_of_many_racing_writers_wins() {
     let folder = Arc::new(Folder::open(dir.path(), false).unwrap());
     for round in 0..50 {
         let name = format!("round/{round}");
-        let base = put(&folder, &format!("{name}-match"), "base", &Condition::Absent).unwrap().etag();
+        let base = put(
+            &folder,
+            &format!("{name}-match"),
+            "base",
+            &Condition::Absent,
+        )
+        .unwrap()
+        .etag();
         let threads: Vec<_> = (0..8)
             .map(|n| {
                 let (folder, name, base) = (folder.clone(), name.clone(), base.clone());
                 std::thread::spawn(move || {
                     let text = n.to_string();
                     let created = put(&folder, &name, &text, &Condition::Absent).is_ok();
-                    let changed = put(&folder, &format!("{name}-match"), &text, &Condition::Matches(base)).is_ok();
+                    let changed = put(
+                        &folder,
+                        &format!("{name}-match"),
+                        &text,
+                        &Condition::Matches(base),
+                    )
+                    .is_ok();
                     (created.then_some(text.clone()), changed.then_some(text))
                 })
             })
             .collect();
-        let results: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
-        let created: Vec<_> = results.iter().filter_map(|result| result.0.clone()).collect();
-        let changed: Vec<_> = results.iter().filter_map(|result| result.1.clone()).collect();
+        let results: Vec<_> = threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect();
+        let created: Vec<_> = results
+            .iter()
+            .filter_map(|result| result.0.clone())
+            .collect();
+        let changed: Vec<_> = results
+            .iter()
+            .filter_map(|result| result.1.clone())
+            .collect();
         assert_eq!((created.len(), changed.len()), (1, 1));
         assert_eq!(get(&folder, &name), created.first().cloned());
-        assert_eq!(get(&folder, &format!("{name}-match")), changed.first().cloned());
+        assert_eq!(
+            get(&folder, &format!("{name}-match")),
+            changed.first().cloned()
+        );
     }
 }
 
@@ -155,6 +221,12 @@ fn others_can_read_what_we_write() {
     let folder = Folder::open(dir.path(), false).unwrap();
     put(&folder, "a", "x", &Condition::Always).unwrap();
     fs::write(dir.path().join("plain"), "x").unwrap();
-    let mode = |name: &str| fs::metadata(dir.path().join(name)).unwrap().permissions().mode() & 0o777;
+    let mode = |name: &str| {
+        fs::metadata(dir.path().join(name))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o777
+    };
     assert_eq!(mode("a"), mode("plain"));
 }

@@ -52,26 +52,38 @@ impl Headers {
     /// Drops what need not be kept: the default type of this key, and the transfer form `aws-chunked`.
     #[must_use]
     pub fn without_defaults(mut self, key: ObjectKey<'_>) -> Self {
-        self.content_type = self.content_type.filter(|value| !value.is_empty() && value != default_content_type(key));
-        self.content_encoding = self.content_encoding.and_then(|value| without_transfer_form(&value));
+        self.content_type = self
+            .content_type
+            .filter(|value| !value.is_empty() && value != default_content_type(key));
+        self.content_encoding = self
+            .content_encoding
+            .and_then(|value| without_transfer_form(&value));
         self
     }
 
     /// The `Content-Type` to answer with.
     pub fn content_type(&self, key: ObjectKey<'_>) -> String {
-        self.content_type.clone().unwrap_or_else(|| default_content_type(key).to_owned())
+        self.content_type
+            .clone()
+            .unwrap_or_else(|| default_content_type(key).to_owned())
     }
 
     /// Bytes of user metadata, names and values.
     pub fn user_bytes(&self) -> usize {
-        self.user.iter().map(|(name, value)| name.len() + value.len()).sum()
+        self.user
+            .iter()
+            .map(|(name, value)| name.len() + value.len())
+            .sum()
     }
 }
 
 /// A `Content-Encoding` without `aws-chunked`, which is a way to send and not a form of the object.
 fn without_transfer_form(value: &str) -> Option<String> {
-    let kept: Vec<&str> =
-        value.split(',').map(str::trim).filter(|one| !one.is_empty() && !one.eq_ignore_ascii_case("aws-chunked")).collect();
+    let kept: Vec<&str> = value
+        .split(',')
+        .map(str::trim)
+        .filter(|one| !one.is_empty() && !one.eq_ignore_ascii_case("aws-chunked"))
+        .collect();
     (!kept.is_empty()).then(|| kept.join(", "))
 }
 
@@ -117,7 +129,10 @@ impl HeaderStore {
     pub fn open(dir: PathBuf) -> io::Result<Self> {
         fs::create_dir_all(&dir)?;
         let any = fs::read_dir(&dir)?.next().is_some();
-        Ok(Self { dir, any: AtomicBool::new(any) })
+        Ok(Self {
+            dir,
+            any: AtomicBool::new(any),
+        })
     }
 
     fn path(&self, key: ObjectKey<'_>, version: &Version) -> PathBuf {
@@ -141,7 +156,11 @@ impl HeaderStore {
         match fs::read(self.path(key, version)) {
             Ok(text) => {
                 let description: Description = serde_json::from_slice(&text)?;
-                Ok(if description.key == key.as_str() { description.headers } else { Headers::default() })
+                Ok(if description.key == key.as_str() {
+                    description.headers
+                } else {
+                    Headers::default()
+                })
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Headers::default()),
             Err(error) => Err(error),
@@ -152,7 +171,13 @@ impl HeaderStore {
     ///
     /// # Errors
     /// When the description cannot be written.
-    pub fn put(&self, key: ObjectKey<'_>, version: &Version, headers: &Headers, durable: bool) -> io::Result<()> {
+    pub fn put(
+        &self,
+        key: ObjectKey<'_>,
+        version: &Version,
+        headers: &Headers,
+        durable: bool,
+    ) -> io::Result<()> {
         if *headers == Headers::default() {
             return Ok(());
         }
@@ -160,7 +185,10 @@ impl HeaderStore {
         let shard = path.parent().unwrap_or(&self.dir);
         fs::create_dir_all(shard)?;
         let mut file = fs::File::create(&path)?;
-        let text = serde_json::to_vec(&Description { key: key.as_str().to_owned(), headers: headers.clone() })?;
+        let text = serde_json::to_vec(&Description {
+            key: key.as_str().to_owned(),
+            headers: headers.clone(),
+        })?;
         file.write_all(&text)?;
         if durable {
             file.sync_all()?;
@@ -183,7 +211,11 @@ impl HeaderStore {
     ///
     /// # Errors
     /// When a folder cannot be read.
-    pub fn sweep(&self, before: std::time::SystemTime, current: impl Fn(&str) -> Option<Version>) -> io::Result<u64> {
+    pub fn sweep(
+        &self,
+        before: std::time::SystemTime,
+        current: impl Fn(&str) -> Option<Version>,
+    ) -> io::Result<u64> {
         let mut removed = 0;
         for shard in fs::read_dir(&self.dir)? {
             let shard = shard?.path();
@@ -192,8 +224,13 @@ impl HeaderStore {
             }
             for entry in fs::read_dir(&shard)? {
                 let path = entry?.path();
-                let old = fs::metadata(&path).and_then(|found| found.modified()).is_ok_and(|time| time < before);
-                if old && !self.describes_something(&path, &current) && fs::remove_file(&path).is_ok() {
+                let old = fs::metadata(&path)
+                    .and_then(|found| found.modified())
+                    .is_ok_and(|time| time < before);
+                if old
+                    && !self.describes_something(&path, &current)
+                    && fs::remove_file(&path).is_ok()
+                {
                     removed += 1;
                 }
             }
@@ -202,9 +239,15 @@ impl HeaderStore {
     }
 
     fn describes_something(&self, path: &Path, current: impl Fn(&str) -> Option<Version>) -> bool {
-        let Ok(text) = fs::read(path) else { return true };
-        let Ok(description) = serde_json::from_slice::<Description>(&text) else { return false };
-        let Ok(key) = ObjectKey::parse(&description.key) else { return false };
+        let Ok(text) = fs::read(path) else {
+            return true;
+        };
+        let Ok(description) = serde_json::from_slice::<Description>(&text) else {
+            return false;
+        };
+        let Ok(key) = ObjectKey::parse(&description.key) else {
+            return false;
+        };
         current(key.as_str()).is_some_and(|version| self.path(key, &version) == path)
     }
 }
@@ -222,7 +265,10 @@ mod tests {
         for (name, expected) in [
             ("nix-cache-info", "text/x-nix-cache-info"),
             ("deep/nix-cache-info", "text/x-nix-cache-info"),
-            ("00000000000000000000000000000000.narinfo", "text/x-nix-narinfo"),
+            (
+                "00000000000000000000000000000000.narinfo",
+                "text/x-nix-narinfo",
+            ),
             ("nar/x.nar", "application/x-nix-nar"),
             ("nar/x.nar.xz", "application/x-nix-nar"),
             ("x.ls", "application/json"),
@@ -244,27 +290,73 @@ mod tests {
             ..Headers::default()
         };
         assert_eq!(given.without_defaults(key("a.narinfo")), Headers::default());
-        let given = Headers { content_encoding: Some("zstd, aws-chunked".into()), ..Headers::default() };
-        assert_eq!(given.without_defaults(key("a.narinfo")).content_encoding.as_deref(), Some("zstd"));
+        let given = Headers {
+            content_encoding: Some("zstd, aws-chunked".into()),
+            ..Headers::default()
+        };
+        assert_eq!(
+            given
+                .without_defaults(key("a.narinfo"))
+                .content_encoding
+                .as_deref(),
+            Some("zstd")
+        );
     }
 
     #[test]
     fn headers_belong_to_one_version() {
         let dir = tempfile::tempdir().unwrap();
         let store = HeaderStore::open(dir.path().join("meta")).unwrap();
-        let version = Version { inode: 1, size: 5, modified: 9 };
-        let headers = Headers { content_encoding: Some("zstd".into()), ..Headers::default() };
+        let version = Version {
+            inode: 1,
+            size: 5,
+            modified: 9,
+        };
+        let headers = Headers {
+            content_encoding: Some("zstd".into()),
+            ..Headers::default()
+        };
         assert_eq!(store.get(key("a"), &version).unwrap(), Headers::default());
         store.put(key("a"), &version, &headers, true).unwrap();
         assert_eq!(store.get(key("a"), &version).unwrap(), headers);
         assert_eq!(store.get(key("b"), &version).unwrap(), Headers::default());
         // A copy of the folder has other inodes and the same times.
-        assert_eq!(store.get(key("a"), &Version { inode: 2, ..version }).unwrap(), headers);
-        assert_eq!(store.get(key("a"), &Version { modified: 10, ..version }).unwrap(), Headers::default());
+        assert_eq!(
+            store
+                .get(
+                    key("a"),
+                    &Version {
+                        inode: 2,
+                        ..version
+                    }
+                )
+                .unwrap(),
+            headers
+        );
+        assert_eq!(
+            store
+                .get(
+                    key("a"),
+                    &Version {
+                        modified: 10,
+                        ..version
+                    }
+                )
+                .unwrap(),
+            Headers::default()
+        );
 
         let later = std::time::SystemTime::now() + std::time::Duration::from_secs(60);
         assert_eq!(store.sweep(later, |_| Some(version)).unwrap(), 0);
-        assert_eq!(store.sweep(later, |_| Some(Version { modified: 10, ..version })).unwrap(), 1);
+        assert_eq!(
+            store
+                .sweep(later, |_| Some(Version {
+                    modified: 10,
+                    ..version
+                }))
+                .unwrap(),
+            1
+        );
         assert_eq!(store.get(key("a"), &version).unwrap(), Headers::default());
     }
 }

@@ -17,6 +17,7 @@ use http::HeaderMap;
 use s3s::checksum::ChecksumHasher;
 use s3s::crypto::{Checksum as _, Crc32, Crc32c, Crc64Nvme, Md5, Sha1, Sha256};
 use s3s::dto::{Checksum, StreamingBlob};
+use s3s::stream::ByteStream as _;
 use s3s::{S3Error, S3ErrorCode, S3Result, TrailingHeaders, s3_error};
 
 use super::errors::io_error;
@@ -56,13 +57,21 @@ impl Announced {
     }
 
     fn hasher(&self) -> ChecksumHasher {
-        let wants = |value: &Option<String>, trailer: &str| value.is_some() || self.trailers.iter().any(|name| name == trailer);
+        let wants = |value: &Option<String>, trailer: &str| {
+            value.is_some() || self.trailers.iter().any(|name| name == trailer)
+        };
         ChecksumHasher {
             crc32: wants(&self.checksum.checksum_crc32, "x-amz-checksum-crc32").then(Crc32::new),
-            crc32c: wants(&self.checksum.checksum_crc32c, "x-amz-checksum-crc32c").then(Crc32c::new),
-            crc64nvme: wants(&self.checksum.checksum_crc64nvme, "x-amz-checksum-crc64nvme").then(Crc64Nvme::new),
+            crc32c: wants(&self.checksum.checksum_crc32c, "x-amz-checksum-crc32c")
+                .then(Crc32c::new),
+            crc64nvme: wants(
+                &self.checksum.checksum_crc64nvme,
+                "x-amz-checksum-crc64nvme",
+            )
+            .then(Crc64Nvme::new),
             sha1: wants(&self.checksum.checksum_sha1, "x-amz-checksum-sha1").then(Sha1::new),
-            sha256: wants(&self.checksum.checksum_sha256, "x-amz-checksum-sha256").then(Sha256::new),
+            sha256: wants(&self.checksum.checksum_sha256, "x-amz-checksum-sha256")
+                .then(Sha256::new),
         }
     }
 }
@@ -129,25 +138,50 @@ pub async fn receive(
     announced: Announced,
     trailing: Option<TrailingHeaders>,
 ) -> S3Result<Received> {
-    let length = announced.length.and_then(|length| u64::try_from(length).ok());
-    let length = length.ok_or_else(|| s3_error!(MissingContentLength, "the request has no Content-Length"))?;
+    // A request without any length has no body (RFC 9112, section 6.3); one in chunks of unknown number is refused.
+    let known = body
+        .as_ref()
+        .map_or(Some(0), |body| body.remaining_length().exact())
+        .and_then(|length| length.try_into().ok());
+    let length = announced
+        .length
+        .and_then(|length| u64::try_from(length).ok())
+        .or(known);
+    let length = length
+        .ok_or_else(|| s3_error!(MissingContentLength, "the request has no Content-Length"))?;
     if length > MAX_PUT {
-        return Err(s3_error!(EntityTooLarge, "one PUT may bring {MAX_PUT} bytes at most; use a multipart upload"));
+        return Err(s3_error!(
+            EntityTooLarge,
+            "one PUT may bring {MAX_PUT} bytes at most; use a multipart upload"
+        ));
     }
     let md5 = announced.md5.as_deref().map(parse_md5).transpose()?;
-    let mut sink =
-        Sink { folder: folder.clone(), file: None, md5: md5.is_some().then(Md5::new), hasher: announced.hasher() };
+    let mut sink = Sink {
+        folder: folder.clone(),
+        file: None,
+        md5: md5.is_some().then(Md5::new),
+        hasher: announced.hasher(),
+    };
     let mut data = Vec::with_capacity(usize::try_from(length).unwrap_or(GATHER).min(GATHER));
     let mut seen = 0_u64;
     if let Some(mut body) = body {
         while let Some(chunk) = tokio::time::timeout(PATIENCE, body.next())
             .await
-            .map_err(|_| s3_error!(RequestTimeout, "no bytes of the body came for {} seconds", PATIENCE.as_secs()))?
+            .map_err(|_| {
+                s3_error!(
+                    RequestTimeout,
+                    "no bytes of the body came for {} seconds",
+                    PATIENCE.as_secs()
+                )
+            })?
         {
             let chunk = chunk.map_err(|error| body_error(&*error))?;
             seen += chunk.len() as u64;
             if seen > length {
-                return Err(s3_error!(IncompleteBody, "the body is longer than the announced {length} bytes"));
+                return Err(s3_error!(
+                    IncompleteBody,
+                    "the body is longer than the announced {length} bytes"
+                ));
             }
             data.extend_from_slice(&chunk);
             if data.len() >= GATHER && seen < length {
@@ -156,7 +190,10 @@ pub async fn receive(
         }
     }
     if seen != length {
-        return Err(s3_error!(IncompleteBody, "the body has {seen} bytes instead of the announced {length}"));
+        return Err(s3_error!(
+            IncompleteBody,
+            "the body has {seen} bytes instead of the announced {length}"
+        ));
     }
     if sink.file.is_some() {
         (sink, data) = write(sink, data).await?;
@@ -166,14 +203,21 @@ pub async fn receive(
     if let (Some(expected), Some(hasher)) = (md5, sink.md5)
         && hasher.finalize().as_ref() != expected
     {
-        return Err(s3_error!(BadDigest, "the body does not match its Content-MD5"));
+        return Err(s3_error!(
+            BadDigest,
+            "the body does not match its Content-MD5"
+        ));
     }
     let checksum = sink.hasher.finalize();
     compare(&announced.checksum, &checksum)?;
     if let Some(trailers) = trailing.and_then(|trailing| trailing.take()) {
         compare(&from_trailers(&trailers), &checksum)?;
     }
-    Ok(Received { data, file: sink.file, checksum })
+    Ok(Received {
+        data,
+        file: sink.file,
+        checksum,
+    })
 }
 
 async fn write(mut sink: Sink, mut data: Vec<u8>) -> S3Result<(Sink, Vec<u8>)> {
@@ -182,7 +226,10 @@ async fn write(mut sink: Sink, mut data: Vec<u8>) -> S3Result<(Sink, Vec<u8>)> {
         data.clear();
         Ok((sink, data))
     });
-    written.await.map_err(S3Error::internal_error)?.map_err(|error| io_error("write the body", &error))
+    written
+        .await
+        .map_err(S3Error::internal_error)?
+        .map_err(|error| io_error("write the body", &error))
 }
 
 fn parse_md5(text: &str) -> S3Result<Vec<u8>> {
@@ -191,7 +238,12 @@ fn parse_md5(text: &str) -> S3Result<Vec<u8>> {
 }
 
 fn from_trailers(trailers: &HeaderMap) -> Checksum {
-    let of = |name: &str| trailers.get(name).and_then(|value| value.to_str().ok()).map(|value| value.trim().to_owned());
+    let of = |name: &str| {
+        trailers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .map(|value| value.trim().to_owned())
+    };
     Checksum {
         checksum_crc32: of("x-amz-checksum-crc32"),
         checksum_crc32c: of("x-amz-checksum-crc32c"),
@@ -206,12 +258,19 @@ fn compare(announced: &Checksum, found: &Checksum) -> S3Result<()> {
     for (name, announced, found) in [
         ("CRC32", &announced.checksum_crc32, &found.checksum_crc32),
         ("CRC32C", &announced.checksum_crc32c, &found.checksum_crc32c),
-        ("CRC64NVME", &announced.checksum_crc64nvme, &found.checksum_crc64nvme),
+        (
+            "CRC64NVME",
+            &announced.checksum_crc64nvme,
+            &found.checksum_crc64nvme,
+        ),
         ("SHA1", &announced.checksum_sha1, &found.checksum_sha1),
         ("SHA256", &announced.checksum_sha256, &found.checksum_sha256),
     ] {
         if announced.is_some() && announced != found {
-            return Err(s3_error!(BadDigest, "the body does not match its {name} checksum"));
+            return Err(s3_error!(
+                BadDigest,
+                "the body does not match its {name} checksum"
+            ));
         }
     }
     Ok(())
@@ -228,6 +287,10 @@ fn body_error(error: &(dyn std::error::Error + Send + Sync + 'static)) -> S3Erro
         error.set_status_code(http::StatusCode::BAD_REQUEST);
         return error;
     }
-    let code = if text.contains("SignatureMismatch") { S3ErrorCode::SignatureDoesNotMatch } else { S3ErrorCode::IncompleteBody };
+    let code = if text.contains("SignatureMismatch") {
+        S3ErrorCode::SignatureDoesNotMatch
+    } else {
+        S3ErrorCode::IncompleteBody
+    };
     S3Error::with_message(code, format!("the body could not be read: {error}"))
 }

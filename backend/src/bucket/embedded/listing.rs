@@ -108,8 +108,16 @@ struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     fn start(folder: &'a Folder, query: &'a Query<'a>) -> io::Result<Self> {
-        let mut walk = Self { folder, query, levels: Vec::new(), last: None };
-        let base = query.prefix.rfind('/').map_or("", |end| &query.prefix[..=end]);
+        let mut walk = Self {
+            folder,
+            query,
+            levels: Vec::new(),
+            last: None,
+        };
+        let base = query
+            .prefix
+            .rfind('/')
+            .map_or("", |end| &query.prefix[..=end]);
         // A prefix with an empty or dotted part is no path of a file, so nothing can match it.
         if base.is_empty() || super::key::ObjectKey::parse(&base[..base.len() - 1]).is_ok() {
             walk.enter(base.to_owned())?;
@@ -119,15 +127,31 @@ impl<'a> Walk<'a> {
 
     fn enter(&mut self, path: String) -> io::Result<()> {
         let plain = path.strip_suffix('/').unwrap_or(&path);
-        let Some(names) = self.folder.names.get(self.folder.beneath(), plain, self.query.since)? else { return Ok(()) };
+        let Some(names) = self
+            .folder
+            .names
+            .get(self.folder.beneath(), plain, self.query.since)?
+        else {
+            return Ok(());
+        };
         let from = self.query.prefix.max(self.query.after);
-        let next = from.strip_prefix(path.as_str()).map_or(0, |rest| names.position(rest));
-        self.levels.push(Level { path, names, next, fd: None });
+        let next = from
+            .strip_prefix(path.as_str())
+            .map_or(0, |rest| names.position(rest));
+        self.levels.push(Level {
+            path,
+            names,
+            next,
+            fd: None,
+        });
         Ok(())
     }
 
     fn hidden(&self, key: &str) -> bool {
-        self.query.hidden.iter().any(|hidden| key.starts_with(hidden.as_str()))
+        self.query
+            .hidden
+            .iter()
+            .any(|hidden| key.starts_with(hidden.as_str()))
     }
 
     /// What a key, or a folder with its slash, is rolled up into.
@@ -153,7 +177,8 @@ impl<'a> Walk<'a> {
             level.next += 1;
             let path = format!("{}{name}", level.path);
             let prefix = self.query.prefix;
-            if !path.starts_with(prefix) && !(path.ends_with('/') && prefix.starts_with(&path)) {
+            let on_the_way = path.ends_with('/') && prefix.starts_with(&path);
+            if !path.starts_with(prefix) && !on_the_way {
                 if path.as_str() > prefix {
                     return Ok(None);
                 }
@@ -162,7 +187,11 @@ impl<'a> Walk<'a> {
             if path.len() > MAX_KEY || self.hidden(&path) {
                 continue;
             }
-            let item = if path.ends_with('/') { self.folder_entry(path)? } else { self.file_entry(path)? };
+            let item = if path.ends_with('/') {
+                self.folder_entry(path)?
+            } else {
+                self.file_entry(path)?
+            };
             if item.is_some() {
                 return Ok(item);
             }
@@ -200,7 +229,9 @@ impl<'a> Walk<'a> {
             None if key.as_str() <= self.query.after => return Ok(None),
             _ => {}
         }
-        let Some(version) = self.look(&key)? else { return Ok(None) };
+        let Some(version) = self.look(&key)? else {
+            return Ok(None);
+        };
         Ok(Some(match common {
             Some(common) => {
                 self.last = Some(common.clone());
@@ -213,17 +244,23 @@ impl<'a> Walk<'a> {
     /// The present version of a file in the innermost folder; `None` when it has gone since.
     fn look(&mut self, key: &str) -> io::Result<Option<Version>> {
         let beneath = self.folder.beneath();
-        let Some(level) = self.levels.last_mut() else { return Ok(None) };
+        let Some(level) = self.levels.last_mut() else {
+            return Ok(None);
+        };
         let plain = level.path.strip_suffix('/').unwrap_or(&level.path);
         if level.fd.is_none() {
             match beneath.folder(plain) {
                 Ok(fd) => level.fd = Some(fd),
-                Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR | rustix::io::Errno::LOOP) => return Ok(None),
+                Err(
+                    rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR | rustix::io::Errno::LOOP,
+                ) => return Ok(None),
                 Err(error) => return Err(error.into()),
             }
         }
         let Some(fd) = &level.fd else { return Ok(None) };
-        Ok(beneath.stat_in(fd, plain, &key[level.path.len()..])?.map(|stat| Version::of_stat(&stat)))
+        Ok(beneath
+            .stat_in(fd, plain, &key[level.path.len()..])?
+            .map(|stat| Version::of_stat(&stat)))
     }
 }
 

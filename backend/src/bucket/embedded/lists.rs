@@ -6,8 +6,9 @@ use std::time::Instant;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::dto::{
-    CommonPrefix, ETag, EncodingType, ListMultipartUploadsInput, ListMultipartUploadsOutput, ListObjectsInput, ListObjectsOutput,
-    ListObjectsV2Input, ListObjectsV2Output, MultipartUpload, Object, ObjectStorageClass, Owner, StorageClass,
+    CommonPrefix, ETag, EncodingType, ListMultipartUploadsInput, ListMultipartUploadsOutput,
+    ListObjectsInput, ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output, MultipartUpload,
+    Object, ObjectStorageClass, Owner, StorageClass,
 };
 use s3s::{S3Error, S3Result, s3_error};
 
@@ -21,7 +22,13 @@ use super::uploads;
 pub const MAX_KEYS: i32 = 1000;
 
 /// What `encoding-type=url` leaves as it is.
-const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/').remove(b'*');
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~')
+    .remove(b'/')
+    .remove(b'*');
 
 /// Writes keys into the answer as the client asked.
 #[derive(Clone, Copy)]
@@ -37,7 +44,11 @@ impl Encoding {
     }
 
     fn write(self, text: &str) -> String {
-        if self.0 { utf8_percent_encode(text, PLAIN).to_string() } else { text.to_owned() }
+        if self.0 {
+            utf8_percent_encode(text, PLAIN).to_string()
+        } else {
+            text.to_owned()
+        }
     }
 }
 
@@ -55,7 +66,10 @@ struct Lines {
 }
 
 fn lines(page: Page, encoding: Encoding, owner: Option<&Owner>) -> Lines {
-    let mut lines = Lines { contents: Vec::new(), prefixes: Vec::new() };
+    let mut lines = Lines {
+        contents: Vec::new(),
+        prefixes: Vec::new(),
+    };
     for item in page.items {
         match item {
             Item::Object { key, version } => lines.contents.push(Object {
@@ -63,11 +77,15 @@ fn lines(page: Page, encoding: Encoding, owner: Option<&Owner>) -> Lines {
                 size: i64::try_from(version.size).ok(),
                 e_tag: Some(ETag::Strong(version.etag())),
                 last_modified: Some(version.modified().into()),
-                storage_class: Some(ObjectStorageClass::from_static(ObjectStorageClass::STANDARD)),
+                storage_class: Some(ObjectStorageClass::from_static(
+                    ObjectStorageClass::STANDARD,
+                )),
                 owner: owner.cloned(),
                 ..Object::default()
             }),
-            Item::Prefix(prefix) => lines.prefixes.push(CommonPrefix { prefix: Some(encoding.write(&prefix)) }),
+            Item::Prefix(prefix) => lines.prefixes.push(CommonPrefix {
+                prefix: Some(encoding.write(&prefix)),
+            }),
         }
     }
     lines
@@ -88,7 +106,10 @@ async fn page(folder: &Arc<Folder>, query: OwnedQuery) -> S3Result<Page> {
             },
         )
     });
-    listed.await.map_err(S3Error::internal_error)?.map_err(|error| io_error("list the folder", &error))
+    listed
+        .await
+        .map_err(S3Error::internal_error)?
+        .map_err(|error| io_error("list the folder", &error))
 }
 
 struct OwnedQuery {
@@ -102,7 +123,10 @@ struct OwnedQuery {
 
 /// Who owns everything here; clients that ask for owners get this one.
 pub fn owner() -> Owner {
-    Owner { display_name: Some("snowbank".to_owned()), id: Some("snowbank".to_owned()) }
+    Owner {
+        display_name: Some("snowbank".to_owned()),
+        id: Some("snowbank".to_owned()),
+    }
 }
 
 /// ListObjectsV2.
@@ -118,14 +142,20 @@ pub async fn objects_v2(
     let encoding = Encoding::asked(input.encoding_type.as_ref())?;
     let max_keys = limit(input.max_keys, "max-keys")?;
     let place = match &input.continuation_token {
-        Some(token) => Some(
-            tokens.read(token).ok_or_else(|| s3_error!(InvalidArgument, "The continuation token provided is incorrect"))?,
-        ),
+        Some(token) => Some(tokens.read(token).ok_or_else(|| {
+            s3_error!(
+                InvalidArgument,
+                "The continuation token provided is incorrect"
+            )
+        })?),
         None => None,
     };
     let now = Instant::now();
     let since = place.as_ref().and_then(|place| place.since);
-    let after = place.map(|place| place.after).or_else(|| input.start_after.clone()).unwrap_or_default();
+    let after = place
+        .map(|place| place.after)
+        .or_else(|| input.start_after.clone())
+        .unwrap_or_default();
     let query = OwnedQuery {
         prefix: input.prefix.clone().unwrap_or_default(),
         delimiter: input.delimiter.clone().unwrap_or_default(),
@@ -135,15 +165,25 @@ pub async fn objects_v2(
         hidden,
     };
     let page = page(folder, query).await?;
-    let next = page.items.last().filter(|_| page.truncated).map(|item| tokens.make(item.name(), since.unwrap_or(now)));
+    let next = page
+        .items
+        .last()
+        .filter(|_| page.truncated)
+        .map(|item| tokens.make(item.name(), since.unwrap_or(now)));
     let truncated = page.truncated;
     let owner = input.fetch_owner.unwrap_or(false).then(owner);
     let lines = lines(page, encoding, owner.as_ref());
     Ok(ListObjectsV2Output {
         name: Some(input.bucket),
         prefix: Some(encoding.write(input.prefix.as_deref().unwrap_or(""))),
-        delimiter: input.delimiter.as_deref().map(|delimiter| encoding.write(delimiter)),
-        start_after: input.start_after.as_deref().map(|after| encoding.write(after)),
+        delimiter: input
+            .delimiter
+            .as_deref()
+            .map(|delimiter| encoding.write(delimiter)),
+        start_after: input
+            .start_after
+            .as_deref()
+            .map(|after| encoding.write(after)),
         max_keys: Some(max_keys),
         key_count: i32::try_from(lines.contents.len() + lines.prefixes.len()).ok(),
         continuation_token: input.continuation_token,
@@ -160,7 +200,11 @@ pub async fn objects_v2(
 ///
 /// # Errors
 /// As [`objects_v2`].
-pub async fn objects_v1(folder: &Arc<Folder>, hidden: Arc<[String]>, input: ListObjectsInput) -> S3Result<ListObjectsOutput> {
+pub async fn objects_v1(
+    folder: &Arc<Folder>,
+    hidden: Arc<[String]>,
+    input: ListObjectsInput,
+) -> S3Result<ListObjectsOutput> {
     let encoding = Encoding::asked(input.encoding_type.as_ref())?;
     let max_keys = limit(input.max_keys, "max-keys")?;
     let query = OwnedQuery {
@@ -173,13 +217,20 @@ pub async fn objects_v1(folder: &Arc<Folder>, hidden: Arc<[String]>, input: List
     };
     let page = page(folder, query).await?;
     // S3 gives it only with a delimiter; giving it always costs nothing and helps whoever looks.
-    let next_marker = page.items.last().filter(|_| page.truncated).map(|item| encoding.write(item.name()));
+    let next_marker = page
+        .items
+        .last()
+        .filter(|_| page.truncated)
+        .map(|item| encoding.write(item.name()));
     let truncated = page.truncated;
     let lines = lines(page, encoding, Some(&owner()));
     Ok(ListObjectsOutput {
         name: Some(input.bucket),
         prefix: Some(encoding.write(input.prefix.as_deref().unwrap_or(""))),
-        delimiter: input.delimiter.as_deref().map(|delimiter| encoding.write(delimiter)),
+        delimiter: input
+            .delimiter
+            .as_deref()
+            .map(|delimiter| encoding.write(delimiter)),
         marker: Some(encoding.write(input.marker.as_deref().unwrap_or(""))),
         max_keys: Some(max_keys),
         is_truncated: Some(truncated),
@@ -205,11 +256,16 @@ pub async fn unfinished(
     let all = {
         let folder = folder.clone();
         let read = tokio::task::spawn_blocking(move || uploads::all(&folder));
-        read.await.map_err(S3Error::internal_error)?.map_err(|error| io_error("list the uploads", &error))?
+        read.await
+            .map_err(S3Error::internal_error)?
+            .map_err(|error| io_error("list the uploads", &error))?
     };
     let prefix = input.prefix.clone().unwrap_or_default();
     let delimiter = input.delimiter.clone().unwrap_or_default();
-    let (key_marker, id_marker) = (input.key_marker.as_deref().unwrap_or(""), input.upload_id_marker.as_deref().unwrap_or(""));
+    let (key_marker, id_marker) = (
+        input.key_marker.as_deref().unwrap_or(""),
+        input.upload_id_marker.as_deref().unwrap_or(""),
+    );
     let mut shown = Vec::new();
     let mut prefixes: Vec<String> = Vec::new();
     let mut truncated = false;
@@ -218,17 +274,25 @@ pub async fn unfinished(
         // Without an id marker the key marker stands for all uploads of that key.
         let behind = match upload.key.as_str().cmp(key_marker) {
             Ordering::Less => true,
-            Ordering::Equal => !key_marker.is_empty() && (id_marker.is_empty() || upload.id.as_str() <= id_marker),
+            Ordering::Equal => {
+                !key_marker.is_empty() && (id_marker.is_empty() || upload.id.as_str() <= id_marker)
+            }
             Ordering::Greater => false,
         };
-        if behind || !upload.key.starts_with(&prefix) || hidden.iter().any(|hidden| upload.key.starts_with(hidden)) {
+        if behind
+            || !upload.key.starts_with(&prefix)
+            || hidden.iter().any(|hidden| upload.key.starts_with(hidden))
+        {
             continue;
         }
         let common = (!delimiter.is_empty())
             .then(|| upload.key[prefix.len()..].find(&delimiter))
             .flatten()
             .map(|found| upload.key[..prefix.len() + found + delimiter.len()].to_owned());
-        if common.as_ref().is_some_and(|common| prefixes.last() == Some(common) || common.as_str() <= key_marker) {
+        if common
+            .as_ref()
+            .is_some_and(|common| prefixes.last() == Some(common) || common.as_str() <= key_marker)
+        {
             continue;
         }
         if shown.len() + prefixes.len() >= usize::try_from(max).unwrap_or(0) {
@@ -257,7 +321,10 @@ pub async fn unfinished(
     Ok(ListMultipartUploadsOutput {
         bucket: Some(input.bucket),
         prefix: Some(encoding.write(&prefix)),
-        delimiter: input.delimiter.as_deref().map(|delimiter| encoding.write(delimiter)),
+        delimiter: input
+            .delimiter
+            .as_deref()
+            .map(|delimiter| encoding.write(delimiter)),
         key_marker: Some(encoding.write(key_marker)),
         upload_id_marker: Some(id_marker.to_owned()),
         next_key_marker: last.as_ref().map(|(key, _)| encoding.write(key)),
@@ -266,7 +333,12 @@ pub async fn unfinished(
         is_truncated: Some(truncated),
         uploads: Some(shown),
         common_prefixes: Some(
-            prefixes.iter().map(|prefix| CommonPrefix { prefix: Some(encoding.write(prefix)) }).collect(),
+            prefixes
+                .iter()
+                .map(|prefix| CommonPrefix {
+                    prefix: Some(encoding.write(prefix)),
+                })
+                .collect(),
         ),
         encoding_type: input.encoding_type,
         ..ListMultipartUploadsOutput::default()

@@ -31,9 +31,10 @@ pub mod folder;
 pub mod headers;
 mod incoming;
 pub mod key;
+mod leftover;
 mod listener;
-mod lists;
 mod listing;
+mod lists;
 pub mod names;
 pub mod operation;
 mod parts;
@@ -139,10 +140,14 @@ pub enum EmbeddedError {
     #[error(transparent)]
     Folder(#[from] FolderError),
     /// S3 has rules for the names of buckets.
-    #[error("\"{0}\" cannot be the name of a bucket: S3 wants 3 to 63 of a-z, 0-9, \"-\" and \".\", a letter or digit at both ends")]
+    #[error(
+        "\"{0}\" cannot be the name of a bucket: S3 wants 3 to 63 of a-z, 0-9, \"-\" and \".\", a letter or digit at both ends"
+    )]
     BucketName(String),
     /// A folder lies inside another.
-    #[error("the folder {inner} of bucket \"{inner_bucket}\" lies inside {outer} of bucket \"{outer_bucket}\": each bucket needs a folder of its own")]
+    #[error(
+        "the folder {inner} of bucket \"{inner_bucket}\" lies inside {outer} of bucket \"{outer_bucket}\": each bucket needs a folder of its own"
+    )]
     Nested {
         /// Bucket whose folder lies inside.
         inner_bucket: String,
@@ -154,7 +159,9 @@ pub enum EmbeddedError {
         outer: PathBuf,
     },
     /// Unsigned requests were asked for on an address that others can reach.
-    #[error("unsigned S3 requests are only let in on a loopback address such as 127.0.0.1, not on {0}")]
+    #[error(
+        "unsigned S3 requests are only let in on a loopback address such as 127.0.0.1, not on {0}"
+    )]
     AnonymousNotLoopback(SocketAddr),
     /// The address cannot be had.
     #[error("cannot listen for S3 on {address}: {source}")]
@@ -201,14 +208,23 @@ impl EmbeddedS3 {
     }
 
     fn start_blocking(config: EmbeddedConfig) -> Result<Self, EmbeddedError> {
-        for listener in [Some(&config.internal), config.external.as_ref()].into_iter().flatten() {
+        for listener in [Some(&config.internal), config.external.as_ref()]
+            .into_iter()
+            .flatten()
+        {
             if listener.anonymous != Anonymous::Refused && !listener.listen.ip().is_loopback() {
                 return Err(EmbeddedError::AnonymousNotLoopback(listener.listen));
             }
         }
         let folders = open_folders(&config)?;
-        let buckets = Arc::new(Buckets::new(folders, config.new_buckets.clone(), config.durable));
-        let threads = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 4);
+        let buckets = Arc::new(Buckets::new(
+            folders,
+            config.new_buckets.clone(),
+            config.durable,
+        ));
+        let threads = std::thread::available_parallelism()
+            .map_or(2, usize::from)
+            .clamp(2, 4);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(threads)
             .thread_name("snowbank-s3")
@@ -218,25 +234,49 @@ impl EmbeddedS3 {
         let mut servers = Vec::new();
         let mut open = |listener: ListenerConfig| -> Result<Open, EmbeddedError> {
             let address = listener.listen;
-            let socket = std::net::TcpListener::bind(address).map_err(|source| EmbeddedError::Listen { address, source })?;
+            let socket = std::net::TcpListener::bind(address)
+                .map_err(|source| EmbeddedError::Listen { address, source })?;
             socket.set_nonblocking(true)?;
             let address = socket.local_addr()?;
-            let credentials = listener.credentials.map_or_else(Credentials::generate, Ok)?;
+            let credentials = listener
+                .credentials
+                .map_or_else(Credentials::generate, Ok)?;
             let counters = Arc::new(Counters::default());
-            let mut builder = S3ServiceBuilder::new(Endpoint { buckets: buckets.clone(), hidden: listener.hidden.into() });
+            let mut builder = S3ServiceBuilder::new(Endpoint {
+                buckets: buckets.clone(),
+                hidden: listener.hidden.into(),
+            });
             builder.set_auth(credentials.clone());
-            builder.set_access(Access { anonymous: listener.anonymous });
-            let front = listener::Front { s3: builder.build(), counters: counters.clone(), faults: config.faults.clone() };
+            builder.set_access(Access {
+                anonymous: listener.anonymous,
+            });
+            let front = listener::Front {
+                s3: builder.build(),
+                counters: counters.clone(),
+                faults: config.faults.clone(),
+            };
             let _inside = runtime.enter();
             let socket = tokio::net::TcpListener::from_std(socket)?;
             servers.push(runtime.spawn(listener::serve(socket, Arc::new(front), stopped.clone())));
-            Ok(Open { address, credentials, counters })
+            Ok(Open {
+                address,
+                credentials,
+                counters,
+            })
         };
         let internal = open(config.internal)?;
         let external = config.external.map(&mut open).transpose()?;
         let swept = buckets.clone();
         runtime.spawn_blocking(move || sweep(&swept, SystemTime::now()));
-        Ok(Self { internal, external, faults: config.faults, buckets, stop, servers, runtime: Some(runtime) })
+        Ok(Self {
+            internal,
+            external,
+            faults: config.faults,
+            buckets,
+            stop,
+            servers,
+            runtime: Some(runtime),
+        })
     }
 
     /// The internal address as a URL without a slash at its end.
@@ -251,7 +291,9 @@ impl EmbeddedS3 {
 
     /// The address for others as a URL, when there is one.
     pub fn external_endpoint(&self) -> Option<String> {
-        self.external.as_ref().map(|open| format!("http://{}", open.address))
+        self.external
+            .as_ref()
+            .map(|open| format!("http://{}", open.address))
     }
 
     /// What requests to the address for others are signed with.
@@ -280,9 +322,12 @@ impl EmbeddedS3 {
         for server in self.servers.drain(..) {
             let _ = server.await;
         }
-        let Some(runtime) = self.runtime.take() else { return };
+        let Some(runtime) = self.runtime.take() else {
+            return;
+        };
         // What still blocks is a write to disk; it is waited for, because the lock goes with us.
-        let stopped = tokio::task::spawn_blocking(move || runtime.shutdown_timeout(Duration::from_secs(10)));
+        let stopped =
+            tokio::task::spawn_blocking(move || runtime.shutdown_timeout(Duration::from_secs(10)));
         let _ = stopped.await;
         self.unlock();
     }
@@ -296,7 +341,9 @@ impl EmbeddedS3 {
 
 impl Drop for EmbeddedS3 {
     fn drop(&mut self) {
-        let Some(runtime) = self.runtime.take() else { return };
+        let Some(runtime) = self.runtime.take() else {
+            return;
+        };
         let _ = self.stop.send(true);
         // A runtime may not be waited for on the thread of another, where a drop usually happens.
         let stopped = std::thread::spawn(move || runtime.shutdown_timeout(Duration::from_secs(2)));
@@ -339,12 +386,22 @@ fn sweep(buckets: &Buckets, started: SystemTime) {
     for (bucket, folder) in buckets.all() {
         match folder.sweep_headers(started) {
             Ok(0) => {}
-            Ok(removed) => tracing::info!(bucket, removed, "removed headers of objects that changed outside"),
-            Err(error) => tracing::warn!(bucket, error = %error, "cannot sweep the headers of objects"),
+            Ok(removed) => tracing::info!(
+                bucket,
+                removed,
+                "removed headers of objects that changed outside"
+            ),
+            Err(error) => {
+                tracing::warn!(bucket, error = %error, "cannot sweep the headers of objects");
+            }
         }
         match uploads::drop_forgotten(&folder, started) {
             Ok(0) => {}
-            Ok(dropped) => tracing::info!(bucket, dropped, "dropped uploads that nobody touched for a week"),
+            Ok(dropped) => tracing::info!(
+                bucket,
+                dropped,
+                "dropped uploads that nobody touched for a week"
+            ),
             Err(error) => tracing::warn!(bucket, error = %error, "cannot drop forgotten uploads"),
         }
     }

@@ -60,9 +60,16 @@ impl Names {
         let (mut low, mut high) = (0, self.len());
         while low < high {
             let middle = low + (high - low) / 2;
-            if self.get(middle).is_some_and(|entry| entry < from) { low = middle + 1 } else { high = middle }
+            if self.get(middle).is_some_and(|entry| entry < from) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
         }
-        let holds = low > 0 && self.get(low - 1).is_some_and(|entry| entry.ends_with('/') && from.starts_with(entry));
+        let holds = low > 0
+            && self
+                .get(low - 1)
+                .is_some_and(|entry| entry.ends_with('/') && from.starts_with(entry));
         if holds { low - 1 } else { low }
     }
 
@@ -78,10 +85,15 @@ impl Names {
         entries.sort_unstable();
         let mut names = Self::default();
         names.ends.reserve_exact(entries.len());
-        names.text.reserve_exact(entries.iter().map(String::len).sum());
+        names
+            .text
+            .reserve_exact(entries.iter().map(String::len).sum());
         for entry in entries {
             names.text.push_str(&entry);
-            names.ends.push(u32::try_from(names.text.len()).map_err(|_| io::Error::other("the folder has too many names"))?);
+            names.ends.push(
+                u32::try_from(names.text.len())
+                    .map_err(|_| io::Error::other("the folder has too many names"))?,
+            );
         }
         Ok(names)
     }
@@ -119,7 +131,12 @@ impl NameCache {
     ///
     /// # Errors
     /// When the folder cannot be read.
-    pub fn get(&self, beneath: &Beneath, folder: &str, since: Option<Instant>) -> io::Result<Option<Arc<Names>>> {
+    pub fn get(
+        &self,
+        beneath: &Beneath,
+        folder: &str,
+        since: Option<Instant>,
+    ) -> io::Result<Option<Arc<Names>>> {
         if let Some(since) = since
             && let Some(names) = self.shelf().since(folder, since)
         {
@@ -137,7 +154,16 @@ impl NameCache {
         }
         let racy = could_hide_a_change(modified, SystemTime::now());
         let names = Arc::new(Names::from_entries(read(&fd, folder.is_empty())?)?);
-        self.shelf().keep(folder, Remembered { names: names.clone(), modified, racy, as_of: now, used: 0 });
+        self.shelf().keep(
+            folder,
+            Remembered {
+                names: names.clone(),
+                modified,
+                racy,
+                as_of: now,
+                used: 0,
+            },
+        );
         Ok(Some(names))
     }
 
@@ -154,14 +180,20 @@ impl NameCache {
 impl Shelf {
     fn since(&mut self, folder: &str, since: Instant) -> Option<Arc<Names>> {
         self.clock += 1;
-        let known = self.folders.get_mut(folder).filter(|known| known.as_of >= since)?;
+        let known = self
+            .folders
+            .get_mut(folder)
+            .filter(|known| known.as_of >= since)?;
         known.used = self.clock;
         Some(known.names.clone())
     }
 
     fn confirm(&mut self, folder: &str, modified: i128, now: Instant) -> Option<Arc<Names>> {
         self.clock += 1;
-        let known = self.folders.get_mut(folder).filter(|known| known.modified == modified && !known.racy)?;
+        let known = self
+            .folders
+            .get_mut(folder)
+            .filter(|known| known.modified == modified && !known.racy)?;
         known.as_of = known.as_of.max(now);
         known.used = self.clock;
         Some(known.names.clone())
@@ -172,7 +204,11 @@ impl Shelf {
         self.reads += 1;
         read.used = self.clock;
         // Another reader may have been later than we and have put its names here before us.
-        if self.folders.get(folder).is_some_and(|known| known.as_of > read.as_of) {
+        if self
+            .folders
+            .get(folder)
+            .is_some_and(|known| known.as_of > read.as_of)
+        {
             return;
         }
         self.bytes += cost(folder, &read);
@@ -180,7 +216,12 @@ impl Shelf {
             self.bytes -= cost(folder, &old);
         }
         while self.bytes > MAX_BYTES && self.folders.len() > 1 {
-            let Some(oldest) = self.folders.iter().min_by_key(|(_, known)| known.used).map(|(folder, _)| folder.clone()) else {
+            let Some(oldest) = self
+                .folders
+                .iter()
+                .min_by_key(|(_, known)| known.used)
+                .map(|(folder, _)| folder.clone())
+            else {
                 break;
             };
             if let Some(old) = self.folders.remove(&oldest) {
@@ -195,7 +236,11 @@ fn cost(folder: &str, known: &Remembered) -> usize {
     known.names.bytes() + folder.len() + 128
 }
 
-#[allow(clippy::unnecessary_cast, clippy::cast_lossless, reason = "the field types differ between systems")]
+#[allow(
+    clippy::unnecessary_cast,
+    clippy::cast_lossless,
+    reason = "the field types differ between systems"
+)]
 fn modified(fd: &std::os::fd::OwnedFd) -> io::Result<i128> {
     let stat = fstat(fd.as_fd())?;
     Ok(nanoseconds(stat.st_mtime as i64, stat.st_mtime_nsec as i64))
@@ -203,26 +248,43 @@ fn modified(fd: &std::os::fd::OwnedFd) -> io::Result<i128> {
 
 /// Whether a change after `now` could leave the same modification time as the one before.
 fn could_hide_a_change(modified: i128, now: SystemTime) -> bool {
-    let tick = if modified % 1_000_000_000 == 0 { COARSE_TICK } else { TICK };
-    let now = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |span| span.as_nanos());
-    modified + i128::try_from(tick.as_nanos()).unwrap_or(0) >= i128::try_from(now).unwrap_or(i128::MAX)
+    let tick = if modified % 1_000_000_000 == 0 {
+        COARSE_TICK
+    } else {
+        TICK
+    };
+    let now = now
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |span| span.as_nanos());
+    modified + i128::try_from(tick.as_nanos()).unwrap_or(0)
+        >= i128::try_from(now).unwrap_or(i128::MAX)
 }
 
 /// Reads the entries that can be keys or lead to some. Names that are not UTF-8 cannot be S3 keys.
 fn read(fd: &std::os::fd::OwnedFd, top: bool) -> io::Result<Vec<String>> {
     let mut entries = Vec::new();
     each_entry(fd, top, |name, folder| {
-        entries.push(if folder { format!("{name}/") } else { name.to_owned() });
+        entries.push(if folder {
+            format!("{name}/")
+        } else {
+            name.to_owned()
+        });
         true
     })?;
     Ok(entries)
 }
 
 /// Calls `with` for each file (or link) and folder until it says false. The second argument tells a folder.
-fn each_entry(fd: &std::os::fd::OwnedFd, top: bool, mut with: impl FnMut(&str, bool) -> bool) -> io::Result<()> {
+fn each_entry(
+    fd: &std::os::fd::OwnedFd,
+    top: bool,
+    mut with: impl FnMut(&str, bool) -> bool,
+) -> io::Result<()> {
     for entry in Dir::read_from(fd)? {
         let entry = entry?;
-        let Ok(name) = entry.file_name().to_str() else { continue };
+        let Ok(name) = entry.file_name().to_str() else {
+            continue;
+        };
         if name == "." || name == ".." || (top && name == INTERNAL) {
             continue;
         }
@@ -251,7 +313,11 @@ fn each_entry(fd: &std::os::fd::OwnedFd, top: bool, mut with: impl FnMut(&str, b
 ///
 /// # Errors
 /// When a folder cannot be read.
-pub fn holds_an_object(beneath: &Beneath, folder: &str, seen: &impl Fn(&str) -> bool) -> io::Result<bool> {
+pub fn holds_an_object(
+    beneath: &Beneath,
+    folder: &str,
+    seen: &impl Fn(&str) -> bool,
+) -> io::Result<bool> {
     let fd = match beneath.folder(folder) {
         Ok(fd) => fd,
         Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(false),
@@ -260,11 +326,18 @@ pub fn holds_an_object(beneath: &Beneath, folder: &str, seen: &impl Fn(&str) -> 
     let mut found = false;
     let mut inner = Vec::new();
     each_entry(&fd, folder.is_empty(), |name, is_folder| {
-        let path = if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
+        let path = if folder.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{folder}/{name}")
+        };
         if is_folder {
             inner.push(path);
         } else {
-            found = seen(&path) && beneath.stat_in(&fd, folder, name).is_ok_and(|stat| stat.is_some());
+            found = seen(&path)
+                && beneath
+                    .stat_in(&fd, folder, name)
+                    .is_ok_and(|stat| stat.is_some());
         }
         !found
     })?;
@@ -294,7 +367,15 @@ mod tests {
         let names = names(&["a0", "a/", "a.narinfo", "a-", "b"]);
         let order: Vec<&str> = (0..names.len()).filter_map(|n| names.get(n)).collect();
         assert_eq!(order, ["a-", "a.narinfo", "a/", "a0", "b"]);
-        for (from, expected) in [("", 0), ("a.", 1), ("a/", 2), ("a/zz", 2), ("a0", 3), ("a1", 4), ("c", 5)] {
+        for (from, expected) in [
+            ("", 0),
+            ("a.", 1),
+            ("a/", 2),
+            ("a/zz", 2),
+            ("a0", 3),
+            ("a1", 4),
+            ("c", 5),
+        ] {
             assert_eq!(names.position(from), expected, "{from}");
         }
         assert_eq!(names.get(5), None);
@@ -313,6 +394,10 @@ mod tests {
     }
 
     #[test]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the tick of the file system has to pass; no runtime here"
+    )]
     fn an_unchanged_folder_is_read_once() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("a"), "").unwrap();
@@ -336,21 +421,42 @@ mod tests {
         let beneath = Beneath::open(dir.path()).unwrap();
         let cache = NameCache::default();
         let began = Instant::now();
-        assert_eq!(cache.get(&beneath, "", Some(began)).unwrap().unwrap().len(), 1);
+        assert_eq!(
+            cache.get(&beneath, "", Some(began)).unwrap().unwrap().len(),
+            1
+        );
         fs::write(dir.path().join("b"), "").unwrap();
-        assert_eq!(cache.get(&beneath, "", Some(began)).unwrap().unwrap().len(), 1);
-        assert_eq!(cache.get(&beneath, "", Some(Instant::now())).unwrap().unwrap().len(), 2);
-        assert_eq!(cache.get(&beneath, "", Some(began)).unwrap().unwrap().len(), 2);
+        assert_eq!(
+            cache.get(&beneath, "", Some(began)).unwrap().unwrap().len(),
+            1
+        );
+        assert_eq!(
+            cache
+                .get(&beneath, "", Some(Instant::now()))
+                .unwrap()
+                .unwrap()
+                .len(),
+            2
+        );
+        assert_eq!(
+            cache.get(&beneath, "", Some(began)).unwrap().unwrap().len(),
+            2
+        );
     }
 
     #[test]
     fn whole_second_times_are_trusted_later() {
         let second = 1_000_000_000;
-        let at = |millis: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(100) + Duration::from_millis(millis);
+        let at = |millis: u64| {
+            SystemTime::UNIX_EPOCH + Duration::from_secs(100) + Duration::from_millis(millis)
+        };
         assert!(could_hide_a_change(100 * second, at(1_000)));
         assert!(!could_hide_a_change(100 * second, at(3_000)));
         assert!(could_hide_a_change(100 * second + 1, at(20)));
         assert!(!could_hide_a_change(100 * second + 1, at(80)));
-        assert!(could_hide_a_change(200 * second + 1, at(0)), "a time in the future is never trusted");
+        assert!(
+            could_hide_a_change(200 * second + 1, at(0)),
+            "a time in the future is never trusted"
+        );
     }
 }

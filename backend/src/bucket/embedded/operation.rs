@@ -81,13 +81,17 @@ impl Target {
             (&Method::GET, true) if bucket.is_empty() => Operation::ListBuckets,
             (&Method::GET, true) if has("location") => Operation::Location,
             (&Method::GET, true) if has("uploads") => Operation::ListUploads,
-            (&Method::GET, true) if has("versioning") || has("acl") || has("policy") => Operation::Other,
+            (&Method::GET, true) if has("versioning") || has("acl") || has("policy") => {
+                Operation::Other
+            }
             (&Method::GET, true) => Operation::List,
             (&Method::HEAD, true) => Operation::HeadBucket,
             (&Method::PUT, true) => Operation::CreateBucket,
             (&Method::POST, true) if has("delete") => Operation::DeleteMany,
             (&Method::GET, false) if has("uploadId") => Operation::ListParts,
-            (&Method::GET, false) if has("tagging") || has("acl") || has("attributes") => Operation::Other,
+            (&Method::GET, false) if has("tagging") || has("acl") || has("attributes") => {
+                Operation::Other
+            }
             (&Method::GET, false) => Operation::Get,
             (&Method::HEAD, false) => Operation::Head,
             (&Method::PUT, false) if has("partNumber") && copy => Operation::CopyPart,
@@ -100,8 +104,15 @@ impl Target {
             (&Method::DELETE, false) => Operation::Delete,
             _ => Operation::Other,
         };
-        let key = if operation == Operation::List { parameter(query, "prefix").unwrap_or("") } else { key };
-        Self { operation, key: percent_decode_str(key).decode_utf8_lossy().into_owned() }
+        let key = if operation == Operation::List {
+            parameter(query, "prefix").unwrap_or("")
+        } else {
+            key
+        };
+        Self {
+            operation,
+            key: percent_decode_str(key).decode_utf8_lossy().into_owned(),
+        }
     }
 }
 
@@ -135,7 +146,11 @@ impl Counters {
 
     /// All that came at least once.
     pub fn all(&self) -> BTreeMap<Operation, u64> {
-        Operation::ALL.iter().map(|operation| (*operation, self.get(*operation))).filter(|(_, count)| *count > 0).collect()
+        Operation::ALL
+            .iter()
+            .map(|operation| (*operation, self.get(*operation)))
+            .filter(|(_, count)| *count > 0)
+            .collect()
     }
 
     /// Begins again at zero.
@@ -153,11 +168,20 @@ mod tests {
 
     #[test]
     fn operations_are_told_apart() {
-        let copy = HeaderMap::from_iter([(http::HeaderName::from_static("x-amz-copy-source"), HeaderValue::from_static("/b/k"))]);
+        let copy = HeaderMap::from_iter([(
+            http::HeaderName::from_static("x-amz-copy-source"),
+            HeaderValue::from_static("/b/k"),
+        )]);
         let none = HeaderMap::new();
         for (method, uri, headers, operation, key) in [
             ("GET", "/", &none, Operation::ListBuckets, ""),
-            ("GET", "/b?list-type=2&prefix=nar%2F", &none, Operation::List, "nar/"),
+            (
+                "GET",
+                "/b?list-type=2&prefix=nar%2F",
+                &none,
+                Operation::List,
+                "nar/",
+            ),
             ("GET", "/b/", &none, Operation::List, ""),
             ("GET", "/b?location=", &none, Operation::Location, ""),
             ("GET", "/b?uploads=", &none, Operation::ListUploads, ""),
@@ -168,17 +192,45 @@ mod tests {
             ("HEAD", "/b/c", &none, Operation::Head, "c"),
             ("PUT", "/b/c", &none, Operation::Put, "c"),
             ("PUT", "/b/c", &copy, Operation::Copy, "c"),
-            ("PUT", "/b/c?partNumber=1&uploadId=x", &none, Operation::UploadPart, "c"),
-            ("PUT", "/b/c?partNumber=1&uploadId=x", &copy, Operation::CopyPart, "c"),
+            (
+                "PUT",
+                "/b/c?partNumber=1&uploadId=x",
+                &none,
+                Operation::UploadPart,
+                "c",
+            ),
+            (
+                "PUT",
+                "/b/c?partNumber=1&uploadId=x",
+                &copy,
+                Operation::CopyPart,
+                "c",
+            ),
             ("POST", "/b/c?uploads=", &none, Operation::CreateUpload, "c"),
-            ("POST", "/b/c?uploadId=x", &none, Operation::CompleteUpload, "c"),
-            ("DELETE", "/b/c?uploadId=x", &none, Operation::AbortUpload, "c"),
+            (
+                "POST",
+                "/b/c?uploadId=x",
+                &none,
+                Operation::CompleteUpload,
+                "c",
+            ),
+            (
+                "DELETE",
+                "/b/c?uploadId=x",
+                &none,
+                Operation::AbortUpload,
+                "c",
+            ),
             ("GET", "/b/c?uploadId=x", &none, Operation::ListParts, "c"),
             ("DELETE", "/b/c", &none, Operation::Delete, "c"),
         ] {
             let method: Method = method.parse().unwrap();
             let target = Target::of(&method, &uri.parse().unwrap(), headers);
-            assert_eq!((target.operation, target.key.as_str()), (operation, key), "{method} {uri}");
+            assert_eq!(
+                (target.operation, target.key.as_str()),
+                (operation, key),
+                "{method} {uri}"
+            );
         }
     }
 }

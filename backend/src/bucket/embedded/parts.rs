@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use s3s::dto::{
-    Checksum, CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CopyPartResult, CreateMultipartUploadInput,
-    CreateMultipartUploadOutput, ETag, ListPartsInput, ListPartsOutput, Part, Range, StorageClass, UploadPartCopyInput,
-    UploadPartCopyOutput, UploadPartInput, UploadPartOutput,
+    Checksum, CompleteMultipartUploadInput, CompleteMultipartUploadOutput, CopyPartResult,
+    CreateMultipartUploadInput, CreateMultipartUploadOutput, ETag, ListPartsInput, ListPartsOutput,
+    Part, Range, StorageClass, UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput,
+    UploadPartOutput,
 };
 use s3s::{S3Error, S3Request, S3Result, s3_error};
 
@@ -26,14 +27,19 @@ fn no_such_upload() -> S3Error {
 }
 
 fn find(folder: &Folder, id: &str, key: &str) -> S3Result<Upload> {
-    uploads::find(folder, id, key).map_err(|error| io_error("read the upload", &error))?.ok_or_else(no_such_upload)
+    uploads::find(folder, id, key)
+        .map_err(|error| io_error("read the upload", &error))?
+        .ok_or_else(no_such_upload)
 }
 
 fn check_number(number: i32) -> S3Result<()> {
     if (1..=MAX_PART_NUMBER).contains(&number) {
         Ok(())
     } else {
-        Err(s3_error!(InvalidArgument, "Part number must be an integer between 1 and {MAX_PART_NUMBER}, inclusive"))
+        Err(s3_error!(
+            InvalidArgument,
+            "Part number must be an integer between 1 and {MAX_PART_NUMBER}, inclusive"
+        ))
     }
 }
 
@@ -41,12 +47,16 @@ fn check_number(number: i32) -> S3Result<()> {
 ///
 /// # Errors
 /// 400 for a key that a folder cannot hold.
-pub async fn create(folder: &Arc<Folder>, mut input: CreateMultipartUploadInput) -> S3Result<CreateMultipartUploadOutput> {
+pub async fn create(
+    folder: &Arc<Folder>,
+    mut input: CreateMultipartUploadInput,
+) -> S3Result<CreateMultipartUploadOutput> {
     let headers = headers_of_upload(&mut input.clone(), parse_key(&input.key)?)?;
     let key = std::mem::take(&mut input.key);
     let folder = folder.clone();
     let (key, id) = blocking(move || {
-        let id = uploads::create(&folder, parse_key(&key)?, &headers).map_err(|error| io_error("begin the upload", &error))?;
+        let id = uploads::create(&folder, parse_key(&key)?, &headers)
+            .map_err(|error| io_error("begin the upload", &error))?;
         Ok((key, id))
     })
     .await?;
@@ -64,8 +74,16 @@ pub async fn create(folder: &Arc<Folder>, mut input: CreateMultipartUploadInput)
 ///
 /// # Errors
 /// `NoSuchUpload`, or a body that does not match what was announced.
-pub async fn put(folder: &Arc<Folder>, request: S3Request<UploadPartInput>) -> S3Result<UploadPartOutput> {
-    let S3Request { mut input, headers, trailing_headers, .. } = request;
+pub async fn put(
+    folder: &Arc<Folder>,
+    request: S3Request<UploadPartInput>,
+) -> S3Result<UploadPartOutput> {
+    let S3Request {
+        mut input,
+        headers,
+        trailing_headers,
+        ..
+    } = request;
     check_number(input.part_number)?;
     let upload = find(folder, &input.upload_id, &input.key)?;
     let announced = announced(&mut input, &headers);
@@ -73,8 +91,11 @@ pub async fn put(folder: &Arc<Folder>, request: S3Request<UploadPartInput>) -> S
     let checksum = received.checksum.clone();
     let (folder, number) = (folder.clone(), input.part_number);
     let version = blocking(move || {
-        let part = received.into_temporary(&folder).map_err(|error| io_error("write the part", &error))?;
-        let kept = uploads::put_part(&folder, &upload, number, part).map_err(|error| io_error("keep the part", &error))?;
+        let part = received
+            .into_temporary(&folder)
+            .map_err(|error| io_error("write the part", &error))?;
+        let kept = uploads::put_part(&folder, &upload, number, part)
+            .map_err(|error| io_error("keep the part", &error))?;
         kept.ok_or_else(no_such_upload)
     })
     .await?;
@@ -109,13 +130,19 @@ fn announced(input: &mut UploadPartInput, headers: &HeaderMap) -> Announced {
 ///
 /// # Errors
 /// `NoSuchUpload`, a missing source, a range outside of it.
-pub async fn copy(from: Arc<Folder>, to: Arc<Folder>, mut input: UploadPartCopyInput) -> S3Result<UploadPartCopyOutput> {
+pub async fn copy(
+    from: Arc<Folder>,
+    to: Arc<Folder>,
+    mut input: UploadPartCopyInput,
+) -> S3Result<UploadPartCopyOutput> {
     use std::io::{Read as _, Seek as _, SeekFrom};
     check_number(input.part_number)?;
     let version = blocking(move || {
         let upload = find(&to, &input.upload_id, &input.key)?;
         let key = parse_key(source(&input.copy_source)?.1)?;
-        let opened = from.open_object(key).map_err(|error| io_error("open the source", &error))?;
+        let opened = from
+            .open_object(key)
+            .map_err(|error| io_error("open the source", &error))?;
         let (mut file, version) = opened.ok_or_else(no_such_key)?;
         Preconditions {
             matches: input.copy_source_if_match.take(),
@@ -127,23 +154,38 @@ pub async fn copy(from: Arc<Folder>, to: Arc<Folder>, mut input: UploadPartCopyI
         let range = match &input.copy_source_range {
             None => 0..version.size,
             Some(text) => match Range::parse(text) {
-                Ok(Range::Int { first, last: Some(last) }) if last < version.size => first..last + 1,
-                _ => return Err(s3_error!(InvalidArgument, "the copy source range must be bytes=first-last within the object")),
+                Ok(Range::Int {
+                    first,
+                    last: Some(last),
+                }) if last < version.size => first..last + 1,
+                _ => {
+                    return Err(s3_error!(
+                        InvalidArgument,
+                        "the copy source range must be bytes=first-last within the object"
+                    ));
+                }
             },
         };
         let length = range.end - range.start;
         if length > MAX_PUT {
-            return Err(s3_error!(EntityTooLarge, "one part may have {MAX_PUT} bytes at most"));
+            return Err(s3_error!(
+                EntityTooLarge,
+                "one part may have {MAX_PUT} bytes at most"
+            ));
         }
         let copied = || {
             let mut part = to.temporary()?;
             file.seek(SeekFrom::Start(range.start))?;
             if std::io::copy(&mut file.take(length), &mut part.file)? != length {
-                return Err(std::io::Error::other("the source changed while it was copied"));
+                return Err(std::io::Error::other(
+                    "the source changed while it was copied",
+                ));
             }
             uploads::put_part(&to, &upload, input.part_number, part)
         };
-        copied().map_err(|error| io_error("copy the part", &error))?.ok_or_else(no_such_upload)
+        copied()
+            .map_err(|error| io_error("copy the part", &error))?
+            .ok_or_else(no_such_upload)
     })
     .await?;
     Ok(UploadPartCopyOutput {
@@ -170,7 +212,10 @@ pub async fn list(folder: &Arc<Folder>, input: ListPartsInput) -> S3Result<ListP
         uploads::parts(&folder, &upload).map_err(|error| io_error("list the parts", &error))
     })
     .await?;
-    let mut rest = all.into_iter().filter(|part| part.number > marker).peekable();
+    let mut rest = all
+        .into_iter()
+        .filter(|part| part.number > marker)
+        .peekable();
     let mut parts = Vec::new();
     while parts.len() < max
         && let Some(part) = rest.next()
@@ -190,7 +235,10 @@ pub async fn list(folder: &Arc<Folder>, input: ListPartsInput) -> S3Result<ListP
         upload_id: Some(input.upload_id),
         max_parts: i32::try_from(max).ok(),
         part_number_marker: Some(marker),
-        next_part_number_marker: parts.last().and_then(|part| part.part_number).filter(|_| truncated),
+        next_part_number_marker: parts
+            .last()
+            .and_then(|part| part.part_number)
+            .filter(|_| truncated),
         is_truncated: Some(truncated),
         parts: Some(parts),
         owner: Some(owner()),
@@ -203,26 +251,50 @@ pub async fn list(folder: &Arc<Folder>, input: ListPartsInput) -> S3Result<ListP
 ///
 /// # Errors
 /// `NoSuchUpload`, `InvalidPart`, `InvalidPartOrder`, `EntityTooSmall`, or by condition.
-pub async fn complete(folder: &Arc<Folder>, mut input: CompleteMultipartUploadInput) -> S3Result<CompleteMultipartUploadOutput> {
+pub async fn complete(
+    folder: &Arc<Folder>,
+    mut input: CompleteMultipartUploadInput,
+) -> S3Result<CompleteMultipartUploadOutput> {
     let condition = for_write(input.if_match.take(), input.if_none_match.take())?;
-    let named = input.multipart_upload.take().and_then(|upload| upload.parts).unwrap_or_default();
-    let named: Vec<(i32, Option<String>)> =
-        named.into_iter().map(|part| (part.part_number.unwrap_or(0), part.e_tag.map(ETag::into_value))).collect();
-    let (folder, id, key, size) = (folder.clone(), input.upload_id, input.key.clone(), input.mpu_object_size);
+    let named = input
+        .multipart_upload
+        .take()
+        .and_then(|upload| upload.parts)
+        .unwrap_or_default();
+    let named: Vec<(i32, Option<String>)> = named
+        .into_iter()
+        .map(|part| {
+            (
+                part.part_number.unwrap_or(0),
+                part.e_tag.map(ETag::into_value),
+            )
+        })
+        .collect();
+    let (folder, id, key, size) = (
+        folder.clone(),
+        input.upload_id,
+        input.key.clone(),
+        input.mpu_object_size,
+    );
     let version = blocking(move || {
         let upload = find(&folder, &id, &key)?;
         if let Some(size) = size {
-            let found = uploads::parts(&folder, &upload).map_err(|error| io_error("list the parts", &error))?;
+            let found = uploads::parts(&folder, &upload)
+                .map_err(|error| io_error("list the parts", &error))?;
             let total: u64 = found
                 .iter()
                 .filter(|part| named.iter().any(|(number, _)| *number == part.number))
                 .map(|part| part.version.size)
                 .sum();
             if u64::try_from(size) != Ok(total) {
-                return Err(s3_error!(InvalidRequest, "the parts have {total} bytes instead of the announced {size}"));
+                return Err(s3_error!(
+                    InvalidRequest,
+                    "the parts have {total} bytes instead of the announced {size}"
+                ));
             }
         }
-        uploads::complete(&folder, &upload, parse_key(&key)?, &named, &condition).map_err(|error| complete_error(&error))
+        uploads::complete(&folder, &upload, parse_key(&key)?, &named, &condition)
+            .map_err(|error| complete_error(&error))
     })
     .await?;
     Ok(CompleteMultipartUploadOutput {

@@ -14,7 +14,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderMap, HeaderValue};
-use s3s::dto::{self, ETag, GetObjectOutput, HeadObjectOutput, StreamingBlob, Timestamp, TimestampFormat};
+use s3s::dto::{
+    self, ETag, GetObjectOutput, HeadObjectOutput, StreamingBlob, Timestamp, TimestampFormat,
+};
 use s3s::{Body, S3Error, S3Result, s3_error};
 use tokio::task::JoinHandle;
 
@@ -57,26 +59,41 @@ pub struct Asked<'a> {
 /// # Errors
 /// 404, 412, 304, 416, or 500 when the file cannot be read.
 pub fn find(folder: &Folder, key: ObjectKey<'_>, asked: &Asked<'_>) -> S3Result<Found> {
-    let found = folder.open_object(key).map_err(|error| io_error("open the object", &error))?;
+    let found = folder
+        .open_object(key)
+        .map_err(|error| io_error("open the object", &error))?;
     let (file, version) = found.ok_or_else(no_such_key)?;
     asked.conditions.check(&version)?;
-    let headers = folder.headers(key, &version).map_err(|error| io_error("read the object's headers", &error))?;
+    let headers = folder
+        .headers(key, &version)
+        .map_err(|error| io_error("read the object's headers", &error))?;
     let mut range = 0..version.size;
     let mut partial = false;
     match (asked.range, asked.part) {
         (Some(wanted), _) if range_applies(asked.headers, &version) => {
-            range = wanted.check(version.size).map_err(|_| not_satisfiable(version.size))?;
+            range = wanted
+                .check(version.size)
+                .map_err(|_| not_satisfiable(version.size))?;
             // The last bytes of an empty object are none, which no Content-Range can say.
             partial = !range.is_empty();
         }
         (None, Some(part)) if part != 1 => return Err(not_satisfiable(version.size)),
         _ => {}
     }
-    Ok(Found { file, version, headers, range, partial })
+    Ok(Found {
+        file,
+        version,
+        headers,
+        range,
+        partial,
+    })
 }
 
 fn not_satisfiable(size: u64) -> S3Error {
-    let mut error = s3_error!(InvalidRange, "The requested range is not satisfiable: the object has {size} bytes");
+    let mut error = s3_error!(
+        InvalidRange,
+        "The requested range is not satisfiable: the object has {size} bytes"
+    );
     if let Ok(value) = HeaderValue::from_str(&format!("bytes */{size}")) {
         error.set_headers(HeaderMap::from_iter([(http::header::CONTENT_RANGE, value)]));
     }
@@ -85,7 +102,14 @@ fn not_satisfiable(size: u64) -> S3Error {
 
 impl Found {
     fn content_range(&self) -> Option<String> {
-        self.partial.then(|| format!("bytes {}-{}/{}", self.range.start, self.range.end - 1, self.version.size))
+        self.partial.then(|| {
+            format!(
+                "bytes {}-{}/{}",
+                self.range.start,
+                self.range.end - 1,
+                self.version.size
+            )
+        })
     }
 
     fn length(&self) -> u64 {
@@ -101,7 +125,9 @@ impl Found {
         let length = self.length();
         let body = if length <= AT_ONCE {
             let piece = read_piece(&self.file, self.range.start, length);
-            StreamingBlob::from(Body::from(piece.map_err(|error| io_error("read the object", &error))?))
+            StreamingBlob::from(Body::from(
+                piece.map_err(|error| io_error("read the object", &error))?,
+            ))
         } else {
             StreamingBlob::wrap(pieces(self.file, self.range))
         };
@@ -118,7 +144,8 @@ impl Found {
             expires: self.headers.expires.as_deref().and_then(parse_http_date),
             e_tag: Some(ETag::Strong(self.version.etag())),
             last_modified: Some(self.version.modified().into()),
-            metadata: (!self.headers.user.is_empty()).then(|| self.headers.user.into_iter().collect()),
+            metadata: (!self.headers.user.is_empty())
+                .then(|| self.headers.user.into_iter().collect()),
             ..GetObjectOutput::default()
         })
     }
@@ -137,7 +164,8 @@ impl Found {
             expires: self.headers.expires.as_deref().and_then(parse_http_date),
             e_tag: Some(ETag::Strong(self.version.etag())),
             last_modified: Some(self.version.modified().into()),
-            metadata: (!self.headers.user.is_empty()).then(|| self.headers.user.into_iter().collect()),
+            metadata: (!self.headers.user.is_empty())
+                .then(|| self.headers.user.into_iter().collect()),
             ..HeadObjectOutput::default()
         }
     }
@@ -158,7 +186,10 @@ fn read_piece(file: &File, from: u64, length: u64) -> io::Result<Bytes> {
 type Reading = JoinHandle<io::Result<Bytes>>;
 
 /// The bytes of a range, piece by piece, read one piece ahead.
-fn pieces(file: File, range: Range<u64>) -> impl stream::Stream<Item = io::Result<Bytes>> + Send + Sync + 'static {
+fn pieces(
+    file: File,
+    range: Range<u64>,
+) -> impl stream::Stream<Item = io::Result<Bytes>> + Send + Sync + 'static {
     let file = Arc::new(file);
     let read = move |range: &mut Range<u64>| -> Option<Reading> {
         let length = (range.end - range.start).min(PIECE);
@@ -167,14 +198,21 @@ fn pieces(file: File, range: Range<u64>) -> impl stream::Stream<Item = io::Resul
         }
         let (file, from) = (file.clone(), range.start);
         range.start += length;
-        Some(tokio::task::spawn_blocking(move || read_piece(&file, from, length)))
+        Some(tokio::task::spawn_blocking(move || {
+            read_piece(&file, from, length)
+        }))
     };
     let mut rest = range;
     let first = read(&mut rest);
-    stream::try_unfold((first, rest, read), |(reading, mut rest, read)| async move {
-        let Some(reading) = reading else { return Ok(None) };
-        let piece = reading.await.map_err(io::Error::other)??;
-        let next = read(&mut rest);
-        Ok(Some((piece, (next, rest, read))))
-    })
+    stream::try_unfold(
+        (first, rest, read),
+        |(reading, mut rest, read)| async move {
+            let Some(reading) = reading else {
+                return Ok(None);
+            };
+            let piece = reading.await.map_err(io::Error::other)??;
+            let next = read(&mut rest);
+            Ok(Some((piece, (next, rest, read))))
+        },
+    )
 }

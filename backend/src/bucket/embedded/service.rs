@@ -30,34 +30,57 @@ pub struct Buckets {
 
 impl Buckets {
     /// Takes folders that are open already.
-    pub fn new(folders: BTreeMap<String, Arc<Folder>>, new_buckets: Option<PathBuf>, durable: bool) -> Self {
-        Self { folders: RwLock::new(folders), tokens: Tokens::default(), new_buckets, durable }
+    pub fn new(
+        folders: BTreeMap<String, Arc<Folder>>,
+        new_buckets: Option<PathBuf>,
+        durable: bool,
+    ) -> Self {
+        Self {
+            folders: RwLock::new(folders),
+            tokens: Tokens::default(),
+            new_buckets,
+            durable,
+        }
     }
 
     /// The folder of a bucket.
     pub fn get(&self, bucket: &str) -> Option<Arc<Folder>> {
-        self.folders.read().unwrap_or_else(PoisonError::into_inner).get(bucket).cloned()
+        self.folders
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(bucket)
+            .cloned()
     }
 
     /// All buckets by name.
     pub fn all(&self) -> Vec<(String, Arc<Folder>)> {
         let folders = self.folders.read().unwrap_or_else(PoisonError::into_inner);
-        folders.iter().map(|(name, folder)| (name.clone(), folder.clone())).collect()
+        folders
+            .iter()
+            .map(|(name, folder)| (name.clone(), folder.clone()))
+            .collect()
     }
 
     fn create(&self, bucket: &str) -> S3Result<()> {
         let mut folders = self.folders.write().unwrap_or_else(PoisonError::into_inner);
         if folders.contains_key(bucket) {
-            return Err(s3_error!(BucketAlreadyOwnedByYou, "the bucket exists already"));
+            return Err(s3_error!(
+                BucketAlreadyOwnedByYou,
+                "the bucket exists already"
+            ));
         }
         let Some(parent) = &self.new_buckets else {
-            return Err(s3_error!(AccessDenied, "buckets are declared in the server's configuration"));
+            return Err(s3_error!(
+                AccessDenied,
+                "buckets are declared in the server's configuration"
+            ));
         };
         // A bucket's name has no slash and no leading dot: `s3s` checked it.
-        let folder = Folder::open(&parent.join(bucket), self.durable).map_err(|error| match error {
-            FolderError::Locked { .. } => s3_error!(BucketAlreadyExists, "{error}"),
-            FolderError::Io { source, .. } => io_error("make the bucket's folder", &source),
-        })?;
+        let folder =
+            Folder::open(&parent.join(bucket), self.durable).map_err(|error| match error {
+                FolderError::Locked { .. } => s3_error!(BucketAlreadyExists, "{error}"),
+                FolderError::Io { source, .. } => io_error("make the bucket's folder", &source),
+            })?;
         folders.insert(bucket.to_owned(), Arc::new(folder));
         Ok(())
     }
@@ -74,12 +97,18 @@ pub struct Endpoint {
 
 impl Endpoint {
     fn folder(&self, bucket: &str) -> S3Result<Arc<Folder>> {
-        self.buckets.get(bucket).ok_or_else(|| s3_error!(NoSuchBucket, "The specified bucket does not exist"))
+        self.buckets
+            .get(bucket)
+            .ok_or_else(|| s3_error!(NoSuchBucket, "The specified bucket does not exist"))
     }
 
     fn shown<'k>(&self, key: &'k str) -> S3Result<ObjectKey<'k>> {
         let key = parse_key(key)?;
-        if self.hidden.iter().any(|hidden| key.as_str().starts_with(hidden.as_str())) {
+        if self
+            .hidden
+            .iter()
+            .any(|hidden| key.as_str().starts_with(hidden.as_str()))
+        {
             return Err(s3_error!(AccessDenied, "this key is not served here"));
         }
         Ok(key)
@@ -92,7 +121,10 @@ fn answer<T>(output: T) -> S3Result<S3Response<T>> {
 
 #[async_trait::async_trait]
 impl S3 for Endpoint {
-    async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
+    async fn get_object(
+        &self,
+        request: S3Request<GetObjectInput>,
+    ) -> S3Result<S3Response<GetObjectOutput>> {
         let input = request.input;
         let folder = self.folder(&input.bucket)?;
         let key = self.shown(&input.key)?;
@@ -102,11 +134,19 @@ impl S3 for Endpoint {
             modified_since: input.if_modified_since,
             unmodified_since: input.if_unmodified_since,
         };
-        let asked = Asked { conditions, range: input.range, part: input.part_number, headers: &request.headers };
+        let asked = Asked {
+            conditions,
+            range: input.range,
+            part: input.part_number,
+            headers: &request.headers,
+        };
         answer(reads::find(&folder, key, &asked)?.into_get(key)?)
     }
 
-    async fn head_object(&self, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
+    async fn head_object(
+        &self,
+        request: S3Request<HeadObjectInput>,
+    ) -> S3Result<S3Response<HeadObjectOutput>> {
         let input = request.input;
         let folder = self.folder(&input.bucket)?;
         let key = self.shown(&input.key)?;
@@ -116,22 +156,28 @@ impl S3 for Endpoint {
             modified_since: input.if_modified_since,
             unmodified_since: input.if_unmodified_since,
         };
-        let asked = Asked { conditions, range: input.range, part: input.part_number, headers: &request.headers };
-        let output = reads::find(&folder, key, &asked)?.into_head(key);
-        let mut response = S3Response::new(output);
-        if response.output.content_range.is_some() {
-            response.status = Some(http::StatusCode::PARTIAL_CONTENT);
-        }
-        Ok(response)
+        let asked = Asked {
+            conditions,
+            range: input.range,
+            part: input.part_number,
+            headers: &request.headers,
+        };
+        answer(reads::find(&folder, key, &asked)?.into_head(key))
     }
 
-    async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
+    async fn put_object(
+        &self,
+        request: S3Request<PutObjectInput>,
+    ) -> S3Result<S3Response<PutObjectOutput>> {
         let folder = self.folder(&request.input.bucket)?;
         self.shown(&request.input.key)?;
         answer(writes::put(&folder, request).await?)
     }
 
-    async fn copy_object(&self, request: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
+    async fn copy_object(
+        &self,
+        request: S3Request<CopyObjectInput>,
+    ) -> S3Result<S3Response<CopyObjectOutput>> {
         let input = request.input;
         let (bucket, key) = writes::source(&input.copy_source)?;
         let from = self.folder(bucket)?;
@@ -141,49 +187,92 @@ impl S3 for Endpoint {
         answer(writes::copy(from, to, input).await?)
     }
 
-    async fn delete_object(&self, request: S3Request<DeleteObjectInput>) -> S3Result<S3Response<DeleteObjectOutput>> {
+    async fn delete_object(
+        &self,
+        request: S3Request<DeleteObjectInput>,
+    ) -> S3Result<S3Response<DeleteObjectOutput>> {
         let input = request.input;
         let folder = self.folder(&input.bucket)?;
         self.shown(&input.key)?;
         let condition = for_write(input.if_match, None)?;
         writes::delete(&folder, input.key, condition).await?;
-        let mut response = S3Response::new(DeleteObjectOutput::default());
-        response.status = Some(http::StatusCode::NO_CONTENT);
-        Ok(response)
+        answer(DeleteObjectOutput::default())
     }
 
-    async fn delete_objects(&self, request: S3Request<DeleteObjectsInput>) -> S3Result<S3Response<DeleteObjectsOutput>> {
+    async fn delete_objects(
+        &self,
+        request: S3Request<DeleteObjectsInput>,
+    ) -> S3Result<S3Response<DeleteObjectsOutput>> {
         let folder = self.folder(&request.input.bucket)?;
         answer(writes::delete_many(&folder, self.hidden.clone(), request.input).await?)
     }
 
-    async fn list_objects_v2(&self, request: S3Request<ListObjectsV2Input>) -> S3Result<S3Response<ListObjectsV2Output>> {
+    async fn list_objects_v2(
+        &self,
+        request: S3Request<ListObjectsV2Input>,
+    ) -> S3Result<S3Response<ListObjectsV2Output>> {
         let folder = self.folder(&request.input.bucket)?;
-        answer(lists::objects_v2(&folder, self.hidden.clone(), &self.buckets.tokens, request.input).await?)
+        answer(
+            lists::objects_v2(
+                &folder,
+                self.hidden.clone(),
+                &self.buckets.tokens,
+                request.input,
+            )
+            .await?,
+        )
     }
 
-    async fn list_objects(&self, request: S3Request<ListObjectsInput>) -> S3Result<S3Response<ListObjectsOutput>> {
+    async fn list_objects(
+        &self,
+        request: S3Request<ListObjectsInput>,
+    ) -> S3Result<S3Response<ListObjectsOutput>> {
         let folder = self.folder(&request.input.bucket)?;
         answer(lists::objects_v1(&folder, self.hidden.clone(), request.input).await?)
     }
 
-    async fn list_buckets(&self, request: S3Request<ListBucketsInput>) -> S3Result<S3Response<ListBucketsOutput>> {
+    async fn list_buckets(
+        &self,
+        request: S3Request<ListBucketsInput>,
+    ) -> S3Result<S3Response<ListBucketsOutput>> {
         let prefix = request.input.prefix.unwrap_or_default();
-        let buckets = self.buckets.all().into_iter().filter(|(name, _)| name.starts_with(&prefix));
+        let buckets = self
+            .buckets
+            .all()
+            .into_iter()
+            .filter(|(name, _)| name.starts_with(&prefix));
         let buckets = buckets.map(|(name, folder)| Bucket {
             name: Some(name),
-            creation_date: folder.path().metadata().and_then(|found| found.created().or_else(|_| found.modified())).ok().map(Into::into),
+            creation_date: folder
+                .path()
+                .metadata()
+                .and_then(|found| found.created().or_else(|_| found.modified()))
+                .ok()
+                .map(Into::into),
             ..Bucket::default()
         });
-        answer(ListBucketsOutput { buckets: Some(buckets.collect()), owner: Some(lists::owner()), ..ListBucketsOutput::default() })
+        answer(ListBucketsOutput {
+            buckets: Some(buckets.collect()),
+            owner: Some(lists::owner()),
+            ..ListBucketsOutput::default()
+        })
     }
 
-    async fn head_bucket(&self, request: S3Request<HeadBucketInput>) -> S3Result<S3Response<HeadBucketOutput>> {
+    async fn head_bucket(
+        &self,
+        request: S3Request<HeadBucketInput>,
+    ) -> S3Result<S3Response<HeadBucketOutput>> {
         self.folder(&request.input.bucket)?;
-        answer(HeadBucketOutput { bucket_region: Some("us-east-1".to_owned()), ..HeadBucketOutput::default() })
+        answer(HeadBucketOutput {
+            bucket_region: Some("us-east-1".to_owned()),
+            ..HeadBucketOutput::default()
+        })
     }
 
-    async fn get_bucket_location(&self, request: S3Request<GetBucketLocationInput>) -> S3Result<S3Response<GetBucketLocationOutput>> {
+    async fn get_bucket_location(
+        &self,
+        request: S3Request<GetBucketLocationInput>,
+    ) -> S3Result<S3Response<GetBucketLocationOutput>> {
         self.folder(&request.input.bucket)?;
         answer(GetBucketLocationOutput::default())
     }
@@ -196,20 +285,33 @@ impl S3 for Endpoint {
         answer(GetBucketVersioningOutput::default())
     }
 
-    async fn get_object_tagging(&self, request: S3Request<GetObjectTaggingInput>) -> S3Result<S3Response<GetObjectTaggingOutput>> {
+    async fn get_object_tagging(
+        &self,
+        request: S3Request<GetObjectTaggingInput>,
+    ) -> S3Result<S3Response<GetObjectTaggingOutput>> {
         let folder = self.folder(&request.input.bucket)?;
         let key = self.shown(&request.input.key)?;
-        let found = folder.version(key).map_err(|error| io_error("look at the object", &error))?;
+        let found = folder
+            .version(key)
+            .map_err(|error| io_error("look at the object", &error))?;
         found.ok_or_else(super::errors::no_such_key)?;
-        answer(GetObjectTaggingOutput { tag_set: Vec::new(), version_id: None })
+        answer(GetObjectTaggingOutput {
+            tag_set: Vec::new(),
+            version_id: None,
+        })
     }
 
-    async fn create_bucket(&self, request: S3Request<CreateBucketInput>) -> S3Result<S3Response<CreateBucketOutput>> {
+    async fn create_bucket(
+        &self,
+        request: S3Request<CreateBucketInput>,
+    ) -> S3Result<S3Response<CreateBucketOutput>> {
         let bucket = request.input.bucket;
         let location = format!("/{bucket}");
         let buckets = self.buckets.clone();
         writes::blocking(move || buckets.create(&bucket)).await?;
-        answer(CreateBucketOutput { location: Some(location), ..CreateBucketOutput::default() })
+        answer(CreateBucketOutput {
+            location: Some(location),
+        })
     }
 
     async fn create_multipart_upload(
@@ -221,13 +323,19 @@ impl S3 for Endpoint {
         answer(parts::create(&folder, request.input).await?)
     }
 
-    async fn upload_part(&self, request: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
+    async fn upload_part(
+        &self,
+        request: S3Request<UploadPartInput>,
+    ) -> S3Result<S3Response<UploadPartOutput>> {
         let folder = self.folder(&request.input.bucket)?;
         self.shown(&request.input.key)?;
         answer(parts::put(&folder, request).await?)
     }
 
-    async fn upload_part_copy(&self, request: S3Request<UploadPartCopyInput>) -> S3Result<S3Response<UploadPartCopyOutput>> {
+    async fn upload_part_copy(
+        &self,
+        request: S3Request<UploadPartCopyInput>,
+    ) -> S3Result<S3Response<UploadPartCopyOutput>> {
         let input = request.input;
         let (bucket, key) = writes::source(&input.copy_source)?;
         let from = self.folder(bucket)?;
@@ -237,7 +345,10 @@ impl S3 for Endpoint {
         answer(parts::copy(from, to, input).await?)
     }
 
-    async fn list_parts(&self, request: S3Request<ListPartsInput>) -> S3Result<S3Response<ListPartsOutput>> {
+    async fn list_parts(
+        &self,
+        request: S3Request<ListPartsInput>,
+    ) -> S3Result<S3Response<ListPartsOutput>> {
         let folder = self.folder(&request.input.bucket)?;
         self.shown(&request.input.key)?;
         answer(parts::list(&folder, request.input).await?)
@@ -259,9 +370,7 @@ impl S3 for Endpoint {
         let folder = self.folder(&request.input.bucket)?;
         self.shown(&request.input.key)?;
         parts::abort(&folder, request.input.upload_id, request.input.key).await?;
-        let mut response = S3Response::new(AbortMultipartUploadOutput::default());
-        response.status = Some(http::StatusCode::NO_CONTENT);
-        Ok(response)
+        answer(AbortMultipartUploadOutput::default())
     }
 
     async fn list_multipart_uploads(
@@ -272,4 +381,3 @@ impl S3 for Endpoint {
         answer(lists::unfinished(&folder, &self.hidden, request.input).await?)
     }
 }
-

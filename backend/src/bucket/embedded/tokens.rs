@@ -33,7 +33,10 @@ impl Default for Tokens {
         // Without randomness two processes could mistake each other's tokens, whose begin is then still
         // bounded by an hour; no reason to fail.
         let _ = getrandom::fill(&mut random);
-        Self { epoch: Instant::now(), process: u64::from_le_bytes(random) }
+        Self {
+            epoch: Instant::now(),
+            process: u64::from_le_bytes(random),
+        }
     }
 }
 
@@ -73,10 +76,28 @@ mod tests {
         let now = Instant::now();
         let place = tokens.read(&tokens.make("nar/a:b", now)).unwrap();
         assert_eq!(place.after, "nar/a:b");
-        assert!(now.saturating_duration_since(place.since.unwrap()).is_zero());
-        let other = Tokens { process: tokens.process ^ 1, ..Tokens::default() };
-        assert_eq!(other.read(&tokens.make("a", now)), Some(Place { after: "a".into(), since: None }));
-        for broken in ["", "x", "%%", &URL_SAFE_NO_PAD.encode("2:0:0:a"), &URL_SAFE_NO_PAD.encode("1:0:a")] {
+        assert!(
+            now.saturating_duration_since(place.since.unwrap())
+                .is_zero()
+        );
+        let other = Tokens {
+            process: tokens.process ^ 1,
+            ..Tokens::default()
+        };
+        assert_eq!(
+            other.read(&tokens.make("a", now)),
+            Some(Place {
+                after: "a".into(),
+                since: None
+            })
+        );
+        for broken in [
+            "",
+            "x",
+            "%%",
+            &URL_SAFE_NO_PAD.encode("2:0:0:a"),
+            &URL_SAFE_NO_PAD.encode("1:0:a"),
+        ] {
             assert_eq!(tokens.read(broken), None, "{broken}");
         }
     }

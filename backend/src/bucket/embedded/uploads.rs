@@ -92,11 +92,18 @@ fn dir(folder: &Folder, id: &str) -> PathBuf {
 }
 
 fn is_id(id: &str) -> bool {
-    id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+    id.len() == 32
+        && id
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
 fn sync(folder: &Folder, path: &std::path::Path) -> io::Result<()> {
-    if folder.durable() { File::open(path)?.sync_all() } else { Ok(()) }
+    if folder.durable() {
+        File::open(path)?.sync_all()
+    } else {
+        Ok(())
+    }
 }
 
 /// Begins an upload. Returns its id.
@@ -109,7 +116,10 @@ pub fn create(folder: &Folder, key: ObjectKey<'_>, headers: &Headers) -> io::Res
     let id: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
     let path = dir(folder, &id);
     fs::create_dir_all(&path)?;
-    let about = About { key: key.as_str().to_owned(), headers: headers.clone() };
+    let about = About {
+        key: key.as_str().to_owned(),
+        headers: headers.clone(),
+    };
     fs::write(path.join("about.json"), serde_json::to_vec(&about)?)?;
     sync(folder, &path.join("about.json"))?;
     sync(folder, &path)?;
@@ -136,9 +146,16 @@ fn open(folder: &Folder, id: &str) -> io::Result<Option<Upload>> {
         Err(error) => return Err(error),
     };
     // A kill in the moment of creation leaves a file that nobody knows the id of.
-    let Ok(about) = serde_json::from_slice::<About>(&text) else { return Ok(None) };
+    let Ok(about) = serde_json::from_slice::<About>(&text) else {
+        return Ok(None);
+    };
     let initiated = fs::metadata(&path)?.modified()?;
-    Ok(Some(Upload { id: id.to_owned(), key: about.key, headers: about.headers, initiated }))
+    Ok(Some(Upload {
+        id: id.to_owned(),
+        key: about.key,
+        headers: about.headers,
+        initiated,
+    }))
 }
 
 /// All unfinished uploads, by key and then by id.
@@ -171,7 +188,12 @@ fn ids(folder: &Folder) -> io::Result<Vec<String>> {
 ///
 /// # Errors
 /// When it cannot be kept on disk.
-pub fn put_part(folder: &Folder, upload: &Upload, number: i32, part: Temporary) -> io::Result<Option<Version>> {
+pub fn put_part(
+    folder: &Folder,
+    upload: &Upload,
+    number: i32,
+    part: Temporary,
+) -> io::Result<Option<Version>> {
     let version = folder.settle(&part)?;
     let path = dir(folder, &upload.id);
     match part.rename(&path.join(format!("{number:05}"))) {
@@ -191,8 +213,15 @@ pub fn parts(folder: &Folder, upload: &Upload) -> io::Result<Vec<Part>> {
     let mut parts = Vec::new();
     for entry in fs::read_dir(dir(folder, &upload.id))? {
         let entry = entry?;
-        if let Some(number) = entry.file_name().to_str().and_then(|name| name.parse().ok()) {
-            parts.push(Part { number, version: Version::of(&entry.metadata()?) });
+        if let Some(number) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok())
+        {
+            parts.push(Part {
+                number,
+                version: Version::of(&entry.metadata()?),
+            });
         }
     }
     parts.sort_by_key(|part| part.number);
@@ -223,7 +252,9 @@ pub fn complete(
     for (n, (number, tag)) in named.iter().enumerate() {
         let mut part = match File::open(path.join(format!("{number:05}"))) {
             Ok(part) => part,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(CompleteError::Part(*number)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(CompleteError::Part(*number));
+            }
             Err(error) => return Err(error.into()),
         };
         let version = Version::of(&part.metadata()?);
@@ -231,7 +262,10 @@ pub fn complete(
             return Err(CompleteError::Part(*number));
         }
         if version.size < MIN_PART && n + 1 < named.len() {
-            return Err(CompleteError::TooSmall { number: *number, size: version.size });
+            return Err(CompleteError::TooSmall {
+                number: *number,
+                size: version.size,
+            });
         }
         total += version.size;
         if total > MAX_OBJECT {
@@ -283,7 +317,10 @@ mod tests {
     fn part(folder: &Folder, upload: &Upload, number: i32, bytes: &[u8]) -> String {
         let mut temporary = folder.temporary().unwrap();
         temporary.file.write_all(bytes).unwrap();
-        put_part(folder, upload, number, temporary).unwrap().unwrap().etag()
+        put_part(folder, upload, number, temporary)
+            .unwrap()
+            .unwrap()
+            .etag()
     }
 
     #[test]
@@ -291,7 +328,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let folder = Folder::open(dir.path(), true).unwrap();
         let key = ObjectKey::parse("nar/x.nar").unwrap();
-        let headers = Headers { content_encoding: Some("zstd".into()), ..Headers::default() };
+        let headers = Headers {
+            content_encoding: Some("zstd".into()),
+            ..Headers::default()
+        };
         let id = create(&folder, key, &headers).unwrap();
         let upload = find(&folder, &id, "nar/x.nar").unwrap().unwrap();
         assert_eq!(find(&folder, &id, "other").unwrap(), None);
@@ -301,16 +341,40 @@ mod tests {
         let stale = part(&folder, &upload, 7, b"old end");
         let last = part(&folder, &upload, 7, b"end");
         let small = part(&folder, &upload, 3, b"small");
-        assert_eq!(parts(&folder, &upload).unwrap().iter().map(|part| part.number).collect::<Vec<_>>(), [1, 3, 7]);
+        assert_eq!(
+            parts(&folder, &upload)
+                .unwrap()
+                .iter()
+                .map(|part| part.number)
+                .collect::<Vec<_>>(),
+            [1, 3, 7]
+        );
 
-        let finish = |named: &[(i32, Option<String>)]| complete(&folder, &upload, key, named, &Condition::Absent);
+        let finish = |named: &[(i32, Option<String>)]| {
+            complete(&folder, &upload, key, named, &Condition::Absent)
+        };
         let tag = |tag: &String| Some(tag.clone());
         assert!(matches!(finish(&[]), Err(CompleteError::Empty)));
-        assert!(matches!(finish(&[(7, tag(&last)), (1, tag(&first))]), Err(CompleteError::Order)));
-        assert!(matches!(finish(&[(1, tag(&first)), (7, tag(&stale))]), Err(CompleteError::Part(7))));
-        assert!(matches!(finish(&[(1, tag(&first)), (2, tag(&last))]), Err(CompleteError::Part(2))));
-        assert!(matches!(finish(&[(3, tag(&small)), (7, tag(&last))]), Err(CompleteError::TooSmall { number: 3, .. })));
-        assert!(folder.version(key).unwrap().is_none(), "nothing is published before the parts are right");
+        assert!(matches!(
+            finish(&[(7, tag(&last)), (1, tag(&first))]),
+            Err(CompleteError::Order)
+        ));
+        assert!(matches!(
+            finish(&[(1, tag(&first)), (7, tag(&stale))]),
+            Err(CompleteError::Part(7))
+        ));
+        assert!(matches!(
+            finish(&[(1, tag(&first)), (2, tag(&last))]),
+            Err(CompleteError::Part(2))
+        ));
+        assert!(matches!(
+            finish(&[(3, tag(&small)), (7, tag(&last))]),
+            Err(CompleteError::TooSmall { number: 3, .. })
+        ));
+        assert!(
+            folder.version(key).unwrap().is_none(),
+            "nothing is published before the parts are right"
+        );
         let version = finish(&[(1, tag(&first)), (7, tag(&last))]).unwrap();
         assert_eq!(version.size, MIN_PART + 3);
         let (mut file, _) = folder.open_object(key).unwrap().unwrap();
@@ -331,11 +395,18 @@ mod tests {
         };
         let folder = Folder::open(dir.path(), true).unwrap();
         let upload = find(&folder, &id, "a").unwrap().unwrap();
-        assert_eq!(all(&folder).unwrap(), [upload.clone()]);
+        assert_eq!(all(&folder).unwrap(), std::slice::from_ref(&upload));
         assert_eq!(drop_forgotten(&folder, SystemTime::now()).unwrap(), 0);
-        assert_eq!(drop_forgotten(&folder, SystemTime::now() + FORGOTTEN * 2).unwrap(), 1);
+        assert_eq!(
+            drop_forgotten(&folder, SystemTime::now() + FORGOTTEN * 2).unwrap(),
+            1
+        );
         assert_eq!(all(&folder).unwrap(), []);
         let temporary = folder.temporary().unwrap();
-        assert_eq!(put_part(&folder, &upload, 1, temporary).unwrap(), None, "the upload has gone");
+        assert_eq!(
+            put_part(&folder, &upload, 1, temporary).unwrap(),
+            None,
+            "the upload has gone"
+        );
     }
 }

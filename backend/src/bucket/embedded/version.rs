@@ -60,7 +60,11 @@ impl Version {
             u64::try_from(seconds).unwrap_or(u64::MAX),
             u32::try_from(rest).unwrap_or(0),
         );
-        let time = if self.modified < 0 { UNIX_EPOCH.checked_sub(span) } else { UNIX_EPOCH.checked_add(span) };
+        let time = if self.modified < 0 {
+            UNIX_EPOCH.checked_sub(span)
+        } else {
+            UNIX_EPOCH.checked_add(span)
+        };
         time.unwrap_or(UNIX_EPOCH)
     }
 }
@@ -76,13 +80,33 @@ mod tests {
 
     #[test]
     fn the_tag_tells_inode_size_and_time_apart() {
-        let a = Version { inode: 7, size: 10, modified: 1_700_000_000_123_456_789 };
+        let a = Version {
+            inode: 7,
+            size: 10,
+            modified: 1_700_000_000_123_456_789,
+        };
         assert_eq!(a.etag(), format!("7-a-{:x}", 1_700_000_000_123_456_789_u64));
-        for other in [Version { inode: 8, ..a }, Version { size: 11, ..a }, Version { modified: a.modified + 1, ..a }] {
+        for other in [
+            Version { inode: 8, ..a },
+            Version { size: 11, ..a },
+            Version {
+                modified: a.modified + 1,
+                ..a
+            },
+        ] {
             assert_ne!(a.etag(), other.etag());
         }
-        assert_eq!(a.modified().duration_since(UNIX_EPOCH).unwrap(), Duration::new(1_700_000_000, 123_456_789));
-        let old = Version { modified: -1_500_000_000, ..a };
-        assert_eq!(UNIX_EPOCH.duration_since(old.modified()).unwrap(), Duration::new(1, 500_000_000));
+        assert_eq!(
+            a.modified().duration_since(UNIX_EPOCH).unwrap(),
+            Duration::new(1_700_000_000, 123_456_789)
+        );
+        let old = Version {
+            modified: -1_500_000_000,
+            ..a
+        };
+        assert_eq!(
+            UNIX_EPOCH.duration_since(old.modified()).unwrap(),
+            Duration::new(1, 500_000_000)
+        );
     }
 }

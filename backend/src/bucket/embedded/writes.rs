@@ -6,8 +6,9 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use s3s::dto::{
-    Checksum, CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource, CreateMultipartUploadInput, DeleteObjectsInput,
-    DeleteObjectsOutput, DeletedObject, ETag, MetadataDirective, PutObjectInput, PutObjectOutput, Timestamp, TimestampFormat,
+    Checksum, CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource,
+    CreateMultipartUploadInput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject, ETag,
+    MetadataDirective, PutObjectInput, PutObjectOutput, Timestamp, TimestampFormat,
 };
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Result, s3_error};
 
@@ -39,7 +40,12 @@ macro_rules! headers_of {
                 content_disposition: $input.content_disposition.take(),
                 cache_control: $input.cache_control.take(),
                 expires: $input.expires.take().as_ref().and_then(http_date),
-                user: $input.metadata.take().unwrap_or_default().into_iter().collect::<BTreeMap<_, _>>(),
+                user: $input
+                    .metadata
+                    .take()
+                    .unwrap_or_default()
+                    .into_iter()
+                    .collect::<BTreeMap<_, _>>(),
             },
             $key,
         )
@@ -48,7 +54,10 @@ macro_rules! headers_of {
 
 fn checked(headers: Headers, key: ObjectKey<'_>) -> S3Result<Headers> {
     if headers.user_bytes() > MAX_USER_METADATA {
-        return Err(s3_error!(MetadataTooLarge, "user metadata may have {MAX_USER_METADATA} bytes at most"));
+        return Err(s3_error!(
+            MetadataTooLarge,
+            "user metadata may have {MAX_USER_METADATA} bytes at most"
+        ));
     }
     Ok(headers.without_defaults(key))
 }
@@ -57,7 +66,10 @@ fn checked(headers: Headers, key: ObjectKey<'_>) -> S3Result<Headers> {
 ///
 /// # Errors
 /// `MetadataTooLarge`.
-pub fn headers_of_upload(input: &mut CreateMultipartUploadInput, key: ObjectKey<'_>) -> S3Result<Headers> {
+pub fn headers_of_upload(
+    input: &mut CreateMultipartUploadInput,
+    key: ObjectKey<'_>,
+) -> S3Result<Headers> {
     headers_of!(input, key)
 }
 
@@ -65,25 +77,47 @@ pub fn headers_of_upload(input: &mut CreateMultipartUploadInput, key: ObjectKey<
 ///
 /// # Errors
 /// Its own, or 500 if it panicked.
-pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> S3Result<T> + Send + 'static) -> S3Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(S3Error::internal_error)?
+pub async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> S3Result<T> + Send + 'static,
+) -> S3Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(S3Error::internal_error)?
 }
 
 /// PutObject.
 ///
 /// # Errors
 /// 400 for a body that does not match what was announced or a key that clashes, 404 and 412 by condition.
-pub async fn put(folder: &Arc<Folder>, request: S3Request<PutObjectInput>) -> S3Result<PutObjectOutput> {
-    let S3Request { mut input, headers: sent, trailing_headers, .. } = request;
+pub async fn put(
+    folder: &Arc<Folder>,
+    request: S3Request<PutObjectInput>,
+) -> S3Result<PutObjectOutput> {
+    let S3Request {
+        mut input,
+        headers: sent,
+        trailing_headers,
+        ..
+    } = request;
     if input.write_offset_bytes.is_some() {
-        return Err(s3_error!(NotImplemented, "appending to an object is not supported"));
+        return Err(s3_error!(
+            NotImplemented,
+            "appending to an object is not supported"
+        ));
     }
     let key = parse_key(&input.key)?;
     let headers = headers_of!(input, key)?;
     let condition = for_write(input.if_match.take(), input.if_none_match.take())?;
     // A put that cannot succeed is refused before its body is taken in; it is judged again with the rename.
-    let early = match (&condition, folder.version(key).map_err(|error| io_error("look at the object", &error))?) {
-        (Condition::Absent, Some(_)) => Some(s3_error!(PreconditionFailed, "the object exists already")),
+    let early = match (
+        &condition,
+        folder
+            .version(key)
+            .map_err(|error| io_error("look at the object", &error))?,
+    ) {
+        (Condition::Absent, Some(_)) => {
+            Some(s3_error!(PreconditionFailed, "the object exists already"))
+        }
         (Condition::Present | Condition::Matches(_), None) => Some(no_such_key()),
         _ => None,
     };
@@ -108,8 +142,12 @@ pub async fn put(folder: &Arc<Folder>, request: S3Request<PutObjectInput>) -> S3
     let (folder, name) = (folder.clone(), input.key);
     let version = blocking(move || {
         let key = parse_key(&name)?;
-        let temporary = received.into_temporary(&folder).map_err(|error| io_error("write the body", &error))?;
-        folder.publish(temporary, key, &headers, &condition).map_err(|error| change_error("publish the object", &error))
+        let temporary = received
+            .into_temporary(&folder)
+            .map_err(|error| io_error("write the body", &error))?;
+        folder
+            .publish(temporary, key, &headers, &condition)
+            .map_err(|error| change_error("publish the object", &error))
     })
     .await?;
     Ok(PutObjectOutput {
@@ -129,8 +167,14 @@ pub async fn put(folder: &Arc<Folder>, request: S3Request<PutObjectInput>) -> S3
 /// `NotImplemented` for access points and old versions, which a folder does not have.
 pub fn source(source: &CopySource) -> S3Result<(&str, &str)> {
     match source {
-        CopySource::Bucket { bucket, key, version_id: None } => Ok((bucket, key)),
-        CopySource::Bucket { .. } => Err(s3_error!(NotImplemented, "objects have one version here")),
+        CopySource::Bucket {
+            bucket,
+            key,
+            version_id: None,
+        } => Ok((bucket, key)),
+        CopySource::Bucket { .. } => {
+            Err(s3_error!(NotImplemented, "objects have one version here"))
+        }
         _ => Err(s3_error!(NotImplemented, "there are no access points here")),
     }
 }
@@ -140,11 +184,24 @@ pub fn source(source: &CopySource) -> S3Result<(&str, &str)> {
 ///
 /// # Errors
 /// 404 for a missing source, 412 by condition, 400 for a key that clashes.
-pub async fn copy(from: Arc<Folder>, to: Arc<Folder>, mut input: CopyObjectInput) -> S3Result<CopyObjectOutput> {
-    let replace = match input.metadata_directive.as_ref().map(MetadataDirective::as_str) {
+pub async fn copy(
+    from: Arc<Folder>,
+    to: Arc<Folder>,
+    mut input: CopyObjectInput,
+) -> S3Result<CopyObjectOutput> {
+    let replace = match input
+        .metadata_directive
+        .as_ref()
+        .map(MetadataDirective::as_str)
+    {
         None | Some(MetadataDirective::COPY) => false,
         Some(MetadataDirective::REPLACE) => true,
-        Some(_) => return Err(s3_error!(InvalidArgument, "x-amz-metadata-directive must be COPY or REPLACE")),
+        Some(_) => {
+            return Err(s3_error!(
+                InvalidArgument,
+                "x-amz-metadata-directive must be COPY or REPLACE"
+            ));
+        }
     };
     let same = source(&input.copy_source)? == (input.bucket.as_str(), input.key.as_str());
     if same && !replace {
@@ -157,7 +214,9 @@ pub async fn copy(from: Arc<Folder>, to: Arc<Folder>, mut input: CopyObjectInput
         let key = parse_key(&input.key)?;
         let given = headers_of!(input, key)?;
         let source_key = parse_key(source(&input.copy_source)?.1)?;
-        let opened = from.open_object(source_key).map_err(|error| io_error("open the source", &error))?;
+        let opened = from
+            .open_object(source_key)
+            .map_err(|error| io_error("open the source", &error))?;
         let (mut file, version) = opened.ok_or_else(no_such_key)?;
         Preconditions {
             matches: input.copy_source_if_match.take(),
@@ -169,13 +228,16 @@ pub async fn copy(from: Arc<Folder>, to: Arc<Folder>, mut input: CopyObjectInput
         let headers = if replace {
             given
         } else {
-            let mut kept =
-                from.headers(source_key, &version).map_err(|error| io_error("read the source's headers", &error))?;
+            let mut kept = from
+                .headers(source_key, &version)
+                .map_err(|error| io_error("read the source's headers", &error))?;
             kept.content_type = Some(kept.content_type(source_key));
             kept.without_defaults(key)
         };
-        let temporary = copy_bytes(&to, &mut file, version).map_err(|error| io_error("copy the object", &error))?;
-        to.publish(temporary, key, &headers, &Condition::Always).map_err(|error| change_error("publish the copy", &error))
+        let temporary = copy_bytes(&to, &mut file, version)
+            .map_err(|error| io_error("copy the object", &error))?;
+        to.publish(temporary, key, &headers, &Condition::Always)
+            .map_err(|error| change_error("publish the copy", &error))
     })
     .await?;
     Ok(CopyObjectOutput {
@@ -188,7 +250,11 @@ pub async fn copy(from: Arc<Folder>, to: Arc<Folder>, mut input: CopyObjectInput
     })
 }
 
-fn copy_bytes(to: &Folder, file: &mut std::fs::File, version: Version) -> io::Result<super::folder::Temporary> {
+fn copy_bytes(
+    to: &Folder,
+    file: &mut std::fs::File,
+    version: Version,
+) -> io::Result<super::folder::Temporary> {
     let mut temporary = to.temporary()?;
     if io::copy(file, &mut temporary.file)? == version.size {
         Ok(temporary)
@@ -208,7 +274,9 @@ pub async fn delete(folder: &Arc<Folder>, key: String, condition: Condition) -> 
         folder
             .remove(parse_key(&key)?, &condition, &mut changed)
             .map_err(|error| change_error("remove the object", &error))?;
-        folder.sync(&changed).map_err(|error| io_error("remove the object", &error))
+        folder
+            .sync(&changed)
+            .map_err(|error| io_error("remove the object", &error))
     })
     .await
 }
@@ -217,9 +285,16 @@ pub async fn delete(folder: &Arc<Folder>, key: String, condition: Condition) -> 
 ///
 /// # Errors
 /// For more than 1,000 keys; what goes wrong with one key is in the answer.
-pub async fn delete_many(folder: &Arc<Folder>, hidden: Arc<[String]>, input: DeleteObjectsInput) -> S3Result<DeleteObjectsOutput> {
+pub async fn delete_many(
+    folder: &Arc<Folder>,
+    hidden: Arc<[String]>,
+    input: DeleteObjectsInput,
+) -> S3Result<DeleteObjectsOutput> {
     if input.delete.objects.len() > MAX_DELETE {
-        return Err(s3_error!(MalformedXML, "one request may name {MAX_DELETE} keys at most"));
+        return Err(s3_error!(
+            MalformedXML,
+            "one request may name {MAX_DELETE} keys at most"
+        ));
     }
     let quiet = input.delete.quiet.unwrap_or(false);
     let folder = folder.clone();
@@ -227,10 +302,15 @@ pub async fn delete_many(folder: &Arc<Folder>, hidden: Arc<[String]>, input: Del
         let (mut deleted, mut errors) = (Vec::new(), Vec::new());
         let mut changed = Vec::new();
         for object in input.delete.objects {
-            let condition = object.e_tag.map_or(Condition::Always, |etag| Condition::Matches(etag.into_value()));
+            let condition = object.e_tag.map_or(Condition::Always, |etag| {
+                Condition::Matches(etag.into_value())
+            });
             match delete_one(&folder, &hidden, &object.key, &condition, &mut changed) {
                 Ok(()) if quiet => {}
-                Ok(()) => deleted.push(DeletedObject { key: Some(object.key), ..DeletedObject::default() }),
+                Ok(()) => deleted.push(DeletedObject {
+                    key: Some(object.key),
+                    ..DeletedObject::default()
+                }),
                 Err(error) => errors.push(s3s::dto::Error {
                     code: Some(error.code().as_str().to_owned()),
                     key: Some(object.key),
@@ -241,8 +321,14 @@ pub async fn delete_many(folder: &Arc<Folder>, hidden: Arc<[String]>, input: Del
         }
         // Many keys of one folder need one flush of it, but handles of the same folder differ; the file
         // system makes the second flush of an unchanged folder cheap.
-        folder.sync(&changed).map_err(|error| io_error("remove the objects", &error))?;
-        Ok(DeleteObjectsOutput { deleted: Some(deleted), errors: Some(errors), request_charged: None })
+        folder
+            .sync(&changed)
+            .map_err(|error| io_error("remove the objects", &error))?;
+        Ok(DeleteObjectsOutput {
+            deleted: Some(deleted),
+            errors: Some(errors),
+            request_charged: None,
+        })
     })
     .await
 }
@@ -255,7 +341,10 @@ fn delete_one(
     changed: &mut Vec<OwnedFd>,
 ) -> S3Result<()> {
     if hidden.iter().any(|hidden| key.starts_with(hidden.as_str())) {
-        return Err(S3Error::with_message(S3ErrorCode::AccessDenied, "this key is not served here"));
+        return Err(S3Error::with_message(
+            S3ErrorCode::AccessDenied,
+            "this key is not served here",
+        ));
     }
     match folder.remove(parse_key(key)?, condition, changed) {
         Ok(_) => Ok(()),

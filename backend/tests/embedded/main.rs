@@ -1,0 +1,9 @@
+//! The embedded S3 server over the network: what HTTP clients, the AWS SDK and other programs see.
+
+mod killed;
+mod listing;
+mod misbehaving;
+mod multipart;
+mod objects;
+mod rules;
+mod store;
