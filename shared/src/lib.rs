@@ -1,4 +1,23 @@
-//! The vocabulary of Nix binary caches.
+//! The vocabulary of Nix binary caches: pure, without I/O, the same code on the
+//! server and in the browser.
+//!
+//! One module per concept, named as Nix names it. A value that exists is a valid
+//! one: a [`StorePath`](store_path::StorePath) has been checked, a
+//! [`NarInfo`](narinfo::NarInfo) has been read and gives every byte back.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`hash`] | nix32, base16, base64, SRI; hashing piece by piece |
+//! | [`store_path`] | hash part, name, store directory |
+//! | [`content_address`] | the path that follows from content, and hashing content that names itself |
+//! | [`narinfo`] | what a cache says of a path: read leniently or strictly, changed by a line, printed |
+//! | [`cache_info`] | what a cache says of itself |
+//! | [`signature`] | keys, signatures, key rings and what a path's signatures are worth |
+//! | [`nar`] | the archive format: parser, writer, listing, reference scanner |
+//! | [`nix_conf`] | the lines by which a client uses a cache |
+//! | [`api`], [`route`] | what crosses the wire, and the dashboard's addresses |
+#![forbid(unsafe_code)]
+
 pub mod api;
 pub mod cache_info;
 pub mod content_address;

@@ -1,12 +1,13 @@
 //! Hashes, names, content addresses, keys.
 
 use serde::Deserialize;
-use snowbank_shared::content_address::ContentAddress;
+use snowbank_shared::content_address::{ContentAddress, SelfReferenceHasher};
 use snowbank_shared::hash::{Hash, HashAlgorithm};
+use snowbank_shared::narinfo::NarInfo;
 use snowbank_shared::signature::{PublicKey, SecretKey};
 use snowbank_shared::store_path::{StorePath, StorePathRef, check_name};
 
-use crate::{json, read, store_dir, vectors};
+use crate::{json, narinfos_in, read, store_dir, vectors};
 
 #[derive(Deserialize)]
 struct GoodHash {
@@ -123,6 +124,32 @@ fn paths_follow_from_content_addresses() {
         let other = StorePath::new(path.hash(), &format!("{}x", case.name)).expect("a name");
         assert!(!ca.yields(&store_dir(), other.as_ref(), references()));
     }
+}
+
+#[test]
+fn an_archive_that_holds_its_own_path_hashes_to_its_content_address() {
+    let Some(vectors) = vectors() else { return };
+    let cache = vectors.join("closure/cache-ca");
+    let mut with_itself = 0;
+    for path in narinfos_in(&cache) {
+        let narinfo = NarInfo::parse_strict(&read(&path), &store_dir()).expect("reads");
+        let Some(ca) = narinfo.ca() else { continue };
+        assert!(narinfo.is_content_addressed());
+        assert_eq!(narinfo.compression(), "none");
+        let nar = read(&cache.join(narinfo.nar_key().as_ref()));
+        let mut hasher = SelfReferenceHasher::new(ca.hash.algorithm(), narinfo.store_path().hash());
+        nar.chunks(50).for_each(|piece| hasher.update(piece));
+        let hash = hasher.finish().expect("few occurrences");
+        // Built by Nix 2.8, which hashes the offsets too.
+        assert_eq!(hash.with_offsets, ca.hash);
+        let refers_to_itself = narinfo
+            .references()
+            .any(|path| path == narinfo.store_path());
+        assert_eq!(hash.occurrences > 0, refers_to_itself);
+        assert_eq!(hash.without_offsets != ca.hash, refers_to_itself);
+        with_itself += usize::from(refers_to_itself);
+    }
+    assert_eq!(with_itself, 1);
 }
 
 #[derive(Deserialize)]
