@@ -293,7 +293,7 @@ fn url_pattern(source: &Source<'_>, fields: &Fields<'_>) -> Url {
     add(Piece::NarHash, &|out| push_nix32(fields.nar_hash, out));
     add(Piece::NarHashHex, &|out| push_hex(fields.nar_hash, out));
     add(Piece::PathHash, &|out| {
-        out.extend_from_slice(&fields.key.to_ascii())
+        out.extend_from_slice(&fields.key.to_ascii());
     });
 
     let mut pieces = Vec::new();

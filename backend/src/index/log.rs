@@ -71,8 +71,8 @@ pub(crate) fn replay(dir: &Path, first: u64) -> io::Result<Replayed> {
         last: first,
         ..Replayed::default()
     };
-    let mut expected = first;
-    for number in numbers(dir)?.into_iter().filter(|&number| number >= first) {
+    let found = numbers(dir)?.into_iter().filter(|&number| number >= first);
+    for (expected, number) in (first..).zip(found) {
         if number != expected {
             replayed.damage = Some(format!("log file {expected} is missing"));
             break;
@@ -90,7 +90,6 @@ pub(crate) fn replay(dir: &Path, first: u64) -> io::Result<Replayed> {
             ));
             break;
         }
-        expected += 1;
     }
     Ok(replayed)
 }

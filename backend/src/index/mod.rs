@@ -307,6 +307,10 @@ fn load(dir: &Path, params: &IndexParams) -> (Graph, Notes, Option<u64>) {
         }
         Err(error) => {
             tracing::warn!(dir = %dir.display(), %error, "the saved index is thrown away; the bucket is read again");
+            // Else the log that now begins would be thrown away with it at the next start.
+            if let Err(error) = std::fs::remove_file(dir.join("snapshot")) {
+                tracing::warn!(%error, "the damaged snapshot cannot be removed");
+            }
             (Graph::new(store_dir), Notes::default(), None)
         }
     }

@@ -23,6 +23,8 @@ pub(crate) struct Placed {
     pub(crate) row: u32,
     /// Whether closures may have changed: it is new, or its size or references are.
     pub(crate) changes_closures: bool,
+    /// The row of another name that it displaced: who referred to that now lacks it.
+    pub(crate) displaced: Option<u32>,
 }
 
 impl Graph {
@@ -95,6 +97,7 @@ impl Graph {
         Placed {
             row,
             changes_closures,
+            displaced: before.filter(|_| same.is_none()),
         }
     }
 

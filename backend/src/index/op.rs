@@ -129,6 +129,7 @@ impl Op {
                 if placed.changes_closures {
                     touched.closures.push(placed.row);
                 }
+                touched.closures.extend(placed.displaced);
                 touched.edges.push(placed.row);
             }
             Self::Remove(hash) => touched.closures.extend(graph.remove(hash)),

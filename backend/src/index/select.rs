@@ -236,6 +236,43 @@ impl View {
     }
 }
 
+#[cfg(test)]
+impl View {
+    /// All pages of a query, from the permutation of all rows whatever their number.
+    pub(crate) fn pages_by_permutation(&self, query: &PathQuery) -> Vec<u32> {
+        let graph = &self.graph;
+        let mut rows = if query.q.is_empty() {
+            graph.all_live().collect()
+        } else {
+            graph.search(&Needle::of(&query.q))
+        };
+        if let Some(filter) = Filter::new(graph, query) {
+            rows.retain(|&row| filter.passes(graph, row));
+        }
+        let matches = Matches::Rows(rows);
+        let mut found = Vec::new();
+        let mut cursor: Option<Cursor> = None;
+        loop {
+            let (rows, more) = self.scan(&matches, query.sort, cursor.as_ref(), query.limit);
+            found.extend(rows.iter().map(|&row| {
+                let mut number = [0; 4];
+                number.copy_from_slice(&graph.key(row).as_bytes()[16..]);
+                u32::from_be_bytes(number)
+            }));
+            let Some(&last) = rows.last().filter(|_| more) else {
+                return found;
+            };
+            let value = graph.value(last, query.sort.field);
+            let text = Cursor {
+                value,
+                hash: graph.key(last),
+            }
+            .text(query.sort);
+            cursor = Cursor::parse(&text, query.sort).ok();
+        }
+    }
+}
+
 /// The first place that does not satisfy a condition which only the first ones do.
 fn partition_point(length: usize, holds: impl Fn(usize) -> bool) -> usize {
     let (mut low, mut high) = (0, length);

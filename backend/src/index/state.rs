@@ -232,7 +232,7 @@ impl Shared {
                     match log.rotate() {
                         Ok(number) => rotated = Some(number),
                         Err(error) => {
-                            tracing::warn!(%error, "the index cannot begin a new log file")
+                            tracing::warn!(%error, "the index cannot begin a new log file");
                         }
                     }
                 }

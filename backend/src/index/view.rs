@@ -261,9 +261,7 @@ impl View {
         });
         let narinfo = parsed.as_ref();
         let deriver = narinfo.and_then(NarInfo::deriver);
-        let odd = narinfo
-            .map(|narinfo| narinfo.oddities())
-            .unwrap_or_default();
+        let odd = narinfo.map(NarInfo::oddities).unwrap_or_default();
         let more = judgement
             .as_ref()
             .map(|judgement| &judgement.oddities[..])

@@ -85,7 +85,7 @@ impl Worker {
         loop {
             let task = self.next();
             match task {
-                Task::Stop => return,
+                Task::Stop => return self.sync(),
                 Task::Merge => self.merge(false),
                 Task::Snapshot => self.merge(true),
                 Task::Judge => self.judge(),
@@ -195,7 +195,7 @@ impl Worker {
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, "the index cannot write its snapshot; the log goes on")
+                tracing::warn!(%error, "the index cannot write its snapshot; the log goes on");
             }
         }
         let mut state = self.shared.lock();

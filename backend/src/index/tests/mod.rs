@@ -1,4 +1,9 @@
 //! The index against a naive model, and against itself after every kind of restart.
 
 mod corpus;
+mod durability;
+mod health;
+mod model;
+mod paging;
+mod properties;
 mod support;
