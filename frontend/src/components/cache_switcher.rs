@@ -30,8 +30,8 @@ pub fn cache_switcher() -> AnyView {
     let session = session();
     let navigation = navigation();
     let menu = move || {
-        let caches = session.caches.get()?;
-        if caches.items.is_empty() {
+        let caches = session.described.get()?;
+        if caches.is_empty() {
             return None;
         }
         let current = session.cache();
@@ -43,7 +43,6 @@ pub fn cache_switcher() -> AnyView {
                 |cache| cache.title,
             );
         let entries = caches
-            .items
             .iter()
             .map(|cache| {
                 let slug = cache.slug.clone();

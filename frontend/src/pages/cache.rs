@@ -1,7 +1,7 @@
 //! One cache at a glance: how it is, how to use it, whose keys it has, what came last.
 
 use leptos::prelude::*;
-use snowbank_shared::api::{Cache, Health, IndexState, Key, Page, PathRow};
+use snowbank_shared::api::{Cache, CheckCount, Health, IndexState, Key, Page, PathRow};
 use snowbank_shared::route::{PathsQuery, Route};
 
 use crate::api;
@@ -85,13 +85,15 @@ pub fn page(slug: &str) -> AnyView {
     };
     page_title(move || name.get());
     let api_path = api::cache_path(&slug);
-    let body = {
-        let slug = slug.clone();
-        move || match live.cache.get() {
-            Some(cache) => overview(&slug, &cache, live),
-            None if live.cache.is_waiting() => skeleton(8, "Reading the cache…"),
-            None => ().into_any(),
-        }
+    // What the page is made of; its figures change without it being drawn anew.
+    let kind = Memo::new(move |_| {
+        let cache = live.cache.get()?;
+        Some(cache.paths == 0 && cache.index.state == IndexState::Ready)
+    });
+    let body = move || match kind.get() {
+        Some(empty) => overview(&slug, live, empty),
+        None if live.cache.is_waiting() => skeleton(8, "Reading the cache…"),
+        None => ().into_any(),
     };
     view! {
         <div class="page">
@@ -131,21 +133,23 @@ pub fn absent_or_failed(live: LiveCache) -> impl Fn() -> Option<AnyView> {
     }
 }
 
-fn overview(slug: &str, cache: &Cache, live: LiveCache) -> AnyView {
-    if cache.paths == 0 && cache.index.state == IndexState::Ready {
+fn overview(slug: &str, live: LiveCache, empty: bool) -> AnyView {
+    let part =
+        move |draw: fn(&Cache) -> AnyView| move || live.cache.get().map(|cache| draw(&cache));
+    if empty {
         return view! {
             <div class="overview">
-                <div class="overview-main">{empty_bucket(cache)} {use_box(slug, cache)}</div>
-                <div class="overview-side">{keys_card(slug, &cache.keys)}</div>
+                <div class="overview-main">{part(empty_bucket)} {use_box(live)}</div>
+                <div class="overview-side">{part(keys_card)}</div>
             </div>
         }
         .into_any();
     }
     view! {
         <div class="overview">
-            <div class="overview-main">{use_box(slug, cache)} {latest(slug, live)}</div>
+            <div class="overview-main">{use_box(live)} {latest(slug, live)}</div>
             <div class="overview-side">
-                {figures(cache)} {signatures_card(slug, cache)} {findings_card(slug, cache)} {keys_card(slug, &cache.keys)}
+                {part(figures)} {part(signatures_card)} {findings_card(live)} {part(keys_card)}
             </div>
         </div>
     }
@@ -173,8 +177,14 @@ fn copy_target(cache: &Cache) -> &str {
     }
 }
 
-fn use_box(slug: &str, cache: &Cache) -> AnyView {
-    let connect = href(&Route::connect(slug));
+fn use_box(live: LiveCache) -> AnyView {
+    let slug = live.slug();
+    let lines = Memo::new(move |_| {
+        live.cache
+            .get()
+            .map(|cache| nix_conf_lines(std::slice::from_ref(&cache)))
+    });
+    let connect = href(&Route::connect(slug.as_str()));
     let machine = [
         ("keys.txt", "keys.txt"),
         ("nix.conf", "nix.conf"),
@@ -193,7 +203,7 @@ fn use_box(slug: &str, cache: &Cache) -> AnyView {
             </div>
             <div class="card-body">
                 <p class="muted">"In " <code>"/etc/nix/nix.conf"</code> ", then restart the Nix daemon:"</p>
-                {code_line("Lines for nix.conf", nix_conf_lines(std::slice::from_ref(cache)))}
+                {move || lines.get().map(|lines| code_line("Lines for nix.conf", lines))}
                 <p class="machine-links muted">"For scripts: " {machine}</p>
             </div>
         </section>
@@ -246,60 +256,65 @@ fn figures(cache: &Cache) -> AnyView {
     .into_any()
 }
 
-fn signatures_card(slug: &str, cache: &Cache) -> AnyView {
+fn signatures_card(cache: &Cache) -> AnyView {
     view! {
         <section class="card" aria-labelledby="signatures-title">
             <div class="card-head">
                 <h2 id="signatures-title">"Signatures"</h2>
             </div>
-            <div class="card-body">{signature_bar(slug, &cache.signatures)}</div>
+            <div class="card-body">{signature_bar(&cache.slug, &cache.signatures)}</div>
         </section>
     }
     .into_any()
 }
 
-fn findings_card(slug: &str, cache: &Cache) -> AnyView {
-    let link = href(&Route::health(slug));
-    let body = if cache.findings == 0 {
-        let words = if cache.index.as_of.is_some() {
+fn findings_card(live: LiveCache) -> AnyView {
+    let slug = live.slug();
+    let link = href(&Route::health(slug.as_str()));
+    let count = Memo::new(move |_| live.cache.get().map_or(0, |cache| cache.findings));
+    let known = Memo::new(move |_| {
+        live.index
+            .with(|index| index.as_ref().is_some_and(|index| index.as_of.is_some()))
+    });
+    let health = Remote::<Health>::new(move || {
+        (count.get() > 0).then(|| api::health_path(&slug, None, None))
+    });
+    let check_row = move |check: &CheckCount| {
+        let route = Route::Health {
+            cache: live.slug(),
+            check: Some(check.check.clone()),
+        };
+        view! {
+            <li>
+                <a class="mono" href=href(&route)>{check.check.clone()}</a>
+                {severity_chip(check.severity)}
+                <span class="number">{format::count(check.count)}</span>
+            </li>
+        }
+    };
+    let body = move || {
+        if count.get() > 0 {
+            return health.get().map(|health| {
+                health
+                    .checks
+                    .iter()
+                    .map(check_row)
+                    .collect_view()
+                    .into_any()
+            });
+        }
+        let words = if known.get() {
             "No problem found in the narinfos of this bucket."
         } else {
             "Not known yet: the first sweep is not complete."
         };
-        view! { <li class="muted">{words}</li> }.into_any()
-    } else {
-        let slug = slug.to_owned();
-        let health = Remote::<Health>::new(move || Some(api::health_path(&slug, None, None)));
-        let live = live_cache();
-        (move || {
-            let health = health.get()?;
-            Some(
-                health
-                    .checks
-                    .iter()
-                    .map(|check| {
-                        let route = Route::Health {
-                            cache: live.slug(),
-                            check: Some(check.check.clone()),
-                        };
-                        view! {
-                            <li>
-                                <a class="mono" href=href(&route)>{check.check.clone()}</a>
-                                {severity_chip(check.severity)}
-                                <span class="number">{format::count(check.count)}</span>
-                            </li>
-                        }
-                    })
-                    .collect_view(),
-            )
-        })
-        .into_any()
+        Some(view! { <li class="muted">{words}</li> }.into_any())
     };
     view! {
         <section class="card" aria-labelledby="findings-title">
             <div class="card-head">
                 <h2 id="findings-title">"Findings"</h2>
-                <a href=link class="quiet">"All " {format::count(cache.findings)}</a>
+                <a href=link class="quiet">"All " {move || format::count(count.get())}</a>
             </div>
             <ul class="card-body check-list">{body}</ul>
         </section>
@@ -307,7 +322,9 @@ fn findings_card(slug: &str, cache: &Cache) -> AnyView {
     .into_any()
 }
 
-fn keys_card(slug: &str, keys: &[Key]) -> AnyView {
+fn keys_card(cache: &Cache) -> AnyView {
+    let keys: &[Key] = &cache.keys;
+    let slug = &cache.slug;
     let list = keys
         .iter()
         .map(|key| {

@@ -74,48 +74,43 @@ pub fn page() -> AnyView {
                 _ => before.cloned().unwrap_or_default(),
             },
         );
+    // With one cache there is nothing to choose.
+    let wanted = Memo::new(move |_| {
+        let (mut slugs, target) = wanted.get();
+        if slugs.is_empty()
+            && let Some([only]) = session.described.get().as_deref()
+        {
+            slugs.push(only.slug.clone());
+        }
+        (slugs, target)
+    });
     let body = move || {
-        let Some(all) = session.caches.get() else {
+        let Some(all) = session.described.get() else {
             return session
                 .caches
                 .is_waiting()
                 .then(|| skeleton(6, "Reading the caches…"));
         };
-        if all.items.is_empty() {
-            return Some(
-                view! {
-                    <section class="empty">
-                        <h2>"No cache to connect to"</h2>
-                        <p>"This server has no public cache. If you were told of one, ask an owner to let you in."</p>
-                    </section>
-                }
-                .into_any(),
-            );
+        if all.is_empty() {
+            return Some(no_cache());
         }
-        let (slugs, target) = wanted.get();
-        // With one cache there is nothing to choose.
-        let slugs = if slugs.is_empty() && all.items.len() == 1 {
-            vec![all.items[0].slug.clone()]
-        } else {
-            slugs
+        let form = choices(navigation, &all, wanted);
+        let lines = move || {
+            let (slugs, target) = wanted.get();
+            let chosen: Vec<Cache> = all
+                .iter()
+                .filter(|cache| slugs.contains(&cache.slug))
+                .cloned()
+                .collect();
+            let unknown = slugs
+                .iter()
+                .find(|slug| !all.iter().any(|cache| cache.slug == **slug));
+            view! { {unknown.map(|slug| unknown_cache(slug))} {output(&chosen, target)} }
         };
-        let chosen: Vec<Cache> = all
-            .items
-            .iter()
-            .filter(|cache| slugs.contains(&cache.slug))
-            .cloned()
-            .collect();
-        let unknown: Vec<String> = slugs
-            .iter()
-            .filter(|slug| !all.items.iter().any(|cache| cache.slug == **slug))
-            .cloned()
-            .collect();
         Some(
             view! {
-                {unknown_caches(&unknown)}
                 <div class="connect">
-                    {choices(navigation, &all.items, &slugs, target)}
-                    <div class="connect-output">{output(&chosen, target)}</div>
+                    {form} <div class="connect-output">{lines}</div>
                 </div>
             }
             .into_any(),
@@ -136,73 +131,84 @@ pub fn page() -> AnyView {
     .into_any()
 }
 
-fn unknown_caches(unknown: &[String]) -> Option<AnyView> {
-    let slug = unknown.first()?;
-    Some(
-        view! {
-            <div class="banner banner-warn">
-                {icon(Icon::Warning)}
-                <div class="banner-body">
-                    <p class="banner-title">{format!("There is no cache “{slug}” here")}</p>
-                    <p>"The address names it, and this server does not have it or does not show it to you."</p>
-                </div>
-            </div>
-        }
-        .into_any(),
-    )
+fn no_cache() -> AnyView {
+    view! {
+        <section class="empty">
+            <h2>"No cache to connect to"</h2>
+            <p>
+                "This server has no public cache. If you were told of one, ask an owner to let you in."
+            </p>
+        </section>
+    }
+    .into_any()
 }
 
+fn unknown_cache(slug: &str) -> AnyView {
+    view! {
+        <div class="banner banner-warn">
+            {icon(Icon::Warning)}
+            <div class="banner-body">
+                <p class="banner-title">{format!("There is no cache “{slug}” here")}</p>
+                <p>
+                    "The address names it, and this server does not have it or does not show it to you."
+                </p>
+            </div>
+        </div>
+    }
+    .into_any()
+}
+
+/// The form. It is made once, so that the focus stays where the choice was made.
 fn choices(
     navigation: Navigation,
     all: &[Cache],
-    slugs: &[String],
-    target: ConnectTarget,
+    wanted: Memo<(Vec<String>, ConnectTarget)>,
 ) -> AnyView {
     let boxes = all
         .iter()
         .map(|cache| {
-            let slug = cache.slug.clone();
-            let checked = slugs.contains(&slug);
-            let before = slugs.to_vec();
+            let (slug, toggled) = (cache.slug.clone(), cache.slug.clone());
+            let checked = move || wanted.with(|(slugs, _)| slugs.contains(&slug));
             let toggle = move |_| {
-                let mut caches = before.clone();
-                if checked {
-                    caches.retain(|chosen| *chosen != slug);
+                let (mut caches, target) = wanted.get_untracked();
+                if caches.contains(&toggled) {
+                    caches.retain(|chosen| *chosen != toggled);
                 } else {
-                    caches.push(slug.clone());
+                    caches.push(toggled.clone());
                 }
                 navigation.replace(&Route::Connect { caches, target });
             };
             view! {
                 <label class="choice">
-                    <input type="checkbox" name="cache" value=cache.slug.clone() prop:checked=checked on:change=toggle />
+                    <input
+                        type="checkbox"
+                        name="cache"
+                        value=cache.slug.clone()
+                        disabled=all.len() == 1
+                        prop:checked=checked
+                        on:change=toggle
+                    />
                     <span>{cache.title.clone()}</span>
                     <small class="muted">{format::counted(cache.paths, "path", "paths")}</small>
                 </label>
             }
         })
         .collect_view();
-    let kept = slugs.to_vec();
     let targets = ConnectTarget::ALL
-        .map(|option| {
-            let (word, note) = target_words(option);
-            let caches = kept.clone();
+        .map(|target| {
+            let (word, note) = target_words(target);
+            let choose = move |_| {
+                let (caches, _) = wanted.get_untracked();
+                navigation.replace(&Route::Connect { caches, target });
+            };
             view! {
                 <label class="choice choice-two">
                     <input
                         type="radio"
                         name="target"
-                        value=option.as_str()
-                        prop:checked=option == target
-                        on:change=move |_| {
-                            navigation
-                                .replace(
-                                    &Route::Connect {
-                                        caches: caches.clone(),
-                                        target: option,
-                                    },
-                                );
-                        }
+                        value=target.as_str()
+                        prop:checked=move || wanted.with(|(_, chosen)| *chosen == target)
+                        on:change=choose
                     />
                     <span>{word}</span>
                     <small class="muted">{note}</small>

@@ -69,9 +69,8 @@ fn other_caches(page: PathPage) -> AnyView {
     let session = session();
     let here = page.cache.get_value();
     let list = move || {
-        let caches = session.caches.get()?;
+        let caches = session.described.get()?;
         let others: Vec<AnyView> = caches
-            .items
             .iter()
             .filter(|cache| cache.slug != here)
             .map(|cache| other_cache(&cache.slug, &cache.title, page.hash.get_value()))

@@ -20,6 +20,7 @@ use crate::format;
 use crate::pages::cache::absent_or_failed;
 use crate::pages::paths_filters::{active_filters, filters};
 use crate::pages::paths_table::paths_table;
+use crate::state::keyboard::focus;
 use crate::state::live::{LiveCache, live_cache};
 use crate::state::navigation::{Navigation, href, navigation};
 use crate::state::remote::Remote;
@@ -108,6 +109,7 @@ pub fn page(slug: &str) -> AnyView {
         });
     }
     announce(browser);
+    begin_at_top(browser);
     let api_path = {
         let slug = slug.to_owned();
         move || api::paths_path(&slug, &query.get(), api::PAGE_ROWS)
@@ -125,7 +127,7 @@ pub fn page(slug: &str) -> AnyView {
             {active_filters(browser)}
             {changed_since(browser)}
             {failure_of(rows)}
-            {move || content(browser)}
+            {content(browser)}
         </div>
     }
     .into_any()
@@ -232,27 +234,49 @@ fn changed_since(browser: Browser) -> AnyView {
     view! { <div class="banner-place">{changed}</div> }.into_any()
 }
 
+/// What stands below the filters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Content {
+    /// No answer yet.
+    Waiting,
+    /// No answer, and why is said above.
+    Failed,
+    /// An answer without rows.
+    Nothing,
+    /// Rows.
+    Rows,
+}
+
+/// Drawn anew only where its kind changes: the head of the table keeps the focus
+/// while its rows are exchanged.
 fn content(browser: Browser) -> AnyView {
-    let Some(page) = browser.rows.get() else {
-        return if browser.rows.error().is_none() {
-            skeleton(14, "Reading paths…")
-        } else {
-            ().into_any()
-        };
-    };
-    if page.items.is_empty() {
-        return nothing(browser);
-    }
-    let next = page.next.clone().map(|cursor| {
-        let mut query = browser.query.get_untracked();
-        query.cursor = Some(cursor);
-        view! {
-            <a class="button" rel="next" href=href(&browser.route(query))>
-                "Next page"
-                {icon(Icon::Next)}
-            </a>
-        }
+    let kind = Memo::new(move |_| match browser.rows.get() {
+        None if browser.rows.error().is_none() => Content::Waiting,
+        None => Content::Failed,
+        Some(page) if page.items.is_empty() => Content::Nothing,
+        Some(_) => Content::Rows,
     });
+    let drawn = move || match kind.get() {
+        Content::Waiting => skeleton(14, "Reading paths…"),
+        Content::Failed => ().into_any(),
+        Content::Nothing => (move || {
+            browser.rows.get();
+            nothing(browser)
+        })
+        .into_any(),
+        Content::Rows => view! {
+            <div class:is-waiting=move || browser.rows.is_waiting()>
+                {paths_table(browser)} {move || foot(browser)}
+            </div>
+        }
+        .into_any(),
+    };
+    view! { {drawn} }.into_any()
+}
+
+/// How many of how many, and the ways to the other pages.
+fn foot(browser: Browser) -> Option<AnyView> {
+    let page = browser.rows.get()?;
     let query = browser.query.get_untracked();
     let first = query.cursor.is_some().then(|| {
         view! {
@@ -262,18 +286,42 @@ fn content(browser: Browser) -> AnyView {
             </a>
         }
     });
+    let next = page.next.clone().map(|cursor| {
+        let next = PathsQuery {
+            cursor: Some(cursor),
+            ..query
+        };
+        view! {
+            <a class="button" rel="next" href=href(&browser.route(next))>
+                "Next page"
+                {icon(Icon::Next)}
+            </a>
+        }
+    });
     let shown = format::counted(page.items.len() as u64, "row", "rows");
     let about = if page.complete { "" } else { "≈ " };
     let total = format::count(page.total);
-    view! {
-        <div class:is-waiting=move || browser.rows.is_waiting()>
-            {paths_table(browser, &page.items)} <div class="table-foot">
+    Some(
+        view! {
+            <div class="table-foot">
                 <span>{shown} " of " {about} {total}</span>
                 <span class="page-actions">{first} {next}</span>
             </div>
-        </div>
-    }
-    .into_any()
+        }
+        .into_any(),
+    )
+}
+
+/// Another page of the list begins at its top.
+fn begin_at_top(browser: Browser) {
+    Effect::new(move |before: Option<Option<String>>| {
+        let cursor = browser.query.with(|query| query.cursor.clone());
+        if before.is_some_and(|before| before != cursor && cursor.is_some()) {
+            window().scroll_to_with_x_and_y(0.0, 0.0);
+            focus("main h1");
+        }
+        cursor
+    });
 }
 
 /// No rows: because there are none, because of the filters, or not yet.

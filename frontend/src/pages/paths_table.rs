@@ -170,12 +170,13 @@ fn focused_path() -> Option<String> {
 }
 
 /// The table.
-pub fn paths_table(browser: Browser, rows: &[PathRow]) -> AnyView {
-    let cache = browser.cache.get_value();
-    let about = if browser.live.is_partial() {
-        "≈ "
-    } else {
-        ""
+pub fn paths_table(browser: Browser) -> AnyView {
+    let rows = move || {
+        let page = browser.rows.get()?;
+        let cache = browser.cache.get_value();
+        let about = if page.complete { "" } else { "≈ " };
+        let rows = page.items.iter().map(|path| row(&cache, path, about));
+        Some(rows.collect_view())
     };
     let body = NodeRef::<Tbody>::new();
     let announcer = announcer();
@@ -220,9 +221,7 @@ pub fn paths_table(browser: Browser, rows: &[PathRow]) -> AnyView {
                         </th>
                     </tr>
                 </thead>
-                <tbody node_ref=body>
-                    {rows.iter().map(|path| row(&cache, path, about)).collect_view()}
-                </tbody>
+                <tbody node_ref=body>{rows}</tbody>
             </table>
         </div>
     }

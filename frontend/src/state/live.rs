@@ -24,6 +24,8 @@ pub struct LiveCache {
     pub cache: Remote<Cache>,
     /// The newest word on its index, by event or with the resource.
     pub index: Memo<Option<IndexStatus>>,
+    /// The first index is not complete yet: numbers are lower bounds.
+    partial: Memo<bool>,
     /// Counts up when a list should be fetched anew without being asked: while
     /// the first index is built, and once when it is complete.
     pub renewals: RwSignal<u64>,
@@ -44,10 +46,19 @@ impl LiveCache {
         let cache = Remote::<Cache>::new(move || Some(path.clone()));
         let told = RwSignal::new(None::<IndexStatus>);
         let index = Memo::new(move |_| told.get().or_else(|| Some(cache.get()?.index.clone())));
+        // A memo, so that what asks for it is not drawn anew with every event.
+        let partial = Memo::new(move |_| {
+            index.with(|index| {
+                index.as_ref().is_some_and(|index| {
+                    matches!(index.state, IndexState::New | IndexState::Indexing)
+                })
+            })
+        });
         let live = Self {
             slug: StoredValue::new(slug.clone()),
             cache,
             index,
+            partial,
             renewals: RwSignal::new(0),
         };
         live.renew_while_indexing();
@@ -62,11 +73,7 @@ impl LiveCache {
 
     /// The first index is not complete yet: numbers are lower bounds; tracked.
     pub fn is_partial(self) -> bool {
-        self.index.with(|index| {
-            index
-                .as_ref()
-                .is_some_and(|index| matches!(index.state, IndexState::New | IndexState::Indexing))
-        })
+        self.partial.get()
     }
 
     fn renew_while_indexing(self) {

@@ -1,7 +1,9 @@
 //! The caches that this browser may see, and which one it is in.
 
+use std::time::Duration;
+
 use leptos::prelude::*;
-use snowbank_shared::api::{Cache, Page};
+use snowbank_shared::api::{Cache, IndexState, IndexStatus, Page};
 
 use crate::api;
 use crate::state::navigation::{Navigation, navigation};
@@ -12,6 +14,9 @@ use crate::state::remote::Remote;
 pub struct Session {
     /// The caches of this server.
     pub caches: Remote<Page<Cache>>,
+    /// The same without the state of their indexes, which changes all the time:
+    /// for what should not be drawn anew because a sweep began.
+    pub described: Memo<Option<Vec<Cache>>>,
     navigation: Navigation,
 }
 
@@ -23,15 +28,57 @@ pub fn session() -> Session {
     expect_context()
 }
 
+/// What a cache is, as far as its index does not matter.
+fn without_index(cache: &Cache) -> Cache {
+    Cache {
+        index: IndexStatus {
+            revision: String::new(),
+            as_of: None,
+            state: IndexState::Ready,
+            progress: None,
+            error: None,
+            sweep_seconds: 0,
+        },
+        ..cache.clone()
+    }
+}
+
 impl Session {
     /// Asks for the caches. Once, at the start, after [`Navigation::start`].
     pub fn start() -> Self {
+        let caches = Remote::<Page<Cache>>::new(|| Some(api::caches_path()));
+        let described = Memo::new(move |_| {
+            let caches = caches.get()?;
+            Some(caches.items.iter().map(without_index).collect())
+        });
         let session = Self {
-            caches: Remote::new(|| Some(api::caches_path())),
+            caches,
+            described,
             navigation: navigation(),
         };
         provide_context(session);
+        session.renew();
         session
+    }
+
+    /// Keeps the list up to date: every two seconds while a first index is
+    /// built, else once a minute, and never for a page that nobody sees.
+    fn renew(self) {
+        let beats = StoredValue::new(0_u32);
+        set_interval(
+            move || {
+                beats.update_value(|beats| *beats = (*beats + 1) % 30);
+                let partial = self.caches.get_now().is_some_and(|caches| {
+                    caches.items.iter().any(|cache| {
+                        matches!(cache.index.state, IndexState::New | IndexState::Indexing)
+                    })
+                });
+                if (partial || beats.get_value() == 0) && !document().hidden() {
+                    self.caches.reload();
+                }
+            },
+            Duration::from_secs(2),
+        );
     }
 
     /// The cache of the page, or the only one there is; tracked.
@@ -40,19 +87,19 @@ impl Session {
             .navigation
             .route()
             .and_then(|route| route.cache().map(str::to_owned));
-        of_page.or_else(|| match self.caches.get()?.items.as_slice() {
-            [only] => Some(only.slug.clone()),
-            _ => None,
+        of_page.or_else(|| {
+            self.described.with(|caches| match caches.as_deref()? {
+                [only] => Some(only.slug.clone()),
+                _ => None,
+            })
         })
     }
 
     /// What the list of caches says of one; tracked.
     pub fn find(self, slug: &str) -> Option<Cache> {
-        let caches = self.caches.get()?;
-        caches
-            .items
-            .iter()
-            .find(|cache| cache.slug == slug)
-            .cloned()
+        self.described.with(|caches| {
+            let mut caches = caches.as_ref()?.iter();
+            caches.find(|cache| cache.slug == slug).cloned()
+        })
     }
 }
