@@ -56,7 +56,7 @@ fn app() -> AnyView {
     );
     let shown = move || {
         if let Some(slug) = cache.get() {
-            provide_context(LiveCache::follow(slug));
+            provide_context(LiveCache::follow(&slug));
         }
         (move || draw(page.get().0)).into_any()
     };

@@ -59,7 +59,7 @@ pub fn percent(part: u64, whole: u64) -> String {
         return "100 %".to_owned();
     }
     let share = (part as f64 / whole as f64 * 100.0).clamp(0.1, 99.9);
-    if share < 10.0 || share > 99.0 {
+    if !(10.0..=99.0).contains(&share) {
         format!("{share:.1} %")
     } else {
         format!("{share:.0} %")

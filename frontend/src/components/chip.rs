@@ -71,7 +71,7 @@ pub const fn signature_words(status: SignatureStatus) -> (Tone, Icon, &'static s
             Tone::Bad,
             Icon::Cross,
             "Invalid",
-            "The key is known and the check failed: what was signed is not what is here.",
+            "The key is known and the check failed: StorePath, NarHash, NarSize or References are not what was signed.",
         ),
         SignatureStatus::Malformed => (
             Tone::Bad,
@@ -113,19 +113,19 @@ pub const fn content_words(status: ContentStatus) -> (Tone, Icon, &'static str, 
             Tone::Bad,
             Icon::Cross,
             "Mismatch",
-            "The NAR is another one than NarHash names.",
+            "The NAR is another one than NarHash names. A signature covers NarHash, not the bytes behind URL.",
         ),
         ContentStatus::NarMissing => (
             Tone::Bad,
             Icon::Cross,
             "NAR missing",
-            "There is no object at the narinfo's URL.",
+            "There is no object at the narinfo's URL. No signature covers URL.",
         ),
         ContentStatus::SizeDiffers => (
             Tone::Bad,
             Icon::Cross,
             "Size differs",
-            "The object's size is not FileSize.",
+            "The object's size is not FileSize. No signature covers FileSize.",
         ),
     }
 }

@@ -298,7 +298,7 @@ fn what_was_signed(detail: &PathDetail, checked: Option<&Checked>) -> AnyView {
             <dl class="facts">{parts}</dl>
             <p id="not-covered">
                 "Not covered by any signature: "
-                <b>"URL, FileHash, FileSize, Compression, Deriver, System, CA"</b>
+                <b>"URL, FileHash, FileSize, Compression, Deriver, CA, System"</b>
                 ". Whoever can write to the bucket can change them unnoticed; the client finds out when the bytes do not match NarHash."
             </p>
         </section>

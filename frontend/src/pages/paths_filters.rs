@@ -219,7 +219,7 @@ fn chosen(query: &PathsQuery) -> Vec<(String, PathsQuery)> {
     }
     if let Some(compression) = &query.compression {
         push(format!("compression: {compression}"), &|query| {
-            query.compression = None
+            query.compression = None;
         });
     }
     if query.min.is_some() || query.max.is_some() {
@@ -240,7 +240,7 @@ fn chosen(query: &PathsQuery) -> Vec<(String, PathsQuery)> {
     }
     if query.unreferenced {
         push("referenced by nothing".to_owned(), &|query| {
-            query.unreferenced = false
+            query.unreferenced = false;
         });
     }
     chosen

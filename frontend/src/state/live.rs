@@ -41,8 +41,8 @@ pub fn live_cache() -> LiveCache {
 
 impl LiveCache {
     /// Follows a cache until the owner of this scope goes.
-    pub fn follow(slug: String) -> Self {
-        let path = api::cache_path(&slug);
+    pub fn follow(slug: &str) -> Self {
+        let path = api::cache_path(slug);
         let cache = Remote::<Cache>::new(move || Some(path.clone()));
         let told = RwSignal::new(None::<IndexStatus>);
         let index = Memo::new(move |_| told.get().or_else(|| Some(cache.get()?.index.clone())));
@@ -55,14 +55,14 @@ impl LiveCache {
             })
         });
         let live = Self {
-            slug: StoredValue::new(slug.clone()),
+            slug: StoredValue::new(slug.to_owned()),
             cache,
             index,
             partial,
             renewals: RwSignal::new(0),
         };
         live.renew_while_indexing();
-        subscribe(&slug, told);
+        subscribe(slug, told);
         live
     }
 
