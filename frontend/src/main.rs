@@ -3,11 +3,10 @@
 //! The server builds this program to WebAssembly and serves it under `/_app/`
 //! together with the other files of this folder:
 //!
-//! - `index.html`: the frame that paints before the program arrives. Placeholders:
-//!   `{{base}}` is the path of the public URL and ends with a slash (`/`, `/nixcache/`);
-//!   `{{css}}`, `{{theme}}`, `{{favicon}}`, `{{boot}}`, `{{js}}`, `{{wasm}}` are asset paths
-//!   below it (`_app/boot-1f2e3d.js`); `{{noscript}}` is, for each public cache, a heading
-//!   and a `<pre>` with its two nix.conf lines.
+//! - `index.html`: the frame that paints before the program arrives. `backend/build.rs`
+//!   fills in the names of the assets, the server `{{base}}`, the path of the public URL
+//!   without its last slash (empty, `/nixcache`), and `{{noscript}}`, for each public cache
+//!   a heading and a `<pre>` with its two nix.conf lines.
 //! - `boot.js`: loads the program, and says so where it cannot.
 //! - `theme.js`: sets the theme before the first paint.
 //! - `style/order.txt`, in the folder beside this one: the style sheets, one a line, in the
