@@ -1,7 +1,29 @@
-//! server
+//! Snowbank's server, as a library.
+//!
+//! ```text
+//!           list+get                 delta                    query
+//!  bucket ───────────▶ sync ───────────────────▶ index ◀──────────────── api ◀── browser
+//!    ▲                                              ▲
+//!    └──────────────── substituter ◀── nix ─────────┘ (answers narinfos from memory)
+//! ```
+//!
+//! The modules have an order, lowest first: bucket, index, sync, secrets, config, auth,
+//! metrics, web, site, substituter, api, ui, server, demo, bench_data, cli. Each may use
+//! only what stands before it; `tests/layers.rs` holds that rule.
 
+pub mod api;
+pub mod auth;
 pub mod bench_data;
 pub mod bucket;
+pub mod cli;
+pub mod config;
 pub mod demo;
 pub mod index;
+pub mod metrics;
+pub mod secrets;
+pub mod server;
+pub mod site;
+pub mod substituter;
 pub mod sync;
+pub mod ui;
+pub mod web;

@@ -554,3 +554,53 @@ pub struct About {
     /// When it started.
     pub started_at: String,
 }
+
+/// A path's signatures, judged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct Signatures {
+    /// The full store path.
+    pub path: String,
+    /// What they are worth together.
+    pub signature: SignatureStatus,
+    /// The worst word beside a better one: an invalid or malformed signature.
+    pub signature_problem: Option<SignatureStatus>,
+    /// The text that each of them covers.
+    pub fingerprint: String,
+    /// Each of them, in the order of the narinfo.
+    pub items: Vec<SignatureVerdict>,
+    /// State of the index that answered.
+    pub revision: String,
+}
+
+/// What was found for some texts, in every cache.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct Lookup {
+    /// One entry per text, in the order asked.
+    pub items: Vec<LookupItem>,
+}
+
+/// What was found for one text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct LookupItem {
+    /// The text.
+    pub q: String,
+    /// One entry per cache that may be read.
+    pub caches: Vec<LookupCache>,
+}
+
+/// What was found for one text in one cache.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct LookupCache {
+    /// The cache's slug.
+    pub cache: String,
+    /// The first ten paths, by name.
+    pub paths: Vec<PathRow>,
+    /// How many there are.
+    pub total: u64,
+    /// False while the first index is being built: what is not found may still be there.
+    pub complete: bool,
+}

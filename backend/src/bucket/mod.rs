@@ -44,7 +44,7 @@ pub use error::{BucketError, BucketErrorKind, Operation};
 pub use list::{ListPage, ListRequest};
 pub use object::{ContentRange, ETag, Object, ObjectBody, ObjectMeta, SmallObject};
 pub use probe::Capabilities;
-pub use read::{ByteRange, Presigned};
+pub use read::{ByteRange, Described, Presigned};
 pub use retry::RetryPolicy;
 pub use write::{Multipart, Part, PutOptions, WriteCondition, Written};
 

@@ -40,6 +40,15 @@ impl ByteRange {
     }
 }
 
+/// An object without its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Described {
+    /// Size as stored, times and tag.
+    pub meta: ObjectMeta,
+    /// How the bytes are encoded; `None` where they are what they are.
+    pub content_encoding: Option<String>,
+}
+
 /// A URL that anybody may read an object with.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Presigned {
@@ -225,6 +234,21 @@ impl Bucket {
             response.headers(),
             content_length(response.headers()),
         ))
+    }
+
+    /// What is known of an object without its bytes, with how they are encoded.
+    ///
+    /// # Errors
+    /// See [`BucketErrorKind`].
+    pub async fn describe(&self, key: &str) -> Result<Described, BucketError> {
+        let absolute = self.absolute(Operation::Head, key)?;
+        let response = self.head_response(&absolute).await?;
+        let headers = response.headers();
+        Ok(Described {
+            meta: meta(key, headers, content_length(headers)),
+            content_encoding: text(headers, header::CONTENT_ENCODING)
+                .and_then(|value| encoding::stripped(&value)),
+        })
     }
 
     /// Content-Type and Content-Encoding as stored, and the size.

@@ -1,0 +1,96 @@
+//! Addresses for machines below `/c/{cache}/`: keys and configuration as plain files.
+
+use std::sync::Arc;
+
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::request::Parts;
+use http::{HeaderValue, Method, StatusCode};
+use serde::Serialize;
+use snowbank_shared::api::Key;
+use snowbank_shared::nix_conf;
+
+use crate::auth::{self, Act, Caller};
+use crate::site::{Cache, Site};
+use crate::web::{Body, Response, headers};
+
+/// The files.
+const FILES: [&str; 4] = ["keys.txt", "keys.json", "nix.conf", "module.nix"];
+
+/// `keys.json`.
+#[derive(Serialize)]
+struct KeysFile {
+    /// Slug of the cache.
+    cache: String,
+    /// Its substituter URL.
+    url: String,
+    /// The keys to trust.
+    keys: Vec<Key>,
+}
+
+/// Splits `/c/{cache}/{file}`, where it is one of the files.
+pub fn split(path: &str) -> Option<(&str, &str)> {
+    let (slug, file) = path.strip_prefix("/c/")?.split_once('/')?;
+    FILES.contains(&file).then_some((slug, file))
+}
+
+/// Answers one of them.
+pub async fn answer(site: &Site, slug: &str, file: &str, request: &Parts) -> Response {
+    if !matches!(request.method, Method::GET | Method::HEAD) {
+        return headers::method_not_allowed("this file is read with GET\n");
+    }
+    let Some(cache) = site.cache(slug) else {
+        return headers::line(StatusCode::NOT_FOUND, "there is no such cache here\n");
+    };
+    if auth::may(
+        Caller::of(&request.headers),
+        Act::Configure,
+        cache.visibility,
+    )
+    .is_err()
+    {
+        return headers::line(
+            StatusCode::UNAUTHORIZED,
+            "this cache is unlisted: its configuration needs a login\n",
+        );
+    }
+    let page = site.public_url.join(&format!("c/{}", cache.slug));
+    let (content_type, text) = match file {
+        "keys.txt" => {
+            let title = format!("{} ({page})", cache.title);
+            (
+                "text/plain; charset=utf-8",
+                nix_conf::keys_txt(&title, cache.settings.keys()),
+            )
+        }
+        "keys.json" => match keys_json(cache).await {
+            Some(json) => ("application/json", json),
+            None => return headers::line(StatusCode::INTERNAL_SERVER_ERROR, "the server failed\n"),
+        },
+        "nix.conf" => (
+            "text/plain; charset=utf-8",
+            cache.settings.nix_conf_block(&cache.title, &page),
+        ),
+        _ => ("text/plain; charset=utf-8", cache.settings.nixos_module()),
+    };
+    let mut response = Response::new(Body::from(text));
+    let headers = response.headers_mut();
+    headers::object(headers);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+}
+
+async fn keys_json(cache: &Arc<Cache>) -> Option<String> {
+    let cache = Arc::clone(cache);
+    tokio::task::spawn_blocking(move || {
+        let keys = cache.describe_own_keys(&cache.index.view());
+        let file = KeysFile {
+            cache: cache.slug.to_string(),
+            url: cache.url.clone(),
+            keys,
+        };
+        serde_json::to_string_pretty(&file).ok()
+    })
+    .await
+    .ok()?
+}

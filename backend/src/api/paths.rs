@@ -1,0 +1,271 @@
+//! `/caches/{cache}/paths`: search, one path, and what hangs on it.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, RawQuery, State};
+use axum::response::IntoResponse;
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+use snowbank_shared::api::{Closure, Page, PathDetail, PathRow, Problem, Signatures};
+
+use super::problem::ApiError;
+use super::request::{self, Paging, find, heavy, nothing_left, pairs, readable};
+use crate::index::{PathQuery, Sort, SortField};
+use crate::site::Site;
+
+/// Rows of a page of a closure where the request does not say.
+const CLOSURE_ROWS: usize = 1_000;
+/// Most rows of a page of a closure.
+const MOST_CLOSURE_ROWS: usize = 10_000;
+
+/// Search and filter the paths of a cache.
+#[utoipa::path(
+    get,
+    path = "/caches/{cache}/paths",
+    tag = "paths",
+    operation_id = "list_paths",
+    params(
+        ("cache" = String, Path, description = "Slug of the cache"),
+        ("q" = Option<String>, Query, description = "Words of the name, a hash or its beginning, a store path, a `.narinfo` URL"),
+        ("sort" = Option<String>, Query, description = "A field of the rows, with `-` before it for descending; `-added_at` where it is not given"),
+        ("sig" = Option<String>, Query, description = "Signature words, separated by commas"),
+        ("content" = Option<String>, Query, description = "Content words, separated by commas"),
+        ("key" = Option<String>, Query, description = "Name of a key among the signers"),
+        ("compression" = Option<String>, Query, description = "The narinfo's Compression word"),
+        ("unreferenced" = Option<bool>, Query, description = "Only paths that no other refers to"),
+        ("min" = Option<u64>, Query, description = "NarSize at least, bytes"),
+        ("max" = Option<u64>, Query, description = "NarSize at most, bytes"),
+        ("since" = Option<String>, Query, description = "First seen then or later: a date or RFC 3339"),
+        ("until" = Option<String>, Query, description = "First seen before: RFC 3339, or a date, which is included"),
+        ("limit" = Option<u32>, Query, description = "Rows, 1 to 200; 50 where it is not given"),
+        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
+    ),
+    responses(
+        (status = 200, body = Page<PathRow>),
+        (status = 400, body = Problem, content_type = "application/problem+json", description = "A parameter means nothing"),
+        (status = 401, body = Problem, content_type = "application/problem+json", description = "The cache is private"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "No such cache"),
+    ),
+)]
+pub(super) async fn list(
+    State(site): State<Arc<Site>>,
+    Path(slug): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Json<Page<PathRow>>, ApiError> {
+    let cache = readable(&site, &slug, &headers)?;
+    let query = path_query(
+        query.as_deref(),
+        Sort {
+            field: SortField::AddedAt,
+            descending: true,
+        },
+    )?;
+    heavy(&site, move || Ok(Json(cache.index.view().query(&query)?))).await
+}
+
+/// The parameters of a list of paths; `sort` where the request does not say.
+fn path_query(query: Option<&str>, sort: Sort) -> Result<PathQuery, ApiError> {
+    let pairs = pairs(query)?;
+    let sorted = pairs
+        .iter()
+        .any(|(name, value)| name == "sort" && !value.is_empty());
+    let mut query = PathQuery::from_pairs(
+        pairs
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str())),
+    )?;
+    if !sorted {
+        query.sort = sort;
+    }
+    Ok(query)
+}
+
+/// One path, whole.
+#[utoipa::path(
+    get,
+    path = "/caches/{cache}/paths/{hash}",
+    tag = "paths",
+    operation_id = "get_path",
+    params(
+        ("cache" = String, Path, description = "Slug of the cache"),
+        ("hash" = String, Path, description = "Hash part of the store path, 32 characters; `-name` may follow"),
+    ),
+    responses(
+        (status = 200, body = PathDetail),
+        (status = 400, body = Problem, content_type = "application/problem+json", description = "Not a hash"),
+        (status = 401, body = Problem, content_type = "application/problem+json", description = "The cache is private"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "No such cache or path"),
+    ),
+)]
+pub(super) async fn one(
+    State(site): State<Arc<Site>>,
+    Path((slug, hash)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Json<PathDetail>, ApiError> {
+    let cache = readable(&site, &slug, &headers)?;
+    let hash = request::hash(&hash)?;
+    heavy(&site, move || {
+        let view = cache.index.view();
+        Ok(Json(view.detail(find(&cache, &view, hash)?)))
+    })
+    .await
+}
+
+/// Everything a path needs, nearest first; what this cache lacks comes last.
+#[utoipa::path(
+    get,
+    path = "/caches/{cache}/paths/{hash}/closure",
+    tag = "paths",
+    operation_id = "get_closure",
+    params(
+        ("cache" = String, Path, description = "Slug of the cache"),
+        ("hash" = String, Path, description = "Hash part of the store path"),
+        ("limit" = Option<u32>, Query, description = "Rows, 1 to 10,000; 1,000 where it is not given"),
+        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
+    ),
+    responses(
+        (status = 200, body = Closure),
+        (status = 400, body = Problem, content_type = "application/problem+json", description = "A parameter means nothing"),
+        (status = 401, body = Problem, content_type = "application/problem+json", description = "The cache is private"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "No such cache or path"),
+    ),
+)]
+pub(super) async fn closure(
+    State(site): State<Arc<Site>>,
+    Path((slug, hash)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Json<Closure>, ApiError> {
+    let cache = readable(&site, &slug, &headers)?;
+    let hash = request::hash(&hash)?;
+    let mut pairs = pairs(query.as_deref())?;
+    let paging = Paging::take(&mut pairs, CLOSURE_ROWS, MOST_CLOSURE_ROWS)?;
+    nothing_left(&pairs)?;
+    heavy(&site, move || {
+        let view = cache.index.view();
+        let id = find(&cache, &view, hash)?;
+        Ok(Json(view.closure(
+            id,
+            paging.limit,
+            paging.cursor.as_deref(),
+        )?))
+    })
+    .await
+}
+
+/// The paths of this cache that refer to a path, itself left out.
+#[utoipa::path(
+    get,
+    path = "/caches/{cache}/paths/{hash}/referrers",
+    tag = "paths",
+    operation_id = "list_referrers",
+    params(
+        ("cache" = String, Path, description = "Slug of the cache"),
+        ("hash" = String, Path, description = "Hash part of the store path"),
+        ("sort" = Option<String>, Query, description = "A field of the rows, with `-` before it for descending; `name` where it is not given"),
+        ("limit" = Option<u32>, Query, description = "Rows, 1 to 200; 50 where it is not given"),
+        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
+    ),
+    responses(
+        (status = 200, body = Page<PathRow>),
+        (status = 400, body = Problem, content_type = "application/problem+json", description = "A parameter means nothing"),
+        (status = 401, body = Problem, content_type = "application/problem+json", description = "The cache is private"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "No such cache or path"),
+    ),
+)]
+pub(super) async fn referrers(
+    State(site): State<Arc<Site>>,
+    Path((slug, hash)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Json<Page<PathRow>>, ApiError> {
+    let cache = readable(&site, &slug, &headers)?;
+    let hash = request::hash(&hash)?;
+    let query = path_query(
+        query.as_deref(),
+        Sort {
+            field: SortField::Name,
+            descending: false,
+        },
+    )?;
+    heavy(&site, move || {
+        let view = cache.index.view();
+        let id = find(&cache, &view, hash)?;
+        Ok(Json(view.referrers(id, &query)?))
+    })
+    .await
+}
+
+/// A path's signatures, each judged, and the text that they cover.
+#[utoipa::path(
+    get,
+    path = "/caches/{cache}/paths/{hash}/signatures",
+    tag = "paths",
+    operation_id = "get_signatures",
+    params(
+        ("cache" = String, Path, description = "Slug of the cache"),
+        ("hash" = String, Path, description = "Hash part of the store path"),
+    ),
+    responses(
+        (status = 200, body = Signatures),
+        (status = 400, body = Problem, content_type = "application/problem+json", description = "Not a hash"),
+        (status = 401, body = Problem, content_type = "application/problem+json", description = "The cache is private"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "No such cache or path"),
+    ),
+)]
+pub(super) async fn signatures(
+    State(site): State<Arc<Site>>,
+    Path((slug, hash)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Json<Signatures>, ApiError> {
+    let cache = readable(&site, &slug, &headers)?;
+    let hash = request::hash(&hash)?;
+    heavy(&site, move || {
+        let view = cache.index.view();
+        let detail = view.detail(find(&cache, &view, hash)?);
+        Ok(Json(Signatures {
+            path: detail.row.path,
+            signature: detail.row.signature,
+            signature_problem: detail.row.signature_problem,
+            fingerprint: detail.fingerprint,
+            items: detail.signatures,
+            revision: detail.revision,
+        }))
+    })
+    .await
+}
+
+/// The narinfo byte for byte as it lies in the bucket, decoded where it is stored compressed.
+/// Also one that Nix clients are not served.
+#[utoipa::path(
+    get,
+    path = "/caches/{cache}/paths/{hash}/raw",
+    tag = "paths",
+    operation_id = "get_raw",
+    params(
+        ("cache" = String, Path, description = "Slug of the cache"),
+        ("hash" = String, Path, description = "Hash part of the store path"),
+    ),
+    responses(
+        (status = 200, body = String, content_type = "text/x-nix-narinfo"),
+        (status = 400, body = Problem, content_type = "application/problem+json", description = "Not a hash"),
+        (status = 401, body = Problem, content_type = "application/problem+json", description = "The cache is private"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "No such cache or path"),
+    ),
+)]
+pub(super) async fn raw(
+    State(site): State<Arc<Site>>,
+    Path((slug, hash)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<axum::response::Response, ApiError> {
+    let cache = readable(&site, &slug, &headers)?;
+    let view = cache.index.view();
+    let id = find(&cache, &view, request::hash(&hash)?)?;
+    Ok((
+        [(CONTENT_TYPE, "text/x-nix-narinfo")],
+        view.narinfo_bytes(id),
+    )
+        .into_response())
+}

@@ -1,0 +1,57 @@
+//! Where the log goes: to standard error, as lines for people or as JSON.
+
+use std::io::IsTerminal as _;
+
+use clap::{Args, ValueEnum};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+/// How to log.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct LogArgs {
+    /// What to log: a level, or levels by module, such as `info,snowbank::access=debug`
+    #[arg(long, value_name = "FILTER", env = "SNOWBANK_LOG")]
+    log: Option<String>,
+    /// The form of the log
+    #[arg(long, value_name = "FORM", env = "SNOWBANK_LOG_FORMAT")]
+    log_format: Option<LogFormat>,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Begins to log.
+pub(super) fn begin(args: &LogArgs, default: &str) -> anyhow::Result<()> {
+    let filter = args.log.as_deref().unwrap_or(default);
+    let filter = EnvFilter::builder().parse(filter).map_err(|error| {
+        anyhow::anyhow!("`--log` cannot be `{}`: {error}", filter.escape_debug())
+    })?;
+    let registry = tracing_subscriber::registry().with(filter);
+    match args.log_format.unwrap_or_default() {
+        LogFormat::Text => {
+            let ansi = std::io::stderr().is_terminal();
+            registry
+                .with(
+                    tracing_subscriber::fmt::layer()
+                        .with_writer(std::io::stderr)
+                        .with_ansi(ansi),
+                )
+                .try_init()?;
+        }
+        LogFormat::Json => {
+            let layer = tracing_subscriber::fmt::layer()
+                .json()
+                .flatten_event(true)
+                .with_writer(std::io::stderr);
+            registry.with(layer).try_init()?;
+        }
+    }
+    Ok(())
+}

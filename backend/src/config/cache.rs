@@ -1,0 +1,400 @@
+//! A cache, as configured: where it lies, who may read it, how it is served.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use snowbank_shared::api::Visibility;
+use snowbank_shared::signature::PublicKey;
+use snowbank_shared::store_path::StoreDir;
+
+use super::reader::{Given, Table};
+use super::value::SlugError;
+use super::{ConfigError, Slug, path, take};
+use crate::bucket::{CredentialSource, Credentials};
+
+/// A cache, as configured.
+#[derive(Debug, Clone)]
+pub struct CacheConfig {
+    /// Its name in URLs.
+    pub slug: Slug,
+    /// Its name for people.
+    pub title: String,
+    /// Where it lies.
+    pub source: Source,
+    /// The store directory of its paths.
+    pub store_dir: StoreDir,
+    /// Who may read it.
+    pub visibility: Visibility,
+    /// Secret keys of the cache.
+    pub signing_key_files: Vec<PathBuf>,
+    /// Whether a secret key is made where there is none.
+    pub make_key: bool,
+    /// Keys that its clients trust, beside those of the secret keys.
+    pub public_keys: Vec<PublicKey>,
+    /// What `nix-cache-info` says.
+    pub priority: i32,
+    /// Which paths Nix clients get.
+    pub serve: Serve,
+    /// Who decides that a path is absent.
+    pub misses: Misses,
+    /// How NARs reach the client.
+    pub nar: NarDelivery,
+    /// Between two sweeps of the root.
+    pub sweep: Duration,
+    /// Between two sweeps of the whole bucket.
+    pub full_sweep: Duration,
+    /// Caches whose paths lie here too.
+    pub upstreams: Vec<Upstream>,
+}
+
+/// Where a cache lies.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// In an S3 bucket.
+    Bucket {
+        /// Its name.
+        bucket: String,
+        /// The cache lies below it; may be empty.
+        prefix: String,
+        /// `None` is AWS.
+        endpoint: Option<String>,
+        /// The region to sign for.
+        region: Option<String>,
+        /// The bucket in the path instead of the host name.
+        path_style: Option<bool>,
+        /// Who we are.
+        credentials: Credentials,
+    },
+    /// In a local folder, through the embedded S3.
+    Folder {
+        /// The folder; made where it is missing.
+        folder: PathBuf,
+        /// The cache lies below it; may be empty.
+        prefix: String,
+    },
+}
+
+/// Which paths Nix clients get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Serve {
+    /// All, as plain S3 would: the client judges.
+    All,
+    /// Those with a good signature, or that need none.
+    Signed,
+    /// Those whose content was verified.
+    Verified,
+}
+
+/// Who decides that a path is absent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Misses {
+    /// The index, once it is complete.
+    Index,
+    /// A look into the bucket, remembered for seconds.
+    Bucket,
+}
+
+/// How NARs reach the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NarDelivery {
+    /// Through the server.
+    Proxy,
+    /// From the bucket, by a presigned URL.
+    Redirect,
+}
+
+/// A cache whose paths lie here too.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    /// Its substituter URL.
+    pub url: String,
+    /// Its keys.
+    pub keys: Vec<PublicKey>,
+}
+
+impl Source {
+    /// Whether both are the same place. One below the other is allowed: the lower is then
+    /// hidden from the upper.
+    pub(super) fn overlaps(&self, other: &Self) -> bool {
+        self.shares_bucket(other) && self.prefix() == other.prefix()
+    }
+
+    /// Whether both are in one bucket or folder.
+    pub fn shares_bucket(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::Bucket {
+                    bucket, endpoint, ..
+                },
+                Self::Bucket {
+                    bucket: bucket2,
+                    endpoint: endpoint2,
+                    ..
+                },
+            ) => bucket == bucket2 && endpoint == endpoint2,
+            (
+                Self::Folder { folder, .. },
+                Self::Folder {
+                    folder: folder2, ..
+                },
+            ) => folder == folder2,
+            _ => false,
+        }
+    }
+
+    /// The prefix in the bucket or folder, without slashes around it.
+    pub fn prefix(&self) -> &str {
+        let (Self::Bucket { prefix, .. } | Self::Folder { prefix, .. }) = self;
+        prefix.trim_matches('/')
+    }
+}
+
+impl CacheConfig {
+    /// A cache in a local folder with a key of its own, all else at its default.
+    pub fn embedded(slug: Slug, folder: PathBuf) -> Self {
+        Self {
+            title: slug.to_string(),
+            slug,
+            source: Source::Folder {
+                folder,
+                prefix: String::new(),
+            },
+            store_dir: StoreDir::default(),
+            visibility: Visibility::Public,
+            signing_key_files: Vec::new(),
+            make_key: true,
+            public_keys: Vec::new(),
+            priority: 50,
+            serve: Serve::All,
+            misses: Misses::Index,
+            nar: NarDelivery::Proxy,
+            sweep: Duration::from_secs(60),
+            full_sweep: Duration::from_secs(86400),
+            upstreams: Vec::new(),
+        }
+    }
+
+    pub(super) fn read(name: &str, mut table: Table) -> Result<Self, ConfigError> {
+        let slug: Slug = name
+            .parse()
+            .map_err(|reason: SlugError| ConfigError::Value {
+                key: format!("caches.{}", name.escape_debug()),
+                value: format!("`{}`", name.escape_debug()),
+                origin: "a cache's slug".into(),
+                allowed: reason.to_string(),
+            })?;
+        let source = read_source(&mut table)?;
+        let embedded = matches!(source, Source::Folder { .. });
+        let title = take(&mut table, "title", |given| {
+            let text = given.text()?;
+            let fine =
+                !text.trim().is_empty() && text.len() <= 100 && !text.chars().any(char::is_control);
+            if fine {
+                Ok(text.to_owned())
+            } else {
+                Err(given.refuse("it is a line of at most 100 bytes"))
+            }
+        })?;
+        let store_dir = take(&mut table, "store_dir", |given| {
+            given.parsed("it is an absolute path without a slash at its end, such as `/nix/store`")
+        })?;
+        let visibility = take(&mut table, "visibility", |given| {
+            given.word(&[
+                ("public", Visibility::Public),
+                ("private", Visibility::Private),
+                ("unlisted", Visibility::Unlisted),
+            ])
+        })?;
+        let signing_key_files: Vec<PathBuf> = take(&mut table, "signing_key_files", Given::list)?
+            .unwrap_or_default()
+            .into_iter()
+            .map(PathBuf::from)
+            .collect();
+        let public_keys = take(&mut table, "public_keys", keys)?.unwrap_or_default();
+        let priority = take(&mut table, "priority", |given| {
+            given.integer(0..=i64::from(i32::MAX))
+        })?;
+        let serve = take(&mut table, "serve", |given| {
+            given.word(&[
+                ("all", Serve::All),
+                ("signed", Serve::Signed),
+                ("verified", Serve::Verified),
+            ])
+        })?;
+        let misses = take(&mut table, "misses", |given| {
+            given.word(&[("index", Misses::Index), ("bucket", Misses::Bucket)])
+        })?;
+        let nar = take(&mut table, "nar", |given| {
+            given.word(&[
+                ("proxy", NarDelivery::Proxy),
+                ("redirect", NarDelivery::Redirect),
+            ])
+        })?;
+        let day = Duration::from_secs(86400);
+        let sweep = take(&mut table, "sweep", |given| {
+            given.duration(Duration::from_secs(1), 7 * day)
+        })?;
+        let full_sweep = take(&mut table, "full_sweep", |given| {
+            given.duration(Duration::from_secs(60), 90 * day)
+        })?;
+        let upstreams = table
+            .array("upstreams")?
+            .into_iter()
+            .map(|mut table| {
+                let key = format!("{}.url", table.key());
+                let url = take(&mut table, "url", |given| {
+                    let known =
+                        |url: &str| url.starts_with("https://") || url.starts_with("http://");
+                    let url = given.text()?;
+                    if known(url) {
+                        Ok(url.to_owned())
+                    } else {
+                        Err(given.refuse("it is an http:// or https:// URL"))
+                    }
+                })?
+                .ok_or(ConfigError::Missing {
+                    key,
+                    needed: "the cache's substituter URL".into(),
+                })?;
+                let keys = take(&mut table, "keys", keys)?.unwrap_or_default();
+                table.finish()?;
+                Ok(Upstream { url, keys })
+            })
+            .collect::<Result<Vec<_>, ConfigError>>()?;
+        table.finish()?;
+        if embedded && nar == Some(NarDelivery::Redirect) {
+            return Err(ConfigError::Conflict(format!(
+                "`caches.{slug}.nar` cannot be `redirect`: clients cannot reach a local folder, only a bucket"
+            )));
+        }
+        Ok(Self {
+            title: title.unwrap_or_else(|| slug.to_string()),
+            slug,
+            source,
+            store_dir: store_dir.unwrap_or_default(),
+            visibility: visibility.unwrap_or(Visibility::Public),
+            make_key: embedded && signing_key_files.is_empty() && public_keys.is_empty(),
+            signing_key_files,
+            public_keys,
+            priority: priority
+                .and_then(|number| i32::try_from(number).ok())
+                .unwrap_or(50),
+            serve: serve.unwrap_or(Serve::All),
+            misses: misses.unwrap_or(if embedded {
+                Misses::Index
+            } else {
+                Misses::Bucket
+            }),
+            nar: nar.unwrap_or(NarDelivery::Proxy),
+            sweep: sweep.unwrap_or(Duration::from_secs(if embedded { 60 } else { 600 })),
+            full_sweep: full_sweep.unwrap_or(day),
+            upstreams,
+        })
+    }
+}
+
+/// Where a cache lies: exactly one of `bucket` and `folder`.
+fn read_source(table: &mut Table) -> Result<Source, ConfigError> {
+    let key = table.key().to_owned();
+    let bucket = take(table, "bucket", |given| given.text().map(str::to_owned))?;
+    let folder = take(table, "folder", path)?;
+    let prefix =
+        take(table, "prefix", |given| given.text().map(str::to_owned))?.unwrap_or_default();
+    let endpoint = take(table, "endpoint", |given| {
+        let text = given.text()?;
+        let fine = text.parse::<http::Uri>().is_ok_and(|uri| {
+            matches!(uri.scheme_str(), Some("http" | "https"))
+                && uri.host().is_some_and(|host| !host.is_empty())
+        });
+        if fine {
+            Ok(text.trim_end_matches('/').to_owned())
+        } else {
+            Err(given.refuse("it is the endpoint with its scheme, such as `https://s3.example.org` or `http://127.0.0.1:9000`"))
+        }
+    })?;
+    let region = take(table, "region", |given| given.text().map(str::to_owned))?;
+    let path_style = take(table, "path_style", |given| given.boolean())?;
+    let profile = take(table, "profile", |given| given.text().map(str::to_owned))?;
+    let mut credentials = table.table("credentials")?;
+    let read = read_credentials(credentials.table("read")?)?;
+    let write = read_credentials(credentials.table("write")?)?;
+    let delete = read_credentials(credentials.table("delete")?)?;
+    credentials.finish()?;
+    match (bucket, folder) {
+        (Some(bucket), None) => {
+            let chosen = profile.map_or(CredentialSource::Chain, CredentialSource::Profile);
+            let credentials = Credentials {
+                read: read.unwrap_or(chosen),
+                write,
+                delete,
+            };
+            Ok(Source::Bucket {
+                bucket,
+                prefix,
+                endpoint,
+                region,
+                path_style,
+                credentials,
+            })
+        }
+        (None, Some(folder)) => {
+            let for_buckets =
+                endpoint.is_some() || region.is_some() || path_style.is_some() || profile.is_some();
+            if for_buckets || read.is_some() || write.is_some() || delete.is_some() {
+                return Err(ConfigError::Conflict(format!(
+                    "`{key}.folder` is a local folder: endpoint, region, path_style, profile and credentials belong to `bucket`"
+                )));
+            }
+            Ok(Source::Folder { folder, prefix })
+        }
+        (Some(_), Some(_)) => Err(ConfigError::Conflict(format!(
+            "`{key}` has both `bucket` and `folder`: it lies in one of them"
+        ))),
+        (None, None) => Err(ConfigError::Missing {
+            key: format!("{key}.bucket"),
+            needed: "the name of the bucket the cache lies in (or `folder`, a local folder)".into(),
+        }),
+    }
+}
+
+fn read_credentials(mut table: Table) -> Result<Option<CredentialSource>, ConfigError> {
+    let key = table.key().to_owned();
+    let text = |given: &Given| given.text().map(str::to_owned);
+    let id = take(&mut table, "access_key_id", text)?;
+    let secret = take(&mut table, "secret_access_key", text)?;
+    let token = take(&mut table, "session_token", text)?;
+    let profile = take(&mut table, "profile", text)?;
+    let anonymous = take(&mut table, "anonymous", Given::boolean)?.unwrap_or_default();
+    table.finish()?;
+    match (id, secret, profile, anonymous) {
+        (None, None, None, false) if token.is_none() => Ok(None),
+        (Some(access_key_id), Some(secret_access_key), None, false) => {
+            Ok(Some(CredentialSource::Static {
+                access_key_id,
+                secret_access_key,
+                session_token: token,
+            }))
+        }
+        (None, None, Some(profile), false) if token.is_none() => {
+            Ok(Some(CredentialSource::Profile(profile)))
+        }
+        (None, None, None, true) if token.is_none() => Ok(Some(CredentialSource::Anonymous)),
+        _ => Err(ConfigError::Conflict(format!(
+            "`{key}` is either access_key_id with secret_access_key, or profile, or anonymous = true"
+        ))),
+    }
+}
+
+fn keys(given: &Given) -> Result<Vec<PublicKey>, ConfigError> {
+    given
+        .list()?
+        .iter()
+        .map(|text| {
+            text.parse().map_err(|error| {
+                given.refuse(format!(
+                    "it is `name:base64` with 32 bytes of Ed25519 key: {error}"
+                ))
+            })
+        })
+        .collect()
+}

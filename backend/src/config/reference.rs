@@ -1,0 +1,311 @@
+//! Every setting there is: the one table behind `--help`, the check for unknown
+//! keys and the suggestions.
+
+/// A setting.
+pub struct Setting {
+    /// The dotted key; `SLUG` stands for a cache's slug and `N` for a position.
+    pub key: &'static str,
+    /// What it takes.
+    pub takes: &'static str,
+    /// What holds where it is not set.
+    pub default: &'static str,
+    /// What it does.
+    pub does: &'static str,
+}
+
+const fn setting(
+    key: &'static str,
+    takes: &'static str,
+    default: &'static str,
+    does: &'static str,
+) -> Setting {
+    Setting {
+        key,
+        takes,
+        default,
+        does,
+    }
+}
+
+/// Every setting, in the order of the help text.
+pub const SETTINGS: &[Setting] = &[
+    setting(
+        "listen",
+        "ADDR:PORT",
+        "127.0.0.1:8080",
+        "where to serve the dashboard, the API and the caches",
+    ),
+    setting(
+        "public_url",
+        "URL",
+        "http:// and the listening address",
+        "how people and machines reach the server; may have a path. Every link and snippet comes from it",
+    ),
+    setting(
+        "cache_url",
+        "URL",
+        "public_url",
+        "a second origin for the Nix protocol, such as a CDN in front of it",
+    ),
+    setting(
+        "trusted_proxies",
+        "ADDR or ADDR/BITS, a list",
+        "none",
+        "whose X-Forwarded-For is believed",
+    ),
+    setting(
+        "data_dir",
+        "DIR",
+        "$XDG_DATA_HOME/snowbank",
+        "keys, embedded buckets and the local index",
+    ),
+    setting(
+        "secret_file",
+        "FILE",
+        "state.secret in data_dir",
+        "the secret that seals the server's state; made at the first start",
+    ),
+    setting(
+        "s3_listen",
+        "ADDR:PORT",
+        "none",
+        "opens the embedded buckets to S3 clients here; the credentials are in s3-credentials in data_dir",
+    ),
+    setting(
+        "s3_anonymous",
+        "true or false",
+        "false",
+        "lets S3 clients in without credentials; only where s3_listen is a loopback address",
+    ),
+    setting(
+        "metrics_listen",
+        "ADDR:PORT",
+        "none: /metrics of listen",
+        "a listener of its own for /metrics",
+    ),
+    setting(
+        "caches.SLUG.bucket",
+        "NAME",
+        "-",
+        "the S3 bucket the cache lies in",
+    ),
+    setting(
+        "caches.SLUG.folder",
+        "DIR",
+        "-",
+        "instead of bucket: a local folder, served by the embedded S3",
+    ),
+    setting(
+        "caches.SLUG.prefix",
+        "PATH",
+        "none",
+        "the cache lies below it",
+    ),
+    setting(
+        "caches.SLUG.endpoint",
+        "URL",
+        "AWS",
+        "the S3 endpoint, with its scheme",
+    ),
+    setting(
+        "caches.SLUG.region",
+        "NAME",
+        "of the environment, else us-east-1",
+        "the region to sign for",
+    ),
+    setting(
+        "caches.SLUG.path_style",
+        "true or false",
+        "true with an endpoint",
+        "the bucket in the path instead of the host name",
+    ),
+    setting(
+        "caches.SLUG.profile",
+        "NAME",
+        "none",
+        "a profile of the AWS configuration files",
+    ),
+    setting(
+        "caches.SLUG.credentials.read.access_key_id",
+        "TEXT",
+        "the AWS chain",
+        "credentials for reading; also credentials.write and credentials.delete, where they differ",
+    ),
+    setting(
+        "caches.SLUG.credentials.read.secret_access_key",
+        "TEXT",
+        "-",
+        "better from the environment than in the file",
+    ),
+    setting(
+        "caches.SLUG.credentials.read.session_token",
+        "TEXT",
+        "-",
+        "of temporary credentials",
+    ),
+    setting(
+        "caches.SLUG.credentials.read.profile",
+        "NAME",
+        "-",
+        "instead: a profile of the AWS configuration files",
+    ),
+    setting(
+        "caches.SLUG.credentials.read.anonymous",
+        "true or false",
+        "false",
+        "instead: unsigned requests, for public buckets",
+    ),
+    setting(
+        "caches.SLUG.title",
+        "TEXT",
+        "the slug",
+        "the cache's name for people",
+    ),
+    setting(
+        "caches.SLUG.store_dir",
+        "DIR",
+        "/nix/store",
+        "the store directory that its paths are for",
+    ),
+    setting(
+        "caches.SLUG.visibility",
+        "public, private or unlisted",
+        "public",
+        "who may read it; a private cache answers nobody until there are tokens",
+    ),
+    setting(
+        "caches.SLUG.signing_key_files",
+        "FILE, a list",
+        "made, for a folder",
+        "secret keys of the cache; clients trust their public halves",
+    ),
+    setting(
+        "caches.SLUG.public_keys",
+        "NAME:BASE64, a list",
+        "none",
+        "more keys that clients of the cache trust, where the server has no secret of theirs",
+    ),
+    setting(
+        "caches.SLUG.priority",
+        "0 to 2147483647",
+        "50",
+        "smaller is asked first; cache.nixos.org has 40",
+    ),
+    setting(
+        "caches.SLUG.serve",
+        "all, signed or verified",
+        "all",
+        "which paths Nix clients get: all as they lie, or only those with a good signature, or only those whose content was verified",
+    ),
+    setting(
+        "caches.SLUG.misses",
+        "index or bucket",
+        "index for a folder, else bucket",
+        "who decides that a path is absent: the index alone, or a look into the bucket",
+    ),
+    setting(
+        "caches.SLUG.nar",
+        "proxy or redirect",
+        "proxy",
+        "send NARs through the server, or send clients to the bucket with a presigned URL",
+    ),
+    setting(
+        "caches.SLUG.sweep",
+        "a time such as 60s, 10m, 1h",
+        "1m for a folder, else 10m",
+        "how often to look for changes that others made",
+    ),
+    setting(
+        "caches.SLUG.full_sweep",
+        "a time such as 24h",
+        "24h",
+        "how often to list the whole bucket for exact sizes",
+    ),
+    setting(
+        "caches.SLUG.upstreams.N.url",
+        "URL",
+        "-",
+        "a cache whose paths lie here too",
+    ),
+    setting(
+        "caches.SLUG.upstreams.N.keys",
+        "NAME:BASE64, a list",
+        "none",
+        "its keys: signatures by them are recognised",
+    ),
+];
+
+/// Settings of the design that this version does not have, and what they wait for.
+pub(super) const NOT_YET: &[(&str, &str)] = &[
+    ("max_nar_size", "uploads"),
+    ("max_bytes", "uploads"),
+    ("state", "the ledger"),
+    ("mode", "virtual upstreams"),
+];
+
+/// The nearest known name, if it is near enough to be a typing error.
+pub(super) fn nearest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .map(|name| (distance(given, name), name))
+        .filter(|(distance, name)| *distance <= name.len().max(given.len()) / 3)
+        .min()
+        .map(|(_, name)| name)
+}
+
+/// Levenshtein's distance in bytes; both are short.
+fn distance(left: &str, right: &str) -> usize {
+    let (left, right) = (left.as_bytes(), right.as_bytes());
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (i, a) in left.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, b) in right.iter().enumerate() {
+            let changed = diagonal + usize::from(a != b);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[right.len()]
+}
+
+/// The table as text for `--help`.
+pub fn help() -> String {
+    use std::fmt::Write as _;
+    let mut text = String::from(
+        "Settings come from flags, over SNOWBANK_… variables, over the TOML file. A variable's name is the key in \
+         capitals with `__` for each dot, and `_` for `-` in a slug: SNOWBANK_CACHES__TEAM__BUCKET. \
+         Lists in variables and flags are separated by commas.\n",
+    );
+    for Setting {
+        key,
+        takes,
+        default,
+        does,
+    } in SETTINGS
+    {
+        let _ = write!(
+            text,
+            "\n  {key} = {takes}\n      {does}\n      default: {default}\n"
+        );
+    }
+    text.push_str(
+        "\nExample:\n\n  public_url = \"https://cache.example.org\"\n\n  [caches.team]\n  bucket = \"team-nix-cache\"\n  \
+         region = \"eu-central-1\"\n  signing_key_files = [\"/etc/snowbank/team-1.secret\"]\n\n\
+         Without any cache the server makes one of its own: `main`, in a folder below data_dir.\n",
+    );
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn typing_errors_are_near_and_other_words_are_not() {
+        let known = || ["bucket", "folder", "priority"].into_iter();
+        assert_eq!(nearest("buckt", known()), Some("bucket"));
+        assert_eq!(nearest("prioritiy", known()), Some("priority"));
+        assert_eq!(nearest("visibility", known()), None);
+        assert_eq!(distance("kitten", "sitting"), 3);
+    }
+}

@@ -1,0 +1,221 @@
+//! Configurations, right and wrong.
+
+use std::time::Duration;
+
+use super::*;
+use crate::bucket::CredentialSource;
+
+fn load(toml: &str, environment: &[(&str, &str)], flags: &[&str]) -> Result<Config, ConfigError> {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("snowbank.toml");
+    std::fs::write(&path, toml).expect("a file");
+    let mut sources = Sources {
+        file: Some(path),
+        ..Sources::default()
+    };
+    sources.environment = environment
+        .iter()
+        .map(|(name, value)| (name.into(), value.into()))
+        .collect();
+    for flag in flags {
+        sources.set(flag)?;
+    }
+    Config::load(&sources)
+}
+
+fn error(toml: &str, environment: &[(&str, &str)], flags: &[&str]) -> String {
+    let text = load(toml, environment, flags)
+        .expect_err("a wrong configuration")
+        .to_string();
+    // The file lies in a folder of its own for each test.
+    match (text.find("(in "), text.find("snowbank.toml")) {
+        (Some(from), Some(to)) if from < to => format!("{}(in {}", &text[..from], &text[to..]),
+        _ => text,
+    }
+}
+
+#[test]
+fn nothing_at_all_makes_one_embedded_cache() {
+    let config = load("", &[("HOME", "/home/x")], &[]).expect("the default");
+    assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.data_dir, Path::new("/home/x/.local/share/snowbank"));
+    let cache = &config.caches[0];
+    assert_eq!(cache.slug.as_str(), "main");
+    assert!(cache.make_key && cache.misses == Misses::Index);
+    assert!(
+        matches!(&cache.source, Source::Folder { folder, .. } if folder.ends_with("buckets/main"))
+    );
+}
+
+#[test]
+fn flags_win_over_variables_and_variables_over_the_file() {
+    let toml =
+        "listen = '127.0.0.1:1'\n[caches.team-a]\nbucket = 'file'\npriority = 10\ntitle = 'T'";
+    let environment = [
+        ("SNOWBANK_LISTEN", "127.0.0.1:2"),
+        ("SNOWBANK_CACHES__TEAM_A__BUCKET", "environment"),
+        ("SNOWBANK_CACHES__TEAM_A__PRIORITY", "20"),
+        (
+            "SNOWBANK_CACHES__TEAM_A__CREDENTIALS__READ__ANONYMOUS",
+            "true",
+        ),
+        ("SNOWBANK_SOMETHING_ELSE", "ignored"),
+    ];
+    let config = load(
+        toml,
+        &environment,
+        &["listen=127.0.0.1:3", "caches.team-a.bucket=flag"],
+    )
+    .expect("fine");
+    assert_eq!(config.listen.port(), 3);
+    assert_eq!(config.caches[0].priority, 20);
+    assert_eq!(config.caches[0].title, "T");
+    assert!(
+        matches!(&config.caches[0].source, Source::Bucket { bucket, credentials, .. }
+        if bucket == "flag" && credentials.read == CredentialSource::Anonymous)
+    );
+}
+
+#[test]
+fn a_bucket_has_the_defaults_of_a_bucket() {
+    let toml =
+        "[caches.t]\nbucket = 'b'\nsweep = '2m'\nnar = 'redirect'\nserve = 'signed'\ntitle='x'";
+    let config = load(toml, &[], &[]).expect("fine");
+    let cache = &config.caches[0];
+    assert_eq!(
+        (cache.misses, cache.nar, cache.serve),
+        (Misses::Bucket, NarDelivery::Redirect, Serve::Signed)
+    );
+    assert_eq!(cache.sweep, Duration::from_secs(120));
+    assert!(!cache.make_key);
+}
+
+#[test]
+fn a_wrong_value_names_key_value_origin_and_what_is_allowed() {
+    insta::assert_snapshot!(
+        [
+            error("listen = 'localhost'", &[], &[]),
+            error("", &[("SNOWBANK_LISTEN", "8080")], &[]),
+            error("public_url = 'cache.example.org'", &[], &[]),
+            error("trusted_proxies = ['10.0.0.0/40']", &[], &[]),
+            error("[caches.t]\nbucket = 'b'\npriority = -1", &[], &[]),
+            error("[caches.t]\nbucket = 'b'\npriority = 'high'", &[], &[]),
+            error("[caches.t]\nbucket = 'b'\nvisibility = 'secret'", &[], &[]),
+            error("[caches.t]\nbucket = 'b'", &[], &["caches.t.nar=stream"]),
+            error("[caches.t]\nbucket = 'b'\nsweep = '10 minutes'", &[], &[]),
+            error(
+                "[caches.t]\nbucket = 'b'\nendpoint = 's3.example.org'",
+                &[],
+                &[]
+            ),
+            error(
+                "[caches.t]\nbucket = 'b'\npublic_keys = ['nokey']",
+                &[],
+                &[]
+            ),
+            error("[caches.t]\nbucket = 'b'\npath_style = 'yes'", &[], &[]),
+            error("[caches.t]\nbucket = 7", &[], &[]),
+            error("[caches]\nt = 'b'", &[], &[]),
+            error("s3_listen = '0.0.0.0:9000'\ns3_anonymous = true", &[], &[]),
+            error(
+                "[caches.t]\nbucket = 'b'\ntitle = \"two\\nlines\"",
+                &[],
+                &[]
+            ),
+        ]
+        .join("\n")
+    );
+}
+
+#[test]
+fn unknown_keys_are_refused_with_a_suggestion() {
+    insta::assert_snapshot!(
+        [
+            error("lisen = '127.0.0.1:1'", &[], &[]),
+            error("[caches.t]\nbuckt = 'b'\nbucket = 'c'", &[], &[]),
+            error("[caches.t]\nbucket = 'c'\nmax_nar_size = 1", &[], &[]),
+            error(
+                "[caches.t]\nbucket = 'c'",
+                &[("SNOWBANK_CACHES__T__PRIO", "1")],
+                &[]
+            ),
+            error(
+                "[caches.t]\nbucket = 'c'\n[caches.t.credentials.raed]\nprofile = 'x'",
+                &[],
+                &[]
+            ),
+            error("colour = 'blue'", &[], &[]),
+            error("", &[], &["caches.main"]),
+        ]
+        .join("\n")
+    );
+}
+
+#[test]
+fn settings_that_cannot_stand_together_are_refused() {
+    insta::assert_snapshot!(
+        [
+            error("[caches.t]\ntitle = 'no place'", &[], &[]),
+            error("[caches.t]\nbucket = 'b'\nfolder = 'f'", &[], &[]),
+            error("[caches.t]\nfolder = 'f'\nregion = 'r'", &[], &[]),
+            error("[caches.api]\nbucket = 'b'", &[], &[]),
+            error("[caches.Team]\nbucket = 'b'", &[], &[]),
+            error(
+                "public_url = 'https://h/nix'\n[caches.nix]\nbucket = 'b'",
+                &[],
+                &[]
+            ),
+            error(
+                "[caches.a]\nbucket = 'b'\nprefix = 'x'\n[caches.b]\nbucket = 'b'\nprefix = '/x/'",
+                &[],
+                &[]
+            ),
+            error(
+                "[caches.t]\nbucket = 'b'\n[caches.t.credentials.read]\naccess_key_id = 'x'",
+                &[],
+                &[]
+            ),
+            error(
+                "[[caches.t.upstreams]]\nkeys = []\n[caches.t]\nbucket = 'b'",
+                &[],
+                &[]
+            ),
+        ]
+        .join("\n")
+    );
+}
+
+#[test]
+fn a_secret_is_not_repeated_in_an_error() {
+    let text = error(
+        "[caches.t]\nbucket = 'b'\n[caches.t.credentials.read]\nsecret_access_key = 12345678",
+        &[],
+        &[],
+    );
+    assert!(
+        text.contains("secret_access_key") && !text.contains("12345678"),
+        "{text}"
+    );
+}
+
+#[test]
+fn broken_toml_names_the_file_and_the_line() {
+    let text = load("listen = ", &[], &[]).expect_err("broken").to_string();
+    assert!(
+        text.contains("snowbank.toml") && text.contains("line 1"),
+        "{text}"
+    );
+}
+
+#[test]
+fn every_setting_of_the_reference_is_known() {
+    for setting in reference::SETTINGS {
+        let key = setting.key.replace("SLUG", "t").replace(".N.", ".0.");
+        // A value that no setting but a text takes: it has to be refused for its value or taken, never as unknown.
+        let result = load("[caches.t]\nbucket = 'b'", &[], &[&format!("{key}=\u{1}")]);
+        assert!(
+            !matches!(result, Err(ConfigError::UnknownKey { .. })),
+            "{key}"
+        );
+    }
+}

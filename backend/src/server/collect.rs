@@ -1,0 +1,123 @@
+//! What is read at each scrape: the caches' own figures.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Arc, Weak};
+
+use http::StatusCode;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use time::OffsetDateTime;
+
+use super::connection::Answering;
+use super::dispatch::metrics_text;
+use crate::site::Site;
+use crate::web::{Request, Response, headers};
+
+/// Reads the caches' figures. Holds the site weakly: the site holds the registry that holds this.
+pub(super) struct Caches(Weak<Site>);
+
+impl Caches {
+    pub(super) fn of(site: &Arc<Site>) -> Self {
+        Self(Arc::downgrade(site))
+    }
+}
+
+impl fmt::Debug for Caches {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Caches")
+    }
+}
+
+impl Collector for Caches {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let Some(site) = self.0.upgrade() else {
+            return Ok(());
+        };
+        let now = OffsetDateTime::now_utc().unix_timestamp();
+
+        let mut paths = encoder.encode_descriptor(
+            "index_paths",
+            "Store paths in the index",
+            None,
+            MetricType::Gauge,
+        )?;
+        for cache in &site.caches {
+            let value = i64::try_from(cache.index.view().len()).unwrap_or(i64::MAX);
+            ConstGauge::new(value)
+                .encode(paths.encode_family(&[("cache", cache.slug.as_str())])?)?;
+        }
+        let help =
+            "Seconds since the last complete sweep of the narinfos began; absent before the first";
+        let mut age =
+            encoder.encode_descriptor("index_age_seconds", help, None, MetricType::Gauge)?;
+        for cache in &site.caches {
+            if let Some(swept) = cache.index.view().swept_at() {
+                ConstGauge::new((now - swept).max(0))
+                    .encode(age.encode_family(&[("cache", cache.slug.as_str())])?)?;
+            }
+        }
+        let help = "1 where the last sweep failed";
+        let mut failed =
+            encoder.encode_descriptor("index_failed", help, None, MetricType::Gauge)?;
+        for cache in &site.caches {
+            let value = i64::from(cache.index_state() == snowbank_shared::api::IndexState::Failed);
+            ConstGauge::new(value)
+                .encode(failed.encode_family(&[("cache", cache.slug.as_str())])?)?;
+        }
+        let help = "Requests to the bucket, repeated ones included";
+        let mut sent =
+            encoder.encode_descriptor("bucket_requests", help, None, MetricType::Counter)?;
+        for cache in &site.caches {
+            for (operation, counts) in cache.bucket.counts().all() {
+                let labels = [
+                    ("cache", cache.slug.as_str()),
+                    ("operation", operation.as_str()),
+                ];
+                ConstCounter::new(counts.sent).encode(sent.encode_family(&labels)?)?;
+            }
+        }
+        let help = "Requests to the bucket that failed";
+        let mut failed =
+            encoder.encode_descriptor("bucket_failures", help, None, MetricType::Counter)?;
+        for cache in &site.caches {
+            for (operation, counts) in cache.bucket.counts().all() {
+                let labels = [
+                    ("cache", cache.slug.as_str()),
+                    ("operation", operation.as_str()),
+                ];
+                ConstCounter::new(counts.failed).encode(failed.encode_family(&labels)?)?;
+            }
+        }
+        let help = "Bytes of objects received from the bucket";
+        let mut received =
+            encoder.encode_descriptor("bucket_received_bytes", help, None, MetricType::Counter)?;
+        for cache in &site.caches {
+            let bytes = cache.bucket.counts().received_bytes();
+            ConstCounter::new(bytes)
+                .encode(received.encode_family(&[("cache", cache.slug.as_str())])?)?;
+        }
+        Ok(())
+    }
+}
+
+/// The listener that answers `/metrics` and nothing else.
+pub(super) struct MetricsOnly(Arc<Site>);
+
+impl MetricsOnly {
+    pub(super) fn of(site: &Arc<Site>) -> Self {
+        Self(Arc::clone(site))
+    }
+}
+
+impl Answering for MetricsOnly {
+    async fn answer(self: &Arc<Self>, request: Request, _peer: SocketAddr) -> Response {
+        match request.uri().path() {
+            "/metrics" => metrics_text(&self.0),
+            _ => headers::line(StatusCode::NOT_FOUND, "only /metrics is answered here\n"),
+        }
+    }
+}

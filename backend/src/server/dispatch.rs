@@ -1,0 +1,319 @@
+//! Who answers a request: the substituter, the API, a machine file, an asset or a page.
+//!
+//! A narinfo that memory can answer takes the short way: no router, no timer, no log event
+//! above `debug`. Everything else passes [`Dispatch::routed`], which measures, logs one
+//! event and turns a panic into a 500.
+
+use std::net::{IpAddr, SocketAddr};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::FutureExt as _;
+use http::request::Parts;
+use http::{Method, StatusCode};
+use snowbank_shared::route::{Route, RouteError};
+
+use super::access;
+use super::connection::Answering;
+use crate::api::{Api, machine};
+use crate::auth::{self, Act, Caller};
+use crate::config::{AddressBlock, Config};
+use crate::metrics::{self, Endpoint};
+use crate::site::{Cache, Site};
+use crate::substituter;
+use crate::ui::{CacheLines, Ui};
+use crate::web::request_id::X_REQUEST_ID;
+use crate::web::{Request, RequestId, Response, accept, headers};
+
+/// Bytes of a request's path and query.
+const LONGEST_ADDRESS: usize = 20 * 1024;
+
+/// Decides who answers.
+pub struct Dispatch {
+    site: Arc<Site>,
+    api: Api,
+    ui: Ui,
+    trusted_proxies: Vec<AddressBlock>,
+    /// Whether `/metrics` is answered here.
+    metrics_here: bool,
+}
+
+impl Dispatch {
+    /// Over the caches of a site.
+    pub fn new(site: &Arc<Site>, config: &Config) -> Self {
+        let everybody = Caller::Anonymous;
+        let lines: Vec<CacheLines> = site
+            .caches
+            .iter()
+            .filter(|cache| auth::may(everybody, Act::Discover, cache.visibility).is_ok())
+            .map(|cache| CacheLines {
+                title: cache.title.clone(),
+                nix_conf: cache.nix_conf(),
+            })
+            .collect();
+        let all_public = lines.len() == site.caches.len();
+        Self {
+            api: Api::new(Arc::clone(site)),
+            ui: Ui::new(site.public_url.base(), &lines, config.ui_dir.clone()),
+            trusted_proxies: config.trusted_proxies.clone(),
+            // The counters name caches: where some are hidden they need a listener of their own.
+            metrics_here: config.metrics_listen.is_none() && all_public,
+            site: Arc::clone(site),
+        }
+    }
+
+    /// A request's path below the base. A proxy may or may not have taken the base off.
+    fn local<'a>(&self, path: &'a str) -> &'a str {
+        let site = &self.site;
+        site.public_url
+            .strip(path)
+            .or_else(|| site.cache_url.strip(path))
+            .unwrap_or(path)
+    }
+
+    /// The cache that a path lies in, and what follows its slug.
+    fn cache_of<'a>(&self, path: &'a str) -> Option<(&Arc<Cache>, &'a str)> {
+        let path = path.strip_prefix('/')?;
+        let (slug, rest) = path.split_once('/').unwrap_or((path, ""));
+        Some((self.site.cache(slug)?, rest))
+    }
+
+    /// A narinfo, where memory has the answer.
+    fn from_memory(&self, request: &Request) -> Option<Response> {
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return None;
+        }
+        let (cache, rest) = self.cache_of(self.local(request.uri().path()))?;
+        let hash = substituter::key::narinfo(rest)?;
+        auth::may(Caller::of(request.headers()), Act::Read, cache.visibility).ok()?;
+        let mut response = substituter::narinfo::from_memory(cache, &hash)?;
+        let id = RequestId::next();
+        response.headers_mut().insert(X_REQUEST_ID, id.header());
+        tracing::debug!(
+            target: access::TARGET,
+            request_id = id.as_str(),
+            cache = cache.slug.as_str(),
+            hash = %hash,
+            status = response.status().as_u16(),
+            "narinfo from memory"
+        );
+        Some(response)
+    }
+
+    async fn routed(self: Arc<Self>, request: Request, peer: SocketAddr) -> Response {
+        let begun = Instant::now();
+        let id = RequestId::next();
+        // Nothing takes a body yet; unread, it is refused with its connection.
+        let (parts, _) = request.into_parts();
+        let answered = AssertUnwindSafe(self.chosen(&parts, id))
+            .catch_unwind()
+            .await;
+        let (endpoint, mut response) = answered.unwrap_or_else(|_| {
+            tracing::error!(request_id = id.as_str(), "answering a request panicked");
+            let text = format!("the server failed (request {id})\n");
+            (
+                Endpoint::Page,
+                headers::line(StatusCode::INTERNAL_SERVER_ERROR, text),
+            )
+        });
+        response.headers_mut().insert(X_REQUEST_ID, id.header());
+        let took = begun.elapsed();
+        self.site
+            .metrics
+            .answered(endpoint, response.status().as_u16(), took);
+        let client = client(peer, &parts, &self.trusted_proxies);
+        access::logged(response, endpoint, &parts, id, client, took)
+    }
+
+    async fn chosen(&self, request: &Parts, id: RequestId) -> (Endpoint, Response) {
+        let whole = request
+            .uri
+            .path_and_query()
+            .map_or("", |whole| whole.as_str());
+        if whole.len() > LONGEST_ADDRESS {
+            let response = headers::line(StatusCode::URI_TOO_LONG, "this address is too long\n");
+            return (Endpoint::Page, response);
+        }
+        let path = self.local(request.uri.path());
+        match path {
+            "/healthz" => return (Endpoint::Probe, headers::line(StatusCode::OK, "ok\n")),
+            "/readyz" => return (Endpoint::Probe, self.ready()),
+            "/metrics" if self.metrics_here => {
+                return (Endpoint::Metrics, metrics_text(&self.site));
+            }
+            _ => {}
+        }
+        if let Some(rest) = path
+            .strip_prefix("/api")
+            .filter(|rest| rest.is_empty() || rest.starts_with('/'))
+        {
+            return (Endpoint::Api, self.api.answer(rest, request, id).await);
+        }
+        if let Some(name) = path.strip_prefix("/_app/") {
+            return (
+                Endpoint::Asset,
+                self.ui.asset(name, &request.method, &request.headers).await,
+            );
+        }
+        if let Some((slug, file)) = machine::split(path) {
+            return (
+                Endpoint::Machine,
+                machine::answer(&self.site, slug, file, request).await,
+            );
+        }
+        if let Some((cache, rest)) = self.cache_of(path) {
+            let endpoint = if rest.ends_with(".narinfo") {
+                Endpoint::Narinfo
+            } else {
+                Endpoint::Substituter
+            };
+            return (
+                endpoint,
+                substituter::answer(&self.site, cache, rest, request, id).await,
+            );
+        }
+        (Endpoint::Page, self.page(path, request).await)
+    }
+
+    /// A page of the dashboard, with the status of what its address names.
+    async fn page(&self, path: &str, request: &Parts) -> Response {
+        let address = match request.uri.query() {
+            Some(query) => format!("{path}?{query}"),
+            None => path.to_owned(),
+        };
+        let status = match address.parse::<Route>() {
+            Ok(route) if self.names_something(&route) => StatusCode::OK,
+            Ok(_) => StatusCode::NOT_FOUND,
+            Err(RouteError::Parameter { .. }) => StatusCode::BAD_REQUEST,
+            Err(RouteError::NoSuchPage) if accept::wants_html(&request.headers) => {
+                StatusCode::NOT_FOUND
+            }
+            Err(RouteError::NoSuchPage) => {
+                return headers::line(StatusCode::NOT_FOUND, "there is nothing at this address\n");
+            }
+        };
+        self.ui
+            .page(status, &request.method, &request.headers)
+            .await
+    }
+
+    /// Whether what a page is about exists. Of a private cache a stranger learns nothing.
+    fn names_something(&self, route: &Route) -> bool {
+        let Some(slug) = route.cache() else {
+            return true;
+        };
+        let Some(cache) = self.site.cache(slug) else {
+            return false;
+        };
+        match route {
+            Route::Path { hash, .. }
+                if auth::may(Caller::Anonymous, Act::Read, cache.visibility).is_ok() =>
+            {
+                !cache.is_complete()
+                    || hash
+                        .parse()
+                        .is_ok_and(|hash| cache.index.view().find(&hash).is_some())
+            }
+            _ => true,
+        }
+    }
+
+    /// Whether every cache can be answered for rightly.
+    fn ready(&self) -> Response {
+        use crate::config::Misses;
+        let unready = self
+            .site
+            .caches
+            .iter()
+            .filter(|cache| cache.misses == Misses::Index && !cache.is_complete())
+            .count();
+        if unready == 0 {
+            return headers::line(StatusCode::OK, "ready\n");
+        }
+        let text = format!(
+            "not ready: the first index of {unready} of {} caches is still being built\n",
+            self.site.caches.len()
+        );
+        headers::line(StatusCode::SERVICE_UNAVAILABLE, text)
+    }
+}
+
+impl Answering for Dispatch {
+    async fn answer(self: &Arc<Self>, request: Request, peer: SocketAddr) -> Response {
+        match self.from_memory(&request) {
+            Some(response) => response,
+            // On the heap, so that the short way does not carry its state.
+            None => Box::pin(Arc::clone(self).routed(request, peer)).await,
+        }
+    }
+}
+
+/// The counters as an answer.
+pub(super) fn metrics_text(site: &Site) -> Response {
+    use http::header::CONTENT_TYPE;
+    let mut response = headers::line(StatusCode::OK, site.metrics.render());
+    response.headers_mut().insert(
+        CONTENT_TYPE,
+        http::HeaderValue::from_static(metrics::CONTENT_TYPE),
+    );
+    response
+}
+
+/// Who asks: the nearest address on the way that is not a proxy of ours.
+fn client(peer: SocketAddr, request: &Parts, trusted: &[AddressBlock]) -> IpAddr {
+    let is_trusted = |address: IpAddr| trusted.iter().any(|block| block.contains(address));
+    let mut nearest = peer.ip().to_canonical();
+    let forwarded = request.headers.get_all("x-forwarded-for");
+    let hops: Vec<&str> = forwarded
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .collect();
+    for hop in hops.iter().rev() {
+        if !is_trusted(nearest) {
+            break;
+        }
+        let Ok(address) = hop.trim().parse::<IpAddr>() else {
+            break;
+        };
+        nearest = address.to_canonical();
+    }
+    nearest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_proxies_are_believed_about_the_client() {
+        let trusted: Vec<AddressBlock> = vec!["10.0.0.0/8".parse().expect("a block")];
+        let of = |peer: &str, forwarded: &[&str]| {
+            let mut request = http::Request::new(());
+            for value in forwarded {
+                request
+                    .headers_mut()
+                    .append("x-forwarded-for", value.parse().expect("a header"));
+            }
+            client(
+                peer.parse().expect("an address"),
+                &request.into_parts().0,
+                &trusted,
+            )
+            .to_string()
+        };
+        assert_eq!(
+            of("192.0.2.1:5", &["198.51.100.7"]),
+            "192.0.2.1",
+            "a stranger says who it is"
+        );
+        assert_eq!(of("10.0.0.1:5", &["198.51.100.7"]), "198.51.100.7");
+        assert_eq!(
+            of("10.0.0.1:5", &["203.0.113.9, 198.51.100.7", "10.0.0.2"]),
+            "198.51.100.7"
+        );
+        assert_eq!(of("10.0.0.1:5", &["nonsense"]), "10.0.0.1");
+        assert_eq!(of("10.0.0.1:5", &[]), "10.0.0.1");
+    }
+}

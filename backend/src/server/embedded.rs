@@ -1,0 +1,137 @@
+//! The embedded S3 for caches that lie in local folders.
+//!
+//! One server for all of them; caches in one folder share a bucket. Its inner address is
+//! for us alone. Where `s3_listen` is set there is a second address for S3 clients, with
+//! credentials that stay the same over restarts.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::StartError;
+use crate::bucket::embedded::access::{Anonymous, Credentials};
+use crate::bucket::embedded::{EmbeddedConfig, EmbeddedS3, ListenerConfig};
+use crate::bucket::{self, BucketConfig, CredentialSource};
+use crate::config::{Config, Source};
+use crate::secrets::{self, SecretError};
+
+/// The bucket of each folder.
+pub(super) type Buckets = BTreeMap<PathBuf, String>;
+
+/// Names the buckets after the first cache in each folder.
+pub(super) fn buckets(config: &Config) -> Buckets {
+    let mut buckets = Buckets::new();
+    for cache in &config.caches {
+        if let Source::Folder { folder, .. } = &cache.source {
+            let slug = cache.slug.as_str();
+            // S3 wants three characters.
+            let name = if slug.len() < 3 || slug.len() > 63 {
+                format!("cache-{:.57}", slug)
+            } else {
+                slug.to_owned()
+            };
+            buckets
+                .entry(folder.clone())
+                .or_insert_with(|| name.trim_end_matches('-').to_owned());
+        }
+    }
+    buckets
+}
+
+/// Starts it, where a cache needs it.
+pub(super) async fn start(
+    config: &Config,
+    buckets: &Buckets,
+) -> Result<Option<EmbeddedS3>, StartError> {
+    if buckets.is_empty() {
+        return Ok(None);
+    }
+    let external = match config.s3_listen {
+        None => None,
+        Some(listen) => Some(ListenerConfig {
+            listen,
+            credentials: Some(stable_credentials(&config.data_dir.join("s3-credentials"))?),
+            anonymous: if config.s3_anonymous {
+                Anonymous::Full
+            } else {
+                Anonymous::Refused
+            },
+            hidden: vec![super::open::STATE_AREA.to_owned()],
+        }),
+    };
+    let embedded = EmbeddedConfig {
+        buckets: buckets
+            .iter()
+            .map(|(folder, name)| (name.clone(), folder.clone()))
+            .collect(),
+        external,
+        ..EmbeddedConfig::new()
+    };
+    let started = EmbeddedS3::start(embedded).await;
+    started
+        .map(Some)
+        .map_err(|error| StartError::Embedded(error.to_string()))
+}
+
+/// How we reach the bucket of a folder.
+pub(super) fn place(
+    buckets: &Buckets,
+    embedded: Option<&EmbeddedS3>,
+    folder: &Path,
+    prefix: &str,
+) -> BucketConfig {
+    let credentials = embedded.map_or(CredentialSource::Anonymous, |embedded| {
+        CredentialSource::Static {
+            access_key_id: embedded.credentials().access_key.clone(),
+            secret_access_key: embedded.credentials().secret_key.clone(),
+            session_token: None,
+        }
+    });
+    BucketConfig {
+        bucket: buckets.get(folder).cloned().unwrap_or_default(),
+        prefix: prefix.to_owned(),
+        endpoint: embedded.map(EmbeddedS3::endpoint),
+        region: Some("us-east-1".to_owned()),
+        path_style: Some(true),
+        credentials: bucket::Credentials {
+            read: credentials,
+            write: None,
+            delete: None,
+        },
+        ..BucketConfig::default()
+    }
+}
+
+/// The credentials for S3 clients, in the form of an AWS credentials file; made once.
+fn stable_credentials(path: &Path) -> Result<Credentials, StartError> {
+    let failed = |source| SecretError::File {
+        path: path.to_owned(),
+        source,
+    };
+    if !path.exists() {
+        let fresh = Credentials::generate().map_err(failed)?;
+        let text = format!(
+            "[default]\naws_access_key_id = {}\naws_secret_access_key = {}\n",
+            fresh.access_key, fresh.secret_key
+        );
+        secrets::create(path, text.as_bytes())?;
+    }
+    let text = fs::read_to_string(path).map_err(failed)?;
+    let value = |name: &str| {
+        text.lines()
+            .filter_map(|line| line.split_once('='))
+            .find(|(key, _)| key.trim() == name)
+            .map(|(_, value)| value.trim().to_owned())
+            .filter(|value| !value.is_empty())
+    };
+    match (value("aws_access_key_id"), value("aws_secret_access_key")) {
+        (Some(access_key), Some(secret_key)) => Ok(Credentials {
+            access_key,
+            secret_key,
+        }),
+        _ => Err(StartError::Embedded(format!(
+            "{} has no aws_access_key_id or no aws_secret_access_key",
+            path.display()
+        ))),
+    }
+}

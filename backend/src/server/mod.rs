@@ -1,0 +1,251 @@
+//! The running server: opens the caches, listens, answers until it is told to stop.
+//!
+//! [`open`] turns a configuration into caches, [`connection`] accepts and bounds
+//! connections, [`dispatch`] decides who answers a request. Shutting down stops accepting,
+//! ends streams of events, lets answers under way finish within a bound, then ends the
+//! sweeps and writes the indexes.
+
+mod access;
+mod collect;
+mod connection;
+pub mod dispatch;
+mod embedded;
+mod open;
+
+pub use open::Opened;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::bucket::BucketError;
+use crate::bucket::embedded::EmbeddedS3;
+use crate::config::{Config, PublicUrl};
+use crate::index::OpenError;
+use crate::metrics::Metrics;
+use crate::secrets::{self, SecretError};
+use crate::site::Site;
+use crate::sync::SyncHandle;
+
+use dispatch::Dispatch;
+
+/// Streams of events at once.
+const EVENT_STREAMS: usize = 512;
+/// How long answers under way may take when the server is to end.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Why the server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address} (`{key}`): {source}")]
+    Listen {
+        /// The setting.
+        key: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A folder cannot be used.
+    #[error("cannot use the folder {}: {source}", path.display())]
+    Folder {
+        /// The folder.
+        path: std::path::PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A secret cannot be had.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// A bucket's settings cannot be right.
+    #[error("cache `{cache}`: {source}")]
+    Bucket {
+        /// Its slug.
+        cache: String,
+        /// What is wrong.
+        source: BucketError,
+    },
+    /// An index cannot be opened.
+    #[error("cache `{cache}`: {source}")]
+    Index {
+        /// Its slug.
+        cache: String,
+        /// What is wrong.
+        source: OpenError,
+    },
+    /// The address that is made of a setting cannot stand in nix.conf.
+    #[error("the address of cache `{cache}` cannot stand in nix.conf: {reason}")]
+    Address {
+        /// Its slug.
+        cache: String,
+        /// Why.
+        reason: String,
+    },
+    /// The embedded S3 server cannot start.
+    #[error("the embedded S3 server: {0}")]
+    Embedded(String),
+}
+
+/// A server that answers.
+pub struct RunningServer {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    /// Where `/metrics` has a listener of its own.
+    pub metrics_addr: Option<SocketAddr>,
+    site: Arc<Site>,
+    opened: Opened,
+    tasks: TaskTracker,
+    /// Stops accepting.
+    listening: CancellationToken,
+}
+
+/// Opens the caches and begins to answer.
+///
+/// # Errors
+/// What keeps it from starting. A bucket that does not answer is no such thing: the server
+/// starts and says so on its pages.
+pub async fn start(config: Config) -> Result<RunningServer, StartError> {
+    let (listener, addr) = listen("listen", config.listen).await?;
+    let metrics_listener = match config.metrics_listen {
+        Some(address) => Some(listen("metrics_listen", address).await?),
+        None => None,
+    };
+    let public_url = config.public_url.clone().unwrap_or_else(|| url_of(addr));
+    let cache_url = config
+        .cache_url
+        .clone()
+        .unwrap_or_else(|| public_url.clone());
+    secrets::ensure_state_secret(&config.secret_path())?;
+    let metrics = Metrics::default();
+    let opened = open::caches(&config, &cache_url, &metrics).await?;
+    let site = Arc::new(Site {
+        public_url,
+        cache_url,
+        caches: opened.caches.clone(),
+        metrics,
+        started_at: OffsetDateTime::now_utc(),
+        heavy: Arc::new(Semaphore::new(
+            std::thread::available_parallelism()
+                .map_or(2, usize::from)
+                .max(2),
+        )),
+        streams: Arc::new(Semaphore::new(EVENT_STREAMS)),
+        closing: CancellationToken::new(),
+    });
+    site.metrics.collect(collect::Caches::of(&site));
+    let tasks = TaskTracker::new();
+    let listening = CancellationToken::new();
+    let dispatch = Arc::new(Dispatch::new(&site, &config));
+    tasks.spawn(connection::accept(
+        listener,
+        dispatch,
+        listening.clone(),
+        Arc::clone(&site),
+    ));
+    let metrics_addr = metrics_listener.map(|(listener, addr)| {
+        let answering = Arc::new(collect::MetricsOnly::of(&site));
+        tasks.spawn(connection::accept(
+            listener,
+            answering,
+            listening.clone(),
+            Arc::clone(&site),
+        ));
+        addr
+    });
+    tasks.close();
+    Ok(RunningServer {
+        addr,
+        metrics_addr,
+        site,
+        opened,
+        tasks,
+        listening,
+    })
+}
+
+/// Opens the caches without answering anybody, and begins their sweeps.
+///
+/// # Errors
+/// As [`start`].
+pub async fn open(config: &Config) -> Result<Opened, StartError> {
+    let public_url = config
+        .public_url
+        .clone()
+        .unwrap_or_else(|| url_of(config.listen));
+    let cache_url = config.cache_url.clone().unwrap_or(public_url);
+    open::caches(config, &cache_url, &Metrics::default()).await
+}
+
+async fn listen(
+    key: &'static str,
+    address: SocketAddr,
+) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |source| StartError::Listen {
+        key,
+        address,
+        source,
+    };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
+
+/// How a server that was told no `public_url` is reached: by its address, or, where it
+/// listens on all of them, by the loopback's name.
+fn url_of(addr: SocketAddr) -> PublicUrl {
+    let text = if addr.ip().is_unspecified() {
+        tracing::warn!(
+            "listening on all addresses without `public_url`: links and nix.conf lines name localhost"
+        );
+        format!("http://localhost:{}", addr.port())
+    } else {
+        format!("http://{addr}")
+    };
+    text.parse().unwrap_or_else(|_| PublicUrl::localhost())
+}
+
+impl RunningServer {
+    /// The address for people.
+    pub fn url(&self) -> String {
+        self.site.public_url.to_string()
+    }
+
+    /// What it has in hand.
+    pub fn site(&self) -> &Arc<Site> {
+        &self.site
+    }
+
+    /// The sweeps of the cache of this slug.
+    pub fn sync(&self, slug: &str) -> Option<&SyncHandle> {
+        self.opened
+            .caches()
+            .find(|(cache, _)| cache.slug.as_str() == slug)
+            .map(|(_, sync)| sync)
+    }
+
+    /// The embedded S3 server, where a cache lies in a folder.
+    pub fn embedded(&self) -> Option<&EmbeddedS3> {
+        self.opened.embedded.as_ref()
+    }
+
+    /// Ends the server: no new connections, streams end, answers under way get some
+    /// seconds; then the sweeps end and the indexes are written.
+    pub async fn shutdown(self) {
+        self.listening.cancel();
+        self.site.closing.cancel();
+        if tokio::time::timeout(GRACE, self.tasks.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!("answers under way did not end in time and are cut off");
+        }
+        self.opened.close().await;
+    }
+}

@@ -1,0 +1,300 @@
+//! Opening the caches of a configuration: their buckets, keys, indexes and sweeps.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use snowbank_shared::api::{KeyPurpose, KeyState};
+use snowbank_shared::nix_conf::{ClientSettings, SubstituterUrl};
+use snowbank_shared::signature::{KeyRing, KnownKey, PublicKey};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::StartError;
+use super::embedded::{self, Buckets};
+use crate::bucket::embedded::EmbeddedS3;
+use crate::bucket::{Bucket, BucketConfig};
+use crate::config::{CacheConfig, Config, PublicUrl, Source};
+use crate::index::{Index, IndexParams};
+use crate::metrics::Metrics;
+use crate::secrets;
+use crate::site::{Cache, CacheCounters, Lookups};
+use crate::sync::{Sync, SyncHandle, SyncParams};
+
+/// Where the server's own state will lie in a bucket; never part of a cache.
+pub(super) const STATE_AREA: &str = ".snowbank/";
+
+/// Caches that are open, with their sweeps and the embedded S3 that they may lie in.
+pub struct Opened {
+    pub(super) caches: Vec<Arc<Cache>>,
+    /// In the order of the caches.
+    syncs: Vec<SyncHandle>,
+    pub(super) embedded: Option<EmbeddedS3>,
+}
+
+impl Opened {
+    /// The caches with their sweeps.
+    pub fn caches(&self) -> impl Iterator<Item = (&Arc<Cache>, &SyncHandle)> {
+        self.caches.iter().zip(&self.syncs)
+    }
+
+    /// Ends the sweeps, writes the indexes, then ends the embedded S3.
+    pub async fn close(self) {
+        for sync in self.syncs {
+            sync.shutdown().await;
+        }
+        for cache in self.caches {
+            let index = cache.index.clone();
+            if tokio::task::spawn_blocking(move || index.flush())
+                .await
+                .is_err()
+            {
+                tracing::error!(cache = %cache.slug, "writing the index failed");
+            }
+        }
+        if let Some(embedded) = self.embedded {
+            embedded.shutdown().await;
+        }
+    }
+}
+
+/// Opens all caches and begins their sweeps.
+pub(super) async fn caches(
+    config: &Config,
+    cache_url: &PublicUrl,
+    metrics: &Metrics,
+) -> Result<Opened, StartError> {
+    let buckets = embedded::buckets(config);
+    let embedded = embedded::start(config, &buckets).await?;
+    let mut caches: Vec<Arc<Cache>> = Vec::new();
+    let mut syncs = Vec::new();
+    for declared in &config.caches {
+        let (cache, sync) = open(
+            config,
+            declared,
+            cache_url,
+            metrics,
+            &buckets,
+            embedded.as_ref(),
+        )
+        .await?;
+        warn_of_shared_keys(&cache, &caches);
+        caches.push(Arc::new(cache));
+        syncs.push(sync);
+    }
+    Ok(Opened {
+        caches,
+        syncs,
+        embedded,
+    })
+}
+
+async fn open(
+    config: &Config,
+    declared: &CacheConfig,
+    cache_url: &PublicUrl,
+    metrics: &Metrics,
+    buckets: &Buckets,
+    embedded: Option<&EmbeddedS3>,
+) -> Result<(Cache, SyncHandle), StartError> {
+    let slug = &declared.slug;
+    let own_keys = own_keys(config, declared, cache_url)?;
+    let url = cache_url.join(slug.as_str());
+    let address: SubstituterUrl =
+        url.parse()
+            .map_err(|reason: snowbank_shared::nix_conf::SubstituterUrlError| {
+                StartError::Address {
+                    cache: slug.to_string(),
+                    reason: reason.to_string(),
+                }
+            })?;
+    let upstream = declared
+        .upstreams
+        .iter()
+        .flat_map(|upstream| &upstream.keys);
+    let known = |key: &PublicKey, purpose| KnownKey {
+        key: key.clone(),
+        purpose,
+        state: KeyState::Active,
+    };
+    let key_ring = KeyRing::new(
+        own_keys
+            .iter()
+            .map(|key| known(key, KeyPurpose::Cache))
+            .chain(upstream.map(|key| known(key, KeyPurpose::Upstream))),
+    );
+    let key_ring = Arc::new(key_ring.with_upstreams());
+
+    let bucket_config = BucketConfig {
+        hidden: hidden(config, declared),
+        ..place(declared, buckets, embedded)
+    };
+    let bucket = Bucket::connect(&bucket_config)
+        .await
+        .map_err(|source| StartError::Bucket {
+            cache: slug.to_string(),
+            source,
+        })?;
+    let location = match &declared.source {
+        Source::Bucket { .. } => bucket.location().to_owned(),
+        Source::Folder { .. } => "folder".to_owned(),
+    };
+
+    let params = IndexParams {
+        store_dir: declared.store_dir.clone(),
+        key_ring: Arc::clone(&key_ring),
+    };
+    let dir = index_dir(&config.data_dir, declared, &bucket_config);
+    let opening = tokio::task::spawn_blocking(move || Index::open(&dir, &params));
+    let index = match opening.await {
+        Ok(opened) => opened.map_err(|source| StartError::Index {
+            cache: slug.to_string(),
+            source,
+        })?,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    };
+
+    let defaults = match &declared.source {
+        Source::Bucket { .. } => SyncParams::s3(),
+        Source::Folder { .. } => SyncParams::embedded(),
+    };
+    let params = SyncParams {
+        sweep: declared.sweep,
+        whole_sweep: declared.full_sweep,
+        store_dir: declared.store_dir.clone(),
+        ..defaults
+    };
+    let sync = Sync::spawn(&bucket, index.clone(), Arc::clone(&key_ring), params);
+    let cache = Cache {
+        slug: slug.clone(),
+        title: declared.title.clone(),
+        url,
+        visibility: declared.visibility,
+        store_dir: declared.store_dir.clone(),
+        priority: declared.priority,
+        serve: declared.serve,
+        misses: declared.misses,
+        nar: declared.nar,
+        location,
+        bucket,
+        index,
+        status: sync.status(),
+        key_ring,
+        settings: ClientSettings::new(address, own_keys),
+        lookups: Lookups::default(),
+        counters: CacheCounters::of(metrics, slug.as_str()),
+    };
+    Ok((cache, sync))
+}
+
+/// The public keys that clients of the cache trust: of its secret keys, then those declared.
+fn own_keys(
+    config: &Config,
+    declared: &CacheConfig,
+    cache_url: &PublicUrl,
+) -> Result<Vec<PublicKey>, StartError> {
+    let mut keys = Vec::new();
+    for path in &declared.signing_key_files {
+        keys.push(secrets::read_key(path)?.public_key());
+    }
+    if declared.make_key {
+        let path = key_path(&config.data_dir, declared);
+        let name = key_name(declared, cache_url)?;
+        keys.push(secrets::read_or_make_key(&path, &name)?.public_key());
+    }
+    keys.extend(declared.public_keys.iter().cloned());
+    Ok(keys)
+}
+
+/// Where the key is that was made for a cache.
+fn key_path(data_dir: &Path, declared: &CacheConfig) -> PathBuf {
+    data_dir
+        .join("keys")
+        .join(format!("{}.secret", declared.slug))
+}
+
+/// The name of a key that is made: unique over servers, because of two keys with one name a
+/// client believes only the first (PROTOCOL.md §5). A public host name is that already.
+fn key_name(declared: &CacheConfig, cache_url: &PublicUrl) -> Result<String, StartError> {
+    let host = cache_url.host();
+    let public = host.contains('.') && host.parse::<std::net::IpAddr>().is_err();
+    if public {
+        return Ok(format!("{host}-{}-1", declared.slug));
+    }
+    let random: [u8; 5] = secrets::random()?;
+    let tail = snowbank_shared::hash::nix32::encode(&random);
+    Ok(format!("snowbank-{tail}-{}-1", declared.slug))
+}
+
+/// Where the bucket is and who we are to it.
+fn place(declared: &CacheConfig, buckets: &Buckets, embedded: Option<&EmbeddedS3>) -> BucketConfig {
+    match &declared.source {
+        Source::Bucket {
+            bucket,
+            prefix,
+            endpoint,
+            region,
+            path_style,
+            credentials,
+        } => BucketConfig {
+            bucket: bucket.clone(),
+            prefix: prefix.clone(),
+            endpoint: endpoint.clone(),
+            region: region.clone(),
+            path_style: *path_style,
+            credentials: credentials.clone(),
+            ..BucketConfig::default()
+        },
+        Source::Folder { folder, prefix } => embedded::place(buckets, embedded, folder, prefix),
+    }
+}
+
+/// What in the cache's bucket belongs to others: caches below it, and the server's state.
+fn hidden(config: &Config, declared: &CacheConfig) -> Vec<String> {
+    let own = declared.source.prefix();
+    let below = config
+        .caches
+        .iter()
+        .filter(|other| other.slug != declared.slug && other.source.shares_bucket(&declared.source))
+        .map(|other| other.source.prefix())
+        .filter(|prefix| {
+            prefix
+                .strip_prefix(own)
+                .is_some_and(|rest| !rest.is_empty() && (own.is_empty() || rest.starts_with('/')))
+        })
+        .map(|prefix| format!("{prefix}/"));
+    below
+        .chain(std::iter::once(STATE_AREA.to_owned()))
+        .collect()
+}
+
+/// The folder of the local index. Its name holds where the bytes are, so that a slug that
+/// now means another bucket does not show the old one's paths.
+fn index_dir(data_dir: &Path, declared: &CacheConfig, bucket: &BucketConfig) -> PathBuf {
+    let identity = match &declared.source {
+        Source::Bucket { .. } => format!(
+            "s3\0{}\0{}\0{}",
+            bucket.endpoint.as_deref().unwrap_or_default(),
+            bucket.bucket,
+            declared.source.prefix()
+        ),
+        Source::Folder { folder, prefix } => format!("folder\0{}\0{prefix}", folder.display()),
+    };
+    data_dir.join("index").join(format!(
+        "{}-{:016x}",
+        declared.slug,
+        xxh3_64(identity.as_bytes())
+    ))
+}
+
+/// One key for two caches means that who may publish in one can publish in the other.
+fn warn_of_shared_keys(cache: &Cache, others: &[Arc<Cache>]) {
+    for other in others {
+        if cache
+            .settings
+            .keys()
+            .iter()
+            .any(|key| other.settings.keys().contains(key))
+        {
+            tracing::warn!(cache = %cache.slug, other = %other.slug, "two caches share a key; each should have its own");
+        }
+    }
+}

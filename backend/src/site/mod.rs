@@ -1,0 +1,167 @@
+//! What a running server has in hand: its addresses, its caches, its counters.
+//!
+//! Everything that answers requests works on a [`Site`] and, where it is about one cache,
+//! on a [`Cache`]: the bucket, the index over it, the sweeps that keep it fresh, the keys.
+
+mod counters;
+mod lookups;
+
+use std::sync::Arc;
+
+use snowbank_shared::api::{self, IndexState, IndexStatus, KeyPurpose, Visibility};
+use snowbank_shared::nix_conf::ClientSettings;
+use snowbank_shared::signature::{KeyRing, KnownKey};
+use snowbank_shared::store_path::StoreDir;
+use time::OffsetDateTime;
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::bucket::Bucket;
+use crate::config::{Misses, NarDelivery, PublicUrl, Serve, Slug};
+use crate::index::{Index, View};
+use crate::metrics::Metrics;
+
+pub use counters::CacheCounters;
+pub use lookups::{Lookups, Outcome};
+
+/// The server.
+pub struct Site {
+    /// How people and machines reach it.
+    pub public_url: PublicUrl,
+    /// How Nix reaches it.
+    pub cache_url: PublicUrl,
+    /// The caches, by slug.
+    pub caches: Vec<Arc<Cache>>,
+    /// The counters.
+    pub metrics: Metrics,
+    /// When it started.
+    pub started_at: OffsetDateTime,
+    /// Permits for queries that walk the graph.
+    pub heavy: Arc<Semaphore>,
+    /// Permits for streams of events.
+    pub streams: Arc<Semaphore>,
+    /// Set when the server is to end; streams end with it.
+    pub closing: CancellationToken,
+}
+
+/// A cache that is open.
+pub struct Cache {
+    /// Its name in URLs.
+    pub slug: Slug,
+    /// Its name for people.
+    pub title: String,
+    /// Its substituter URL.
+    pub url: String,
+    /// Who may read it.
+    pub visibility: Visibility,
+    /// The store directory of its paths.
+    pub store_dir: StoreDir,
+    /// What `nix-cache-info` says.
+    pub priority: i32,
+    /// Which paths Nix clients get.
+    pub serve: Serve,
+    /// Who decides that a path is absent.
+    pub misses: Misses,
+    /// How NARs reach the client.
+    pub nar: NarDelivery,
+    /// Where the bytes lie, for people.
+    pub location: String,
+    /// The objects.
+    pub bucket: Bucket,
+    /// What is in them.
+    pub index: Index,
+    /// What the sweeps are doing that keep the index fresh.
+    pub status: watch::Receiver<IndexStatus>,
+    /// The keys it judges by.
+    pub key_ring: Arc<KeyRing>,
+    /// What clients put into their configuration.
+    pub settings: ClientSettings,
+    /// Narinfos that are being looked for in the bucket.
+    pub lookups: Lookups,
+    /// Counters of the substituter.
+    pub counters: CacheCounters,
+}
+
+impl Site {
+    /// The cache of this slug.
+    pub fn cache(&self, slug: &str) -> Option<&Arc<Cache>> {
+        // Few enough that comparing is faster than hashing.
+        self.caches.iter().find(|cache| cache.slug.as_str() == slug)
+    }
+}
+
+impl Cache {
+    /// The two lines for nix.conf; one where the cache has no key.
+    pub fn nix_conf(&self) -> String {
+        self.settings.nix_conf()
+    }
+
+    /// What the index is doing.
+    pub fn index_state(&self) -> IndexState {
+        self.status.borrow().state
+    }
+
+    /// The state of the index, with the revision that answers now.
+    pub fn index_status(&self) -> IndexStatus {
+        let mut status = self.status.borrow().clone();
+        self.index
+            .view()
+            .revision()
+            .clone_into(&mut status.revision);
+        status
+    }
+
+    /// Whether the first index was built once, so that totals are whole and what is not
+    /// found is not there.
+    pub fn is_complete(&self) -> bool {
+        self.index.view().swept_at().is_some()
+    }
+
+    /// The cache as the API shows it. May look at every path: call it off the reactor.
+    pub fn describe(&self) -> api::Cache {
+        let view = self.index.view();
+        let totals = view.totals();
+        api::Cache {
+            slug: self.slug.to_string(),
+            title: self.title.clone(),
+            url: self.url.clone(),
+            store_dir: self.store_dir.as_str().to_owned(),
+            priority: self.priority.unsigned_abs(),
+            visibility: self.visibility,
+            paths: totals.paths,
+            stored_bytes: totals.stored_bytes,
+            nar_bytes: totals.nar_bytes,
+            objects: totals.bucket.map(|bucket| bucket.objects),
+            object_bytes: totals.bucket.map(|bucket| bucket.bytes),
+            keys: self.describe_own_keys(&view),
+            signatures: totals.signatures.clone(),
+            findings: view.finding_count(),
+            index: IndexStatus {
+                revision: view.revision().to_owned(),
+                ..self.index_status()
+            },
+            source: self.location.clone(),
+        }
+    }
+
+    /// The keys that clients of the cache trust. May look at every path.
+    pub fn describe_own_keys(&self, view: &View) -> Vec<api::Key> {
+        let mut keys = self.describe_keys(view);
+        keys.retain(|key| key.purpose == KeyPurpose::Cache);
+        keys
+    }
+
+    /// All keys by which signatures are judged. May look at every path.
+    pub fn describe_keys(&self, view: &View) -> Vec<api::Key> {
+        let signed = &view.totals().keys;
+        let describe = |known: &KnownKey| api::Key {
+            name: known.key.name().to_owned(),
+            public_key: known.key.to_string(),
+            fingerprint: known.key.fingerprint(),
+            purpose: known.purpose,
+            state: known.state,
+            paths: signed.get(known.key.name()).copied().unwrap_or_default(),
+        };
+        self.key_ring.keys().iter().map(describe).collect()
+    }
+}

@@ -1,0 +1,197 @@
+//! The HTTP protocol that Nix speaks: GET and HEAD of narinfos, NARs and what lies beside.
+//!
+//! Narinfos are answered from the index in memory ([`narinfo::from_memory`], before any
+//! router); a path that the index lacks is looked for in the bucket where the cache says so
+//! ([`lookup`]). NARs are streamed from the bucket, or the client is sent there ([`nar`]).
+//! Only objects of an allowed form can be named ([`key`]), and a NAR only where a served
+//! narinfo names it. What would crash a client is 404.
+//!
+//! Statuses are chosen by what old clients make of them (PROTOCOL.md §10): an absent path is
+//! 404 and nothing else, and only what a retry may cure is a 503.
+
+mod decode;
+pub mod key;
+pub mod lookup;
+pub mod nar;
+pub mod narinfo;
+mod side;
+
+use std::sync::Arc;
+
+use http::header::{
+    CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
+};
+use http::{Method, StatusCode, request::Parts};
+use snowbank_shared::api::Visibility;
+use snowbank_shared::cache_info::CacheInfo;
+
+use crate::auth::{self, Act, Caller};
+use crate::bucket::{BucketError, BucketErrorKind};
+use crate::site::{Cache, Site};
+use crate::web::{Body, RequestId, Response, accept, headers};
+
+use key::Wanted;
+
+/// Answers what lies below `/{cache}/`; `rest` is the path behind that, as sent.
+pub async fn answer(
+    site: &Site,
+    cache: &Arc<Cache>,
+    rest: &str,
+    request: &Parts,
+    id: RequestId,
+) -> Response {
+    if !matches!(request.method, Method::GET | Method::HEAD) {
+        return headers::method_not_allowed(
+            "this server takes no uploads yet: this cache is filled through its bucket\n",
+        );
+    }
+    let wanted = key::parse(rest);
+    if wanted == Some(Wanted::Cache) {
+        return home(site, cache, request);
+    }
+    if auth::may(Caller::of(&request.headers), Act::Read, cache.visibility).is_err() {
+        return who_are_you(site, cache, id);
+    }
+    match wanted {
+        None | Some(Wanted::Cache) => absent(cache, "a Nix binary cache has no such address\n"),
+        Some(Wanted::CacheInfo) => cache_info(cache),
+        Some(Wanted::Narinfo(hash)) => lookup::narinfo(cache, hash).await,
+        Some(Wanted::Side(side, key)) => side::answer(cache, side, &key).await,
+        Some(Wanted::Nar(key)) => nar::answer(cache, &key, request).await,
+    }
+}
+
+/// `/{cache}`: browsers are shown the cache's page, programs what to do with the address.
+fn home(site: &Site, cache: &Cache, request: &Parts) -> Response {
+    let page = format!("{}c/{}", site.public_url.base(), cache.slug);
+    let mut response = if accept::wants_html(&request.headers) {
+        let mut response = headers::line(StatusCode::SEE_OTHER, "");
+        if let Ok(location) = HeaderValue::from_str(&page) {
+            response.headers_mut().insert(LOCATION, location);
+        }
+        response
+    } else if auth::may(
+        Caller::of(&request.headers),
+        Act::Configure,
+        cache.visibility,
+    )
+    .is_ok()
+    {
+        let text = format!(
+            "This is a Nix binary cache. To use it, add to nix.conf:\n\n{}\nIts page: {}\n",
+            cache.nix_conf(),
+            site.public_url.join(&format!("c/{}", cache.slug))
+        );
+        headers::line(StatusCode::OK, text)
+    } else {
+        headers::line(
+            StatusCode::OK,
+            "This is a Nix binary cache that needs a login.\n",
+        )
+    };
+    response
+        .headers_mut()
+        .insert(VARY, HeaderValue::from_static("accept"));
+    response
+}
+
+/// `nix-cache-info`: always there, whatever lies in the bucket. Without it clients try to
+/// PUT one, and without a numeric priority they fail (PROTOCOL.md §1).
+fn cache_info(cache: &Cache) -> Response {
+    let info = CacheInfo {
+        store_dir: cache.store_dir.clone(),
+        want_mass_query: true,
+        priority: cache.priority,
+    };
+    object(
+        cache,
+        "text/x-nix-cache-info",
+        Freshness::Minutes,
+        info.to_string(),
+    )
+}
+
+/// How long an answer may be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Freshness {
+    /// The object never changes under its name.
+    Forever,
+    /// It may change, rarely.
+    Minutes,
+    /// It may come into being at any moment.
+    Seconds,
+}
+
+/// The Cache-Control of an answer: what is private is kept by nobody.
+fn cache_control(visibility: Visibility, freshness: Freshness) -> HeaderValue {
+    HeaderValue::from_static(match (visibility, freshness) {
+        (Visibility::Private | Visibility::Unlisted, _) => "private, no-store",
+        (Visibility::Public, Freshness::Forever) => "public, max-age=31536000, immutable",
+        (Visibility::Public, Freshness::Minutes) => "public, max-age=60",
+        (Visibility::Public, Freshness::Seconds) => "public, max-age=5",
+    })
+}
+
+/// An object with its headers.
+fn object(
+    cache: &Cache,
+    content_type: &'static str,
+    freshness: Freshness,
+    body: impl Into<Body>,
+) -> Response {
+    let mut response = Response::new(body.into());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, cache_control(cache.visibility, freshness));
+    headers::object(headers);
+    response
+}
+
+/// 404: clients remember it for an hour, so intermediaries must not for long.
+fn absent(cache: &Cache, text: &'static str) -> Response {
+    let mut response = object(cache, "text/plain; charset=utf-8", Freshness::Seconds, text);
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    response
+}
+
+/// What the bucket's failure means for the client.
+fn failed(cache: &Cache, error: &BucketError) -> Response {
+    match error.kind() {
+        BucketErrorKind::NotFound | BucketErrorKind::InvalidKey => {
+            absent(cache, "this cache does not have it\n")
+        }
+        // A bucket that may not be listed says 403 for what is not there, and nothing tells
+        // the two apart: clients treat both as absent.
+        BucketErrorKind::AccessDenied { .. } => {
+            tracing::warn!(cache = %cache.slug, error = %error, "the bucket refuses a read; answered as absent");
+            absent(cache, "this cache does not have it\n")
+        }
+        _ => {
+            tracing::warn!(cache = %cache.slug, error = %error, "the bucket failed");
+            let mut response = headers::line(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the bucket behind this cache does not answer at the moment\n",
+            );
+            response
+                .headers_mut()
+                .insert(RETRY_AFTER, HeaderValue::from_static("5"));
+            response
+        }
+    }
+}
+
+/// 401, the same whether a path exists or not. Nix prints the text.
+fn who_are_you(site: &Site, cache: &Cache, id: RequestId) -> Response {
+    let text = format!(
+        "This cache is private and your request had no valid token.\nIts page: {} (request {id})\n",
+        site.public_url.join(&format!("c/{}", cache.slug)),
+    );
+    let mut response = headers::line(StatusCode::UNAUTHORIZED, text);
+    let headers = response.headers_mut();
+    headers.insert(
+        WWW_AUTHENTICATE,
+        HeaderValue::from_static("Basic realm=\"Nix binary cache\", charset=\"UTF-8\""),
+    );
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    response
+}

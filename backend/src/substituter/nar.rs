@@ -1,0 +1,173 @@
+//! NARs: streamed from the bucket with back-pressure and ranges, or fetched there by the
+//! client itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_RANGE, HeaderMap, HeaderValue, LOCATION, RANGE,
+};
+use http::{Method, StatusCode, request::Parts};
+
+use crate::bucket::{BucketError, BucketErrorKind, ByteRange, Object};
+use crate::config::NarDelivery;
+use crate::site::Cache;
+use crate::web::range::Wanted;
+use crate::web::{Body, Response};
+
+use super::{Freshness, absent, cache_control, decode, failed, object};
+
+/// How long a redirect may be followed.
+const REDIRECT: Duration = Duration::from_secs(15 * 60);
+
+/// The NAR under this key, where a served narinfo names it.
+pub async fn answer(cache: &Arc<Cache>, key: &str, request: &Parts) -> Response {
+    if !cache.index.view().names_nar(key) {
+        return absent(cache, "no path of this cache has its archive there\n");
+    }
+    let result = match (&request.method, cache.nar) {
+        (&Method::HEAD, _) => head(cache, key).await,
+        (_, NarDelivery::Redirect) => redirect(cache, key, &request.headers).await,
+        (_, NarDelivery::Proxy) => stream(cache, key, &request.headers).await,
+    };
+    result.unwrap_or_else(|error| match error.kind() {
+        // The index names it and the bucket lacks it.
+        BucketErrorKind::NotFound => absent(cache, "the archive is missing in the bucket\n"),
+        _ => failed(cache, &error),
+    })
+}
+
+/// The range that is asked for. A condition on the version (`If-Range`) is never fulfilled:
+/// the answers carry no validators, so the whole is sent.
+fn wanted(headers: &HeaderMap) -> Option<Wanted> {
+    if headers.contains_key(http::header::IF_RANGE) {
+        return None;
+    }
+    headers.get(RANGE)?.to_str().ok().and_then(Wanted::parse)
+}
+
+async fn head(cache: &Cache, key: &str) -> Result<Response, BucketError> {
+    let described = cache.bucket.describe(key).await?;
+    if described.content_encoding.is_some() {
+        // Sent decoded, so its length is not known.
+        return Ok(nar(cache, Body::empty()));
+    }
+    let size = described.meta.size;
+    // Range is defined for GET only.
+    let mut response = nar(cache, Body::Sized(size));
+    response
+        .headers_mut()
+        .insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    Ok(response)
+}
+
+async fn redirect(cache: &Cache, key: &str, request: &HeaderMap) -> Result<Response, BucketError> {
+    let described = cache.bucket.describe(key).await?;
+    if described.content_encoding.is_some() {
+        // The store would pass its Content-Encoding on, which is ours to undo.
+        return stream(cache, key, request).await;
+    }
+    let presigned = cache.bucket.presign_get(key, REDIRECT).await?;
+    let Ok(location) = HeaderValue::from_str(&presigned.url) else {
+        return stream(cache, key, request).await;
+    };
+    let mut response = nar(cache, Body::empty());
+    *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+    let headers = response.headers_mut();
+    headers.insert(LOCATION, location);
+    // The URL is a secret of short life.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    Ok(response)
+}
+
+async fn stream(cache: &Cache, key: &str, request: &HeaderMap) -> Result<Response, BucketError> {
+    let Some(wanted) = wanted(request) else {
+        return Ok(whole(cache, cache.bucket.get(key).await?));
+    };
+    let range = match wanted {
+        Wanted::From(first, None) => ByteRange::From(first),
+        Wanted::From(first, Some(last)) => ByteRange::Between(first, last),
+        Wanted::Last(count) => ByteRange::Last(count),
+    };
+    let part = match cache.bucket.get_range(key, range, None).await {
+        Ok(part) => part,
+        Err(error) if error.kind() == BucketErrorKind::RangeNotSatisfiable => {
+            let size = cache.bucket.describe(key).await?.meta.size;
+            return Ok(not_satisfiable(cache, size));
+        }
+        Err(error) => return Err(error),
+    };
+    if part.content_encoding.is_some() {
+        // A part of encoded bytes is of no use: the whole, decoded.
+        drop(part);
+        return Ok(whole(cache, cache.bucket.get(key).await?));
+    }
+    let Some(got) = part.range else {
+        return Ok(whole(cache, part));
+    };
+    let length = got.last - got.first + 1;
+    let mut response = nar(cache, Body::stream(counted(cache, part), Some(length)));
+    *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+    let headers = response.headers_mut();
+    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    if let Ok(value) =
+        HeaderValue::from_str(&format!("bytes {}-{}/{}", got.first, got.last, got.total))
+    {
+        headers.insert(CONTENT_RANGE, value);
+    }
+    Ok(response)
+}
+
+/// The whole object. Where it is stored with a Content-Encoding, that is undone, because
+/// clients differ in what they take (PROTOCOL.md §10).
+fn whole(cache: &Cache, object: Object) -> Response {
+    if let Some(coding) = object.content_encoding.clone() {
+        return match decode::stream(&coding, object.body) {
+            Some(decoded) => nar(cache, Body::stream(decoded, None)),
+            None => {
+                tracing::warn!(cache = %cache.slug, key = %object.meta.key, coding, "cannot undo this Content-Encoding");
+                absent(
+                    cache,
+                    "the archive is stored in an encoding that this server cannot undo\n",
+                )
+            }
+        };
+    }
+    let length = object.length;
+    let mut response = nar(cache, Body::stream(counted(cache, object), length));
+    response
+        .headers_mut()
+        .insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    response
+}
+
+fn counted(
+    cache: &Cache,
+    object: Object,
+) -> impl futures_util::Stream<Item = Result<bytes::Bytes, BucketError>> + Send + 'static {
+    use futures_util::StreamExt as _;
+    let sent = cache.counters.nar_bytes.clone();
+    object.body.inspect(move |piece| {
+        if let Ok(piece) = piece {
+            sent.inc_by(piece.len() as u64);
+        }
+    })
+}
+
+fn nar(cache: &Cache, body: Body) -> Response {
+    object(cache, "application/x-nix-nar", Freshness::Forever, body)
+}
+
+fn not_satisfiable(cache: &Cache, size: u64) -> Response {
+    let mut response = absent(cache, "the archive has no bytes there\n");
+    *response.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
+    let headers = response.headers_mut();
+    headers.insert(
+        CACHE_CONTROL,
+        cache_control(cache.visibility, Freshness::Seconds),
+    );
+    if let Ok(value) = HeaderValue::from_str(&format!("bytes */{size}")) {
+        headers.insert(CONTENT_RANGE, value);
+    }
+    response
+}
