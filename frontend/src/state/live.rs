@@ -4,14 +4,19 @@
 //! While the first index is built, pages renew themselves every two seconds.
 //! Later a change is offered, not forced: nothing moves that is being read.
 
+use std::time::Duration;
+
 use leptos::prelude::*;
 use snowbank_shared::api::{Cache, INDEX_EVENT, IndexState, IndexStatus};
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::*;
-use web_sys::MessageEvent;
+use web_sys::{EventSource, MessageEvent};
 
 use crate::api;
 use crate::state::remote::Remote;
+
+/// How long after a refusal the stream of events is asked for again.
+const REOPEN_AFTER: Duration = Duration::from_secs(15);
 
 /// Milliseconds between two renewals while the first index is built.
 const RENEW_EVERY: f64 = 2000.0;
@@ -108,26 +113,83 @@ impl LiveCache {
 }
 
 /// Writes every index event of the cache into `told`, until the scope goes.
+///
+/// Only while somebody sees the page: over HTTP/1.1 a browser has six
+/// connections to a server, and every open stream takes one. A stream that the
+/// server refused (it has a limit too) is asked for again after a while.
 fn subscribe(slug: &str, told: RwSignal<Option<IndexStatus>>) {
-    let Some(source) = api::events(slug) else {
-        return;
-    };
-    let closure = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
-        let status = event
-            .data()
-            .as_string()
-            .and_then(|data| serde_json::from_str::<IndexStatus>(&data).ok());
-        if let Some(status) = status {
-            told.try_set(Some(status));
-        }
+    let slug = slug.to_owned();
+    let again = Trigger::new();
+    let visible = visibility();
+    let open = StoredValue::new_local(None::<Stream>);
+    Effect::new(move |_| {
+        again.track();
+        // The one before is closed as it is replaced.
+        open.set_value(
+            visible
+                .get()
+                .then(|| Stream::open(&slug, told, again))
+                .flatten(),
+        );
     });
-    let _ = source.add_event_listener_with_callback(INDEX_EVENT, closure.as_ref().unchecked_ref());
-    let held = StoredValue::new_local(Some((source, closure)));
     on_cleanup(move || {
-        held.try_update_value(|held| {
-            if let Some((source, _closure)) = held.take() {
-                source.close();
+        open.try_update_value(Option::take);
+    });
+}
+
+/// Whether somebody sees the page.
+fn visibility() -> RwSignal<bool> {
+    let visible = RwSignal::new(!document().hidden());
+    let watch = window_event_listener_untyped("visibilitychange", move |_| {
+        visible.try_set(!document().hidden());
+    });
+    on_cleanup(move || watch.remove());
+    visible
+}
+
+/// An open stream of events; closed when dropped.
+struct Stream {
+    source: EventSource,
+    _on_index: Closure<dyn Fn(MessageEvent)>,
+    _on_error: Closure<dyn Fn()>,
+}
+
+impl Stream {
+    fn open(slug: &str, told: RwSignal<Option<IndexStatus>>, again: Trigger) -> Option<Self> {
+        let source = api::events(slug)?;
+        let on_index = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
+            let status = event
+                .data()
+                .as_string()
+                .and_then(|data| serde_json::from_str::<IndexStatus>(&data).ok());
+            if let Some(status) = status {
+                told.try_set(Some(status));
             }
         });
-    });
+        let refused = source.clone();
+        let on_error = Closure::<dyn Fn()>::new(move || {
+            // Where the browser tries again by itself, it says so.
+            if refused.ready_state() != EventSource::CLOSED {
+                return;
+            }
+            // What was told grows old: the cache's own resource is newer.
+            told.try_set(None);
+            set_timeout(move || again.notify(), REOPEN_AFTER);
+        });
+        let _ =
+            source.add_event_listener_with_callback(INDEX_EVENT, on_index.as_ref().unchecked_ref());
+        source.set_onerror(Some(on_error.as_ref().unchecked_ref()));
+        Some(Self {
+            source,
+            _on_index: on_index,
+            _on_error: on_error,
+        })
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.source.set_onerror(None);
+        self.source.close();
+    }
 }
