@@ -13,7 +13,7 @@ use snowbank_shared::nar::{
 use snowbank_shared::narinfo::{NarInfo, NarInfoParts};
 use snowbank_shared::nix_conf::{ClientSettings, SubstituterUrl, keys_txt, parse_keys_txt};
 use snowbank_shared::signature::{KeyRing, SecretKey};
-use snowbank_shared::store_path::StoreDir;
+use snowbank_shared::store_path::{StoreDir, StorePathHash};
 
 /// The NAR parser, writer, listing and reference scanner. The first byte of
 /// the input is the size of the chunks, the rest the archive.
@@ -49,19 +49,15 @@ pub fn nar(input: &[u8]) {
         },
     );
 
-    let Some(hash) = archive.last_chunk::<32>() else {
+    let Some(hash) = archive
+        .last_chunk::<32>()
+        .and_then(|hash| StorePathHash::parse(hash).ok())
+    else {
         return;
     };
-    let mut scanner = ReferenceScanner::new([*hash]);
+    let mut scanner = ReferenceScanner::new([hash]);
     archive.chunks(size).for_each(|chunk| scanner.push(chunk));
-    let is_hash = hash
-        .iter()
-        .all(|byte| b"0123456789abcdfghijklmnpqrsvwxyz".contains(byte));
-    assert_eq!(
-        scanner.found().count(),
-        usize::from(is_hash),
-        "the hash at the end, found only if it is one"
-    );
+    assert!(scanner.found().eq([hash]), "the hash at the end is found");
 }
 
 fn parse_nar(archive: &[u8], size: usize) -> Result<(Vec<u8>, Listing), NarError> {

@@ -12,6 +12,7 @@ use snowbank_shared::nar::{
     Event, Listing, ListingBuilder, ListingLimits, NarError, NarErrorKind, NarParser,
     ReferenceScanner,
 };
+use snowbank_shared::store_path::StorePathHash;
 
 /// The folder of test vectors, or `None`, said aloud, where it is absent.
 fn vectors(test: &str) -> Option<PathBuf> {
@@ -333,7 +334,7 @@ fn real_archives_have_their_listings_and_references() {
                 narinfos.push((path.clone(), fs::read_to_string(&path).unwrap()));
             }
         }
-        let hash = |base: &str| <[u8; 32]>::try_from(&base.as_bytes()[..32]).unwrap();
+        let hash = |base: &str| StorePathHash::parse(&base.as_bytes()[..32]).unwrap();
         let known: Vec<_> = narinfos
             .iter()
             .map(|(_, narinfo)| {
@@ -376,7 +377,7 @@ fn real_archives_have_their_listings_and_references() {
                 continue;
             }
             assert_eq!(
-                scanner.found().copied().collect::<Vec<_>>(),
+                scanner.found().collect::<Vec<_>>(),
                 declared,
                 "{}",
                 path.display()

@@ -366,7 +366,7 @@ fn check_nar(nar: &[u8], narinfo: &NarInfo) {
     parser.finish().unwrap();
     let declared: Vec<_> = narinfo
         .references()
-        .map(|reference| reference.hash().to_ascii())
+        .map(|reference| reference.hash())
         .collect();
     let mut scanner = snowbank_shared::nar::ReferenceScanner::new(declared.iter().copied());
     scanner.push(nar);

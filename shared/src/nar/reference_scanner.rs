@@ -7,45 +7,46 @@
 //! A window of 32 bytes is looked at from its end. The last byte in it that is
 //! no nix32 character rules out every window that contains it, so in binary
 //! data the search jumps over 20 to 32 bytes at a time and reads few of them.
+//! In long runs of such characters (hex digits, for one) the first three of a
+//! window decide nearly always that it is none of those searched for.
 
 use std::collections::{BTreeSet, HashSet};
+
+use crate::hash::nix32;
+use crate::store_path::StorePathHash;
 
 /// Length of a hash part in characters.
 const WINDOW: usize = 32;
 
-/// True at the bytes of the nix32 alphabet: digits and small letters without e, o, t, u.
-const ALPHABET: [bool; 256] = {
-    let mut table = [false; 256];
-    let alphabet = b"0123456789abcdfghijklmnpqrsvwxyz";
-    let mut index = 0;
-    while index < alphabet.len() {
-        table[alphabet[index] as usize] = true;
-        index += 1;
-    }
-    table
-};
-
 /// Searches a stream, given in chunks of any size, for the hash parts of store paths.
 ///
-/// Memory is that of the candidates and 62 bytes. Each candidate is looked
+/// Memory is that of the candidates and 33 kB. Each candidate is looked
 /// for until it is found once; the order and number of occurrences are not kept.
 #[derive(Debug, Clone)]
 pub struct ReferenceScanner {
-    /// Not found yet.
+    /// Not found yet, as they stand in the bytes.
     candidates: HashSet<[u8; WINDOW]>,
-    found: BTreeSet<[u8; WINDOW]>,
+    found: BTreeSet<StorePathHash>,
+    /// True at the beginnings of candidates; see [`beginning`].
+    beginnings: Box<[bool]>,
     /// The last bytes of the stream so far, fewer than a window: the beginning
     /// of what the next chunk may complete.
     tail: Vec<u8>,
 }
 
 impl ReferenceScanner {
-    /// Searches for `candidates`, each the 32 nix32 characters before the dash of a store path.
+    /// Searches for the hash parts of these store paths.
     #[must_use]
-    pub fn new(candidates: impl IntoIterator<Item = [u8; WINDOW]>) -> Self {
+    pub fn new(candidates: impl IntoIterator<Item = StorePathHash>) -> Self {
+        let candidates: HashSet<_> = candidates.into_iter().map(|hash| hash.to_ascii()).collect();
+        let mut beginnings = vec![false; 1 << 15].into_boxed_slice();
+        for candidate in &candidates {
+            beginnings[beginning(candidate)] = true;
+        }
         Self {
-            candidates: candidates.into_iter().collect(),
+            candidates,
             found: BTreeSet::new(),
+            beginnings,
             tail: Vec::with_capacity(2 * WINDOW),
         }
     }
@@ -73,13 +74,13 @@ impl ReferenceScanner {
     }
 
     /// The hash parts found so far, in increasing order.
-    pub fn found(&self) -> impl Iterator<Item = &[u8; WINDOW]> {
-        self.found.iter()
+    pub fn found(&self) -> impl Iterator<Item = StorePathHash> {
+        self.found.iter().copied()
     }
 
     /// The hash parts not found so far, in no order.
-    pub fn missing(&self) -> impl Iterator<Item = &[u8; WINDOW]> {
-        self.candidates.iter()
+    pub fn missing(&self) -> impl Iterator<Item = StorePathHash> {
+        self.candidates.iter().filter_map(|hash| StorePathHash::parse(hash).ok())
     }
 
     fn search(&mut self, bytes: &[u8]) {
@@ -93,7 +94,7 @@ impl ReferenceScanner {
         {
             match window[known..]
                 .iter()
-                .rposition(|&byte| !ALPHABET[usize::from(byte)])
+                .rposition(|&byte| !nix32::is_alphabet(byte))
             {
                 Some(at) => {
                     start += known + at + 1;
@@ -101,8 +102,8 @@ impl ReferenceScanner {
                     known = WINDOW - (known + at + 1);
                 }
                 None => {
-                    if let Some(hash) = self.candidates.take(window) {
-                        self.found.insert(hash);
+                    if self.beginnings[beginning(window)] && self.candidates.remove(window) {
+                        self.found.extend(StorePathHash::parse(window));
                     }
                     start += 1;
                     known = WINDOW - 1;
@@ -110,4 +111,9 @@ impl ReferenceScanner {
             }
         }
     }
+}
+
+/// The first three characters of a hash part, as a number of 15 bits.
+fn beginning(hash: &[u8; WINDOW]) -> usize {
+    hash[..3].iter().fold(0, |bits, &digit| bits << 5 | usize::from(nix32::VALUES[usize::from(digit)] & 31))
 }
