@@ -21,10 +21,10 @@
 //!
 //! In `index.html` and `boot.js` these placeholders stand for asset names, without
 //! a folder: `{{css}}`, `{{theme}}`, `{{favicon}}`, `{{app_js}}`, `{{app_wasm}}`, and in
-//! `index.html` also `{{boot}}`. Assets lie side by side under `{{base}}/_app/`, so a
+//! `index.html` also `{{boot}}`. Assets lie side by side under `{{base}}_app/`, so a
 //! script names another as `./{{app_js}}`. The server replaces at start, in
-//! `index.html` only: `{{base}}` (the path of the public URL without its last slash,
-//! so empty or like `/nix`) and `{{noscript}}` (what each public cache puts into
+//! `index.html` only: `{{base}}` (the path of the public URL with its last slash,
+//! so `/` or like `/nix/`) and `{{noscript}}` (what each public cache puts into
 //! nix.conf, as HTML).
 //!
 //! # Variables
@@ -48,7 +48,7 @@ const WASM_TARGET: &str = "wasm32-unknown-unknown";
 const WITHOUT_DASHBOARD: &str = "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
     <meta name=\"viewport\" content=\"width=device-width\">\n<title>Snowbank</title>\n\
     <h1>This server was built without its dashboard</h1>\n\
-    <p>SNOWBANK_SKIP_FRONTEND was set when it was built. The caches, the API under <code>{{base}}/api/v1</code> \
+    <p>SNOWBANK_SKIP_FRONTEND was set when it was built. The caches, the API under <code>{{base}}api/v1</code> \
     and the machine URLs work; build again without that variable to have the pages.</p>\n{{noscript}}\n</html>\n";
 
 fn main() {

@@ -5,7 +5,7 @@
 //!
 //! - `index.html`: the frame that paints before the program arrives. `backend/build.rs`
 //!   fills in the names of the assets, the server `{{base}}`, the path of the public URL
-//!   without its last slash (empty, `/nixcache`), and `{{noscript}}`, for each public cache
+//!   with its last slash (`/`, `/nixcache/`), and `{{noscript}}`, for each public cache
 //!   a heading and a `<pre>` with its two nix.conf lines.
 //! - `boot.js`: loads the program, and says so where it cannot.
 //! - `theme.js`: sets the theme before the first paint.
