@@ -151,6 +151,19 @@ pub fn split_path(path: &str) -> (&str, &str) {
     base.split_once('-').unwrap_or((base, ""))
 }
 
+/// A message as a sentence: its first letter large, a full stop at its end.
+pub fn sentence(message: &str) -> String {
+    let mut letters = message.trim().chars();
+    let Some(first) = letters.next() else {
+        return String::new();
+    };
+    let mut sentence: String = first.to_uppercase().chain(letters).collect();
+    if !sentence.ends_with(['.', '!', '?', '…']) {
+        sentence.push('.');
+    }
+    sentence
+}
+
 /// Hex in groups of four, as keys' fingerprints are read aloud.
 pub fn hex_groups(hex: &str) -> String {
     let mut out = String::with_capacity(hex.len() * 5 / 4);
@@ -223,6 +236,14 @@ mod tests {
         assert_eq!(ago(0, 86_400 * 30), "30 d ago");
         assert_eq!(ago(0, 86_400 * 365 * 3), "3 years ago");
         assert_eq!(ago(1000, 100), "in 15 min");
+    }
+
+    #[test]
+    fn messages_become_sentences() {
+        assert_eq!(sentence("its NAR is gone"), "Its NAR is gone.");
+        assert_eq!(sentence("Done."), "Done.");
+        assert_eq!(sentence("ßig"), "SSig.");
+        assert_eq!(sentence(" "), "");
     }
 
     #[test]

@@ -158,20 +158,21 @@ fn checks(live: LiveCache, health: &Health, chosen: Memo<Option<String>>) -> Any
 
 fn finding(live: LiveCache, finding: &Finding) -> AnyView {
     let object = finding.object.clone();
-    let place = match finding.line {
-        Some(line) => format!("line {line}"),
-        None => String::new(),
-    };
+    // Reasons of the parser begin with the line themselves.
+    let place = finding
+        .line
+        .map(|line| format!("line {line}"))
+        .filter(|place| !finding.reason.starts_with(place.as_str()));
     let open = finding.hash.clone().map(|hash| {
         view! { <a href=href(&Route::path(live.slug(), hash))>"open the path"</a> }
     });
     view! {
         <tr>
             <th scope="row" class="wrap finding">
-                <span class="finding-reason">{finding.reason.clone()}</span>
+                <span class="finding-reason">{format::sentence(&finding.reason)}</span>
                 <span class="finding-object">
                     <code class="break">{finding.object.clone()}</code>
-                    <span class="muted nowrap">{place}</span>
+                    {place.map(|place| view! { <span class="muted nowrap">{place}</span> })}
                     {open}
                 </span>
             </th>

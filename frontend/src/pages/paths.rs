@@ -208,30 +208,48 @@ fn search_field(browser: Browser) -> AnyView {
     .into_any()
 }
 
-/// A change of the cache is offered, not forced: nothing moves that is being read.
+/// A change of these rows is offered, not forced: nothing moves that is being
+/// read. The index has a new revision with every sweep, so the rows are asked
+/// for once more in the background, and compared.
 fn changed_since(browser: Browser) -> AnyView {
-    let changed = move || {
+    let fresh = Remote::<Page<PathRow>>::new(move || {
         let shown = browser.rows.get()?.revision.clone();
         let now = browser.live.index.get()?.revision;
-        if shown == now || browser.live.is_partial() || browser.rows.is_waiting() {
-            return None;
-        }
-        Some(view! {
-            <div class="banner banner-info">
-                {icon(Icon::Info)}
-                <div class="banner-body">
-                    <p>"The cache has changed since this list was made."</p>
+        let settled = !browser.live.is_partial() && !browser.rows.is_waiting();
+        let query = browser.query.get();
+        (settled && shown != now)
+            .then(|| api::paths_path(&browser.cache.get_value(), &query, api::PAGE_ROWS))
+    });
+    let differs = Memo::new(move |_| {
+        let (Some(shown), Some(fresh), Some(index)) =
+            (browser.rows.get(), fresh.get(), browser.live.index.get())
+        else {
+            return false;
+        };
+        shown.revision != fresh.revision
+            && fresh.revision == index.revision
+            && !browser.rows.is_waiting()
+            && (shown.total != fresh.total || shown.items != fresh.items)
+    });
+    let offer = move || {
+        differs.get().then(|| {
+            view! {
+                <div class="banner banner-info">
+                    {icon(Icon::Info)}
+                    <div class="banner-body">
+                        <p>"The cache has changed since this list was made."</p>
+                    </div>
+                    <div class="banner-actions">
+                        <button type="button" class="button" on:click=move |_| browser.rows.reload()>
+                            {icon(Icon::Again)}
+                            "Show"
+                        </button>
+                    </div>
                 </div>
-                <div class="banner-actions">
-                    <button type="button" class="button" on:click=move |_| browser.rows.reload()>
-                        {icon(Icon::Again)}
-                        "Show"
-                    </button>
-                </div>
-            </div>
+            }
         })
     };
-    view! { <div class="banner-place">{changed}</div> }.into_any()
+    view! { <div class="banner-place">{offer}</div> }.into_any()
 }
 
 /// What stands below the filters.
