@@ -1,0 +1,109 @@
+//! The figures of the README: measured, each against an anchor in the same run.
+//!
+//! ```text
+//! cargo bench -p snowbank-tests --bench figures              all of them
+//! cargo bench -p snowbank-tests --bench figures -- a1 e1     some
+//! cargo bench -p snowbank-tests --bench figures -- --small   in CI: fewer paths, wide margins
+//! ```
+//!
+//! A figure is a ratio: what Snowbank takes over what the anchor takes, both
+//! measured in turn, at least five rounds, so that what else the machine does
+//! hits both. Printed are the median and the spread; every round goes to
+//! `target/bench/ID.csv`. A figure beyond its target is said so; the program
+//! fails only beyond the target by a quarter and more (half with `--small`),
+//! which no noise explains. The targets are those of PERFORMANCE.md §3.
+//!
+//! Servers under test run in processes of their own: this program again, told
+//! its part by the environment ([`part`]).
+
+mod bundle;
+mod cold_index;
+mod measure;
+mod narinfo;
+mod part;
+mod raw;
+mod refresh;
+mod store;
+
+use std::process::ExitCode;
+
+use measure::Figures;
+
+/// What the command line asks for.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Few paths and wide margins.
+    pub small: bool,
+    /// Interleaved rounds of each figure.
+    pub rounds: usize,
+    /// Another number of paths than the figure's own.
+    pub paths: Option<u64>,
+    /// Ids of the figures asked for; all where empty.
+    only: Vec<String>,
+}
+
+impl Options {
+    fn parse(arguments: impl Iterator<Item = String>) -> Result<Self, String> {
+        let mut options = Self { small: false, rounds: 5, paths: None, only: Vec::new() };
+        let mut arguments = arguments.filter(|argument| argument != "--bench");
+        while let Some(argument) = arguments.next() {
+            let mut number = |least: u64| {
+                let value = arguments.next().and_then(|value| value.parse::<u64>().ok());
+                value.filter(|&value| value >= least).ok_or(format!("{argument} wants a number from {least}"))
+            };
+            match argument.as_str() {
+                "--small" => options.small = true,
+                "--rounds" => options.rounds = number(1)? as usize,
+                "--paths" => options.paths = Some(number(100)?),
+                id if ["a1", "a4", "b1", "b2", "e1", "e3", "g1"].contains(&id) => options.only.push(argument),
+                _ => return Err(format!("{argument}: not one of a1 a4 b1 b2 e1 e3 g1 --small --rounds N --paths N")),
+            }
+        }
+        Ok(options)
+    }
+
+    /// Whether one of these figures is asked for.
+    pub fn wants(&self, ids: &[&str]) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| ids.contains(&only.as_str()))
+    }
+
+    /// How many paths to measure with.
+    pub fn paths_or(&self, full: u64, small: u64) -> u64 {
+        self.paths.unwrap_or(if self.small { small } else { full })
+    }
+}
+
+fn main() -> ExitCode {
+    match part::play().and_then(|played| if played { Ok(true) } else { measure_all() }) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("figures: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Measures what is asked for; whether all of it is within its bounds.
+fn measure_all() -> anyhow::Result<bool> {
+    let options = Options::parse(std::env::args().skip(1)).map_err(anyhow::Error::msg)?;
+    let mut figures = Figures::new(options.small)?;
+    // The clients' share of the machine, as in the server: all cores.
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        if options.wants(&["a1", "a4"]) {
+            cold_index::measure(&options, &mut figures).await?;
+        }
+        if options.wants(&["b1", "b2"]) {
+            refresh::measure(&options, &mut figures).await?;
+        }
+        if options.wants(&["e1", "e3"]) {
+            narinfo::measure(&options, &mut figures).await?;
+        }
+        if options.wants(&["g1"]) {
+            bundle::measure(&mut figures).await?;
+        }
+        anyhow::Ok(())
+    })?;
+    Ok(figures.finish())
+}

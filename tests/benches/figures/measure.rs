@@ -1,0 +1,162 @@
+//! Ratios, their spread, their bounds, and where they are written.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+
+/// What a figure is compared by.
+#[derive(Debug, Clone, Copy)]
+pub struct Figure<'a> {
+    /// Its id in PERFORMANCE.md, such as `a1`.
+    pub id: &'a str,
+    /// What is measured, in words.
+    pub what: &'a str,
+    /// What it is measured against.
+    pub anchor: &'a str,
+    /// The unit of both, such as `s`.
+    pub unit: &'a str,
+    /// The ratio to stay under; `None` where the figure is only printed.
+    pub target: Option<f64>,
+}
+
+/// All figures of a run.
+#[derive(Debug)]
+pub struct Figures {
+    folder: PathBuf,
+    small: bool,
+    /// Lines for the README.
+    table: Vec<String>,
+    within_bounds: bool,
+}
+
+impl Figures {
+    /// Nothing measured yet.
+    pub fn new(small: bool) -> anyhow::Result<Self> {
+        // This program lies in target/PROFILE/deps.
+        let program = std::env::current_exe()?;
+        let folder = program.ancestors().nth(3).context("no target folder around this program")?.join("bench");
+        fs::create_dir_all(&folder)?;
+        Ok(Self { folder, small, table: Vec::new(), within_bounds: true })
+    }
+
+    /// Takes the rounds of a figure: for each what was measured and what the anchor took.
+    pub fn ratio(&mut self, figure: Figure<'_>, rounds: &[(f64, f64)]) -> anyhow::Result<()> {
+        let Figure { id, what, anchor, unit, target } = figure;
+        let mut csv = fs::File::create(self.folder.join(format!("{id}.csv")))?;
+        writeln!(csv, "round,{unit},anchor_{unit},ratio")?;
+        for (round, (value, base)) in rounds.iter().enumerate() {
+            writeln!(csv, "{round},{value:.6},{base:.6},{:.4}", value / base)?;
+        }
+        let ratios = Spread::of(rounds.iter().map(|(value, base)| value / base));
+        let value = Spread::of(rounds.iter().map(|(value, _)| *value));
+        let base = Spread::of(rounds.iter().map(|(_, base)| *base));
+        println!("{id}  {what} against {anchor}, {} rounds", rounds.len());
+        println!("    {} {unit}, anchor {} {unit}", value.show(), base.show());
+        let verdict = self.judge(id, ratios.median, target);
+        println!("    ratio {}  {verdict}", ratios.show());
+        self.table.push(format!(
+            "| {id} | {what} | {anchor} | {:.3} {unit} | {:.3} {unit} | {:.2} ({:.2}–{:.2}) | {} |",
+            value.median,
+            base.median,
+            ratios.median,
+            ratios.least,
+            ratios.most,
+            target.map_or_else(|| "–".to_owned(), |target| format!("≤ {target:.2}")),
+        ));
+        Ok(())
+    }
+
+    /// Takes a figure that is a plain number with a target and a limit.
+    pub fn number(&mut self, id: &str, what: &str, value: f64, unit: &str, target: f64, limit: f64) -> anyhow::Result<()> {
+        let mut csv = fs::File::create(self.folder.join(format!("{id}.csv")))?;
+        writeln!(csv, "{unit}\n{value:.3}")?;
+        let verdict = if value <= target {
+            "within the target"
+        } else if value <= limit {
+            "BEYOND THE TARGET"
+        } else {
+            self.within_bounds = false;
+            "BEYOND THE LIMIT"
+        };
+        println!("{id}  {what}: {value:.1} {unit} (target {target}, limit {limit})  {verdict}");
+        self.table.push(format!("| {id} | {what} | – | {value:.1} {unit} | – | – | ≤ {target} {unit} |"));
+        Ok(())
+    }
+
+    /// Says that a figure was left out.
+    pub fn skip(&mut self, id: &str, reason: &str) {
+        println!("{id}  SKIPPED: {reason}");
+    }
+
+    /// Something that must hold exactly. Says so, and counts as out of bounds where it does not.
+    pub fn exactly(&mut self, id: &str, what: &str, value: u64, expected: u64) {
+        if value == expected {
+            println!("{id}  {what}: exactly {expected}");
+        } else {
+            self.within_bounds = false;
+            println!("{id}  {what}: {value} AND NOT {expected}");
+        }
+    }
+
+    /// Prints the table; whether all figures are within their bounds.
+    pub fn finish(self) -> bool {
+        println!("\n| id | what | against | median | anchor | ratio (spread) | target |\n|---|---|---|---|---|---|---|");
+        for line in &self.table {
+            println!("{line}");
+        }
+        println!("\nevery round: {}", self.folder.display());
+        self.within_bounds
+    }
+
+    fn judge(&mut self, id: &str, ratio: f64, target: Option<f64>) -> String {
+        let Some(target) = target else { return "(no target)".to_owned() };
+        let bound = target * if self.small { 1.5 } else { 1.25 };
+        if ratio <= target {
+            format!("within the target {target:.2}")
+        } else if ratio <= bound {
+            format!("BEYOND THE TARGET {target:.2}")
+        } else {
+            self.within_bounds = false;
+            format!("REGRESSION: {id} is beyond {bound:.2}, its target {target:.2} and the margin")
+        }
+    }
+}
+
+/// The middle and the ends of some values.
+#[derive(Debug, Clone, Copy)]
+struct Spread {
+    median: f64,
+    least: f64,
+    most: f64,
+}
+
+impl Spread {
+    fn of(values: impl Iterator<Item = f64>) -> Self {
+        let mut values: Vec<f64> = values.collect();
+        values.sort_by(f64::total_cmp);
+        let last = values.len() - 1;
+        let median = (values[last / 2] + values[values.len() / 2]) / 2.0;
+        Self { median, least: values[0], most: values[last] }
+    }
+
+    fn show(self) -> String {
+        format!("{:.3} ({:.3}–{:.3})", self.median, self.least, self.most)
+    }
+}
+
+/// CPU seconds, user and system, that processes have used so far.
+pub fn cpu_seconds(processes: &[u32]) -> anyhow::Result<f64> {
+    let mut ticks = 0;
+    for process in processes {
+        let stat = fs::read_to_string(format!("/proc/{process}/stat")).context("a measured process has ended")?;
+        // The name, in parentheses, may hold anything; fields are counted from after it.
+        let fields = stat.rsplit_once(')').context("an odd /proc/PID/stat")?.1;
+        for field in fields.split_whitespace().skip(11).take(2) {
+            ticks += field.parse::<u64>()?;
+        }
+    }
+    // Linux has counted in hundredths towards user space on every platform since 2.6.
+    Ok(ticks as f64 / 100.0)
+}

@@ -1,0 +1,137 @@
+//! The parts this program plays in processes of its own, so that what is
+//! measured shares nothing with who measures.
+
+use std::fs::File;
+use std::io::{BufRead as _, Read as _, Write as _};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context as _, bail};
+use snowbank::bucket::embedded::{EmbeddedConfig, EmbeddedS3};
+
+/// Says which part to play.
+const PART: &str = "SNOWBANK_FIGURES_PART";
+
+/// Plays the part that the environment names, until whoever started it is gone.
+/// `false` where it names none.
+pub fn play() -> anyhow::Result<bool> {
+    let Some(part) = std::env::var_os(PART) else { return Ok(false) };
+    match part.to_str() {
+        Some("s3") => s3(),
+        Some("server") => {
+            std::thread::spawn(|| {
+                wait_for_the_end();
+                // Ended as a service manager ends it. Without `kill` it lives on, which is seen.
+                let _ = Command::new("kill").arg(std::process::id().to_string()).status();
+            });
+            snowbank::cli::run().map(|_| true)
+        }
+        _ => bail!("{PART} names no part"),
+    }
+}
+
+/// The embedded S3 server over the folder in the first argument, bucket `bench`.
+fn s3() -> anyhow::Result<bool> {
+    let folder = std::env::args_os().nth(1).context("no folder")?;
+    let config = EmbeddedConfig { durable: false, ..EmbeddedConfig::new() }.bucket("bench", folder);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let server = EmbeddedS3::start(config).await?;
+        let credentials = server.credentials();
+        println!("{} {} {}", server.endpoint(), credentials.access_key, credentials.secret_key);
+        std::io::stdout().flush()?;
+        tokio::task::spawn_blocking(wait_for_the_end).await?;
+        anyhow::Ok(true)
+    })
+}
+
+/// Standard input ends with the process that holds its other end.
+fn wait_for_the_end() {
+    let mut rest = Vec::new();
+    // An error is an end too.
+    let _ = std::io::stdin().read_to_end(&mut rest);
+}
+
+/// A child that ends with this value.
+#[derive(Debug)]
+pub struct Part {
+    child: Child,
+    /// The first line it printed that was waited for.
+    pub line: String,
+}
+
+impl Part {
+    /// Starts this program again as `part`, and waits for a line that `is_ready` likes.
+    pub fn start(part: &str, arguments: &[&str], is_ready: impl Fn(&str) -> bool) -> anyhow::Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.env(PART, part).args(arguments);
+        Self::spawn(command, Stdio::inherit(), is_ready)
+    }
+
+    /// The server as a user starts it, with this configuration and its log in a file:
+    /// the program that `SNOWBANK_BIN` names, else the same code in this program.
+    pub fn server(config: &Path, log: File) -> anyhow::Result<Self> {
+        let mut command = match std::env::var_os("SNOWBANK_BIN") {
+            Some(binary) => Command::new(binary),
+            None => {
+                let mut command = Command::new(std::env::current_exe()?);
+                command.env(PART, "server");
+                command
+            }
+        };
+        command.arg("serve").arg("--config").arg(config);
+        Self::spawn(command, log.into(), |line| line.contains("http://127.0.0.1:"))
+    }
+
+    /// Starts a program, and waits for a line that `is_ready` likes.
+    fn spawn(mut command: Command, log: Stdio, is_ready: impl Fn(&str) -> bool) -> anyhow::Result<Self> {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .with_context(|| format!("cannot start {}", command.get_program().display()))?;
+        let output = child.stdout.take().context("no output")?;
+        let mut part = Self { child, line: String::new() };
+        let mut lines = std::io::BufReader::new(output).lines();
+        loop {
+            let line = lines.next().context("it ended before it was ready")??;
+            if is_ready(&line) {
+                part.line = line;
+                break;
+            }
+        }
+        // Read on, or it would block once the pipe is full.
+        std::thread::spawn(move || lines.for_each(drop));
+        Ok(part)
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A folder on memory where there is one, so that no disk is measured.
+pub fn folder() -> anyhow::Result<tempfile::TempDir> {
+    let memory = Path::new("/dev/shm");
+    let builder = || {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix("snowbank-figures-");
+        builder
+    };
+    if memory.is_dir()
+        && let Ok(folder) = builder().tempdir_in(memory)
+    {
+        return Ok(folder);
+    }
+    Ok(builder().tempdir()?)
+}
