@@ -73,6 +73,8 @@ impl Multipart {
 pub struct Part {
     /// From 1 to 10,000.
     pub number: u32,
+    /// Bytes in it.
+    pub size: u64,
     /// What the store called it.
     pub etag: ETag,
 }
@@ -393,7 +395,8 @@ impl Bucket {
                     .await
                     .map_err(|error| self.sdk_error(Operation::Copy, &upload.absolute, &error))?;
                 let result = output.copy_part_result();
-                self.part(upload, number, result.and_then(|result| result.e_tag()))
+                let etag = result.and_then(|result| result.e_tag());
+                self.part(upload, number, last - first + 1, etag)
             }
         })
         .await
@@ -453,6 +456,7 @@ impl Bucket {
         number: u32,
         bytes: Bytes,
     ) -> Result<Part, BucketError> {
+        let size = bytes.len() as u64;
         self.attempt(Operation::MultipartPart, |_| {
             let request = self
                 .inner
@@ -468,7 +472,7 @@ impl Bucket {
                 let output = request.send().await.map_err(|error| {
                     self.sdk_error(Operation::MultipartPart, &upload.absolute, &error)
                 })?;
-                self.part(upload, number, output.e_tag())
+                self.part(upload, number, size, output.e_tag())
             }
         })
         .await
@@ -478,6 +482,7 @@ impl Bucket {
         &self,
         upload: &Multipart,
         number: u32,
+        size: u64,
         etag: Option<&str>,
     ) -> Result<Part, BucketError> {
         let etag = etag.ok_or_else(|| {
@@ -490,6 +495,7 @@ impl Bucket {
         })?;
         Ok(Part {
             number,
+            size,
             etag: ETag::new(etag),
         })
     }
@@ -497,8 +503,8 @@ impl Bucket {
     /// Makes the object out of its parts, in the order of their numbers.
     ///
     /// # Errors
-    /// See [`BucketErrorKind`]. A repeated attempt may find the upload gone because its first
-    /// answer got lost: look the object up before giving up.
+    /// See [`BucketErrorKind`]. Where the answer got lost or makes no sense, the object
+    /// itself tells: if it is there and of the right size, it was made.
     pub async fn multipart_complete(
         &self,
         upload: &Multipart,
@@ -518,31 +524,48 @@ impl Bucket {
                     .collect(),
             ))
             .build();
-        self.attempt(Operation::MultipartComplete, |_| {
-            let request = self
-                .inner
-                .clients
-                .write
-                .complete_multipart_upload()
-                .bucket(&self.inner.name)
-                .key(&upload.absolute)
-                .upload_id(&upload.upload_id)
-                .multipart_upload(completed.clone());
-            let request = match condition {
-                None => request,
-                Some(WriteCondition::Absent) => request.if_none_match("*"),
-                Some(WriteCondition::Unchanged(etag)) => request.if_match(etag.as_str()),
-            };
-            async move {
-                let output = request.send().await.map_err(|error| {
-                    self.sdk_error(Operation::MultipartComplete, &upload.absolute, &error)
-                })?;
-                Ok(Written {
-                    etag: output.e_tag().map(ETag::new),
-                })
-            }
-        })
-        .await
+        let mut attempts = 0;
+        let outcome = self
+            .attempt(Operation::MultipartComplete, |number| {
+                attempts = number;
+                let request = self
+                    .inner
+                    .clients
+                    .write
+                    .complete_multipart_upload()
+                    .bucket(&self.inner.name)
+                    .key(&upload.absolute)
+                    .upload_id(&upload.upload_id)
+                    .multipart_upload(completed.clone());
+                let request = match condition {
+                    None => request,
+                    Some(WriteCondition::Absent) => request.if_none_match("*"),
+                    Some(WriteCondition::Unchanged(etag)) => request.if_match(etag.as_str()),
+                };
+                async move {
+                    let output = request.send().await.map_err(|error| {
+                        self.sdk_error(Operation::MultipartComplete, &upload.absolute, &error)
+                    })?;
+                    Ok(Written {
+                        etag: output.e_tag().map(ETag::new),
+                    })
+                }
+            })
+            .await;
+        let error = match outcome {
+            Ok(written) => return Ok(written),
+            Err(error) => error,
+        };
+        // A repeated attempt finds the upload gone where the first one made the object.
+        let unclear =
+            error.kind() == BucketErrorKind::Corrupt || (attempts > 1 && error.is_not_found());
+        if unclear
+            && let Ok(made) = self.head(&upload.key).await
+            && made.size == parts.iter().map(|part| part.size).sum::<u64>()
+        {
+            return Ok(Written { etag: made.etag });
+        }
+        Err(error)
     }
 
     /// Gives an upload up; its parts are gone. That there is none is no error.
@@ -609,7 +632,7 @@ impl Bucket {
                     return local(BucketErrorKind::Other, why());
                 };
                 let status = response.status().as_u16();
-                if (200..300).contains(&status) && other.as_service_error().is_none() {
+                if (200..300).contains(&status) && other.code().is_none() {
                     return local(BucketErrorKind::Corrupt, why());
                 }
                 let answer = ErrorAnswer {
