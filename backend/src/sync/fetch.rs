@@ -199,6 +199,10 @@ impl Fetcher {
                 Err(error) => {
                     unreadable += 1;
                     self.live.failed();
+                    changes.extend(
+                        self.noted
+                            .settle(Check::OddNarinfo, &this.hash.narinfo_key()),
+                    );
                     changes.push(unparsable(&this, error));
                 }
             }
@@ -206,6 +210,7 @@ impl Fetcher {
         let judgements = self.key_ring.judge_batch(&narinfos);
         let entered = narinfos.len() as u64;
         for ((this, narinfo), judgement) in wanted.into_iter().zip(narinfos).zip(judgements) {
+            changes.extend(self.oddity(&this, &narinfo));
             changes.push(Change::Put(Box::new(ParsedEntry {
                 narinfo,
                 judgement,
@@ -228,6 +233,28 @@ impl Fetcher {
             reason: error.to_string(),
             hash: None,
         })
+    }
+
+    /// What some client fails on, though Nix can read the narinfo. What is withheld for it
+    /// is a finding of the index already.
+    fn oddity(&self, wanted: &Wanted, narinfo: &NarInfo) -> Option<Change> {
+        let object = wanted.hash.narinfo_key();
+        let odd = narinfo
+            .oddities()
+            .iter()
+            .find(|oddity| oddity.finding().is_some())
+            .filter(|_| narinfo.crash_risk().is_none());
+        let Some(odd) = odd else {
+            return self.noted.settle(Check::OddNarinfo, &object);
+        };
+        Some(self.noted.note(Found {
+            check: Check::OddNarinfo,
+            severity: Severity::Error,
+            object,
+            line: odd.line,
+            reason: odd.to_string(),
+            hash: Some(wanted.hash.to_string()),
+        }))
     }
 
     /// Clients of the plain bucket go by the header: a missing or wrong one is a finding.

@@ -16,6 +16,8 @@ use crate::index::{Change, View};
 pub(super) enum Check {
     /// A narinfo whose Content-Encoding is missing or wrong.
     ContentEncoding,
+    /// A narinfo that can be read, and has something in it on which some client fails.
+    OddNarinfo,
     /// A narinfo that the store does not hand out.
     NarinfoRefused,
     /// An object that ends in `.narinfo` and is not named by a hash part.
@@ -27,8 +29,9 @@ pub(super) enum Check {
 }
 
 impl Check {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::ContentEncoding,
+        Self::OddNarinfo,
         Self::NarinfoRefused,
         Self::NarinfoName,
         Self::CacheInfo,
@@ -39,6 +42,7 @@ impl Check {
     pub(super) const fn code(self) -> &'static str {
         match self {
             Self::ContentEncoding => "content-encoding",
+            Self::OddNarinfo => "bad-narinfo",
             Self::NarinfoRefused => "narinfo-refused",
             Self::NarinfoName => "narinfo-name",
             Self::CacheInfo => "cache-info",
@@ -114,6 +118,13 @@ impl Noted {
             return None;
         }
         Some(Change::Settled(check.code().to_owned(), object.to_owned()))
+    }
+
+    /// The changes that take back what was noted about a narinfo that is gone or new.
+    pub(super) fn settle_narinfo(&self, object: &str) -> impl Iterator<Item = Change> {
+        [Check::ContentEncoding, Check::OddNarinfo]
+            .into_iter()
+            .filter_map(|check| self.settle(check, object))
     }
 
     /// The changes that take back all findings of a check but these.

@@ -179,11 +179,11 @@ impl RootSweep<'_> {
         for (hash, token) in verdict.removed {
             let key = hash.narinfo_key();
             changes.push(Change::RemoveUnchanged(hash, token));
-            changes.extend(self.noted.settle(Check::ContentEncoding, &key));
+            changes.extend(self.noted.settle_narinfo(&key));
         }
         // What could not be read was never served: forgetting it is harmless.
         for key in absent.unreadable {
-            changes.extend(self.noted.settle(Check::ContentEncoding, &key));
+            changes.extend(self.noted.settle_narinfo(&key));
             changes.push(Change::Forget(key));
         }
         changes
