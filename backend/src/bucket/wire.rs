@@ -67,7 +67,7 @@ pub(super) fn list(xml: &[u8]) -> Result<ListAnswer, String> {
             Event::Empty(_) => {}
             Event::Text(piece) => push_text(&mut text, &piece)?,
             Event::CData(piece) => {
-                text.push_str(std::str::from_utf8(&piece).map_err(|_| "not UTF-8".to_owned())?)
+                text.push_str(std::str::from_utf8(&piece).map_err(|_| "not UTF-8".to_owned())?);
             }
             Event::GeneralRef(reference) => push_reference(&mut text, &reference)?,
             Event::End(_) => {

@@ -200,7 +200,7 @@ impl Garage {
                 break node;
             }
             assert!(Instant::now() < patience, "garage does not start");
-            std::thread::sleep(Duration::from_millis(200));
+            tokio::time::sleep(Duration::from_millis(200)).await;
         };
         let node = node.split('@').next().unwrap_or_default().trim().to_owned();
         garage(&["layout", "assign", "-z", "here", "-c", "1G", &node]).expect("a layout");

@@ -508,7 +508,9 @@ async fn presigned(bucket: &Bucket) {
         .presign_get("nar/p+q.nar", Duration::from_secs(60))
         .await;
     let signed = signed.expect("signed");
-    let answer = reqwest::get(&signed.url).await.expect("an answer");
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(10));
+    let request = client.build().expect("a client").get(&signed.url);
+    let answer = request.send().await.expect("an answer");
     assert_eq!(answer.status(), 200);
     assert_eq!(answer.text().await.expect("a body"), "by anybody");
     assert!(
