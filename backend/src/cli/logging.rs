@@ -29,10 +29,14 @@ enum LogFormat {
 
 /// Begins to log.
 pub(super) fn begin(args: &LogArgs, default: &str) -> anyhow::Result<()> {
-    let filter = args.log.as_deref().unwrap_or(default);
-    let filter = EnvFilter::builder().parse(filter).map_err(|error| {
-        anyhow::anyhow!("`--log` cannot be `{}`: {error}", filter.escape_debug())
-    })?;
+    let asked = args.log.as_deref().unwrap_or(default);
+    // The S3 library logs every object that is not there as an error. What matters of it the
+    // embedded server logs itself; `--log s3s=debug` brings it back.
+    let filter = EnvFilter::builder()
+        .parse(format!("s3s=off,{asked}"))
+        .map_err(|error| {
+            anyhow::anyhow!("`--log` cannot be `{}`: {error}", asked.escape_debug())
+        })?;
     let registry = tracing_subscriber::registry().with(filter);
     match args.log_format.unwrap_or_default() {
         LogFormat::Text => {

@@ -183,7 +183,11 @@ impl HeaderStore {
         }
         let path = self.path(key, version);
         let shard = path.parent().unwrap_or(&self.dir);
-        fs::create_dir_all(shard)?;
+        match fs::create_dir(shard) {
+            Ok(()) if durable => fs::File::open(&self.dir)?.sync_all()?,
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
         let mut file = fs::File::create(&path)?;
         let text = serde_json::to_vec(&Description {
             key: key.as_str().to_owned(),

@@ -33,6 +33,9 @@ use super::operation::{Counters, Target};
 const HEAD: Duration = Duration::from_secs(120);
 /// How long a client may take nothing of an answer.
 const STALLED_READER: Duration = Duration::from_secs(60);
+/// How long a connection may be still in both directions, such as a request whose body never ends. Longer
+/// than any work of ours between reading a request and answering it.
+const STILL: Duration = Duration::from_secs(900);
 /// Most connections at a time; more wait to be accepted.
 const CONNECTIONS: usize = 2048;
 /// How long open requests may take when the server stops.
@@ -132,17 +135,21 @@ async fn accept(
     }
 }
 
-/// A connection on which writing may not stand still for ever.
+/// A connection that may not stand still for ever.
 struct Patient {
     stream: TcpStream,
-    waiting: Option<Pin<Box<Sleep>>>,
+    /// Runs while a write waits.
+    writing: Option<Pin<Box<Sleep>>>,
+    /// Runs while a read waits; begins again with each byte written.
+    reading: Option<Pin<Box<Sleep>>>,
 }
 
 impl Patient {
     fn new(stream: TcpStream) -> Self {
         Self {
             stream,
-            waiting: None,
+            writing: None,
+            reading: None,
         }
     }
 
@@ -152,16 +159,24 @@ impl Patient {
         written: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if written.is_ready() {
-            self.waiting = None;
+            self.writing = None;
+            self.reading = None;
             return written;
         }
-        let waiting = self
-            .waiting
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(STALLED_READER)));
-        match waiting.as_mut().poll(context) {
-            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
-            Poll::Pending => Poll::Pending,
-        }
+        wait(&mut self.writing, STALLED_READER, context)
+    }
+}
+
+/// Pending until the time is over, then an error.
+fn wait<T>(
+    timer: &mut Option<Pin<Box<Sleep>>>,
+    time: Duration,
+    context: &mut Context<'_>,
+) -> Poll<io::Result<T>> {
+    let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(time)));
+    match timer.as_mut().poll(context) {
+        Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+        Poll::Pending => Poll::Pending,
     }
 }
 
@@ -171,7 +186,12 @@ impl AsyncRead for Patient {
         context: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, into)
+        let read = Pin::new(&mut self.stream).poll_read(context, into);
+        if read.is_ready() {
+            self.reading = None;
+            return read;
+        }
+        wait(&mut self.reading, STILL, context)
     }
 }
 
