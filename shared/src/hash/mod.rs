@@ -9,7 +9,7 @@
 //! | base64 | `sha256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=` |
 //! | SRI | `sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=` |
 //!
-//! [`Hash`] is any of them, parsed; [`Sha256`] is the case that nearly every
+//! [`struct@Hash`] is any of them, parsed; [`Sha256`] is the case that nearly every
 //! field is about. Both print as `sha256:<nix32>`, the form that signatures
 //! cover. Parsing accepts exactly what Nix accepts and allocates nothing.
 

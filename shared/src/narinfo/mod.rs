@@ -218,23 +218,32 @@ impl NarInfo {
     /// Why this narinfo must not be served, where it would crash a real client
     /// (PROTOCOL.md, Distilled 6). Cycles are not seen here: they need the graph.
     pub fn crash_risk(&self) -> Option<&'static str> {
+        Some(match self.crash_code()? {
+            ErrorCode::UnsupportedCompression => {
+                "its Compression is a name that Nix does not know: Nix 2.34 aborts when it downloads"
+            }
+            ErrorCode::CaWithReferences => {
+                "its content address allows no references and it has some: Nix 2.8 aborts on it"
+            }
+            _ => {
+                "its store path does not follow from the content address it claims: Nix aborts when it substitutes it"
+            }
+        })
+    }
+
+    /// The code of what makes it [risky](Self::crash_risk).
+    pub fn crash_code(&self) -> Option<ErrorCode> {
         if self.codec().is_none() {
-            return Some(
-                "its Compression is a name that Nix does not know: Nix 2.34 aborts when it downloads",
-            );
+            return Some(ErrorCode::UnsupportedCompression);
         }
         let ca = self.ca?;
         if self.ca_holds {
-            return None;
+            None
+        } else if !ca.allows_references() && self.reference_count > 0 {
+            Some(ErrorCode::CaWithReferences)
+        } else {
+            Some(ErrorCode::CaPathMismatch)
         }
-        if !ca.allows_references() && self.reference_count > 0 {
-            return Some(
-                "its content address allows no references and it has some: Nix 2.8 aborts on it",
-            );
-        }
-        Some(
-            "its store path does not follow from the content address it claims: Nix aborts when it substitutes it",
-        )
     }
 
     fn at(&self, span: Span) -> &str {

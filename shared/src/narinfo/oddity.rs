@@ -84,6 +84,20 @@ impl Oddity {
 }
 
 impl OddityKind {
+    /// How bad a [finding](Oddity::finding) of this kind is: an error where some
+    /// client refuses the narinfo or reads another value than was meant.
+    pub fn severity(&self) -> api::Severity {
+        match self {
+            Self::MalformedSignature(error) if !error.breaks_narinfo() => api::Severity::Warning,
+            Self::MalformedSignature(_)
+            | Self::NoBlank(_)
+            | Self::UnknownCompression(_)
+            | Self::CaMismatch
+            | Self::CaWithReferences => api::Severity::Error,
+            _ => api::Severity::Warning,
+        }
+    }
+
     /// See [`Oddity::finding`].
     pub fn finding(&self) -> Option<ErrorCode> {
         match self {
