@@ -216,7 +216,7 @@ fn withheld(page: PathPage) -> Option<AnyView> {
                 {icon(Icon::Warning)}
                 <div class="banner-body">
                     <p class="banner-title">"Clients are not served this path"</p>
-                    <p>{why}</p>
+                    <p>{format::sentence(&why)}</p>
                     <p>"They get 404, because some versions of Nix crash on such a narinfo."</p>
                 </div>
             </div>

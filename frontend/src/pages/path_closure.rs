@@ -80,7 +80,7 @@ fn totals(closure: &Closure) -> AnyView {
                         )}
                     </p>
                     <p>
-                        "A machine that uses only this cache cannot fetch the whole. They stand at the end of the table; cache.nixos.org may have them."
+                        "A machine that uses only this cache cannot fetch the whole. What is missing stands at the end of the table; cache.nixos.org may have it."
                     </p>
                 </div>
             </div>

@@ -114,13 +114,18 @@ fn sizes(detail: &PathDetail) -> AnyView {
 
 fn get_it(page: PathPage, detail: &PathDetail) -> AnyView {
     let connect = href(&Route::connect(page.cache.get_value()));
+    let get = if detail.withheld.is_some() {
+        view! { <p class="muted">"Not from here: clients are not served this path."</p> }.into_any()
+    } else {
+        code_line("Command", format!("nix-store -r {}", detail.row.path))
+    };
     view! {
         <section class="section" aria-labelledby="get-title">
             <div class="section-head">
                 <h2 id="get-title">"Get it"</h2>
                 <p>"On a machine that " <a href=connect>"uses this cache"</a></p>
             </div>
-            {code_line("Command", format!("nix-store -r {}", detail.row.path))}
+            {get}
         </section>
     }
     .into_any()
@@ -207,7 +212,7 @@ fn oddities(detail: &PathDetail) -> Option<AnyView> {
             let line = oddity
                 .line
                 .map(|line| view! { <span class="muted">{format!("line {line}")}</span> });
-            view! { <li>{oddity.message.clone()} " " {line}</li> }
+            view! { <li>{format::sentence(&oddity.message)} " " {line}</li> }
         })
         .collect_view();
     Some(
