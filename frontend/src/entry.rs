@@ -64,9 +64,9 @@ fn read_segment(segment: &str) -> Option<Entry> {
 /// Why it is not a hash, in one sentence.
 pub fn explain_not_a_hash(letters: &str) -> String {
     if letters.chars().any(|letter| letter.is_ascii_lowercase()) {
-        "Not a Nix hash: letters e o t u do not occur".to_owned()
+        "This is not a Nix hash: letters e o t u do not occur".to_owned()
     } else {
-        "Not a Nix hash: capital letters do not occur".to_owned()
+        "This is not a Nix hash: capital letters do not occur".to_owned()
     }
 }
 

@@ -19,27 +19,34 @@ pub fn counted(n: u64, one: &str, many: &str) -> String {
 }
 
 /// Bytes in IEC units, three significant figures, as Nix prints: `84.1 MiB`.
+///
+/// In integers, here and below: printing a floating-point number brings 20 kB
+/// of tables into the program.
 pub fn size(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     if bytes < 1024 {
         return format!("{bytes} B");
     }
-    // Exact up to 2^53, and no figure beyond the third is shown.
-    let mut value = bytes as f64 / 1024.0;
-    let mut unit = 0;
-    // 1023.95 would be printed as 1024.
-    while value >= 999.5 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
+    for (at, unit) in UNITS.iter().enumerate() {
+        let one = 1_u128 << (10 * (at + 1));
+        // 1023.95 would be printed as 1024: it is one of the next unit.
+        if rounded(bytes, 1, one) < 1000 || at + 1 == UNITS.len() {
+            let (hundredths, tenths) = (rounded(bytes, 100, one), rounded(bytes, 10, one));
+            return if hundredths < 1000 {
+                format!("{}.{:02} {unit}", hundredths / 100, hundredths % 100)
+            } else if tenths < 1000 {
+                format!("{}.{} {unit}", tenths / 10, tenths % 10)
+            } else {
+                format!("{} {unit}", rounded(bytes, 1, one))
+            };
+        }
     }
-    let decimals = if value < 9.995 {
-        2
-    } else if value < 99.95 {
-        1
-    } else {
-        0
-    };
-    format!("{value:.decimals$} {}", UNITS[unit])
+    unreachable!("the last unit takes all")
+}
+
+/// `parts` × `times` / `whole`, to the nearest integer; `whole` is not zero.
+fn rounded(parts: u64, times: u128, whole: u128) -> u128 {
+    (u128::from(parts) * times * 2 + whole) / (whole * 2)
 }
 
 /// Bytes to the last one: `88,181,432 bytes`.
@@ -58,17 +65,21 @@ pub fn percent(part: u64, whole: u64) -> String {
     if part >= whole {
         return "100 %".to_owned();
     }
-    let share = (part as f64 / whole as f64 * 100.0).clamp(0.1, 99.9);
-    if !(10.0..=99.0).contains(&share) {
-        format!("{share:.1} %")
+    let permille = rounded(part, 1000, u128::from(whole)).clamp(1, 999);
+    if (100..=990).contains(&permille) {
+        format!("{} %", (permille + 5) / 10)
     } else {
-        format!("{share:.0} %")
+        format!("{}.{} %", permille / 10, permille % 10)
     }
 }
 
 /// How much smaller the download is: `3.9×`; nothing where one of both is nothing.
 pub fn ratio(unpacked: u64, download: u64) -> Option<String> {
-    (download > 0 && unpacked > 0).then(|| format!("{:.1}×", unpacked as f64 / download as f64))
+    if unpacked == 0 || download == 0 {
+        return None;
+    }
+    let tenths = rounded(unpacked, 10, u128::from(download));
+    Some(format!("{}.{}×", tenths / 10, tenths % 10))
 }
 
 /// Seconds in the largest fitting unit: `12 s`, `3 min`, `5 h`, `2 d`.
@@ -214,6 +225,10 @@ mod tests {
         assert_eq!(percent(999_999, 1_000_000), "99.9 %");
         assert_eq!(percent(62, 100), "62 %");
         assert_eq!(percent(9, 9), "100 %");
+        assert_eq!(percent(1, 25), "4.0 %");
+        assert_eq!(percent(995, 1000), "99.5 %");
+        assert_eq!(ratio(390, 100), Some("3.9×".to_owned()));
+        assert_eq!(ratio(0, 100), None);
     }
 
     #[test]

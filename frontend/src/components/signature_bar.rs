@@ -23,12 +23,12 @@ fn ordered(counts: &[SignatureCount]) -> Vec<(SignatureStatus, u64)> {
 pub fn signature_bar(cache: &str, counts: &[SignatureCount]) -> AnyView {
     let counts = ordered(counts);
     let whole: u64 = counts.iter().map(|(_, paths)| paths).sum();
-    let mut x = 0.0;
+    let mut x = 0;
     let tiles = counts
         .iter()
         .map(|&(status, paths)| {
             // A sliver stays visible: at least half a percent of the width.
-            let width = (paths as f64 / whole as f64 * 100.0).max(0.5);
+            let width = (paths * 1000).checked_div(whole).unwrap_or(0).max(5);
             let at = x;
             x += width;
             let class = match signature_words(status).0 {
@@ -62,7 +62,7 @@ pub fn signature_bar(cache: &str, counts: &[SignatureCount]) -> AnyView {
         .collect_view();
     view! {
         <div class="signature-bar">
-            <svg viewBox=format!("0 0 {} 8", x.max(1.0)) preserveAspectRatio="none" aria-hidden="true">{tiles}</svg>
+            <svg viewBox=format!("0 0 {} 8", x.max(1)) preserveAspectRatio="none" aria-hidden="true">{tiles}</svg>
             <ul>{rows}</ul>
         </div>
     }

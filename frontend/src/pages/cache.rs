@@ -1,7 +1,9 @@
 //! One cache at a glance: how it is, how to use it, whose keys it has, what came last.
 
 use leptos::prelude::*;
-use snowbank_shared::api::{Cache, CheckCount, Health, IndexState, Key, Page, PathRow};
+use snowbank_shared::api::{
+    Cache, CheckCount, Health, IndexState, Key, Page, PathRow, SignatureStatus,
+};
 use snowbank_shared::route::{PathsQuery, Route};
 
 use crate::api;
@@ -49,15 +51,20 @@ fn sentence(cache: &Cache) -> String {
         ""
     };
     let paths = format::counted(cache.paths, "path", "paths");
+    let valid = if cache
+        .signatures
+        .iter()
+        .any(|count| count.signature == SignatureStatus::NotNeeded && count.paths > 0)
+    {
+        "have a valid signature or need none"
+    } else {
+        "have a valid signature"
+    };
     let vouched = match keys.as_slice() {
-        [] => format!(
-            "{about}{signed} of {paths} have a valid signature; the cache has no key of its own."
-        ),
-        [only] => format!(
-            "{about}{signed} of {paths} have a valid signature. Machines trust one key: {only}."
-        ),
+        [] => format!("{about}{signed} of {paths} {valid}; the cache has no key of its own."),
+        [only] => format!("{about}{signed} of {paths} {valid}. Machines trust one key: {only}."),
         many => format!(
-            "{about}{signed} of {paths} have a valid signature. Its keys: {}.",
+            "{about}{signed} of {paths} {valid}. Its keys: {}.",
             many.join(", ")
         ),
     };
@@ -242,6 +249,14 @@ fn figures(cache: &Cache) -> AnyView {
                 <dd class="tabular">
                     {about} {size(cache.nar_bytes)} {ratio.map(|ratio| view! { <span class="muted">{ratio}</span> })}
                 </dd>
+                <dt>
+                    {term(
+                        "term-objects",
+                        "Objects",
+                        "Everything that lies in the bucket under this cache's prefix, NARs and all else, and the bytes of it.",
+                    )}
+                </dt>
+                <dd class="tabular" id="objects">{objects(cache)}</dd>
                 <dt>{term("term-priority", "Priority", "Clients ask the cache with the smaller number first. cache.nixos.org has 40.")}</dt>
                 <dd class="tabular">{cache.priority}</dd>
                 <dt>"Store"</dt>
@@ -252,6 +267,20 @@ fn figures(cache: &Cache) -> AnyView {
                 <dd>{visibility_word(cache.visibility)}</dd>
             </dl>
         </section>
+    }
+    .into_any()
+}
+
+/// Everything in the bucket, to the last byte.
+fn objects(cache: &Cache) -> AnyView {
+    let (Some(count), Some(bytes)) = (cache.objects, cache.object_bytes) else {
+        return view! { <span class="muted">"not yet: the whole bucket has not been listed"</span> }
+            .into_any();
+    };
+    view! {
+        <span>{format::count(count)}</span>
+        {size(bytes)}
+        <span class="muted">{format::exact_bytes(bytes)}</span>
     }
     .into_any()
 }
