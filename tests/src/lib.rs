@@ -30,3 +30,4 @@ pub mod folder;
 pub mod nix;
 pub mod process;
 pub mod server;
+pub mod trouble;

@@ -1,0 +1,12 @@
+//! What a user and their Nix see, end to end. See the library for the harness.
+
+#![forbid(unsafe_code)]
+
+mod adoption;
+mod blog_post;
+mod browser;
+mod conformance;
+mod crash;
+mod faults;
+mod harness;
+mod real_nix;
