@@ -23,8 +23,16 @@ pub(crate) fn fill(bucket: &Path, count: u32) -> anyhow::Result<()> {
         let (hash, nar) = (nix32::encode(&seed[..20]), nix32::encode(&seed));
         let mut narinfo = String::new();
         writeln!(narinfo, "StorePath: /nix/store/{hash}-package-{number}")?;
-        writeln!(narinfo, "URL: nar/{nar}.nar.xz\nCompression: xz\nFileHash: sha256:{nar}\nFileSize: {}", 100 + number)?;
-        writeln!(narinfo, "NarHash: sha256:{nar}\nNarSize: {}\nReferences: ", 1000 + number)?;
+        writeln!(
+            narinfo,
+            "URL: nar/{nar}.nar.xz\nCompression: xz\nFileHash: sha256:{nar}\nFileSize: {}",
+            100 + number
+        )?;
+        writeln!(
+            narinfo,
+            "NarHash: sha256:{nar}\nNarSize: {}\nReferences: ",
+            1000 + number
+        )?;
         std::fs::write(bucket.join(format!("{hash}.narinfo")), narinfo)?;
     }
     Ok(())
@@ -43,12 +51,19 @@ async fn killed_during_sweeps_the_index_still_becomes_complete() -> anyhow::Resu
         server.restart().await?;
     }
     let cache = server.indexed("main").await?;
-    ensure!(cache["paths"] == 8000, "{} paths after the kills", cache["paths"]);
+    ensure!(
+        cache["paths"] == 8000,
+        "{} paths after the kills",
+        cache["paths"]
+    );
     // Killed once more when all was well: what was known is known again.
     server.kill();
     server.restart().await?;
     ensure!(server.indexed("main").await?["paths"] == 8000);
-    ensure!(folder::objects(&bucket)? == before, "the bucket was changed");
+    ensure!(
+        folder::objects(&bucket)? == before,
+        "the bucket was changed"
+    );
     Ok(())
 }
 
@@ -57,14 +72,21 @@ async fn killed_during_a_put_no_half_object_is_ever_seen() -> anyhow::Result<()>
     let home = tempfile::tempdir()?;
     let bucket = home.path().join("bucket");
     fill(&bucket, 3)?;
-    let mut server =
-        Setup::new().s3().line("s3_anonymous = true").folder("main", &bucket, &[]).start().await?;
+    let mut server = Setup::new()
+        .s3()
+        .line("s3_anonymous = true")
+        .folder("main", &bucket, &[])
+        .start()
+        .await?;
     server.indexed("main").await?;
     let before = folder::objects(&bucket)?;
     let key = "nar/0000000000000000000000000000000000000000000000000000.nar";
 
     for sent in [0_usize, 1, 4 << 20] {
-        let s3 = server.s3.clone().context("the server printed no S3 address")?;
+        let s3 = server
+            .s3
+            .clone()
+            .context("the server printed no S3 address")?;
         let address = s3.trim_start_matches("http://").to_owned();
         let mut connection = TcpStream::connect(&address)?;
         write!(
@@ -81,12 +103,29 @@ async fn killed_during_a_put_no_half_object_is_ever_seen() -> anyhow::Result<()>
         let _ = connection.read_to_end(&mut rest);
         server.restart().await?;
         server.indexed("main").await?;
-        ensure!(folder::objects(&bucket)? == before, "after {sent} bytes something is left in the bucket");
-        let s3 = server.s3.clone().context("the server printed no S3 address")?;
-        let listing = reqwest::Client::new().get(format!("{s3}/main?list-type=2")).timeout(Duration::from_secs(10)).send().await?;
-        ensure!(listing.status().is_success(), "listing: {}", listing.status());
+        ensure!(
+            folder::objects(&bucket)? == before,
+            "after {sent} bytes something is left in the bucket"
+        );
+        let s3 = server
+            .s3
+            .clone()
+            .context("the server printed no S3 address")?;
+        let listing = reqwest::Client::new()
+            .get(format!("{s3}/main?list-type=2"))
+            .timeout(Duration::from_secs(10))
+            .send()
+            .await?;
+        ensure!(
+            listing.status().is_success(),
+            "listing: {}",
+            listing.status()
+        );
         let listing = listing.text().await?;
-        ensure!(!listing.contains(key), "the half object is listed:\n{listing}");
+        ensure!(
+            !listing.contains(key),
+            "the half object is listed:\n{listing}"
+        );
     }
     Ok(())
 }

@@ -21,7 +21,9 @@ async fn page(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infal
         "/outside" => "<img alt='' src='http://127.0.0.2:9/outside.png'>",
         _ => "",
     };
-    let html = format!("<!doctype html><html lang=en><title>t</title><body><main><h1>Heading</h1>{more}</main></body></html>");
+    let html = format!(
+        "<!doctype html><html lang=en><title>t</title><body><main><h1>Heading</h1>{more}</main></body></html>"
+    );
     Ok(Response::builder()
         .header("content-type", "text/html; charset=utf-8")
         .header("content-security-policy", POLICY)
@@ -35,7 +37,8 @@ async fn serve() -> anyhow::Result<String> {
     tokio::spawn(async move {
         while let Ok((connection, _)) = listener.accept().await {
             tokio::spawn(
-                hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(connection), service_fn(page)),
+                hyper::server::conn::http1::Builder::new()
+                    .serve_connection(TokioIo::new(connection), service_fn(page)),
             );
         }
     });
@@ -45,8 +48,14 @@ async fn serve() -> anyhow::Result<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_violated_policy_and_a_request_elsewhere_fail_the_browser_test() -> anyhow::Result<()> {
     let origin = serve().await?;
-    for (path, complaint) in [("/", None), ("/inline", Some("content security policy")), ("/outside", Some("left the origin"))] {
-        let Some(browser) = Browser::start(&origin).await? else { return Ok(()) };
+    for (path, complaint) in [
+        ("/", None),
+        ("/inline", Some("content security policy")),
+        ("/outside", Some("left the origin")),
+    ] {
+        let Some(browser) = Browser::start(&origin).await? else {
+            return Ok(());
+        };
         browser.open(path).await?;
         ensure!(browser.page_text().await?.contains("Heading"));
         tokio::time::sleep(std::time::Duration::from_millis(300)).await;

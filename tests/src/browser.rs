@@ -84,12 +84,18 @@ impl Browser {
         if component::skipped(component::BROWSER) {
             return Ok(None);
         }
-        let profile = tempfile::Builder::new().prefix("snowbank-browser-").tempdir()?;
+        let profile = tempfile::Builder::new()
+            .prefix("snowbank-browser-")
+            .tempdir()?;
         let mut chromedriver = Process::start(
             "chromedriver",
-            Command::new("chromedriver").arg("--port=0").env("HOME", profile.path()),
+            Command::new("chromedriver")
+                .arg("--port=0")
+                .env("HOME", profile.path()),
         )
-        .context("chromedriver is missing: install chromium-driver, or set SNOWBANK_SKIP=browser")?;
+        .context(
+            "chromedriver is missing: install chromium-driver, or set SNOWBANK_SKIP=browser",
+        )?;
         let port: u16 = chromedriver
             .wait_for(PATIENCE, "its port", |log| {
                 let rest = log.split("was started successfully on port ").nth(1)?;
@@ -118,7 +124,10 @@ impl Browser {
             capabilities.add_arg(switch)?;
         }
         let mut capabilities: Capabilities = capabilities.into();
-        capabilities.set("goog:loggingPrefs", json!({"performance": "ALL", "browser": "ALL"}))?;
+        capabilities.set(
+            "goog:loggingPrefs",
+            json!({"performance": "ALL", "browser": "ALL"}),
+        )?;
 
         let driver = WebDriver::builder(format!("http://127.0.0.1:{port}"), capabilities)
             .request_timeout(Duration::from_secs(60))
@@ -153,7 +162,11 @@ impl Browser {
     /// When the browser refuses it.
     pub async fn cdp(&self, method: &str, params: Value) -> anyhow::Result<Value> {
         let driver = self.driver.as_ref().context("the session is over")?;
-        driver.cdp().send_raw(method, params).await.with_context(|| format!("{method} failed"))
+        driver
+            .cdp()
+            .send_raw(method, params)
+            .await
+            .with_context(|| format!("{method} failed"))
     }
 
     /// Sets the window's width; the height is 900.
@@ -174,8 +187,16 @@ impl Browser {
     /// # Errors
     /// As [`Self::cdp`].
     pub async fn colours(&self, colours: Colours) -> anyhow::Result<()> {
-        let scheme = if colours == Colours::Dark { "dark" } else { "light" };
-        let forced = if colours == Colours::Forced { "active" } else { "none" };
+        let scheme = if colours == Colours::Dark {
+            "dark"
+        } else {
+            "light"
+        };
+        let forced = if colours == Colours::Forced {
+            "active"
+        } else {
+            "none"
+        };
         self.cdp(
             "Emulation.setEmulatedMedia",
             json!({"features": [
@@ -208,8 +229,13 @@ impl Browser {
     /// # Errors
     /// When it does not come, with the page's text and console.
     pub async fn open(&self, path: &str) -> anyhow::Result<()> {
-        self.session.goto(format!("{}{path}", self.origin)).await.with_context(|| format!("opening {path}"))?;
-        self.drawn().await.with_context(|| format!("opening {path}"))
+        self.session
+            .goto(format!("{}{path}", self.origin))
+            .await
+            .with_context(|| format!("opening {path}"))?;
+        self.drawn()
+            .await
+            .with_context(|| format!("opening {path}"))
     }
 
     /// Waits until the page has a heading and nothing on it is busy.
@@ -231,7 +257,11 @@ impl Browser {
     /// # Errors
     /// When it throws.
     pub async fn script(&self, body: &str, arguments: Vec<Value>) -> anyhow::Result<Value> {
-        let answer = self.session.execute(body, arguments).await.with_context(|| format!("the script failed: {body}"))?;
+        let answer = self
+            .session
+            .execute(body, arguments)
+            .await
+            .with_context(|| format!("the script failed: {body}"))?;
         Ok(answer.json().clone())
     }
 
@@ -240,8 +270,16 @@ impl Browser {
     /// # Errors
     /// When it throws or takes longer than 30 s.
     pub async fn script_async(&self, body: &str, arguments: Vec<Value>) -> anyhow::Result<Value> {
-        self.session.set_script_timeout(Duration::from_secs(30)).await?;
-        Ok(self.session.execute_async(body, arguments).await.context("the script failed")?.json().clone())
+        self.session
+            .set_script_timeout(Duration::from_secs(30))
+            .await?;
+        Ok(self
+            .session
+            .execute_async(body, arguments)
+            .await
+            .context("the script failed")?
+            .json()
+            .clone())
     }
 
     /// Waits until the script returns something true.
@@ -259,7 +297,10 @@ impl Browser {
                 let text = self.page_text().await.unwrap_or_default();
                 let console = self.console().await.unwrap_or_default();
                 let url = self.url().await.unwrap_or_default();
-                bail!("{what} did not come within {PATIENCE:?} at {url}. The page shows:\n{text}\nThe console says:\n{}", console.join("\n"));
+                bail!(
+                    "{what} did not come within {PATIENCE:?} at {url}. The page shows:\n{text}\nThe console says:\n{}",
+                    console.join("\n")
+                );
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -283,7 +324,12 @@ impl Browser {
     /// # Errors
     /// When the page is gone.
     pub async fn page_text(&self) -> anyhow::Result<String> {
-        let text = self.script("return document.body.innerText.replace(/[ \\t\\u00a0]+/g, ' ')", vec![]).await?;
+        let text = self
+            .script(
+                "return document.body.innerText.replace(/[ \\t\\u00a0]+/g, ' ')",
+                vec![],
+            )
+            .await?;
         Ok(text.as_str().unwrap_or_default().to_owned())
     }
 
@@ -301,7 +347,10 @@ impl Browser {
     /// As [`Self::url`].
     pub async fn location(&self) -> anyhow::Result<String> {
         let url = self.session.current_url().await?;
-        Ok(url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path())))
+        Ok(url.query().map_or_else(
+            || url.path().to_owned(),
+            |query| format!("{}?{query}", url.path()),
+        ))
     }
 
     /// The first element that matches, waited for.
@@ -309,8 +358,14 @@ impl Browser {
     /// # Errors
     /// When there is none.
     pub async fn find(&self, css: &str) -> anyhow::Result<WebElement> {
-        self.until(&format!("an element {css}"), &format!("return !!document.querySelector({})", serde_json::to_string(css)?))
-            .await?;
+        self.until(
+            &format!("an element {css}"),
+            &format!(
+                "return !!document.querySelector({})",
+                serde_json::to_string(css)?
+            ),
+        )
+        .await?;
         Ok(self.session.find(By::Css(css)).await?)
     }
 
@@ -319,7 +374,11 @@ impl Browser {
     /// # Errors
     /// When the browser refuses.
     pub async fn press(&self, keys: &str) -> anyhow::Result<()> {
-        self.session.action_chain().send_keys(keys).perform().await?;
+        self.session
+            .action_chain()
+            .send_keys(keys)
+            .perform()
+            .await?;
         Ok(())
     }
 
@@ -346,7 +405,13 @@ impl Browser {
             vec![],
         )
         .await?;
-        self.session.action_chain().key_down(Key::Control).send_keys("v").key_up(Key::Control).perform().await?;
+        self.session
+            .action_chain()
+            .key_down(Key::Control)
+            .send_keys("v")
+            .key_up(Key::Control)
+            .perform()
+            .await?;
         let text = self.script("const t = document.getElementById('pasted'); const v = t.value; t.remove(); return v", vec![]).await?;
         Ok(text.as_str().unwrap_or_default().to_owned())
     }
@@ -356,9 +421,17 @@ impl Browser {
     /// # Errors
     /// As [`Self::cdp`].
     pub async fn screenshot(&self, file: &Path) -> anyhow::Result<()> {
-        let shot = self.cdp("Page.captureScreenshot", json!({"format": "webp", "quality": 72})).await?;
+        let shot = self
+            .cdp(
+                "Page.captureScreenshot",
+                json!({"format": "webp", "quality": 72}),
+            )
+            .await?;
         let data = shot["data"].as_str().context("a screenshot has data")?;
-        std::fs::write(file, base64::engine::general_purpose::STANDARD.decode(data)?)?;
+        std::fs::write(
+            file,
+            base64::engine::general_purpose::STANDARD.decode(data)?,
+        )?;
         Ok(())
     }
 
@@ -371,8 +444,12 @@ impl Browser {
             return Ok(());
         }
         let file = component::tools().join("axe/node_modules/axe-core/axe.min.js");
-        let axe = std::fs::read_to_string(&file)
-            .with_context(|| format!("{} is missing: `tests/run` installs it, or set SNOWBANK_SKIP=axe", file.display()))?;
+        let axe = std::fs::read_to_string(&file).with_context(|| {
+            format!(
+                "{} is missing: `tests/run` installs it, or set SNOWBANK_SKIP=axe",
+                file.display()
+            )
+        })?;
         self.script(&axe, vec![]).await?;
         let violations = self
             .script_async(
@@ -385,7 +462,11 @@ impl Browser {
             )
             .await?;
         let violations: Vec<String> = serde_json::from_value(violations)?;
-        ensure!(violations.is_empty(), "axe on {what}:\n{}", violations.join("\n"));
+        ensure!(
+            violations.is_empty(),
+            "axe on {what}:\n{}",
+            violations.join("\n")
+        );
         Ok(())
     }
 
@@ -395,7 +476,10 @@ impl Browser {
     /// When the session is over.
     pub async fn console(&self) -> anyhow::Result<Vec<String>> {
         let log = self.session.browser_log().await?;
-        Ok(log.into_iter().map(|entry| format!("{}: {}", entry.level, entry.message)).collect())
+        Ok(log
+            .into_iter()
+            .map(|entry| format!("{}: {}", entry.level, entry.message))
+            .collect())
     }
 
     /// Every URL asked for since the last call.
@@ -420,23 +504,44 @@ impl Browser {
     /// # Errors
     /// When the policy was violated, something other than the origin was asked, or the page panicked.
     pub async fn finish(mut self) -> anyhow::Result<()> {
-        let violations = self.script("return sessionStorage.getItem('violations')", vec![]).await?;
-        ensure!(violations.is_null(), "the content security policy was violated: {violations}");
+        let violations = self
+            .script("return sessionStorage.getItem('violations')", vec![])
+            .await?;
+        ensure!(
+            violations.is_null(),
+            "the content security policy was violated: {violations}"
+        );
         let outside: Vec<String> = self
             .requests()
             .await?
             .into_iter()
-            .filter(|url| !url.starts_with(&format!("{}/", self.origin)) && !url.starts_with("data:") && !url.starts_with("blob:"))
+            .filter(|url| {
+                !url.starts_with(&format!("{}/", self.origin))
+                    && !url.starts_with("data:")
+                    && !url.starts_with("blob:")
+            })
             .filter(|url| !url.starts_with("about:") && !url.starts_with("chrome:"))
             .collect();
-        ensure!(outside.is_empty(), "requests left the origin {}: {outside:?}", self.origin);
+        ensure!(
+            outside.is_empty(),
+            "requests left the origin {}: {outside:?}",
+            self.origin
+        );
         let broken: Vec<String> = self
             .console()
             .await?
             .into_iter()
-            .filter(|line| line.contains("panicked at") || line.contains("Content Security Policy") || line.contains("Uncaught"))
+            .filter(|line| {
+                line.contains("panicked at")
+                    || line.contains("Content Security Policy")
+                    || line.contains("Uncaught")
+            })
             .collect();
-        ensure!(broken.is_empty(), "the console says:\n{}", broken.join("\n"));
+        ensure!(
+            broken.is_empty(),
+            "the console says:\n{}",
+            broken.join("\n")
+        );
         if let Some(driver) = self.driver.take() {
             driver.quit().await?;
         }
@@ -453,12 +558,25 @@ impl Drop for Browser {
         // Chromium is a child of chromedriver and would outlive it: ended by its own profile folder,
         // which no other process has.
         let profile = format!("--user-data-dir={}", self.profile.path().display());
-        let Ok(processes) = std::fs::read_dir("/proc") else { return };
+        let Ok(processes) = std::fs::read_dir("/proc") else {
+            return;
+        };
         for process in processes.flatten() {
-            let Some(id) = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+            let Some(id) = process
+                .file_name()
+                .to_str()
+                .and_then(|name| name.parse::<u32>().ok())
+            else {
+                continue;
+            };
             let command = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
-            if command.split(|byte| *byte == 0).any(|argument| argument == profile.as_bytes()) {
-                let _ = Command::new("kill").args(["-KILL", &id.to_string()]).status();
+            if command
+                .split(|byte| *byte == 0)
+                .any(|argument| argument == profile.as_bytes())
+            {
+                let _ = Command::new("kill")
+                    .args(["-KILL", &id.to_string()])
+                    .status();
             }
         }
     }

@@ -51,17 +51,29 @@ impl Closure {
         lock.lock()?;
         if !folder.join("complete").exists() {
             if folder.exists() {
-                ensure!(Command::new("chmod").args(["-R", "u+w"]).arg(&folder).status()?.success());
+                ensure!(
+                    Command::new("chmod")
+                        .args(["-R", "u+w"])
+                        .arg(&folder)
+                        .status()?
+                        .success()
+                );
                 fs::remove_dir_all(&folder)?;
             }
             let mut build = Command::new("bash");
             nix.surround(&mut build);
             let output = build.arg(recipe.join("build.sh")).arg(&folder).output()?;
-            ensure!(output.status.success(), "the closure cannot be built:\n{}", String::from_utf8_lossy(&output.stderr));
+            ensure!(
+                output.status.success(),
+                "the closure cannot be built:\n{}",
+                String::from_utf8_lossy(&output.stderr)
+            );
             fs::write(folder.join("complete"), "")?;
         }
         drop(lock);
-        let read = |name: &str| fs::read_to_string(folder.join(name)).with_context(|| format!("reading {name}"));
+        let read = |name: &str| {
+            fs::read_to_string(folder.join(name)).with_context(|| format!("reading {name}"))
+        };
         Ok(Self {
             app: read("app.path")?.trim().to_owned(),
             doc: read("doc.path")?.trim().to_owned(),
@@ -78,7 +90,9 @@ impl Closure {
 
     /// A public key that did not sign it: `other` has another name, `imposter` the same.
     pub fn public_key_of(&self, who: &str) -> anyhow::Result<String> {
-        Ok(fs::read_to_string(self.folder.join(format!("{who}.pub")))?.trim().to_owned())
+        Ok(fs::read_to_string(self.folder.join(format!("{who}.pub")))?
+            .trim()
+            .to_owned())
     }
 
     /// The secret key's file.

@@ -41,7 +41,10 @@ pub fn vectors() -> Option<PathBuf> {
     if folder.is_dir() {
         return Some(folder);
     }
-    println!("SKIPPED: {} not found: the test vectors are not here", folder.display());
+    println!(
+        "SKIPPED: {} not found: the test vectors are not here",
+        folder.display()
+    );
     None
 }
 
@@ -55,7 +58,8 @@ pub fn tools() -> PathBuf {
 /// # Panics
 /// When there is none: the test was started without building it.
 pub fn binary() -> PathBuf {
-    let binary = std::env::var_os("SNOWBANK_BIN").map_or_else(|| profile_folder().join("snowbank"), PathBuf::from);
+    let binary = std::env::var_os("SNOWBANK_BIN")
+        .map_or_else(|| profile_folder().join("snowbank"), PathBuf::from);
     assert!(
         binary.is_file(),
         "{} is not there: run `cargo build -p snowbank`, or set SNOWBANK_BIN",
@@ -74,5 +78,8 @@ fn profile_folder() -> PathBuf {
 }
 
 fn target() -> PathBuf {
-    profile_folder().parent().expect("a profile lies in target").to_owned()
+    profile_folder()
+        .parent()
+        .expect("a profile lies in target")
+        .to_owned()
 }

@@ -13,7 +13,10 @@ use anyhow::Context as _;
 pub fn objects(folder: &Path) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
     let mut objects = BTreeMap::new();
     walk(folder, &mut |path| {
-        let key = path.strip_prefix(folder)?.to_str().context("keys of test buckets are UTF-8")?;
+        let key = path
+            .strip_prefix(folder)?
+            .to_str()
+            .context("keys of test buckets are UTF-8")?;
         if !key.starts_with('.') {
             objects.insert(key.to_owned(), fs::read(path)?);
         }
@@ -41,7 +44,9 @@ pub fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
 
 fn walk(folder: &Path, visit: &mut dyn FnMut(&Path) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let entries = fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))?;
-    let mut paths: Vec<PathBuf> = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
+    let mut paths: Vec<PathBuf> = entries
+        .map(|entry| Ok(entry?.path()))
+        .collect::<std::io::Result<_>>()?;
     paths.sort();
     for path in paths {
         if path.is_dir() {

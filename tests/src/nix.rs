@@ -37,7 +37,12 @@ impl Outcome {
     /// # Errors
     /// When it did not, with what it said.
     pub fn ok(self) -> anyhow::Result<String> {
-        ensure!(self.success, "the command failed:\n{}\n{}", self.stdout, self.stderr);
+        ensure!(
+            self.success,
+            "the command failed:\n{}\n{}",
+            self.stdout,
+            self.stderr
+        );
         Ok(self.stdout)
     }
 }
@@ -76,13 +81,23 @@ impl Nix {
     /// # Errors
     /// When one is missing.
     pub fn each() -> anyhow::Result<Vec<Self>> {
-        Ok([Self::system()?, Self::newer()?].into_iter().flatten().collect())
+        Ok([Self::system()?, Self::newer()?]
+            .into_iter()
+            .flatten()
+            .collect())
     }
 
     fn new(launcher: Vec<String>) -> anyhow::Result<Self> {
         let home = tempfile::Builder::new().prefix("snowbank-nix-").tempdir()?;
-        let mut nix = Self { launcher, home, version: String::new() };
-        nix.version = nix.run("nix", &["--version"]).and_then(Outcome::ok).context("asking Nix for its version")?;
+        let mut nix = Self {
+            launcher,
+            home,
+            version: String::new(),
+        };
+        nix.version = nix
+            .run("nix", &["--version"])
+            .and_then(Outcome::ok)
+            .context("asking Nix for its version")?;
         println!("using {}", nix.version);
         Ok(nix)
     }
@@ -96,7 +111,10 @@ impl Nix {
     /// ended by force after two minutes.
     pub fn command(&self, tool: &str) -> Command {
         let mut command = Command::new("timeout");
-        command.args(["--kill-after=5", "120"]).args(&self.launcher).arg(tool);
+        command
+            .args(["--kill-after=5", "120"])
+            .args(&self.launcher)
+            .arg(tool);
         self.surround(&mut command);
         command
     }
@@ -121,7 +139,11 @@ impl Nix {
 
     /// The configuration every call has: alone, quick to give up, able to build in a chroot store.
     pub fn config() -> String {
-        let libraries = if Path::new("/lib64").exists() { " /lib64" } else { "" };
+        let libraries = if Path::new("/lib64").exists() {
+            " /lib64"
+        } else {
+            ""
+        };
         format!(
             "build-users-group =\nsandbox = false\nsandbox-paths = /bin /usr /lib{libraries}\nsubstituters =\n\
              trusted-public-keys =\ndownload-attempts = 1\nconnect-timeout = 5\nmax-jobs = 2\nexperimental-features = nix-command\n"
@@ -133,27 +155,60 @@ impl Nix {
     /// # Errors
     /// When it cannot be started; that it fails is an [`Outcome`].
     pub fn run(&self, tool: &str, args: &[&str]) -> anyhow::Result<Outcome> {
-        let output = self.command(tool).args(args).output().with_context(|| format!("starting {tool}"))?;
+        let output = self
+            .command(tool)
+            .args(args)
+            .output()
+            .with_context(|| format!("starting {tool}"))?;
         Ok(Outcome {
             success: output.status.success(),
-            stdout: String::from_utf8_lossy(&output.stdout).trim_end().to_owned(),
+            stdout: String::from_utf8_lossy(&output.stdout)
+                .trim_end()
+                .to_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         })
     }
 
     /// `nix-store -r PATH` into the store in the folder `store`, from one substituter and with one trusted key.
-    pub fn substitute(&self, store: &Path, url: &str, key: &str, path: &str) -> anyhow::Result<Outcome> {
+    pub fn substitute(
+        &self,
+        store: &Path,
+        url: &str,
+        key: &str,
+        path: &str,
+    ) -> anyhow::Result<Outcome> {
         let store = store.display().to_string();
         self.run(
             "nix-store",
-            &["--store", &store, "-r", path, "--option", "substituters", url, "--option", "trusted-public-keys", key],
+            &[
+                "--store",
+                &store,
+                "-r",
+                path,
+                "--option",
+                "substituters",
+                url,
+                "--option",
+                "trusted-public-keys",
+                key,
+            ],
         )
     }
 
     /// The closure of `path` in `store`, sorted, by `nix path-info -r`.
     pub fn closure(&self, store: &str, path: &str) -> anyhow::Result<Vec<String>> {
-        let out = self.run("nix", &["path-info", "--recursive", "--store", store, path])?.ok()?;
-        let mut paths: Vec<String> = out.lines().map(|line| line.split_whitespace().next().unwrap_or_default().to_owned()).collect();
+        let out = self
+            .run("nix", &["path-info", "--recursive", "--store", store, path])?
+            .ok()?;
+        let mut paths: Vec<String> = out
+            .lines()
+            .map(|line| {
+                line.split_whitespace()
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned()
+            })
+            .collect();
         paths.sort();
         Ok(paths)
     }

@@ -14,7 +14,10 @@ pub struct Log(Arc<Mutex<String>>);
 impl Log {
     /// All of it.
     pub fn text(&self) -> String {
-        self.0.lock().expect("no panic while a line is added").clone()
+        self.0
+            .lock()
+            .expect("no panic while a line is added")
+            .clone()
     }
 
     fn follow(&self, stream: impl Read + Send + 'static) {
@@ -52,7 +55,11 @@ impl Process {
         let log = Log::default();
         log.follow(child.stdout.take().context("stdout is piped")?);
         log.follow(child.stderr.take().context("stderr is piped")?);
-        Ok(Self { name: name.to_owned(), child, log })
+        Ok(Self {
+            name: name.to_owned(),
+            child,
+            log,
+        })
     }
 
     /// Its process id.
@@ -64,7 +71,12 @@ impl Process {
     ///
     /// # Errors
     /// When the process ends or the time is over before.
-    pub async fn wait_for<T>(&mut self, within: Duration, what: &str, find: impl Fn(&str) -> Option<T>) -> anyhow::Result<T> {
+    pub async fn wait_for<T>(
+        &mut self,
+        within: Duration,
+        what: &str,
+        find: impl Fn(&str) -> Option<T>,
+    ) -> anyhow::Result<T> {
         let end = Instant::now() + within;
         loop {
             // Asked first: what it printed before it ended counts.
@@ -74,10 +86,16 @@ impl Process {
                 return Ok(found);
             }
             if let Some(status) = ended {
-                bail!("{} ended ({status}) before {what}; it printed:\n{text}", self.name);
+                bail!(
+                    "{} ended ({status}) before {what}; it printed:\n{text}",
+                    self.name
+                );
             }
             if Instant::now() > end {
-                bail!("{}: {what} did not come within {within:?}; it printed:\n{text}", self.name);
+                bail!(
+                    "{}: {what} did not come within {within:?}; it printed:\n{text}",
+                    self.name
+                );
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -95,7 +113,9 @@ impl Process {
     /// # Errors
     /// When it does not end in time. It is then killed.
     pub async fn terminate(&mut self, within: Duration) -> anyhow::Result<ExitStatus> {
-        Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
+        Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status()?;
         let end = Instant::now() + within;
         loop {
             if let Some(status) = self.child.try_wait()? {
@@ -103,7 +123,11 @@ impl Process {
             }
             if Instant::now() > end {
                 self.kill();
-                bail!("{} did not end within {within:?} of SIGTERM; it printed:\n{}", self.name, self.log.text());
+                bail!(
+                    "{} did not end within {within:?} of SIGTERM; it printed:\n{}",
+                    self.name,
+                    self.log.text()
+                );
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

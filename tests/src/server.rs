@@ -30,7 +30,12 @@ pub struct Setup {
 impl Setup {
     /// A server without caches.
     pub fn new() -> Self {
-        Self { toml: String::new(), caches: String::new(), environment: Vec::new(), s3: false }
+        Self {
+            toml: String::new(),
+            caches: String::new(),
+            environment: Vec::new(),
+            s3: false,
+        }
     }
 
     /// Adds a server-wide line, such as `public_url = "…"`.
@@ -75,8 +80,13 @@ impl Setup {
     /// # Errors
     /// When it ends or says no address in time, with what it printed.
     pub async fn start(self) -> anyhow::Result<Server> {
-        let home = tempfile::Builder::new().prefix("snowbank-test-").tempdir()?;
-        let mut toml = format!("listen = \"127.0.0.1:0\"\ndata_dir = {:?}\n", home.path().join("data").display().to_string());
+        let home = tempfile::Builder::new()
+            .prefix("snowbank-test-")
+            .tempdir()?;
+        let mut toml = format!(
+            "listen = \"127.0.0.1:0\"\ndata_dir = {:?}\n",
+            home.path().join("data").display().to_string()
+        );
         if self.s3 {
             toml.push_str("s3_listen = \"127.0.0.1:0\"\n");
         }
@@ -84,8 +94,12 @@ impl Setup {
         toml.push_str(&self.caches);
         let config = home.path().join("snowbank.toml");
         fs::write(&config, &toml)?;
-        let args = vec!["serve".to_owned(), "--config".to_owned(), config.display().to_string()];
-        Server::spawn(home, args, self.environment).await
+        let args = vec![
+            "serve".to_owned(),
+            "--config".to_owned(),
+            config.display().to_string(),
+        ];
+        Server::spawn(home, args, self.environment, self.s3).await
     }
 }
 
@@ -101,6 +115,7 @@ pub struct Server {
     home: TempDir,
     args: Vec<String>,
     environment: Vec<(String, String)>,
+    offers_s3: bool,
     /// Where it listens: `http://127.0.0.1:PORT`.
     pub origin: String,
     /// Where its embedded S3 listens, if it was asked to.
@@ -114,20 +129,35 @@ impl Server {
     /// # Errors
     /// As [`Setup::start`].
     pub async fn demo() -> anyhow::Result<Self> {
-        let home = tempfile::Builder::new().prefix("snowbank-test-").tempdir()?;
-        let args = vec!["demo".to_owned(), "--listen".to_owned(), "127.0.0.1:0".to_owned()];
-        let server = Self::spawn(home, args, Vec::new()).await?;
+        let home = tempfile::Builder::new()
+            .prefix("snowbank-test-")
+            .tempdir()?;
+        let args = vec![
+            "demo".to_owned(),
+            "--listen".to_owned(),
+            "127.0.0.1:0".to_owned(),
+        ];
+        let server = Self::spawn(home, args, Vec::new(), false).await?;
         server.indexed("main").await?;
         Ok(server)
     }
 
-    async fn spawn(home: TempDir, args: Vec<String>, environment: Vec<(String, String)>) -> anyhow::Result<Self> {
-        let process = Process::start("snowbank", &mut Self::command(home.path(), &args, &environment))?;
+    async fn spawn(
+        home: TempDir,
+        args: Vec<String>,
+        environment: Vec<(String, String)>,
+        offers_s3: bool,
+    ) -> anyhow::Result<Self> {
+        let process = Process::start(
+            "snowbank",
+            &mut Self::command(home.path(), &args, &environment),
+        )?;
         let mut server = Self {
             process,
             home,
             args,
             environment,
+            offers_s3,
             origin: String::new(),
             s3: None,
             client: reqwest::Client::builder()
@@ -141,21 +171,41 @@ impl Server {
 
     fn command(home: &Path, args: &[String], environment: &[(String, String)]) -> Command {
         let mut command = Command::new(component::binary());
-        command.args(args).current_dir(home).env("TMPDIR", home).env("NO_COLOR", "1");
+        command
+            .args(args)
+            .current_dir(home)
+            .env("TMPDIR", home)
+            .env("NO_COLOR", "1");
         for (name, _) in std::env::vars_os() {
             // Neither the tester's own configuration nor their credentials take part.
-            if name.to_str().is_some_and(|name| name.starts_with("SNOWBANK_") || name.starts_with("AWS_")) {
+            if name
+                .to_str()
+                .is_some_and(|name| name.starts_with("SNOWBANK_") || name.starts_with("AWS_"))
+            {
                 command.env_remove(name);
             }
         }
-        command.env("AWS_EC2_METADATA_DISABLED", "true");
+        // The demo is quieter by default than a server.
+        command
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env("SNOWBANK_LOG", "info");
         command.envs(environment.iter().map(|(name, value)| (name, value)));
         command
     }
 
     async fn listening(&mut self) -> anyhow::Result<()> {
-        self.origin = self.process.wait_for(START, "the address", |log| address(log, "listening on")).await?;
-        self.s3 = address(&self.process.log.text(), "S3 on");
+        self.origin = self
+            .process
+            .wait_for(START, "the address", |log| address(log, " is at "))
+            .await?;
+        if self.offers_s3 {
+            let s3 = self
+                .process
+                .wait_for(START, "the address of its S3", |log| {
+                    address(log, "reach the buckets at ")
+                });
+            self.s3 = Some(s3.await?);
+        }
         Ok(())
     }
 
@@ -193,7 +243,10 @@ impl Server {
     /// As [`Setup::start`].
     pub async fn restart(&mut self) -> anyhow::Result<()> {
         self.process.kill();
-        self.process = Process::start("snowbank", &mut Self::command(self.home.path(), &self.args, &self.environment))?;
+        self.process = Process::start(
+            "snowbank",
+            &mut Self::command(self.home.path(), &self.args, &self.environment),
+        )?;
         self.listening().await
     }
 
@@ -207,7 +260,11 @@ impl Server {
     /// # Errors
     /// When no answer comes within 30 s.
     pub async fn get(&self, path: &str) -> anyhow::Result<reqwest::Response> {
-        self.client.get(self.url(path)).send().await.with_context(|| format!("GET {path}"))
+        self.client
+            .get(self.url(path))
+            .send()
+            .await
+            .with_context(|| format!("GET {path}"))
     }
 
     /// Any other request.
@@ -231,7 +288,11 @@ impl Server {
         let answer = self.get(path).await?;
         let status = answer.status();
         let bytes = answer.bytes().await?;
-        ensure!(status == StatusCode::OK, "GET {path}: {status}: {}", String::from_utf8_lossy(&bytes));
+        ensure!(
+            status == StatusCode::OK,
+            "GET {path}: {status}: {}",
+            String::from_utf8_lossy(&bytes)
+        );
         Ok(bytes.to_vec())
     }
 
@@ -249,7 +310,8 @@ impl Server {
     /// As [`Self::bytes`], and when it is no JSON.
     pub async fn json(&self, path: &str) -> anyhow::Result<Value> {
         let bytes = self.bytes(path).await?;
-        serde_json::from_slice(&bytes).with_context(|| format!("GET {path}: {}", String::from_utf8_lossy(&bytes)))
+        serde_json::from_slice(&bytes)
+            .with_context(|| format!("GET {path}: {}", String::from_utf8_lossy(&bytes)))
     }
 
     /// All items of a list, over all its pages.
@@ -263,9 +325,18 @@ impl Server {
             let separator = if path.contains('?') { '&' } else { '?' };
             let page = match &cursor {
                 None => self.json(path).await?,
-                Some(cursor) => self.json(&format!("{path}{separator}cursor={cursor}")).await?,
+                Some(cursor) => {
+                    self.json(&format!("{path}{separator}cursor={cursor}"))
+                        .await?
+                }
             };
-            items.extend(page["items"].as_array().with_context(|| format!("{path} has no items"))?.iter().cloned());
+            items.extend(
+                page["items"]
+                    .as_array()
+                    .with_context(|| format!("{path} has no items"))?
+                    .iter()
+                    .cloned(),
+            );
             match page["next"].as_str() {
                 Some(next) => cursor = Some(next.to_owned()),
                 None => return Ok(items),
@@ -281,7 +352,11 @@ impl Server {
     pub async fn indexed(&self, cache: &str) -> anyhow::Result<Value> {
         self.eventually(INDEX, &format!("the index of {cache}"), async || {
             let cache = self.json(&format!("/api/v1/caches/{cache}")).await?;
-            ensure!(cache["index"]["state"] != "failed", "the sweep failed: {}", cache["index"]["error"]);
+            ensure!(
+                cache["index"]["state"] != "failed",
+                "the sweep failed: {}",
+                cache["index"]["error"]
+            );
             let done = cache["index"]["state"] == "ready" && cache["index"]["as_of"].is_string();
             Ok(done.then_some(cache))
         })
@@ -304,7 +379,10 @@ impl Server {
                 return Ok(answer);
             }
             if Instant::now() > end {
-                bail!("{what} did not come within {within:?}; the server printed:\n{}", self.log());
+                bail!(
+                    "{what} did not come within {within:?}; the server printed:\n{}",
+                    self.log()
+                );
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -315,7 +393,12 @@ impl Server {
 fn address(log: &str, words: &str) -> Option<String> {
     let rest = &log[log.find(words)? + words.len()..];
     let start = rest.find("http://")?;
-    let origin: String = rest[start..].chars().take_while(|c| !c.is_whitespace() && *c != ',').collect();
+    let origin: String = rest[start..]
+        .chars()
+        .take_while(|c| !c.is_whitespace() && *c != ',')
+        .collect();
     // A line cut in the middle would give half a port: wait for its end.
-    rest[start..].contains('\n').then(|| origin.trim_end_matches('/').to_owned())
+    rest[start..]
+        .contains('\n')
+        .then(|| origin.trim_end_matches('/').to_owned())
 }

@@ -71,7 +71,8 @@ impl Proxy {
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
         let address = listener.local_addr()?;
         let trouble = Arc::new(Trouble::default());
-        let client: Client<HttpConnector, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
+        let client: Client<HttpConnector, Full<Bytes>> =
+            Client::builder(TokioExecutor::new()).build_http();
         let (target, shared) = (endpoint.trim_end_matches('/').to_owned(), trouble.clone());
         let accepting = tokio::spawn(async move {
             while let Ok((connection, _)) = listener.accept().await {
@@ -85,7 +86,11 @@ impl Proxy {
                 });
             }
         });
-        Ok(Self { endpoint: format!("http://{address}"), trouble, accepting })
+        Ok(Self {
+            endpoint: format!("http://{address}"),
+            trouble,
+            accepting,
+        })
     }
 }
 
@@ -95,7 +100,11 @@ async fn answer(
     target: &str,
     trouble: &Trouble,
 ) -> Result<Response<Body>, Infallible> {
-    let list = request.method() == Method::GET && request.uri().query().is_some_and(|query| query.contains("list-type=2"));
+    let list = request.method() == Method::GET
+        && request
+            .uri()
+            .query()
+            .is_some_and(|query| query.contains("list-type=2"));
     let read = matches!(*request.method(), Method::GET | Method::HEAD);
     let counter = match (list, read) {
         (true, _) => &trouble.lists,
@@ -108,19 +117,48 @@ async fn answer(
         tokio::time::sleep(Duration::from_secs(3600)).await;
     }
     if trouble.slow_down.load(Ordering::SeqCst) {
-        return Ok(refusal(StatusCode::SERVICE_UNAVAILABLE, "SlowDown", "Please reduce your request rate."));
+        return Ok(refusal(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "SlowDown",
+            "Please reduce your request rate.",
+        ));
     }
     if list && trouble.refuse_lists.load(Ordering::SeqCst) {
-        return Ok(refusal(StatusCode::FORBIDDEN, "AccessDenied", "Access Denied"));
+        return Ok(refusal(
+            StatusCode::FORBIDDEN,
+            "AccessDenied",
+            "Access Denied",
+        ));
     }
-    let key = request.uri().path().trim_start_matches('/').split_once('/').map_or("", |(_, key)| key).to_owned();
-    if !list && trouble.vanished.lock().expect("no panic while held").contains(&key) {
-        return Ok(refusal(StatusCode::NOT_FOUND, "NoSuchKey", "The specified key does not exist."));
+    let key = request
+        .uri()
+        .path()
+        .trim_start_matches('/')
+        .split_once('/')
+        .map_or("", |(_, key)| key)
+        .to_owned();
+    if !list
+        && trouble
+            .vanished
+            .lock()
+            .expect("no panic while held")
+            .contains(&key)
+    {
+        return Ok(refusal(
+            StatusCode::NOT_FOUND,
+            "NoSuchKey",
+            "The specified key does not exist.",
+        ));
     }
     if !list {
         tokio::time::sleep(Duration::from_millis(trouble.delay.load(Ordering::SeqCst))).await;
     }
-    let cut = if list { &trouble.cut_lists } else { &trouble.cut_objects }.load(Ordering::SeqCst);
+    let cut = if list {
+        &trouble.cut_lists
+    } else {
+        &trouble.cut_objects
+    }
+    .load(Ordering::SeqCst);
     Ok(forward(request, client, target, cut)
         .await
         .unwrap_or_else(|error| refusal(StatusCode::BAD_GATEWAY, "BadGateway", &error.to_string())))
@@ -138,23 +176,38 @@ async fn forward(
     parts.headers.remove(header::HOST);
     parts.headers.remove(header::AUTHORIZATION);
     let body = body.collect().await?.to_bytes();
-    let answer = client.request(Request::from_parts(parts, Full::new(body))).await?;
+    let answer = client
+        .request(Request::from_parts(parts, Full::new(body)))
+        .await?;
     let (parts, body) = answer.into_parts();
     if !cut {
-        return Ok(Response::from_parts(parts, body.map_err(std::io::Error::other).boxed()));
+        return Ok(Response::from_parts(
+            parts,
+            body.map_err(std::io::Error::other).boxed(),
+        ));
     }
     let body = body.collect().await?.to_bytes();
     let half = body.slice(..body.len() / 2);
     // Content-Length still promises the whole.
     let frames = stream::iter([Ok(Frame::data(half)), Err(std::io::Error::other("cut"))]);
-    Ok(Response::from_parts(parts, BodyExt::boxed(StreamBody::new(frames))))
+    Ok(Response::from_parts(
+        parts,
+        BodyExt::boxed(StreamBody::new(frames)),
+    ))
 }
 
 fn refusal(status: StatusCode, code: &str, message: &str) -> Response<Body> {
-    let xml = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{message}</Message></Error>");
-    let body = Full::new(Bytes::from(xml)).map_err(|never| match never {}).boxed();
+    let xml = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{message}</Message></Error>"
+    );
+    let body = Full::new(Bytes::from(xml))
+        .map_err(|never| match never {})
+        .boxed();
     let mut response = Response::new(body);
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/xml"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        header::HeaderValue::from_static("application/xml"),
+    );
     response
 }

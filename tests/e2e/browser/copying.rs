@@ -14,7 +14,10 @@ async fn copies_a_row(browser: &Browser) -> anyhow::Result<()> {
     browser.open("/c/main/paths?q=top-1.0").await?;
     let row = format!("tr[data-path={:?}] button.copy", fx1::TOP);
     let button = browser.find(&row).await?;
-    ensure!(button.attr("aria-label").await?.as_deref() == Some("Copy store path"), "the button's name");
+    ensure!(
+        button.attr("aria-label").await?.as_deref() == Some("Copy store path"),
+        "the button's name"
+    );
     button.click().await?;
     browser
         .until(
@@ -22,7 +25,16 @@ async fn copies_a_row(browser: &Browser) -> anyhow::Result<()> {
             "return [...document.querySelectorAll('[role=status]')].some(e => e.textContent.replace('\\u00a0', '') === 'Copied')",
         )
         .await?;
-    ensure!(browser.find(&row).await?.attr("aria-label").await?.as_deref() == Some("Copied"), "the button's name afterwards");
+    ensure!(
+        browser
+            .find(&row)
+            .await?
+            .attr("aria-label")
+            .await?
+            .as_deref()
+            == Some("Copied"),
+        "the button's name afterwards"
+    );
     let pasted = browser.clipboard().await?;
     ensure!(pasted == fx1::TOP, "the clipboard holds {pasted:?}");
     Ok(())
@@ -31,7 +43,9 @@ async fn copies_a_row(browser: &Browser) -> anyhow::Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a13_copy_on_a_row_copies_the_full_path_and_says_so() -> anyhow::Result<()> {
     let server = Server::demo().await?;
-    let Some(browser) = Browser::start(&server.origin).await? else { return Ok(()) };
+    let Some(browser) = Browser::start(&server.origin).await? else {
+        return Ok(());
+    };
     browser.allow_clipboard().await?;
     copies_a_row(&browser).await?;
     browser.finish().await
@@ -40,13 +54,28 @@ async fn a13_copy_on_a_row_copies_the_full_path_and_says_so() -> anyhow::Result<
 #[tokio::test(flavor = "multi_thread")]
 async fn a13_copy_works_on_a_plain_http_origin_that_is_not_loopback() -> anyhow::Result<()> {
     let server = Server::demo().await?;
-    let port = server.origin.rsplit(':').next().context("an origin has a port")?.to_owned();
+    let port = server
+        .origin
+        .rsplit(':')
+        .next()
+        .context("an origin has a port")?
+        .to_owned();
     let origin = format!("http://cache.lan:{port}");
     let rules = "--host-resolver-rules=MAP cache.lan 127.0.0.1".to_owned();
-    let Some(browser) = Browser::start_with(&origin, &[rules]).await? else { return Ok(()) };
+    let Some(browser) = Browser::start_with(&origin, &[rules]).await? else {
+        return Ok(());
+    };
     browser.open("/c/main/paths").await?;
-    let secure = browser.script("return [window.isSecureContext, typeof navigator.clipboard]", vec![]).await?;
-    ensure!(secure == serde_json::json!([false, "undefined"]), "the origin has a clipboard of its own: {secure}");
+    let secure = browser
+        .script(
+            "return [window.isSecureContext, typeof navigator.clipboard]",
+            vec![],
+        )
+        .await?;
+    ensure!(
+        secure == serde_json::json!([false, "undefined"]),
+        "the origin has a clipboard of its own: {secure}"
+    );
     copies_a_row(&browser).await?;
     browser.finish().await
 }
@@ -54,8 +83,12 @@ async fn a13_copy_works_on_a_plain_http_origin_that_is_not_loopback() -> anyhow:
 #[tokio::test(flavor = "multi_thread")]
 async fn a15_the_curl_line_gives_the_same_rows() -> anyhow::Result<()> {
     let server = Server::demo().await?;
-    let Some(browser) = Browser::start(&server.origin).await? else { return Ok(()) };
-    browser.open("/c/main/paths?q=avalanche&sort=-nar_size").await?;
+    let Some(browser) = Browser::start(&server.origin).await? else {
+        return Ok(());
+    };
+    browser
+        .open("/c/main/paths?q=avalanche&sort=-nar_size")
+        .await?;
     browser.find("#paths-table tbody tr").await?;
     let shown = browser
         .script("return [...document.querySelectorAll('#paths-table tbody tr')].map(r => r.dataset.path)", vec![])
@@ -63,16 +96,38 @@ async fn a15_the_curl_line_gives_the_same_rows() -> anyhow::Result<()> {
     let shown: Vec<String> = serde_json::from_value(shown)?;
     ensure!(shown.len() >= 3, "only {shown:?}");
 
-    browser.script("document.querySelector('.page-actions details summary').click()", vec![]).await?;
+    browser
+        .script(
+            "document.querySelector('.page-actions details summary').click()",
+            vec![],
+        )
+        .await?;
     let line = browser
-        .script("return document.querySelector('.page-actions details .api-menu pre').textContent", vec![])
+        .script(
+            "return document.querySelector('.page-actions details .api-menu pre').textContent",
+            vec![],
+        )
         .await?;
     let line = line.as_str().unwrap_or_default().to_owned();
     ensure!(line.starts_with("curl "), "{line}");
-    let output = Command::new("sh").args(["-c", &format!("{line} --max-time 20")]).output()?;
-    ensure!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+    let output = Command::new("sh")
+        .args(["-c", &format!("{line} --max-time 20")])
+        .output()?;
+    ensure!(
+        output.status.success(),
+        "{line}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let rows: Value = serde_json::from_slice(&output.stdout)?;
-    let rows: Vec<&str> = rows["items"].as_array().context("items")?.iter().filter_map(|row| row["path"].as_str()).collect();
-    ensure!(rows == shown, "curl gives {rows:?}, the page shows {shown:?}");
+    let rows: Vec<&str> = rows["items"]
+        .as_array()
+        .context("items")?
+        .iter()
+        .filter_map(|row| row["path"].as_str())
+        .collect();
+    ensure!(
+        rows == shown,
+        "curl gives {rows:?}, the page shows {shown:?}"
+    );
     browser.finish().await
 }

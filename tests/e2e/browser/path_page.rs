@@ -9,15 +9,24 @@ use super::{FX2_HASH, fx1};
 
 async fn text_of(browser: &Browser, css: &str) -> anyhow::Result<String> {
     browser.find(css).await?;
-    let text = browser.script("return document.querySelector(arguments[0]).innerText.trim()", vec![css.into()]).await?;
+    let text = browser
+        .script(
+            "return document.querySelector(arguments[0]).innerText.trim()",
+            vec![css.into()],
+        )
+        .await?;
     Ok(text.as_str().unwrap_or_default().to_owned())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a16_the_sizes_and_counts_of_fx1() -> anyhow::Result<()> {
     let server = Server::demo().await?;
-    let Some(browser) = Browser::start(&server.origin).await? else { return Ok(()) };
-    browser.open(&format!("/c/main/p/{}", fx1::TOP_HASH)).await?;
+    let Some(browser) = Browser::start(&server.origin).await? else {
+        return Ok(());
+    };
+    browser
+        .open(&format!("/c/main/p/{}", fx1::TOP_HASH))
+        .await?;
     browser.shows("480 B").await?;
     ensure!(text_of(&browser, "#nar-size").await? == "176 B");
     ensure!(text_of(&browser, "#closure-size").await? == "480 B");
@@ -25,7 +34,9 @@ async fn a16_the_sizes_and_counts_of_fx1() -> anyhow::Result<()> {
     ensure!(text_of(&browser, "#reference-count").await? == "1");
     ensure!(text_of(&browser, "#referrer-count").await? == "0");
     // The closure's table names the three.
-    browser.open(&format!("/c/main/p/{}/closure", fx1::TOP_HASH)).await?;
+    browser
+        .open(&format!("/c/main/p/{}/closure", fx1::TOP_HASH))
+        .await?;
     for name in ["top-1.0", "mid-1.0", "leaf-1.0"] {
         browser.shows(name).await?;
     }
@@ -37,9 +48,15 @@ async fn a16_the_sizes_and_counts_of_fx1() -> anyhow::Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a31_raw_shows_the_narinfo_byte_for_byte_and_says_what_is_signed() -> anyhow::Result<()> {
     let server = Server::demo().await?;
-    let Some(browser) = Browser::start(&server.origin).await? else { return Ok(()) };
-    let narinfo = server.text(&format!("/main/{}.narinfo", fx1::TOP_HASH)).await?;
-    browser.open(&format!("/c/main/p/{}/raw", fx1::TOP_HASH)).await?;
+    let Some(browser) = Browser::start(&server.origin).await? else {
+        return Ok(());
+    };
+    let narinfo = server
+        .text(&format!("/main/{}.narinfo", fx1::TOP_HASH))
+        .await?;
+    browser
+        .open(&format!("/c/main/p/{}/raw", fx1::TOP_HASH))
+        .await?;
     browser.shows("NarHash:").await?;
     let shown = browser
         .script(
@@ -48,7 +65,10 @@ async fn a31_raw_shows_the_narinfo_byte_for_byte_and_says_what_is_signed() -> an
             vec![],
         )
         .await?;
-    ensure!(shown == narinfo.as_str(), "the page shows {shown}\ninstead of {narinfo}");
+    ensure!(
+        shown == narinfo.as_str(),
+        "the page shows {shown}\ninstead of {narinfo}"
+    );
     // Told apart by words, not only by colour.
     let words = browser
         .script(
@@ -58,10 +78,16 @@ async fn a31_raw_shows_the_narinfo_byte_for_byte_and_says_what_is_signed() -> an
         )
         .await?;
     for field in ["StorePath", "NarHash", "NarSize", "References"] {
-        ensure!(words[field] == false, "{field} is covered by the signature: {words}");
+        ensure!(
+            words[field] == false,
+            "{field} is covered by the signature: {words}"
+        );
     }
     for field in ["URL", "Compression", "FileHash", "FileSize", "Deriver"] {
-        ensure!(words[field] == true, "{field} is not covered by the signature: {words}");
+        ensure!(
+            words[field] == true,
+            "{field} is not covered by the signature: {words}"
+        );
     }
     browser.finish().await
 }
@@ -69,11 +95,18 @@ async fn a31_raw_shows_the_narinfo_byte_for_byte_and_says_what_is_signed() -> an
 #[tokio::test(flavor = "multi_thread")]
 async fn a54_fx2_is_valid_verified_in_the_browser_with_the_network_off() -> anyhow::Result<()> {
     let server = Server::demo().await?;
-    let Some(browser) = Browser::start(&server.origin).await? else { return Ok(()) };
+    let Some(browser) = Browser::start(&server.origin).await? else {
+        return Ok(());
+    };
     browser.open(&format!("/c/main/p/{FX2_HASH}")).await?;
     browser.shows("openapv").await?;
     // What the tab needs has been fetched with the page.
-    browser.until("an idle page", "return performance.getEntriesByType('resource').every(e => e.responseEnd > 0)").await?;
+    browser
+        .until(
+            "an idle page",
+            "return performance.getEntriesByType('resource').every(e => e.responseEnd > 0)",
+        )
+        .await?;
     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
     browser.offline(true).await?;
     let dead = browser
@@ -107,25 +140,41 @@ async fn a55_the_twin_of_fx2_is_a_finding_that_names_both() -> anyhow::Result<()
     let about = |hash: &str| {
         findings.iter().any(|finding| {
             let all = finding.to_string();
-            finding["reason"].as_str().is_some_and(|reason| reason.contains("URL") || reason.contains("NAR")) && all.contains(hash)
+            finding["reason"]
+                .as_str()
+                .is_some_and(|reason| reason.contains("URL") || reason.contains("NAR"))
+                && all.contains(hash)
         })
     };
-    ensure!(about(FX2_HASH) && about("5gf7jvhvncp4c0lxjws5cyz33s3fdghj"), "{findings:#?}");
+    ensure!(
+        about(FX2_HASH) && about("5gf7jvhvncp4c0lxjws5cyz33s3fdghj"),
+        "{findings:#?}"
+    );
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a57_the_signed_fingerprint_of_fx1_is_shown() -> anyhow::Result<()> {
     let server = Server::demo().await?;
-    let Some(browser) = Browser::start(&server.origin).await? else { return Ok(()) };
+    let Some(browser) = Browser::start(&server.origin).await? else {
+        return Ok(());
+    };
     let expected = format!(
         "1;{};sha256:1m2nrqa6niw33gqf4dpk59niispxpn91xl2w081n7az5g2d13axr;176;{}",
         fx1::TOP,
         fx1::MID
     );
-    let path: Value = server.json(&format!("/api/v1/caches/main/paths/{}", fx1::TOP_HASH)).await?;
-    ensure!(path["fingerprint"] == expected.as_str(), "the API says {}", path["fingerprint"]);
-    browser.open(&format!("/c/main/p/{}/signatures", fx1::TOP_HASH)).await?;
+    let path: Value = server
+        .json(&format!("/api/v1/caches/main/paths/{}", fx1::TOP_HASH))
+        .await?;
+    ensure!(
+        path["fingerprint"] == expected.as_str(),
+        "the API says {}",
+        path["fingerprint"]
+    );
+    browser
+        .open(&format!("/c/main/p/{}/signatures", fx1::TOP_HASH))
+        .await?;
     browser
         .until(
             "the fingerprint",
@@ -136,8 +185,14 @@ async fn a57_the_signed_fingerprint_of_fx1_is_shown() -> anyhow::Result<()> {
         )
         .await?;
     let text = browser.page_text().await?;
-    ensure!(text.contains("snowbank-demo-1") && text.contains("alice-1"), "both signers are shown: {text}");
-    ensure!(text.contains("Unknown key"), "a key that nobody knows is unknown, not wrong: {text}");
+    ensure!(
+        text.contains("snowbank-demo-1") && text.contains("alice-1"),
+        "both signers are shown: {text}"
+    );
+    ensure!(
+        text.contains("Unknown key"),
+        "a key that nobody knows is unknown, not wrong: {text}"
+    );
     let _ = fx1::LEAF;
     browser.finish().await
 }
