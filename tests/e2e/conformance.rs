@@ -236,9 +236,14 @@ async fn the_bad_vectors_are_indexed_judged_and_never_crash_anybody() -> anyhow:
     }
 
     for id in ["ok-dup-storepath", "ok-dup-url"] {
-        let path = server.json(&format!("/api/v1/caches/{id}/paths/{}", hashes[id])).await?;
-        if !path["oddities"].to_string().contains("more than once") || path["signature"] != "valid" {
-            wrong.push(format!("{id}: nothing is said of the line that is there twice: {path}"));
+        let path = server
+            .json(&format!("/api/v1/caches/{id}/paths/{}", hashes[id]))
+            .await?;
+        if !path["oddities"].to_string().contains("more than once") || path["signature"] != "valid"
+        {
+            wrong.push(format!(
+                "{id}: nothing is said of the line that is there twice: {path}"
+            ));
         }
     }
 

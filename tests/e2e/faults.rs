@@ -180,8 +180,13 @@ async fn objects_that_vanish_or_arrive_cut_lose_nothing_else() -> anyhow::Result
     tokio::time::sleep(Duration::from_secs(2)).await;
     trouble.cut_objects.store(false, Ordering::SeqCst);
     let cache = cache_where(&server, "39 paths", |cache| cache["paths"] == 39).await?;
-    let unreadable = server.items("/api/v1/caches/team/health?check=bad-narinfo").await?;
-    ensure!(unreadable.is_empty(), "a body that was cut on its way is no bad narinfo: {unreadable:?}");
+    let unreadable = server
+        .items("/api/v1/caches/team/health?check=bad-narinfo")
+        .await?;
+    ensure!(
+        unreadable.is_empty(),
+        "a body that was cut on its way is no bad narinfo: {unreadable:?}"
+    );
     ensure!(cache["index"]["state"] != "failed", "{cache}");
     trouble.vanished.lock().expect("no panic").clear();
     cache_where(&server, "the one that came back", |cache| {

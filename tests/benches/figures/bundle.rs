@@ -17,13 +17,24 @@ const LIMIT: f64 = 300.0;
 pub async fn measure(figures: &mut Figures) -> anyhow::Result<()> {
     let home = part::folder()?;
     let config = home.path().join("snowbank.toml");
-    let text = format!("listen = \"127.0.0.1:0\"\ndata_dir = {:?}\n", home.path().join("data").display().to_string());
+    let text = format!(
+        "listen = \"127.0.0.1:0\"\ndata_dir = {:?}\n",
+        home.path().join("data").display().to_string()
+    );
     std::fs::write(&config, text)?;
     let server = Part::server(&config, File::create(home.path().join("log"))?)?;
     let origin = crate::narinfo::origin(&server.line)?;
 
-    let client = reqwest::Client::builder().timeout(std::time::Duration::from_secs(30)).build()?;
-    let page = client.get(&origin).send().await?.error_for_status()?.text().await?;
+    let client = reqwest::Client::builder()
+        .timeout(std::time::Duration::from_secs(30))
+        .build()?;
+    let page = client
+        .get(&origin)
+        .send()
+        .await?
+        .error_for_status()?
+        .text()
+        .await?;
     let mut found: BTreeSet<String> = assets(&page).collect();
     if !found.iter().any(|asset| asset.ends_with(".js")) {
         figures.skip("g1", "the server was built without its dashboard");
@@ -32,10 +43,21 @@ pub async fn measure(figures: &mut Figures) -> anyhow::Result<()> {
     let (mut total, mut done) = (0, BTreeSet::new());
     while let Some(asset) = found.iter().find(|asset| !done.contains(*asset)).cloned() {
         let url = format!("{origin}/_app/{asset}");
-        let answer = client.get(&url).header(ACCEPT_ENCODING, "br").send().await?.error_for_status()?;
-        let encoded = answer.headers().get(CONTENT_ENCODING).is_some_and(|encoding| encoding == "br");
+        let answer = client
+            .get(&url)
+            .header(ACCEPT_ENCODING, "br")
+            .send()
+            .await?
+            .error_for_status()?;
+        let encoded = answer
+            .headers()
+            .get(CONTENT_ENCODING)
+            .is_some_and(|encoding| encoding == "br");
         let bytes = answer.bytes().await?.len();
-        ensure!(encoded || bytes < 1000, "{asset} is not served in brotli: build with --release");
+        ensure!(
+            encoded || bytes < 1000,
+            "{asset} is not served in brotli: build with --release"
+        );
         println!("    {asset}: {bytes} bytes");
         total += bytes;
         // What a script loads on its own: the program and its glue.
@@ -44,8 +66,18 @@ pub async fn measure(figures: &mut Figures) -> anyhow::Result<()> {
         }
         done.insert(asset);
     }
-    ensure!(done.iter().any(|asset| asset.ends_with(".wasm")), "no program among {done:?}");
-    figures.number("g1", "scripts and programs of the first page, brotli", total as f64 / 1000.0, "kB", TARGET, LIMIT)
+    ensure!(
+        done.iter().any(|asset| asset.ends_with(".wasm")),
+        "no program among {done:?}"
+    );
+    figures.number(
+        "g1",
+        "scripts and programs of the first page, brotli",
+        total as f64 / 1000.0,
+        "kB",
+        TARGET,
+        LIMIT,
+    )
 }
 
 /// Names of scripts and programs under `/_app/` in a text: `NAME.js`, `NAME.wasm`.

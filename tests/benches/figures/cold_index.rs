@@ -22,7 +22,11 @@ pub const CONNECTIONS: usize = 64;
 /// How the sweeps of all figures are set: as the server sets them for S3, with
 /// as many requests under way as the anchor has.
 pub fn params() -> SyncParams {
-    SyncParams { concurrency: CONNECTIONS, listings: 1, ..SyncParams::embedded() }
+    SyncParams {
+        concurrency: CONNECTIONS,
+        listings: 1,
+        ..SyncParams::embedded()
+    }
 }
 
 /// The keys of a synthetic cache.
@@ -51,11 +55,23 @@ pub async fn measure(options: &Options, figures: &mut Figures) -> anyhow::Result
     }
     let anchor = format!("raw LIST + GET from {}", store.name);
     figures.ratio(
-        Figure { id: "a1", what: "cold index, signatures verified", anchor: &anchor, unit: "s", target: Some(1.25) },
+        Figure {
+            id: "a1",
+            what: "cold index, signatures verified",
+            anchor: &anchor,
+            unit: "s",
+            target: Some(1.25),
+        },
         &against_raw,
     )?;
     figures.ratio(
-        Figure { id: "a4", what: "cold index, signatures verified", anchor: "the same without keys", unit: "s", target: Some(1.3) },
+        Figure {
+            id: "a4",
+            what: "cold index, signatures verified",
+            anchor: "the same without keys",
+            unit: "s",
+            target: Some(1.3),
+        },
         &against_unsigned,
     )
 }
@@ -68,7 +84,10 @@ async fn raw(store: &Store, paths: u64) -> anyhow::Result<f64> {
     keys.retain(|key| key.ends_with(".narinfo"));
     let received = raw.get_all(&keys, CONNECTIONS).await?;
     let took = begin.elapsed().as_secs_f64();
-    ensure!(keys.len() as u64 == paths && received == store.summary.narinfo_bytes, "the anchor got something else");
+    ensure!(
+        keys.len() as u64 == paths && received == store.summary.narinfo_bytes,
+        "the anchor got something else"
+    );
     Ok(took)
 }
 
@@ -77,11 +96,17 @@ async fn index(store: &Store, keys: Arc<KeyRing>, paths: u64) -> anyhow::Result<
     let folder = part::folder()?;
     let bucket = store.bucket().await?;
     let begin = Instant::now();
-    let params = IndexParams { store_dir: StoreDir::default(), key_ring: Arc::clone(&keys) };
+    let params = IndexParams {
+        store_dir: StoreDir::default(),
+        key_ring: Arc::clone(&keys),
+    };
     let index = Index::open(folder.path(), &params)?;
     let sync = Sync::spawn(&bucket, index.clone(), keys, self::params());
     let mut status = sync.status();
-    let ready = status.wait_for(|status| !matches!(status.state, IndexState::New | IndexState::Indexing)).await?.clone();
+    let ready = status
+        .wait_for(|status| !matches!(status.state, IndexState::New | IndexState::Indexing))
+        .await?
+        .clone();
     let took = begin.elapsed().as_secs_f64();
     if ready.state == IndexState::Failed {
         bail!("the sweep failed: {}", ready.error.unwrap_or_default());
@@ -92,6 +117,8 @@ async fn index(store: &Store, keys: Arc<KeyRing>, paths: u64) -> anyhow::Result<
     let gets = bucket.counts().of(Operation::Get);
     ensure!(gets.sent >= paths, "fewer GETs than narinfos");
     sync.shutdown().await;
-    tokio::task::spawn_blocking(move || drop(index)).await.context("the index closes")?;
+    tokio::task::spawn_blocking(move || drop(index))
+        .await
+        .context("the index closes")?;
     Ok(took)
 }

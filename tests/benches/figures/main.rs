@@ -44,19 +44,32 @@ pub struct Options {
 
 impl Options {
     fn parse(arguments: impl Iterator<Item = String>) -> Result<Self, String> {
-        let mut options = Self { small: false, rounds: 5, paths: None, only: Vec::new() };
+        let mut options = Self {
+            small: false,
+            rounds: 5,
+            paths: None,
+            only: Vec::new(),
+        };
         let mut arguments = arguments.filter(|argument| argument != "--bench");
         while let Some(argument) = arguments.next() {
             let mut number = |least: u64| {
                 let value = arguments.next().and_then(|value| value.parse::<u64>().ok());
-                value.filter(|&value| value >= least).ok_or(format!("{argument} wants a number from {least}"))
+                value
+                    .filter(|&value| value >= least)
+                    .ok_or(format!("{argument} wants a number from {least}"))
             };
             match argument.as_str() {
                 "--small" => options.small = true,
                 "--rounds" => options.rounds = number(1)? as usize,
                 "--paths" => options.paths = Some(number(100)?),
-                id if ["a1", "a4", "b1", "b2", "e1", "e3", "g1"].contains(&id) => options.only.push(argument),
-                _ => return Err(format!("{argument}: not one of a1 a4 b1 b2 e1 e3 g1 --small --rounds N --paths N")),
+                id if ["a1", "a4", "b1", "b2", "e1", "e3", "g1"].contains(&id) => {
+                    options.only.push(argument)
+                }
+                _ => {
+                    return Err(format!(
+                        "{argument}: not one of a1 a4 b1 b2 e1 e3 g1 --small --rounds N --paths N"
+                    ));
+                }
             }
         }
         Ok(options)
@@ -89,7 +102,9 @@ fn measure_all() -> anyhow::Result<bool> {
     let options = Options::parse(std::env::args().skip(1)).map_err(anyhow::Error::msg)?;
     let mut figures = Figures::new(options.small)?;
     // The clients' share of the machine, as in the server: all cores.
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         if options.wants(&["a1", "a4"]) {
             cold_index::measure(&options, &mut figures).await?;

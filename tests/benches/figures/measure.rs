@@ -36,14 +36,29 @@ impl Figures {
     pub fn new(small: bool) -> anyhow::Result<Self> {
         // This program lies in target/PROFILE/deps.
         let program = std::env::current_exe()?;
-        let folder = program.ancestors().nth(3).context("no target folder around this program")?.join("bench");
+        let folder = program
+            .ancestors()
+            .nth(3)
+            .context("no target folder around this program")?
+            .join("bench");
         fs::create_dir_all(&folder)?;
-        Ok(Self { folder, small, table: Vec::new(), within_bounds: true })
+        Ok(Self {
+            folder,
+            small,
+            table: Vec::new(),
+            within_bounds: true,
+        })
     }
 
     /// Takes the rounds of a figure: for each what was measured and what the anchor took.
     pub fn ratio(&mut self, figure: Figure<'_>, rounds: &[(f64, f64)]) -> anyhow::Result<()> {
-        let Figure { id, what, anchor, unit, target } = figure;
+        let Figure {
+            id,
+            what,
+            anchor,
+            unit,
+            target,
+        } = figure;
         let mut csv = fs::File::create(self.folder.join(format!("{id}.csv")))?;
         writeln!(csv, "round,{unit},anchor_{unit},ratio")?;
         for (round, (value, base)) in rounds.iter().enumerate() {
@@ -69,7 +84,15 @@ impl Figures {
     }
 
     /// Takes a figure that is a plain number with a target and a limit.
-    pub fn number(&mut self, id: &str, what: &str, value: f64, unit: &str, target: f64, limit: f64) -> anyhow::Result<()> {
+    pub fn number(
+        &mut self,
+        id: &str,
+        what: &str,
+        value: f64,
+        unit: &str,
+        target: f64,
+        limit: f64,
+    ) -> anyhow::Result<()> {
         let mut csv = fs::File::create(self.folder.join(format!("{id}.csv")))?;
         writeln!(csv, "{unit}\n{value:.3}")?;
         let verdict = if value <= target {
@@ -81,7 +104,9 @@ impl Figures {
             "BEYOND THE LIMIT"
         };
         println!("{id}  {what}: {value:.1} {unit} (target {target}, limit {limit})  {verdict}");
-        self.table.push(format!("| {id} | {what} | – | {value:.1} {unit} | – | – | ≤ {target} {unit} |"));
+        self.table.push(format!(
+            "| {id} | {what} | – | {value:.1} {unit} | – | – | ≤ {target} {unit} |"
+        ));
         Ok(())
     }
 
@@ -102,7 +127,9 @@ impl Figures {
 
     /// Prints the table; whether all figures are within their bounds.
     pub fn finish(self) -> bool {
-        println!("\n| id | what | against | median | anchor | ratio (spread) | target |\n|---|---|---|---|---|---|---|");
+        println!(
+            "\n| id | what | against | median | anchor | ratio (spread) | target |\n|---|---|---|---|---|---|---|"
+        );
         for line in &self.table {
             println!("{line}");
         }
@@ -111,7 +138,9 @@ impl Figures {
     }
 
     fn judge(&mut self, id: &str, ratio: f64, target: Option<f64>) -> String {
-        let Some(target) = target else { return "(no target)".to_owned() };
+        let Some(target) = target else {
+            return "(no target)".to_owned();
+        };
         let bound = target * if self.small { 1.5 } else { 1.25 };
         if ratio <= target {
             format!("within the target {target:.2}")
@@ -138,7 +167,11 @@ impl Spread {
         values.sort_by(f64::total_cmp);
         let last = values.len() - 1;
         let median = (values[last / 2] + values[values.len() / 2]) / 2.0;
-        Self { median, least: values[0], most: values[last] }
+        Self {
+            median,
+            least: values[0],
+            most: values[last],
+        }
     }
 
     fn show(self) -> String {
@@ -150,7 +183,8 @@ impl Spread {
 pub fn cpu_seconds(processes: &[u32]) -> anyhow::Result<f64> {
     let mut ticks = 0;
     for process in processes {
-        let stat = fs::read_to_string(format!("/proc/{process}/stat")).context("a measured process has ended")?;
+        let stat = fs::read_to_string(format!("/proc/{process}/stat"))
+            .context("a measured process has ended")?;
         // The name, in parentheses, may hold anything; fields are counted from after it.
         let fields = stat.rsplit_once(')').context("an odd /proc/PID/stat")?.1;
         for field in fields.split_whitespace().skip(11).take(2) {

@@ -26,7 +26,11 @@ const CONNECTIONS: &str = "16";
 /// Measures e1 and e3.
 pub async fn measure(options: &Options, figures: &mut Figures) -> anyhow::Result<()> {
     for program in ["nginx", "wrk"] {
-        let found = Command::new(program).arg("-v").stdout(Stdio::null()).stderr(Stdio::null()).status();
+        let found = Command::new(program)
+            .arg("-v")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
         if found.is_err() {
             figures.skip("e1, e3", &format!("{program} is not installed"));
             return Ok(());
@@ -35,7 +39,13 @@ pub async fn measure(options: &Options, figures: &mut Figures) -> anyhow::Result
     let folder = part::folder()?;
     let cache = folder.path().join("cache");
     let paths = options.paths_or(100_000, 10_000);
-    bench_data::to_folder(&Plan { keeps_encoding: false, ..Plan::new(paths, 1) }, &cache)?;
+    bench_data::to_folder(
+        &Plan {
+            keeps_encoding: false,
+            ..Plan::new(paths, 1)
+        },
+        &cache,
+    )?;
     let hits = write_keys(&cache, folder.path())?;
     let misses = write_misses(folder.path(), paths)?;
     let seconds = if options.small { 2 } else { 4 };
@@ -52,7 +62,8 @@ pub async fn measure(options: &Options, figures: &mut Figures) -> anyhow::Result
         load(&nginx.origin, "/", &hits, 1, &nginx.processes()?)?;
     }
     for round in 0..options.rounds {
-        let anchor = load(&logging.origin, "/", &hits, seconds, &logging.processes()?)?.all_good()?;
+        let anchor =
+            load(&logging.origin, "/", &hits, seconds, &logging.processes()?)?.all_good()?;
         let silent = load(&quiet.origin, "/", &hits, seconds, &quiet.processes()?)?.all_good()?;
         let hit = load(&server.origin, "/main/", &hits, seconds, &ours)?.all_good()?;
         let miss = load(&server.origin, "/main/", &misses, seconds, &ours)?.all_refused()?;
@@ -85,7 +96,13 @@ pub async fn measure(options: &Options, figures: &mut Figures) -> anyhow::Result
         &quiet_rounds,
     )?;
     figures.ratio(
-        Figure { id: "e3", what: "narinfo that is not there, CPU", anchor: "one that is", unit: "µs", target: Some(1.0) },
+        Figure {
+            id: "e3",
+            what: "narinfo that is not there, CPU",
+            anchor: "one that is",
+            unit: "µs",
+            target: Some(1.0),
+        },
         &miss_rounds,
     )
 }
@@ -108,27 +125,46 @@ async fn snowbank(home: &Path, cache: &Path) -> anyhow::Result<Server> {
     )?;
     let part = Part::server(&config, File::create(home.join("snowbank.log"))?)?;
     let origin = origin(&part.line)?;
-    let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build()?;
+    let client = reqwest::Client::builder()
+        .timeout(Duration::from_secs(10))
+        .build()?;
     let deadline = Instant::now() + Duration::from_secs(300);
     loop {
         let state = async {
-            let cache: serde_json::Value = client.get(format!("{origin}/api/v1/caches/main")).send().await?.json().await?;
-            anyhow::Ok(cache["index"]["state"].as_str().unwrap_or_default().to_owned())
+            let cache: serde_json::Value = client
+                .get(format!("{origin}/api/v1/caches/main"))
+                .send()
+                .await?
+                .json()
+                .await?;
+            anyhow::Ok(
+                cache["index"]["state"]
+                    .as_str()
+                    .unwrap_or_default()
+                    .to_owned(),
+            )
         };
         // Until it answers, it is not ready.
         if state.await.is_ok_and(|state| state == "ready") {
             return Ok(Server { part, origin });
         }
-        ensure!(Instant::now() < deadline, "the index is not ready after five minutes");
+        ensure!(
+            Instant::now() < deadline,
+            "the index is not ready after five minutes"
+        );
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
 
 /// The address in the line with which the server greets.
 pub fn origin(line: &str) -> anyhow::Result<String> {
-    let at = line.find("http://127.0.0.1:").context("no address in the greeting")?;
+    let at = line
+        .find("http://127.0.0.1:")
+        .context("no address in the greeting")?;
     let address = &line[at..];
-    let end = address.rfind(|c: char| c.is_ascii_digit()).context("no port in the greeting")?;
+    let end = address
+        .rfind(|c: char| c.is_ascii_digit())
+        .context("no port in the greeting")?;
     Ok(address[..=end].to_owned())
 }
 
@@ -144,7 +180,11 @@ impl Nginx {
         let at = home.join(format!("nginx-{port}"));
         fs::create_dir_all(&at)?;
         let (dir, root) = (at.display(), cache.display());
-        let log = if logs { format!("{dir}/access.log combined buffer=64k flush=1s") } else { "off".to_owned() };
+        let log = if logs {
+            format!("{dir}/access.log combined buffer=64k flush=1s")
+        } else {
+            "off".to_owned()
+        };
         let mut text = format!(
             "worker_processes 1; daemon off; user root; pid {dir}/pid; error_log {dir}/error.log error;\n\
              events {{ worker_connections 1024; multi_accept on; }}\n\
@@ -156,11 +196,21 @@ impl Nginx {
         for kind in ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"] {
             writeln!(text, "{kind}_temp_path {dir}/{kind};")?;
         }
-        writeln!(text, "server {{ listen 127.0.0.1:{port}; root {root}; }} }}")?;
+        writeln!(
+            text,
+            "server {{ listen 127.0.0.1:{port}; root {root}; }} }}"
+        )?;
         let config = at.join("nginx.conf");
         fs::write(&config, text)?;
-        let child = Command::new("nginx").arg("-c").arg(&config).stderr(Stdio::null()).spawn()?;
-        let nginx = Self { child, origin: format!("http://127.0.0.1:{port}") };
+        let child = Command::new("nginx")
+            .arg("-c")
+            .arg(&config)
+            .stderr(Stdio::null())
+            .spawn()?;
+        let nginx = Self {
+            child,
+            origin: format!("http://127.0.0.1:{port}"),
+        };
         let deadline = Instant::now() + Duration::from_secs(10);
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
             ensure!(Instant::now() < deadline, "nginx does not listen");
@@ -173,7 +223,10 @@ impl Nginx {
     fn processes(&self) -> anyhow::Result<Vec<u32>> {
         let master = self.child.id();
         let children = fs::read_to_string(format!("/proc/{master}/task/{master}/children"))?;
-        let workers = children.split_whitespace().map(str::parse).collect::<Result<Vec<u32>, _>>()?;
+        let workers = children
+            .split_whitespace()
+            .map(str::parse)
+            .collect::<Result<Vec<u32>, _>>()?;
         ensure!(!workers.is_empty(), "nginx has no worker");
         Ok([vec![master], workers].concat())
     }
@@ -182,7 +235,9 @@ impl Nginx {
 impl Drop for Nginx {
     fn drop(&mut self) {
         // TERM, so that the master takes its worker along.
-        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+        let _ = Command::new("kill")
+            .arg(self.child.id().to_string())
+            .status();
         let _ = self.child.wait();
     }
 }
@@ -201,17 +256,33 @@ struct Load {
 
 impl Load {
     fn all_good(self) -> anyhow::Result<Self> {
-        ensure!(self.refused == 0, "{} of {} answers were errors", self.refused, self.requests);
+        ensure!(
+            self.refused == 0,
+            "{} of {} answers were errors",
+            self.refused,
+            self.requests
+        );
         Ok(self)
     }
 
     fn all_refused(self) -> anyhow::Result<Self> {
-        ensure!(self.refused == self.requests, "only {} of {} answers were 404", self.refused, self.requests);
+        ensure!(
+            self.refused == self.requests,
+            "only {} of {} answers were 404",
+            self.refused,
+            self.requests
+        );
         Ok(self)
     }
 }
 
-fn load(origin: &str, prefix: &str, keys: &Path, seconds: u64, servers: &[u32]) -> anyhow::Result<Load> {
+fn load(
+    origin: &str,
+    prefix: &str,
+    keys: &Path,
+    seconds: u64,
+    servers: &[u32],
+) -> anyhow::Result<Load> {
     let script = keys.with_extension("lua");
     fs::write(&script, include_str!("load.lua"))?;
     let before = cpu_seconds(servers)?;
@@ -224,9 +295,19 @@ fn load(origin: &str, prefix: &str, keys: &Path, seconds: u64, servers: &[u32]) 
         .output()?;
     let cpu = cpu_seconds(servers)? - before;
     let text = String::from_utf8_lossy(&output.stdout);
-    let line = text.lines().find_map(|line| line.strip_prefix("LOAD ")).with_context(|| format!("wrk said: {text}{}", String::from_utf8_lossy(&output.stderr)))?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("LOAD "))
+        .with_context(|| {
+            format!(
+                "wrk said: {text}{}",
+                String::from_utf8_lossy(&output.stderr)
+            )
+        })?;
     let numbers: Vec<f64> = line.split(' ').map(str::parse).collect::<Result<_, _>>()?;
-    let [requests, refused, broken, took, p99] = numbers[..] else { bail!("wrk said: {line}") };
+    let [requests, refused, broken, took, p99] = numbers[..] else {
+        bail!("wrk said: {line}")
+    };
     ensure!(requests > 100.0 && broken == 0.0, "wrk said: {line}");
     Ok(Load {
         requests: requests as u64,
@@ -241,7 +322,11 @@ fn load(origin: &str, prefix: &str, keys: &Path, seconds: u64, servers: &[u32]) 
 fn write_keys(cache: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
     let mut text = String::new();
     for entry in fs::read_dir(cache)? {
-        let name = entry?.file_name().into_string().ok().context("a name of ours")?;
+        let name = entry?
+            .file_name()
+            .into_string()
+            .ok()
+            .context("a name of ours")?;
         if name.ends_with(".narinfo") {
             text.push_str(&name);
             text.push('\n');
@@ -254,9 +339,16 @@ fn write_keys(cache: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
 
 /// A file of as many names that are not there.
 fn write_misses(folder: &Path, count: u64) -> anyhow::Result<PathBuf> {
-    let plan = Plan { signatures: bench_data::Signatures::Fake, ..Plan::new(count, 99) };
+    let plan = Plan {
+        signatures: bench_data::Signatures::Fake,
+        ..Plan::new(count, 99)
+    };
     let mut text = String::new();
-    for object in plan.objects().map_err(anyhow::Error::msg)?.filter(|object| object.key.ends_with(".narinfo")) {
+    for object in plan
+        .objects()
+        .map_err(anyhow::Error::msg)?
+        .filter(|object| object.key.ends_with(".narinfo"))
+    {
         text.push_str(&object.key);
         text.push('\n');
     }

@@ -15,14 +15,18 @@ const PART: &str = "SNOWBANK_FIGURES_PART";
 /// Plays the part that the environment names, until whoever started it is gone.
 /// `false` where it names none.
 pub fn play() -> anyhow::Result<bool> {
-    let Some(part) = std::env::var_os(PART) else { return Ok(false) };
+    let Some(part) = std::env::var_os(PART) else {
+        return Ok(false);
+    };
     match part.to_str() {
         Some("s3") => s3(),
         Some("server") => {
             std::thread::spawn(|| {
                 wait_for_the_end();
                 // Ended as a service manager ends it. Without `kill` it lives on, which is seen.
-                let _ = Command::new("kill").arg(std::process::id().to_string()).status();
+                let _ = Command::new("kill")
+                    .arg(std::process::id().to_string())
+                    .status();
             });
             snowbank::cli::run().map(|_| true)
         }
@@ -33,12 +37,23 @@ pub fn play() -> anyhow::Result<bool> {
 /// The embedded S3 server over the folder in the first argument, bucket `bench`.
 fn s3() -> anyhow::Result<bool> {
     let folder = std::env::args_os().nth(1).context("no folder")?;
-    let config = EmbeddedConfig { durable: false, ..EmbeddedConfig::new() }.bucket("bench", folder);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let config = EmbeddedConfig {
+        durable: false,
+        ..EmbeddedConfig::new()
+    }
+    .bucket("bench", folder);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let server = EmbeddedS3::start(config).await?;
         let credentials = server.credentials();
-        println!("{} {} {}", server.endpoint(), credentials.access_key, credentials.secret_key);
+        println!(
+            "{} {} {}",
+            server.endpoint(),
+            credentials.access_key,
+            credentials.secret_key
+        );
         std::io::stdout().flush()?;
         tokio::task::spawn_blocking(wait_for_the_end).await?;
         anyhow::Ok(true)
@@ -62,7 +77,11 @@ pub struct Part {
 
 impl Part {
     /// Starts this program again as `part`, and waits for a line that `is_ready` likes.
-    pub fn start(part: &str, arguments: &[&str], is_ready: impl Fn(&str) -> bool) -> anyhow::Result<Self> {
+    pub fn start(
+        part: &str,
+        arguments: &[&str],
+        is_ready: impl Fn(&str) -> bool,
+    ) -> anyhow::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.env(PART, part).args(arguments);
         Self::spawn(command, Stdio::inherit(), is_ready)
@@ -80,11 +99,17 @@ impl Part {
             }
         };
         command.arg("serve").arg("--config").arg(config);
-        Self::spawn(command, log.into(), |line| line.contains("http://127.0.0.1:"))
+        Self::spawn(command, log.into(), |line| {
+            line.contains("http://127.0.0.1:")
+        })
     }
 
     /// Starts a program, and waits for a line that `is_ready` likes.
-    fn spawn(mut command: Command, log: Stdio, is_ready: impl Fn(&str) -> bool) -> anyhow::Result<Self> {
+    fn spawn(
+        mut command: Command,
+        log: Stdio,
+        is_ready: impl Fn(&str) -> bool,
+    ) -> anyhow::Result<Self> {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -92,7 +117,10 @@ impl Part {
             .spawn()
             .with_context(|| format!("cannot start {}", command.get_program().display()))?;
         let output = child.stdout.take().context("no output")?;
-        let mut part = Self { child, line: String::new() };
+        let mut part = Self {
+            child,
+            line: String::new(),
+        };
         let mut lines = std::io::BufReader::new(output).lines();
         loop {
             let line = lines.next().context("it ended before it was ready")??;

@@ -23,7 +23,11 @@ use tokio::net::TcpStream;
 const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 /// What stays as it is in a query value.
-const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const QUERY: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// A bucket at a plain HTTP endpoint.
 #[derive(Debug, Clone)]
@@ -38,12 +42,23 @@ pub struct RawStore {
 
 impl RawStore {
     /// For one measurement: the time in the signatures is that of now.
-    pub fn new(endpoint: &str, bucket: &str, region: &str, access_key: &str, secret_key: &str) -> anyhow::Result<Self> {
+    pub fn new(
+        endpoint: &str,
+        bucket: &str,
+        region: &str,
+        access_key: &str,
+        secret_key: &str,
+    ) -> anyhow::Result<Self> {
         let now = SystemTime::now();
-        let stamp = OffsetDateTime::from(now).format(format_description!("[year][month][day]T[hour][minute][second]Z"))?;
+        let stamp = OffsetDateTime::from(now).format(format_description!(
+            "[year][month][day]T[hour][minute][second]Z"
+        ))?;
         let signing_key = generate_signing_key(secret_key, now, region, "s3");
         Ok(Self {
-            host: endpoint.strip_prefix("http://").context("the anchor speaks plain HTTP only")?.to_owned(),
+            host: endpoint
+                .strip_prefix("http://")
+                .context("the anchor speaks plain HTTP only")?
+                .to_owned(),
             bucket: bucket.to_owned(),
             access_key: access_key.to_owned(),
             scope: format!("{}/{region}/s3/aws4_request", &stamp[..8]),
@@ -60,13 +75,21 @@ impl RawStore {
         loop {
             let mut query = String::new();
             if let Some(token) = &token {
-                write!(query, "continuation-token={}&", utf8_percent_encode(token, QUERY))?;
+                write!(
+                    query,
+                    "continuation-token={}&",
+                    utf8_percent_encode(token, QUERY)
+                )?;
             }
             query.push_str("delimiter=%2F&list-type=2&max-keys=1000");
-            let page = self.ask(&mut connection, &format!("/{}", self.bucket), &query).await?;
+            let page = self
+                .ask(&mut connection, &format!("/{}", self.bucket), &query)
+                .await?;
             let page = std::str::from_utf8(&page)?;
             keys.extend(elements(page, "Key").map(str::to_owned));
-            token = elements(page, "NextContinuationToken").next().map(str::to_owned);
+            token = elements(page, "NextContinuationToken")
+                .next()
+                .map(str::to_owned);
             if token.is_none() {
                 return Ok(keys);
             }
@@ -84,7 +107,10 @@ impl RawStore {
                 let mut connection = store.connect().await?;
                 let mut received = 0;
                 while let Some(key) = keys.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    received += store.ask(&mut connection, &format!("/{}/{key}", store.bucket), "").await?.len() as u64;
+                    received += store
+                        .ask(&mut connection, &format!("/{}/{key}", store.bucket), "")
+                        .await?
+                        .len() as u64;
                 }
                 anyhow::Ok(received)
             }));
@@ -105,16 +131,29 @@ impl RawStore {
         Ok(sender)
     }
 
-    async fn ask(&self, connection: &mut SendRequest<Empty<Bytes>>, path: &str, query: &str) -> anyhow::Result<Bytes> {
-        let Self { host, stamp, scope, .. } = self;
+    async fn ask(
+        &self,
+        connection: &mut SendRequest<Empty<Bytes>>,
+        path: &str,
+        query: &str,
+    ) -> anyhow::Result<Bytes> {
+        let Self {
+            host, stamp, scope, ..
+        } = self;
         let names = "host;x-amz-content-sha256;x-amz-date";
         let canonical = format!(
             "GET\n{path}\n{query}\nhost:{host}\nx-amz-content-sha256:{EMPTY}\nx-amz-date:{stamp}\n\n{names}\n{EMPTY}"
         );
         let digest = Sha256::digest(canonical);
-        let signature =
-            calculate_signature(&self.signing_key, format!("AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{digest:x}").as_bytes());
-        let uri = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
+        let signature = calculate_signature(
+            &self.signing_key,
+            format!("AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{digest:x}").as_bytes(),
+        );
+        let uri = if query.is_empty() {
+            path.to_owned()
+        } else {
+            format!("{path}?{query}")
+        };
         let request = Request::get(uri)
             .header("host", host)
             .header("x-amz-content-sha256", EMPTY)
@@ -131,7 +170,11 @@ impl RawStore {
         let answer = connection.send_request(request).await?;
         let status = answer.status();
         let body = answer.into_body().collect().await?.to_bytes();
-        ensure!(status.is_success(), "{path}: {status}: {}", String::from_utf8_lossy(&body));
+        ensure!(
+            status.is_success(),
+            "{path}: {status}: {}",
+            String::from_utf8_lossy(&body)
+        );
         Ok(body)
     }
 }

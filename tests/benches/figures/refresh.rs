@@ -31,9 +31,19 @@ pub async fn measure(options: &Options, figures: &mut Figures) -> anyhow::Result
     let folder = part::folder()?;
     let bucket = store.bucket().await?;
     let keys = key_ring(&store);
-    let index = Index::open(folder.path(), &IndexParams { store_dir: StoreDir::default(), key_ring: keys.clone() })?;
+    let index = Index::open(
+        folder.path(),
+        &IndexParams {
+            store_dir: StoreDir::default(),
+            key_ring: keys.clone(),
+        },
+    )?;
     let sync = Sync::spawn(&bucket, index.clone(), keys, params());
-    let ready = sync.status().wait_for(|status| !matches!(status.state, IndexState::New | IndexState::Indexing)).await?.clone();
+    let ready = sync
+        .status()
+        .wait_for(|status| !matches!(status.state, IndexState::New | IndexState::Indexing))
+        .await?
+        .clone();
     if ready.state == IndexState::Failed {
         bail!("the sweep failed: {}", ready.error.unwrap_or_default());
     }
@@ -52,13 +62,23 @@ pub async fn measure(options: &Options, figures: &mut Figures) -> anyhow::Result
             figures.exactly("b1", "GETs of a refresh without changes", gets, 0);
             rounds.push((took, raw));
         }
-        let figure = Figure { id: "b1", what: "refresh, nothing changed", anchor: "raw LIST", unit: "s", target: Some(1.15) };
+        let figure = Figure {
+            id: "b1",
+            what: "refresh, nothing changed",
+            anchor: "raw LIST",
+            unit: "s",
+            target: Some(1.15),
+        };
         figures.ratio(figure, &rounds)?;
     }
 
     if options.wants(&["b2"]) {
         let writer = store.bucket().await?;
-        let mut live: Vec<BenchObject> = plan.objects().map_err(anyhow::Error::msg)?.filter(is_narinfo).collect();
+        let mut live: Vec<BenchObject> = plan
+            .objects()
+            .map_err(anyhow::Error::msg)?
+            .filter(is_narinfo)
+            .collect();
         let mut rounds = Vec::new();
         for round in 0..options.rounds {
             let keys = change(&writer, &mut live, changed, round as u64).await?;
@@ -68,17 +88,42 @@ pub async fn measure(options: &Options, figures: &mut Figures) -> anyhow::Result
             raw.get_all(&keys, CONNECTIONS).await?;
             let raw = begin.elapsed().as_secs_f64();
             let (took, gets) = refresh(&sync, &bucket).await?;
-            figures.exactly("b2", "GETs of a refresh with changes", gets, keys.len() as u64);
+            figures.exactly(
+                "b2",
+                "GETs of a refresh with changes",
+                gets,
+                keys.len() as u64,
+            );
             let view = index.view();
-            ensure!(view.len() == live.len() as u64, "{} paths in the index, {} in the bucket", view.len(), live.len());
+            ensure!(
+                view.len() == live.len() as u64,
+                "{} paths in the index, {} in the bucket",
+                view.len(),
+                live.len()
+            );
             rounds.push((took, raw));
         }
-        let what = format!("refresh, {} changed or new, {} gone", 2 * changed, changed / 2);
+        let what = format!(
+            "refresh, {} changed or new, {} gone",
+            2 * changed,
+            changed / 2
+        );
         let anchor = format!("raw LIST + {} GETs", 2 * changed);
-        figures.ratio(Figure { id: "b2", what: &what, anchor: &anchor, unit: "s", target: Some(1.25) }, &rounds)?;
+        figures.ratio(
+            Figure {
+                id: "b2",
+                what: &what,
+                anchor: &anchor,
+                unit: "s",
+                target: Some(1.25),
+            },
+            &rounds,
+        )?;
     }
     sync.shutdown().await;
-    tokio::task::spawn_blocking(move || drop(index)).await.context("the index closes")
+    tokio::task::spawn_blocking(move || drop(index))
+        .await
+        .context("the index closes")
 }
 
 /// Seconds of one root sweep, and its GETs.
@@ -93,18 +138,36 @@ async fn refresh(sync: &SyncHandle, bucket: &Bucket) -> anyhow::Result<(f64, u64
 }
 
 /// Changes some narinfos, adds as many, removes half as many; the keys that a refresh has to get.
-async fn change(writer: &Bucket, live: &mut Vec<BenchObject>, changed: usize, round: u64) -> anyhow::Result<Vec<String>> {
+async fn change(
+    writer: &Bucket,
+    live: &mut Vec<BenchObject>,
+    changed: usize,
+    round: u64,
+) -> anyhow::Result<Vec<String>> {
     let removed: Vec<_> = live.drain(..changed / 2).collect();
     // Those at the end now are changed in this round; new ones come after them.
     let start = live.len() - changed;
     for object in &mut live[start..] {
-        object.body.extend_from_slice(format!("Sig: round-{round}:{}==\n", "A".repeat(86)).as_bytes());
+        object
+            .body
+            .extend_from_slice(format!("Sig: round-{round}:{}==\n", "A".repeat(86)).as_bytes());
     }
-    let new = Plan::new(changed as u64, 1000 + round).objects().map_err(anyhow::Error::msg)?.filter(is_narinfo);
+    let new = Plan::new(changed as u64, 1000 + round)
+        .objects()
+        .map_err(anyhow::Error::msg)?
+        .filter(is_narinfo);
     live.extend(new);
     let written = &live[start..];
     stream::iter(written)
-        .map(|object| async move { writer.put(&object.key, Bytes::from(object.body.clone()), &PutOptions::default()).await })
+        .map(|object| async move {
+            writer
+                .put(
+                    &object.key,
+                    Bytes::from(object.body.clone()),
+                    &PutOptions::default(),
+                )
+                .await
+        })
         .buffer_unordered(32)
         .try_for_each(|_| async { Ok(()) })
         .await?;

@@ -41,7 +41,13 @@ impl Store {
     fn embedded(plan: &Plan) -> anyhow::Result<Self> {
         let folder = part::folder()?;
         let cache = folder.path().join("cache");
-        let summary = bench_data::to_folder(&Plan { keeps_encoding: false, ..*plan }, &cache)?;
+        let summary = bench_data::to_folder(
+            &Plan {
+                keeps_encoding: false,
+                ..*plan
+            },
+            &cache,
+        )?;
         let path = cache.to_str().context("an odd temporary folder")?;
         let process = Part::start("s3", &[path], |line| line.starts_with("http://"))?;
         let mut words = process.line.split(' ').map(str::to_owned);
@@ -60,8 +66,12 @@ impl Store {
     }
 
     async fn given(url: &str, plan: &Plan) -> anyhow::Result<Self> {
-        let (endpoint, bucket) = url.rsplit_once('/').context("SNOWBANK_BENCH_S3 is http://host:port/bucket")?;
-        let variable = |name: &str| std::env::var(name).with_context(|| format!("SNOWBANK_BENCH_S3 needs {name}"));
+        let (endpoint, bucket) = url
+            .rsplit_once('/')
+            .context("SNOWBANK_BENCH_S3 is http://host:port/bucket")?;
+        let variable = |name: &str| {
+            std::env::var(name).with_context(|| format!("SNOWBANK_BENCH_S3 needs {name}"))
+        };
         let mut store = Self {
             name: endpoint.to_owned(),
             summary: Summary::default(),
@@ -88,7 +98,10 @@ impl Store {
             bucket: self.bucket.clone(),
             endpoint: Some(self.endpoint.clone()),
             region: Some(self.region.clone()),
-            credentials: Credentials { read, ..Credentials::default() },
+            credentials: Credentials {
+                read,
+                ..Credentials::default()
+            },
             ..BucketConfig::default()
         };
         Ok(Bucket::connect(&config).await?)
@@ -96,6 +109,12 @@ impl Store {
 
     /// The anchor: a client that does nothing but ask.
     pub fn raw(&self) -> anyhow::Result<RawStore> {
-        RawStore::new(&self.endpoint, &self.bucket, &self.region, &self.access_key, &self.secret_key)
+        RawStore::new(
+            &self.endpoint,
+            &self.bucket,
+            &self.region,
+            &self.access_key,
+            &self.secret_key,
+        )
     }
 }
