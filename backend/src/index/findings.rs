@@ -326,6 +326,9 @@ impl View {
 
     /// Whether narinfos that name one NAR say different things of it (ux/ground-truths.md, T2).
     fn disagree(&self, rows: &[u32]) -> bool {
+        if rows.len() < 2 {
+            return false;
+        }
         let mut rows = rows.iter().map(|&row| self.graph.row(row));
         let Some(first) = rows.next() else {
             return false;

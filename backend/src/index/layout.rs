@@ -9,6 +9,9 @@
 //! [`encode`] prints its own result and compares: a narinfo that would not come
 //! back byte for byte is kept as text beside the columns (PERFORMANCE.md c3).
 
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
@@ -101,6 +104,26 @@ pub(crate) struct Fields<'a> {
     pub(crate) file_hash: &'a [u8; 32],
     pub(crate) file_size: u64,
     pub(crate) tail: &'a [u8],
+}
+
+/// Lets records that wait share their layouts, which are many times larger than a pointer.
+#[derive(Debug, Default)]
+pub(crate) struct LayoutPool(Mutex<HashSet<Arc<Layout>>>);
+
+impl LayoutPool {
+    /// The shared copy of a layout.
+    pub(crate) fn share(&self, layout: Layout) -> Arc<Layout> {
+        let mut pool = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shared) = pool.get(&layout) {
+            return Arc::clone(shared);
+        }
+        if pool.len() >= 1_024 {
+            pool.clear();
+        }
+        let shared = Arc::new(layout);
+        pool.insert(Arc::clone(&shared));
+        shared
+    }
 }
 
 /// What [`encode`] makes of a narinfo.

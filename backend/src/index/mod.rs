@@ -243,7 +243,7 @@ impl Index {
         let store_dir = self.shared.store_dir.as_str();
         let ops: Vec<Op> = changes
             .into_iter()
-            .map(|change| Op::of(change, store_dir))
+            .map(|change| Op::of(change, store_dir, &self.shared.layouts))
             .collect();
         if few {
             self.shared.apply(&ops);
@@ -258,7 +258,7 @@ impl Index {
         let store_dir = self.shared.store_dir.as_str();
         let ops = changes
             .into_iter()
-            .map(|change| Op::of(change, store_dir))
+            .map(|change| Op::of(change, store_dir, &self.shared.layouts))
             .collect();
         self.shared.apply_bulk(ops);
     }

@@ -9,6 +9,7 @@ use snowbank_shared::store_path::StorePathHash;
 use super::change::Change;
 use super::chunk::{content_code, content_of};
 use super::graph::Graph;
+use super::layout::LayoutPool;
 use super::record::{Judged, Record, read_judged, write_judged};
 use super::wire::{Damaged, put, put_option, put_text, take, take_option, take_text};
 
@@ -89,9 +90,9 @@ pub(crate) struct Touched {
 
 impl Op {
     /// The step that a change is. Encodes narinfos: a few microseconds each.
-    pub(crate) fn of(change: Change, store_dir: &str) -> Self {
+    pub(crate) fn of(change: Change, store_dir: &str, layouts: &LayoutPool) -> Self {
         match change {
-            Change::Put(entry) => Self::Put(Arc::new(Record::new(&entry, store_dir))),
+            Change::Put(entry) => Self::Put(Arc::new(Record::new(&entry, store_dir, layouts))),
             Change::Remove(hash) => Self::Remove(hash),
             Change::RemoveUnchanged(hash, token) => Self::RemoveUnchanged(hash, token),
             Change::Unparsable { key, token, error } => {
@@ -111,14 +112,22 @@ impl Op {
         }
     }
 
-    /// The path whose row it writes or removes.
+    /// The path whose row it writes or removes, whatever that row was.
     pub(crate) fn path(&self) -> Option<StorePathHash> {
         match self {
             Self::Put(record) => Some(record.base.key),
-            Self::Remove(hash) | Self::RemoveUnchanged(hash, _) => Some(*hash),
+            Self::Remove(hash) => Some(*hash),
             Self::Unreadable(key, _) => StorePathHash::from_narinfo_key(key),
             _ => None,
         }
+    }
+
+    /// Whether what it does depends on the row that is there.
+    pub(crate) fn needs_row(&self) -> bool {
+        matches!(
+            self,
+            Self::RemoveUnchanged(..) | Self::Content(..) | Self::Listed(..) | Self::Judged(..)
+        )
     }
 
     /// Carries out what concerns the rows.

@@ -175,13 +175,18 @@ impl Graph {
             };
         }
         if field == SortField::Name {
-            let mut keyed: Vec<(u64, u32)> = order
+            let mut keyed: Vec<(Head, u32)> = order
                 .iter()
-                .map(|&row| (head(self.name(row)), row))
+                .map(|&row| (Head::of(self.name(row)), row))
                 .collect();
             keyed.sort_by(|a, b| {
-                a.0.cmp(&b.0)
-                    .then_with(|| self.name(a.1).cmp(self.name(b.1)))
+                a.0.cmp(&b.0).then_with(|| {
+                    if a.0.is_whole() {
+                        Ordering::Equal
+                    } else {
+                        self.name(a.1).cmp(self.name(b.1))
+                    }
+                })
             });
             return Permutation {
                 known: keyed.len(),
@@ -233,12 +238,27 @@ impl Graph {
     }
 }
 
-/// The first eight bytes of a name as a number that sorts like it.
-fn head(name: &str) -> u64 {
-    let mut head = [0; 8];
-    let length = name.len().min(8);
-    head[..length].copy_from_slice(&name.as_bytes()[..length]);
-    u64::from_be_bytes(head)
+/// The first 24 bytes of a name as numbers that sort like it. Names hold no NUL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Head(u64, u64, u64);
+
+impl Head {
+    fn of(name: &str) -> Self {
+        let mut head = [0; 24];
+        let length = name.len().min(24);
+        head[..length].copy_from_slice(&name.as_bytes()[..length]);
+        let [a, b, c] = [0, 8, 16].map(|at| {
+            let mut part = [0; 8];
+            part.copy_from_slice(&head[at..at + 8]);
+            u64::from_be_bytes(part)
+        });
+        Self(a, b, c)
+    }
+
+    /// Whether the name is no longer than this.
+    fn is_whole(self) -> bool {
+        self.2 & 0xff == 0
+    }
 }
 
 /// The rows of a base, sorted.

@@ -14,7 +14,7 @@ use snowbank_shared::store_path::StorePathHash;
 use super::change::ParsedEntry;
 use super::chunk::{UNKNOWN, content_code, content_of};
 use super::key::BaseName;
-use super::layout::{Encoded, Fields, Layout, Line, Piece, Source, Url, encode};
+use super::layout::{Encoded, Fields, Layout, LayoutPool, Line, Piece, Source, Url, encode};
 use super::wire::{
     Damaged, put, put_column, put_option, put_text, take, take_column, take_length, take_option,
     take_text,
@@ -111,7 +111,7 @@ pub(crate) struct Record {
 
 impl Record {
     /// Reduces a parsed narinfo to what the index keeps. `store_dir` is the cache's.
-    pub(crate) fn new(entry: &ParsedEntry, store_dir: &str) -> Self {
+    pub(crate) fn new(entry: &ParsedEntry, store_dir: &str, layouts: &LayoutPool) -> Self {
         let narinfo = &entry.narinfo;
         let path = narinfo.store_path();
         let base = BaseName {
@@ -165,7 +165,7 @@ impl Record {
             file_hash,
             file_size,
             references: references.into(),
-            layout: Arc::new(layout),
+            layout: layouts.share(layout),
             tail,
             raw,
             added_at: u32::try_from(entry.added_at.max(0)).unwrap_or(u32::MAX),

@@ -150,10 +150,11 @@ impl Graph {
         let mut rows = self.rows_of_word(longest);
         if !others.is_empty() {
             rows.retain(|&row| {
-                let name = self.name(row).to_ascii_lowercase();
-                others
-                    .iter()
-                    .all(|word| word.find(name.as_bytes()).is_some())
+                let name = self.name(row);
+                let capitals = name.bytes().any(|byte| byte.is_ascii_uppercase());
+                let small = capitals.then(|| name.to_ascii_lowercase());
+                let name = small.as_deref().unwrap_or(name).as_bytes();
+                others.iter().all(|word| word.find(name).is_some())
             });
         }
         if words.len() == 1 && longest.len() >= MIN_PREFIX && is_nix32(longest) {

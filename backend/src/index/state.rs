@@ -18,6 +18,7 @@ use snowbank_shared::store_path::{StoreDir, StorePathHash};
 
 use super::chunk::Mark;
 use super::graph::Graph;
+use super::layout::LayoutPool;
 use super::log::Log;
 use super::op::{Notes, Op, Touched};
 use super::order::Permutations;
@@ -25,10 +26,8 @@ use super::traverse::{Seen, SeenPool};
 use super::view::View;
 use super::worker::fingerprint;
 
-/// Steps that wait for the background thread; a caller beyond that waits with them.
-const MAX_BACKLOG: usize = 200_000;
-/// Steps of the backlog that one merge takes: a bound for its memory.
-const MERGE_BATCH: usize = 65_536;
+/// Steps that wait for the background thread: a bound for memory. A caller beyond that waits with them.
+const MAX_BACKLOG: usize = 32_768;
 
 /// What an index is opened with.
 #[derive(Debug, Clone)]
@@ -50,6 +49,7 @@ pub(crate) struct Shared {
     pub(crate) done: Condvar,
     pub(crate) store_dir: StoreDir,
     pub(crate) dir: Option<PathBuf>,
+    pub(crate) layouts: LayoutPool,
 }
 
 /// What the lock guards.
@@ -144,6 +144,7 @@ impl Shared {
             state: Mutex::new(state),
             wake: Condvar::new(),
             done: Condvar::new(),
+            layouts: LayoutPool::default(),
             store_dir: params.store_dir.clone(),
             dir,
         }
@@ -168,8 +169,15 @@ impl Shared {
         state.append(ops);
         let sequence = state.sequence;
         if !state.backlog.is_empty() {
-            for path in ops.iter().filter_map(Op::path) {
-                state.newer.insert(path, sequence);
+            for op in ops {
+                match op.path() {
+                    Some(path) => {
+                        state.newer.insert(path, sequence);
+                    }
+                    // What depends on the row has its turn after the backlog, too.
+                    None if op.needs_row() => state.backlog.push((sequence, op.clone())),
+                    None => {}
+                }
             }
         }
         for op in ops {
@@ -209,14 +217,12 @@ impl Shared {
         self.wake.notify_all();
     }
 
-    /// Brings the backlog and the overlay into columns. With `rotate`, and where the
-    /// backlog is taken whole, the log begins a new file that continues the result:
-    /// its number is returned.
+    /// Brings the backlog and the overlay into columns. With `rotate` the log begins a new
+    /// file that continues the result: its number is returned.
     pub(crate) fn merge(&self, rotate: bool) -> Option<u64> {
         let (mut graph, batch, rotated, notes) = {
             let mut state = self.lock();
-            let count = state.backlog.len().min(MERGE_BATCH);
-            let mut batch: Vec<(u64, Op)> = state.backlog.drain(..count).collect();
+            let mut batch = std::mem::take(&mut state.backlog);
             if !state.newer.is_empty() {
                 batch.retain(|(sequence, op)| {
                     op.path().is_none_or(|path| {
@@ -224,16 +230,14 @@ impl Shared {
                     })
                 });
             }
+            state.newer.clear();
             let mut rotated = None;
-            if state.backlog.is_empty() {
-                state.newer.clear();
-                state.backlog.shrink_to(MERGE_BATCH);
-                if rotate && let Some(log) = &mut state.log {
-                    match log.rotate() {
-                        Ok(number) => rotated = Some(number),
-                        Err(error) => {
-                            tracing::warn!(%error, "the index cannot begin a new log file");
-                        }
+            if rotate && let Some(log) = &mut state.log {
+                match log.rotate() {
+                    Ok(number) => rotated = Some(number),
+                    Err(error) => {
+                        tracing::warn!(%error, "the index goes on without its log");
+                        state.log = None;
                     }
                 }
             }
@@ -334,7 +338,7 @@ impl Shared {
 
 /// Carries out what a log holds, on a graph that nobody sees yet.
 pub(crate) fn replay(mut graph: Graph, notes: &mut Notes, ops: &[Op]) -> Graph {
-    for batch in ops.chunks(MERGE_BATCH) {
+    for batch in ops.chunks(MAX_BACKLOG) {
         let mut touched = Touched::default();
         for op in batch {
             op.apply_to(&mut graph, &mut touched);
@@ -347,14 +351,14 @@ pub(crate) fn replay(mut graph: Graph, notes: &mut Notes, ops: &[Op]) -> Graph {
 }
 
 impl State {
-    /// Changes with every version that is shown.
-    pub(crate) fn revision(&self) -> u64 {
-        self.revision
+    /// Changes with every version that is shown, and with every change that waits.
+    pub(crate) fn news(&self) -> (u64, u64) {
+        (self.revision, self.sequence)
     }
 
     /// Whether a merge has as much to take as it may.
     pub(crate) fn backlog_full(&self) -> bool {
-        self.backlog.len() >= MERGE_BATCH
+        self.backlog.len() >= MAX_BACKLOG / 2
     }
 
     /// Numbers steps and writes them to the log. The log only spares work after a

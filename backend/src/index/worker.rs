@@ -3,7 +3,7 @@
 //! It does one thing at a time and each in small portions, so that a merge never
 //! waits for more than a fraction of a second and a stop is obeyed at once.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use snowbank_shared::narinfo::NarInfo;
@@ -11,8 +11,9 @@ use snowbank_shared::signature::KeyRing;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::chunk::Sum;
-use super::graph::Graph;
+use super::graph::{Base, Graph};
 use super::op::Op;
+use super::query::SortField;
 use super::record::Judged;
 use super::state::{Shared, State};
 use super::traverse::Seen;
@@ -29,8 +30,11 @@ const BULK_REST: Duration = Duration::from_millis(250);
 const SUMS_REST: Duration = Duration::from_secs(1);
 /// The longest that appended changes stay with the operating system alone.
 const SYNC_AFTER: Duration = Duration::from_secs(5);
-/// A log of this size is replaced by a snapshot…
-const MIN_LOG: u64 = 8 << 20;
+/// A log of this size, and as long as the last snapshot, is replaced by a new one.
+const MIN_LOG: u64 = 32 << 20;
+/// A log of this size, and an eighth as long as the last snapshot, is replaced when nothing
+/// else is to do, so that the next start is quick.
+const MIN_IDLE_LOG: u64 = 1 << 20;
 /// Rows whose closures are computed in one go.
 const SUMS_BATCH: usize = 20_000;
 /// Paths and references that one go may visit before it rests.
@@ -43,9 +47,12 @@ pub(crate) struct Worker {
     shared: Arc<Shared>,
     seen: Vec<Seen>,
     next_bulk: Instant,
+    next_sums: Instant,
     last_change: Instant,
-    last_revision: u64,
+    last_news: (u64, u64),
     last_sync: Instant,
+    /// The base whose usual orders were made.
+    warm: Weak<Base>,
     /// Bytes of the last snapshot.
     snapshot: u64,
     /// Next row to judge anew, and where rows are numbered so.
@@ -60,6 +67,7 @@ enum Task {
     Snapshot,
     Judge,
     Sums,
+    Warm,
     Sync,
     Wait(Duration),
 }
@@ -72,9 +80,11 @@ impl Worker {
             shared,
             seen: vec![Seen::default(), Seen::default()],
             next_bulk: now,
+            next_sums: now,
             last_change: now,
-            last_revision: 0,
+            last_news: (0, 0),
             last_sync: now,
+            warm: Weak::new(),
             snapshot,
             judging: None,
         }
@@ -90,11 +100,12 @@ impl Worker {
                 Task::Snapshot => self.merge(true),
                 Task::Judge => self.judge(),
                 Task::Sums => self.sums(),
+                Task::Warm => self.warm(),
                 Task::Sync => self.sync(),
                 Task::Wait(longest) => {
                     let state = self.shared.lock();
                     // A change may have come since the decision.
-                    if state.revision() == self.last_revision && !state.urgent() {
+                    if state.news() == self.last_news && !state.urgent() {
                         let _ = self
                             .shared
                             .wake
@@ -109,8 +120,8 @@ impl Worker {
     fn next(&mut self) -> Task {
         let now = Instant::now();
         let mut state = self.shared.lock();
-        if state.revision() != self.last_revision {
-            self.last_revision = state.revision();
+        if state.news() != self.last_news {
+            self.last_news = state.news();
             self.last_change = now;
         }
         if state.stop {
@@ -130,8 +141,8 @@ impl Worker {
             return Task::Merge;
         }
         let log = state.log.as_ref().map_or(0, log::Log::bytes);
-        let long = log > MIN_LOG.max(self.snapshot / 4);
-        if !bulk && state.log.is_some() && (long || state.snapshot_wanted) {
+        let long = log > MIN_LOG.max(self.snapshot);
+        if state.log.is_some() && (long || state.snapshot_wanted) {
             return Task::Snapshot;
         }
         if state.flush_wanted {
@@ -146,6 +157,7 @@ impl Worker {
         }
         let rested =
             state.settle_wanted || state.last_bulk.is_none_or(|last| now - last >= SUMS_REST);
+        let rested = rested && (state.settle_wanted || now >= self.next_sums);
         if !bulk && state.sums_wanted && rested {
             return Task::Sums;
         }
@@ -154,6 +166,12 @@ impl Worker {
             return Task::Sync;
         }
         if !bulk && !state.sums_wanted {
+            if log > MIN_IDLE_LOG.max(self.snapshot / 8) {
+                return Task::Snapshot;
+            }
+            if !self.is_warm(&state.graph) {
+                return Task::Warm;
+            }
             state.settle_wanted = false;
             state.idle = true;
             self.shared.done.notify_all();
@@ -163,7 +181,7 @@ impl Worker {
             longest = longest.min(self.next_bulk.saturating_duration_since(now));
         }
         if state.sums_wanted {
-            longest = longest.min(SUMS_REST);
+            longest = longest.min(self.next_sums.saturating_duration_since(now).max(BULK_REST));
         }
         Task::Wait(longest.max(Duration::from_millis(1)))
     }
@@ -218,8 +236,23 @@ impl Worker {
         self.shared.done.notify_all();
     }
 
+    /// Whether the usual orders of these rows are there.
+    fn is_warm(&self, graph: &Graph) -> bool {
+        std::ptr::eq(self.warm.as_ptr(), Arc::as_ptr(&graph.base))
+    }
+
+    /// Makes the orders that pages open with before somebody waits for them.
+    fn warm(&mut self) {
+        let view = self.shared.view.load_full();
+        for field in [SortField::Name, SortField::AddedAt] {
+            view.permutations.get(&view.graph, field);
+        }
+        self.warm = Arc::downgrade(&view.graph.base);
+    }
+
     /// Computes closures of some rows that lack them.
     fn sums(&mut self) {
+        let began = Instant::now();
         let graph = {
             let mut state = self.shared.lock();
             state.unsettled = Some(Vec::new());
@@ -249,6 +282,10 @@ impl Worker {
                 results.extend(helper.join().unwrap_or_default());
             }
         });
+        if results.len() < rows.len() {
+            // Closures are very wide here. They come in the end, and leave room for others.
+            self.next_sums = Instant::now() + began.elapsed();
+        }
         let whole = whole && results.len() == rows.len();
         let mut state = self.shared.lock();
         let mut unsettled = state.unsettled.take().unwrap_or_default();
@@ -265,7 +302,7 @@ impl Worker {
             }
         }
         self.shared.publish(&mut state);
-        self.last_revision = state.revision();
+        self.last_news = state.news();
     }
 
     /// Judges some rows anew by the current key ring.

@@ -10,6 +10,7 @@ use super::model::Model;
 use super::properties::{Step, check, measure, steps};
 use super::support::{Path, hash, params};
 use crate::index::graph::Graph;
+use crate::index::layout::LayoutPool;
 use crate::index::op::{Notes, Op};
 use crate::index::{Change, Index, OpenError, log, snapshot, state};
 
@@ -237,7 +238,7 @@ proptest! {
         let mut log = log::Log::create(dir.path(), 1).unwrap();
         for step in &steps[cut..] {
             match step {
-                Step::Put(path) => log.append(&[Op::of(path.put(), "/nix/store")]).unwrap(),
+                Step::Put(path) => log.append(&[Op::of(path.put(), "/nix/store", &LayoutPool::default())]).unwrap(),
                 Step::Remove(number) => log.append(&[Op::Remove(hash(*number))]).unwrap(),
                 Step::Merge | Step::Compact | Step::Measure => {}
             }

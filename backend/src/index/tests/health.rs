@@ -319,3 +319,29 @@ fn another_key_ring_judges_all_paths_anew() {
         ]
     );
 }
+
+#[test]
+fn a_removal_does_not_outrun_what_waits() {
+    let index = index();
+    let old = Path::new(1, &[]);
+    index.apply(vec![old.put()]);
+    let seen = token(&old.text()).fingerprint();
+    for round in 0..50 {
+        let mut new = old.clone();
+        new.nar_size = 10_000 + round;
+        index.apply_bulk(vec![new.put()]);
+        index.apply(vec![
+            Change::RemoveUnchanged(hash(1), seen),
+            Change::Content(hash(1), ContentStatus::Verified),
+        ]);
+        index.flush();
+        let view = index.view();
+        let id = view.find(&hash(1)).unwrap();
+        assert_eq!(
+            (view.nar_size(id), view.content(id)),
+            (new.nar_size, ContentStatus::Verified)
+        );
+        // As it was at the beginning, in this round.
+        index.apply(vec![Change::Remove(hash(1)), old.put()]);
+    }
+}

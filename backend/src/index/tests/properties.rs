@@ -11,7 +11,7 @@ use super::model::{Model, Name};
 use super::support::{Path, hash, name};
 use crate::index::chunk::Mark;
 use crate::index::graph::Graph;
-use crate::index::layout::push_nar_key;
+use crate::index::layout::{LayoutPool, push_nar_key};
 use crate::index::op::{Notes, Op, Touched};
 use crate::index::query::{PathQuery, Sort, SortField};
 use crate::index::traverse::Seen;
@@ -95,7 +95,7 @@ pub(super) fn carry_out(step: &Step, graph: &mut Graph, model: &mut Model) {
     let mut touched = Touched::default();
     match step {
         Step::Put(path) => {
-            Op::of(path.put(), "/nix/store").apply_to(graph, &mut touched);
+            Op::of(path.put(), "/nix/store", &LayoutPool::default()).apply_to(graph, &mut touched);
             let mut path = path.clone();
             if let Some(known) = model.paths.get(&path.number) {
                 path.added_at = path.added_at.min(known.added_at);
