@@ -38,7 +38,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 use sha2::{Digest, Sha256};
 
@@ -51,13 +51,14 @@ const WITHOUT_DASHBOARD: &str = "<!doctype html>\n<html lang=\"en\">\n<meta char
     <p>SNOWBANK_SKIP_FRONTEND was set when it was built. The caches, the API under <code>{{base}}api/v1</code> \
     and the machine URLs work; build again without that variable to have the pages.</p>\n{{noscript}}\n</html>\n";
 
-fn main() {
+fn main() -> ExitCode {
     if let Err(reason) = run() {
         // A build script's panic is what cargo shows; keep it to the point.
         eprintln!("\nthe dashboard could not be built: {reason}\n");
         eprintln!("(SNOWBANK_SKIP_FRONTEND=1 builds the server without it)");
-        std::process::exit(1);
+        return ExitCode::FAILURE;
     }
+    ExitCode::SUCCESS
 }
 
 fn run() -> Result<(), String> {

@@ -77,7 +77,7 @@ impl Paging {
                         wrong = Some(format!(
                             "`limit` cannot be `{}`: it is a number from 1 to {most}",
                             excerpt(value)
-                        ))
+                        ));
                     }
                 }
                 false

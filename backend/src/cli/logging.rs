@@ -11,10 +11,20 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct LogArgs {
     /// What to log: a level, or levels by module, such as `info,snowbank::access=debug`
-    #[arg(long, value_name = "FILTER", env = "SNOWBANK_LOG")]
+    #[arg(
+        long,
+        value_name = "FILTER",
+        env = "SNOWBANK_LOG",
+        hide_env_values = true
+    )]
     log: Option<String>,
     /// The form of the log
-    #[arg(long, value_name = "FORM", env = "SNOWBANK_LOG_FORMAT")]
+    #[arg(
+        long,
+        value_name = "FORM",
+        env = "SNOWBANK_LOG_FORMAT",
+        hide_env_values = true
+    )]
     log_format: Option<LogFormat>,
 }
 

@@ -49,6 +49,7 @@ pub struct CacheConfig {
 
 /// Where a cache lies.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "there is one for each cache")]
 pub enum Source {
     /// In an S3 bucket.
     Bucket {
@@ -313,7 +314,7 @@ fn read_source(table: &mut Table) -> Result<Source, ConfigError> {
         }
     })?;
     let region = take(table, "region", |given| given.text().map(str::to_owned))?;
-    let path_style = take(table, "path_style", |given| given.boolean())?;
+    let path_style = take(table, "path_style", Given::boolean)?;
     let profile = take(table, "profile", |given| given.text().map(str::to_owned))?;
     let mut credentials = table.table("credentials")?;
     let read = read_credentials(credentials.table("read")?)?;

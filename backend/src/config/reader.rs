@@ -147,7 +147,7 @@ impl Table {
             .find(|(later, _)| later == name)
             .map(|(_, what)| format!("it belongs to {what}, which this version does not have yet"))
             .or_else(|| {
-                nearest(name, self.known.iter().copied())
+                nearest(name, &self.known)
                     .map(|near| format!("did you mean `{}`?", self.dotted(near)))
             });
         Err(ConfigError::UnknownKey {
@@ -185,7 +185,7 @@ impl Given {
         }
     }
 
-    fn from_text(&self) -> bool {
+    fn is_text_from_outside(&self) -> bool {
         !matches!(self.leaf.origin, Origin::File(_))
     }
 
@@ -220,8 +220,10 @@ impl Given {
     pub(super) fn boolean(&self) -> Result<bool, ConfigError> {
         match &self.leaf.value {
             toml::Value::Boolean(value) => Ok(*value),
-            toml::Value::String(text) if self.from_text() && text == "true" => Ok(true),
-            toml::Value::String(text) if self.from_text() && text == "false" => Ok(false),
+            toml::Value::String(text) if self.is_text_from_outside() && text == "true" => Ok(true),
+            toml::Value::String(text) if self.is_text_from_outside() && text == "false" => {
+                Ok(false)
+            }
             _ => Err(self.refuse("it is true or false")),
         }
     }
@@ -230,7 +232,7 @@ impl Given {
     pub(super) fn integer(&self, range: std::ops::RangeInclusive<i64>) -> Result<i64, ConfigError> {
         let number = match &self.leaf.value {
             toml::Value::Integer(number) => Some(*number),
-            toml::Value::String(text) if self.from_text() => text.parse().ok(),
+            toml::Value::String(text) if self.is_text_from_outside() => text.parse().ok(),
             _ => None,
         };
         number
@@ -277,7 +279,7 @@ impl Given {
                     _ => Err(self.refuse("it is a list of texts in quotes")),
                 })
                 .collect(),
-            toml::Value::String(text) if self.from_text() => Ok(text
+            toml::Value::String(text) if self.is_text_from_outside() => Ok(text
                 .split(',')
                 .map(str::trim)
                 .filter(|item| !item.is_empty())

@@ -243,29 +243,39 @@ pub(super) const NOT_YET: &[(&str, &str)] = &[
     ("mode", "virtual upstreams"),
 ];
 
-/// The nearest known name, if it is near enough to be a typing error.
-pub(super) fn nearest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    known
-        .map(|name| (distance(given, name), name))
+/// The nearest known name, if it is near enough to be a typing error, or begins with what was given.
+pub(super) fn nearest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
+    let near = known
+        .iter()
+        .map(|name| (distance(given, name), *name))
         .filter(|(distance, name)| *distance <= name.len().max(given.len()) / 3)
         .min()
-        .map(|(_, name)| name)
+        .map(|(_, name)| name);
+    near.or_else(|| {
+        let begins = |name: &&&str| given.len() >= 3 && name.starts_with(given);
+        known.iter().find(begins).copied()
+    })
 }
 
-/// Levenshtein's distance in bytes; both are short.
+/// How many letters were left out, added, changed or swapped with their neighbour; both texts are short.
 fn distance(left: &str, right: &str) -> usize {
     let (left, right) = (left.as_bytes(), right.as_bytes());
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (i, a) in left.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, b) in right.iter().enumerate() {
-            let changed = diagonal + usize::from(a != b);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
+    let mut rows = vec![vec![0; right.len() + 1]; left.len() + 1];
+    for (i, row) in rows.iter_mut().enumerate() {
+        row[0] = i;
+    }
+    rows[0] = (0..=right.len()).collect();
+    for i in 1..=left.len() {
+        for j in 1..=right.len() {
+            let changed = rows[i - 1][j - 1] + usize::from(left[i - 1] != right[j - 1]);
+            let mut best = changed.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
+            if i > 1 && j > 1 && left[i - 1] == right[j - 2] && left[i - 2] == right[j - 1] {
+                best = best.min(rows[i - 2][j - 2] + 1);
+            }
+            rows[i][j] = best;
         }
     }
-    row[right.len()]
+    rows[left.len()][right.len()]
 }
 
 /// The table as text for `--help`.
@@ -302,10 +312,12 @@ mod tests {
 
     #[test]
     fn typing_errors_are_near_and_other_words_are_not() {
-        let known = || ["bucket", "folder", "priority"].into_iter();
-        assert_eq!(nearest("buckt", known()), Some("bucket"));
-        assert_eq!(nearest("prioritiy", known()), Some("priority"));
-        assert_eq!(nearest("visibility", known()), None);
+        let known = ["bucket", "folder", "priority"];
+        assert_eq!(nearest("buckt", &known), Some("bucket"));
+        assert_eq!(nearest("prioritiy", &known), Some("priority"));
+        assert_eq!(nearest("prio", &known), Some("priority"));
+        assert_eq!(nearest("visibility", &known), None);
         assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("raed", "read"), 1);
     }
 }

@@ -83,11 +83,8 @@ impl FromStr for PublicUrl {
             .host()
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"-._[]:".contains(&byte));
-        if parsed.host().is_empty()
-            || authority.contains('@')
-            || !plain_host
-            || authority.ends_with(':')
-        {
+        let bad_port = authority.len() > parsed.host().len() && parsed.port_u16().is_none();
+        if parsed.host().is_empty() || authority.contains('@') || !plain_host || bad_port {
             return Err(PublicUrlError);
         }
         let path = path.trim_end_matches('/');

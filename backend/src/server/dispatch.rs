@@ -80,7 +80,7 @@ impl Dispatch {
     }
 
     /// A narinfo, where memory has the answer.
-    fn from_memory(&self, request: &Request) -> Option<Response> {
+    fn remembered(&self, request: &Request) -> Option<Response> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return None;
         }
@@ -241,7 +241,7 @@ impl Dispatch {
 
 impl Answering for Dispatch {
     async fn answer(self: &Arc<Self>, request: Request, peer: SocketAddr) -> Response {
-        match self.from_memory(&request) {
+        match self.remembered(&request) {
             Some(response) => response,
             // On the heap, so that the short way does not carry its state.
             None => Box::pin(Arc::clone(self).routed(request, peer)).await,

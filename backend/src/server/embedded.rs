@@ -26,7 +26,7 @@ pub(super) fn buckets(config: &Config) -> Buckets {
             let slug = cache.slug.as_str();
             // S3 wants three characters.
             let name = if slug.len() < 3 || slug.len() > 63 {
-                format!("cache-{:.57}", slug)
+                format!("cache-{slug:.57}")
             } else {
                 slug.to_owned()
             };

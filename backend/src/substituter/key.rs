@@ -104,7 +104,7 @@ fn side(key: &str) -> Option<Side> {
         return hash.parse::<StorePathHash>().ok().map(|_| Side::Listing);
     }
     let (folder, name) = key.split_once('/')?;
-    let fine = match folder {
+    match folder {
         "log" => is_base_name(name).then_some(Side::Log),
         "debuginfo" => {
             let id = name.strip_suffix(".debug").unwrap_or(name);
@@ -128,8 +128,7 @@ fn side(key: &str) -> Option<Side> {
             (is_base_name(derivation) && is_output_name(output)).then_some(Side::BuildTrace)
         }
         _ => None,
-    };
-    fine
+    }
 }
 
 fn is_base_name(name: &str) -> bool {

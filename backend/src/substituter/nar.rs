@@ -10,19 +10,19 @@ use http::header::{
 use http::{Method, StatusCode, request::Parts};
 
 use crate::bucket::{BucketError, BucketErrorKind, ByteRange, Object};
-use crate::config::NarDelivery;
+use crate::config::{NarDelivery, Serve};
 use crate::site::Cache;
 use crate::web::range::Wanted;
 use crate::web::{Body, Response};
 
-use super::{Freshness, absent, cache_control, decode, failed, object};
+use super::{Freshness, absent, cache_control, decode, failed, narinfo, object};
 
 /// How long a redirect may be followed.
 const REDIRECT: Duration = Duration::from_secs(15 * 60);
 
 /// The NAR under this key, where a served narinfo names it.
 pub async fn answer(cache: &Arc<Cache>, key: &str, request: &Parts) -> Response {
-    if !cache.index.view().names_nar(key) {
+    if !is_named(cache, key) {
         return absent(cache, "no path of this cache has its archive there\n");
     }
     let result = match (&request.method, cache.nar) {
@@ -34,6 +34,18 @@ pub async fn answer(cache: &Arc<Cache>, key: &str, request: &Parts) -> Response 
         // The index names it and the bucket lacks it.
         BucketErrorKind::NotFound => absent(cache, "the archive is missing in the bucket\n"),
         _ => failed(cache, &error),
+    })
+}
+
+/// Whether a narinfo that clients get names this archive.
+fn is_named(cache: &Cache, key: &str) -> bool {
+    let view = cache.index.view();
+    if cache.serve == Serve::All {
+        return view.names_nar(key);
+    }
+    view.ids_by_nar(key).into_iter().any(|id| {
+        view.withheld(id).is_none()
+            && narinfo::allowed(cache.serve, || Some((view.signature(id), view.content(id))))
     })
 }
 
@@ -80,14 +92,26 @@ async fn redirect(cache: &Cache, key: &str, request: &HeaderMap) -> Result<Respo
     Ok(response)
 }
 
+/// The same range in numbers that every store reads; `None` where it begins beyond every object.
+fn asked_of_store(wanted: Wanted) -> Option<ByteRange> {
+    // More than any object has, and still a signed number.
+    const BEYOND: u64 = 1 << 62;
+    match wanted {
+        Wanted::From(first, _) if first >= BEYOND => None,
+        Wanted::From(first, Some(last)) if last < BEYOND => Some(ByteRange::Between(first, last)),
+        Wanted::From(first, _) => Some(ByteRange::From(first)),
+        Wanted::Last(0) => None,
+        Wanted::Last(count) => Some(ByteRange::Last(count.min(BEYOND))),
+    }
+}
+
 async fn stream(cache: &Cache, key: &str, request: &HeaderMap) -> Result<Response, BucketError> {
     let Some(wanted) = wanted(request) else {
         return Ok(whole(cache, cache.bucket.get(key).await?));
     };
-    let range = match wanted {
-        Wanted::From(first, None) => ByteRange::From(first),
-        Wanted::From(first, Some(last)) => ByteRange::Between(first, last),
-        Wanted::Last(count) => ByteRange::Last(count),
+    let Some(range) = asked_of_store(wanted) else {
+        let size = cache.bucket.describe(key).await?.meta.size;
+        return Ok(not_satisfiable(cache, size));
     };
     let part = match cache.bucket.get_range(key, range, None).await {
         Ok(part) => part,

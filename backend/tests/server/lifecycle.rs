@@ -1,0 +1,211 @@
+//! Starting, restarting, ending; probes and counters.
+
+use snowbank::config::{CacheConfig, Config, Misses};
+use snowbank::server;
+
+use crate::harness::{Shelf, TestServer, config};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_start_makes_a_key_and_a_secret_and_the_second_keeps_them() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let start = || Config::in_folder(dir.path());
+    let first = server::start(start()).await.expect("a server");
+    let key = first.site().cache("main").expect("main").nix_conf();
+    let url = first.url();
+    first.shutdown().await;
+    let secret = std::fs::read(dir.path().join("state.secret")).expect("a secret");
+    let made = dir.path().join("keys/main.secret");
+    #[cfg(unix)]
+    for file in [&made, &dir.path().join("state.secret")] {
+        use std::os::unix::fs::PermissionsExt as _;
+        assert_eq!(
+            std::fs::metadata(file)
+                .expect("a file")
+                .permissions()
+                .mode()
+                & 0o777,
+            0o600
+        );
+    }
+    let second = server::start(start()).await.expect("a server");
+    let keys = |conf: &str| conf.lines().nth(1).map(str::to_owned);
+    assert_eq!(
+        keys(&second.site().cache("main").expect("main").nix_conf()),
+        keys(&key)
+    );
+    assert!(
+        key.contains(&format!("extra-substituters = {url}/main\n")),
+        "{key}"
+    );
+    assert_eq!(
+        std::fs::read(dir.path().join("state.secret")).expect("a secret"),
+        secret
+    );
+    // Nothing secret lies where the cache's objects lie.
+    let bucket = dir.path().join("buckets/main");
+    assert!(!made.starts_with(&bucket));
+    second.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_that_was_deleted_is_built_again_with_the_same_answers() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let shelf = Shelf::new(dir.path().join("cache"));
+    let base = shelf.put("base-1.0", &[]);
+    shelf.put("app-1.0", &[&base]);
+    let before = std::fs::read_dir(&shelf.folder).expect("a folder").count();
+    let first = TestServer::run(config(dir.path()), dir).await;
+    let rows = |page: serde_json::Value| page["items"].clone();
+    let answer = rows(first.json("/api/v1/caches/main/paths?sort=name").await);
+    let TestServer { server, dir, .. } = first;
+    server.shutdown().await;
+    std::fs::remove_dir_all(dir.path().join("data/index")).expect("deleted");
+    let second = TestServer::run(config(dir.path()), dir).await;
+    assert_eq!(
+        rows(second.json("/api/v1/caches/main/paths?sort=name").await),
+        answer
+    );
+    let now: Vec<_> = std::fs::read_dir(second.shelf().folder)
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").file_name())
+        .filter(|name| name != ".s3")
+        .collect();
+    assert_eq!(
+        now.len(),
+        before,
+        "nothing in the bucket was changed: {now:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_server_on_one_folder_does_not_start() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let first = server::start(Config::in_folder(dir.path()))
+        .await
+        .expect("a server");
+    let second = server::start(Config::in_folder(dir.path())).await;
+    let error = second.err().expect("refused").to_string();
+    assert!(
+        error.contains("another process") || error.contains("in use") || error.contains("held"),
+        "{error}"
+    );
+    first.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_is_taken_is_named_with_its_setting() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a listener");
+    let listen = taken.local_addr().expect("an address");
+    let error = server::start(Config {
+        listen,
+        ..Config::in_folder(dir.path())
+    })
+    .await
+    .err()
+    .expect("refused");
+    assert!(
+        error
+            .to_string()
+            .contains(&format!("cannot listen on {listen} (`listen`)")),
+        "{error}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ready_means_that_every_cache_can_be_answered_for() {
+    let server = TestServer::start(|_| {}, |_| {}).await;
+    assert_eq!(server.get("/readyz").await.status(), 200);
+    let server = TestServer::start(
+        |_| {},
+        |config| {
+            use snowbank::bucket::Credentials;
+            use snowbank::config::Source;
+            let unreachable = CacheConfig {
+                slug: "far".parse().expect("a slug"),
+                source: Source::Bucket {
+                    bucket: "far".into(),
+                    prefix: String::new(),
+                    endpoint: Some("http://127.0.0.1:1".into()),
+                    region: None,
+                    path_style: None,
+                    credentials: Credentials {
+                        read: snowbank::bucket::CredentialSource::Anonymous,
+                        ..Credentials::default()
+                    },
+                },
+                misses: Misses::Index,
+                ..config.caches[0].clone()
+            };
+            config.caches.push(unreachable);
+        },
+    )
+    .await;
+    let response = server.get("/readyz").await;
+    assert_eq!(response.status(), 503);
+    assert!(
+        response
+            .text()
+            .await
+            .expect("text")
+            .contains("1 of 2 caches")
+    );
+    assert_eq!(server.get("/healthz").await.status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn counters_have_a_listener_of_their_own_where_asked() {
+    let fill = |shelf: &Shelf| {
+        shelf.put("base-1.0", &[]);
+    };
+    let server = TestServer::start(fill, |config| {
+        config.metrics_listen = Some(([127, 0, 0, 1], 0).into());
+    })
+    .await;
+    let base = server.shelf().make("base-1.0", &[], true);
+    server.get(&format!("/main/{}.narinfo", base.hash)).await;
+    server
+        .get(&format!("/main/{}", base.url))
+        .await
+        .bytes()
+        .await
+        .expect("bytes");
+    assert_eq!(
+        server.get("/metrics").await.status(),
+        404,
+        "not beside the pages"
+    );
+    let address = server.server.metrics_addr.expect("an address");
+    let scraped = server
+        .client
+        .get(format!("http://{address}/metrics"))
+        .send()
+        .await
+        .expect("an answer");
+    let text = scraped.text().await.expect("text");
+    for line in [
+        "snowbank_narinfos_total{cache=\"main\",outcome=\"Hit\"} 1".to_owned(),
+        format!(
+            "snowbank_nar_sent_bytes_total{{cache=\"main\"}} {}",
+            base.nar.len()
+        ),
+        "snowbank_index_paths{cache=\"main\"} 1".to_owned(),
+        "snowbank_index_failed{cache=\"main\"} 0".to_owned(),
+    ] {
+        assert!(text.contains(&line), "{line} is not in\n{text}");
+    }
+    assert!(
+        text.contains("snowbank_bucket_requests_total{cache=\"main\""),
+        "{text}"
+    );
+    assert!(text.ends_with("# EOF\n"));
+    let other = server
+        .client
+        .get(format!("http://{address}/api/v1/caches"))
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(other.status(), 404);
+}
