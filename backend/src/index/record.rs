@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use snowbank_shared::api::{ContentStatus, SignatureStatus};
-use snowbank_shared::narinfo::{ErrorCode, NarInfo, Oddity};
+use snowbank_shared::narinfo::NarInfo;
 use snowbank_shared::signature::Judgement;
 use snowbank_shared::store_path::StorePathHash;
 
@@ -52,11 +52,7 @@ pub(crate) struct Withheld {
 impl Withheld {
     fn of(narinfo: &NarInfo) -> Option<Arc<Self>> {
         let reason = narinfo.crash_risk()?;
-        let check = narinfo
-            .oddities()
-            .iter()
-            .find_map(Oddity::finding)
-            .map_or("crashes-clients", ErrorCode::as_str);
+        let check = narinfo.crash_code()?.as_str();
         Some(Arc::new(Self {
             check: check.into(),
             reason: reason.into(),
