@@ -5,5 +5,6 @@ mod listing;
 mod misbehaving;
 mod multipart;
 mod objects;
+mod refused;
 mod rules;
 mod store;

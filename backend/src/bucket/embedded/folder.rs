@@ -1,4 +1,4 @@
-//! One bucket: a folder, its lock, and the only three ways in which an object changes.
+//! One bucket: a folder, its lock, and the only two ways in which an object changes.
 //!
 //! An object is published by writing a temporary file in `.s3/tmp/`, making it durable, and
 //! renaming it over the key. A reader sees the old bytes or the new ones, and a process that is killed
@@ -6,8 +6,8 @@
 //! (`If-None-Match`, `If-Match`) are judged and the rename is done under one lock, so exactly one of
 //! several racing writers wins; and since only one process may serve a folder, the lock is enough.
 
-use std::fs::{self, File, TryLockError};
-use std::io::{self, Read as _, Seek as _, Write as _};
+use std::fs::{self, File};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -18,79 +18,14 @@ use rustix::fs::{AtFlags, Mode, OFlags, mkdirat, openat, renameat, unlinkat};
 use rustix::io::Errno;
 
 use super::beneath::Beneath;
+use super::change::check;
+pub use super::change::{ChangeError, Condition};
 use super::headers::{HeaderStore, Headers};
 use super::key::{INTERNAL, ObjectKey};
+pub use super::lock::FolderError;
+use super::lock::take_lock;
 use super::names::NameCache;
 use super::version::Version;
-
-/// Why a folder cannot be served.
-#[derive(Debug, thiserror::Error)]
-pub enum FolderError {
-    /// Another process serves it, or this one does so already.
-    #[error("the folder {folder} is in use by another server{}: two servers on one folder would overwrite each other", holder(.pid))]
-    Locked {
-        /// The folder.
-        folder: PathBuf,
-        /// Process id of the holder, where it could be read.
-        pid: Option<u32>,
-    },
-    /// It cannot be opened, or its `.s3` folder cannot be made.
-    #[error("the folder {folder} cannot be used: {source}")]
-    Io {
-        /// The folder.
-        folder: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-}
-
-fn holder(pid: &Option<u32>) -> String {
-    pid.map_or_else(String::new, |pid| format!(" (process {pid})"))
-}
-
-/// What must hold of the present object for a write or removal to happen.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Condition {
-    /// Nothing.
-    #[default]
-    Always,
-    /// There is none.
-    Absent,
-    /// There is one.
-    Present,
-    /// There is one with this entity tag.
-    Matches(String),
-    /// There is none with this entity tag.
-    Differs(String),
-}
-
-/// Why an object was not changed.
-#[derive(Debug, thiserror::Error)]
-pub enum ChangeError {
-    /// The condition did not hold.
-    #[error("the condition does not hold for the present object")]
-    ConditionFailed,
-    /// The condition speaks of an object that is not there.
-    #[error("there is no such object")]
-    NoObject,
-    /// A file stands where the key needs a folder, or a folder where it needs a file.
-    #[error("\"{part}\" is {found}, and in a folder a name cannot be both a file and a folder")]
-    Clash {
-        /// The path that stands in the way.
-        part: String,
-        /// What it is.
-        found: &'static str,
-    },
-    /// The file system refused.
-    #[error(transparent)]
-    Io(#[from] io::Error),
-}
-
-impl From<Errno> for ChangeError {
-    fn from(errno: Errno) -> Self {
-        Self::Io(errno.into())
-    }
-}
 
 /// A file that is being written and not yet an object. Dropping it removes it.
 #[derive(Debug)]
@@ -458,21 +393,6 @@ impl Folder {
     }
 }
 
-fn check(condition: &Condition, present: Option<&Version>) -> Result<(), ChangeError> {
-    let tag = present.map(Version::etag);
-    match (condition, tag) {
-        (Condition::Always, _)
-        | (Condition::Absent | Condition::Differs(_), None)
-        | (Condition::Present, Some(_)) => Ok(()),
-        (Condition::Matches(wanted), Some(tag)) if *wanted == tag => Ok(()),
-        (Condition::Differs(unwanted), Some(tag)) if *unwanted != tag => Ok(()),
-        (Condition::Matches(_) | Condition::Present, None) => Err(ChangeError::NoObject),
-        (Condition::Absent | Condition::Matches(_) | Condition::Differs(_), Some(_)) => {
-            Err(ChangeError::ConditionFailed)
-        }
-    }
-}
-
 /// Renames only if nothing has the new name, atomically where the system can do it.
 fn rename_if_absent(from: &Path, into: &OwnedFd, name: &str) -> Result<(), Errno> {
     #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
@@ -488,42 +408,6 @@ fn rename_if_absent(from: &Path, into: &OwnedFd, name: &str) -> Result<(), Errno
         other => return other,
     }
     renameat(rustix::fs::CWD, from, into, name)
-}
-
-fn take_lock(folder: &Path, path: &Path) -> Result<File, FolderError> {
-    let io = |source| FolderError::Io {
-        folder: folder.to_owned(),
-        source,
-    };
-    let mut file = File::options()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)
-        .map_err(io)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut text = String::new();
-            let pid = (&file)
-                .take(32)
-                .read_to_string(&mut text)
-                .ok()
-                .and_then(|_| text.trim().parse().ok());
-            return Err(FolderError::Locked {
-                folder: folder.to_owned(),
-                pid,
-            });
-        }
-        Err(TryLockError::Error(source)) => return Err(io(source)),
-    }
-    // Only for the message of a second server.
-    let _ = file
-        .set_len(0)
-        .and_then(|()| file.rewind())
-        .and_then(|()| writeln!(file, "{}", std::process::id()));
-    Ok(file)
 }
 
 #[cfg(test)]

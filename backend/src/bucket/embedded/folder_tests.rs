@@ -1,3 +1,4 @@
+use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 
 use super::*;

@@ -24,9 +24,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Sleep;
 
-use super::faults::{Ended, Faults};
+use super::faults::Faults;
 use super::leftover;
 use super::operation::{Counters, Target};
+use super::spoil::Ended;
 
 /// How long the head of a request, or the next request on an open connection, may take. Longer than
 /// clients keep idle connections, so that they are the ones who close.

@@ -24,6 +24,7 @@
 
 pub mod access;
 pub mod beneath;
+pub mod change;
 mod conditions;
 mod errors;
 pub mod faults;
@@ -35,11 +36,13 @@ mod leftover;
 mod listener;
 mod listing;
 mod lists;
+mod lock;
 pub mod names;
 pub mod operation;
 mod parts;
 mod reads;
 pub mod service;
+mod spoil;
 mod tokens;
 pub mod uploads;
 pub mod version;
