@@ -21,11 +21,12 @@ use snowbank_shared::store_path::{StoreDir, StorePathHash};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::entering::Entering;
 use super::noted::{Check, Found, Noted};
 use super::progress::Live;
 use crate::bucket::encoding::Decoded;
 use crate::bucket::{Bucket, BucketError, BucketErrorKind, SmallObject};
-use crate::index::{Change, ChangeToken, Index, ParsedEntry};
+use crate::index::{Change, ChangeToken, ParsedEntry};
 
 /// Narinfos that are parsed and judged in one go: enough for batches of 64 signatures,
 /// few enough to be on the page within a blink.
@@ -66,7 +67,7 @@ pub(super) struct Fetched {
 #[derive(Clone)]
 pub(super) struct Fetcher {
     pub(super) bucket: Bucket,
-    pub(super) index: Index,
+    pub(super) entering: Arc<Entering>,
     pub(super) key_ring: Arc<KeyRing>,
     pub(super) store_dir: StoreDir,
     pub(super) concurrency: usize,
@@ -218,7 +219,7 @@ impl Fetcher {
                 token: this.token,
             })));
         }
-        self.index.apply_bulk(changes);
+        self.entering.enter(changes);
         (entered, unreadable)
     }
 

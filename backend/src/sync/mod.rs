@@ -23,6 +23,7 @@
 //! [`SyncHandle::status`] says at every moment what goes on.
 
 mod cache_info;
+mod entering;
 mod fetch;
 mod listing;
 mod noted;

@@ -22,7 +22,7 @@ use super::noted::{Check, Found, Noted};
 use super::removal::Removals;
 use super::{Summary, SyncError, off_the_reactor};
 use crate::bucket::{BucketError, ObjectMeta};
-use crate::index::{Change, ChangeToken, Id, View};
+use crate::index::{Change, ChangeToken, Id, Index, View};
 
 /// Narinfos between the listing and the fetching.
 const QUEUE: usize = 4096;
@@ -63,6 +63,7 @@ impl Seen {
 /// A root sweep's means.
 pub(super) struct RootSweep<'a> {
     pub(super) fetcher: &'a Fetcher,
+    pub(super) index: &'a Index,
     pub(super) noted: &'a Arc<Noted>,
     pub(super) removals: &'a mut Removals<(StorePathHash, u64)>,
     pub(super) listings: usize,
@@ -76,7 +77,7 @@ impl RootSweep<'_> {
     /// The token of `nix-cache-info` comes with the summary; reading it is the caller's.
     pub(super) async fn run(mut self) -> Result<(Summary, Option<ChangeToken>), SyncError> {
         let fetcher = self.fetcher;
-        let before = fetcher.index.view();
+        let before = self.index.view();
         let (queue, wanted) = mpsc::channel(QUEUE);
         let listing = self.list(&before, queue);
         let fetching = fetcher.run(tokio_stream::wrappers::ReceiverStream::new(wanted));
@@ -111,14 +112,12 @@ impl RootSweep<'_> {
         changes.extend(self.held_back(&summary, paths));
         let complete = fetched.failed == 0;
         let began_at = self.began_at;
-        let index = fetcher.index.clone();
-        let quiet = changes.is_empty() && summary.fetched == 0;
+        let index = self.index.clone();
+        let entering = Arc::clone(&fetcher.entering);
         off_the_reactor(move || {
-            index.apply_bulk(changes);
-            if !quiet {
-                // Who reads that the sweep is complete must see what it brought.
-                index.flush();
-            }
+            entering.enter(changes);
+            // Who reads that the sweep is complete must see what it brought.
+            entering.show();
             if complete {
                 index.apply(vec![Change::Swept { began_at }]);
             }

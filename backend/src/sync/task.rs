@@ -11,6 +11,7 @@ use time::format_description::well_known::Rfc3339;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::entering::Entering;
 use super::fetch::Fetcher;
 use super::noted::Noted;
 use super::progress::Live;
@@ -209,7 +210,7 @@ impl Task {
     ) -> Result<Summary, SyncError> {
         let fetcher = Fetcher {
             bucket: self.bucket.clone(),
-            index: self.index.clone(),
+            entering: Arc::new(Entering::new(self.index.clone())),
             key_ring: self.index.key_ring(),
             store_dir: self.params.store_dir.clone(),
             concurrency: self.params.concurrency,
@@ -219,6 +220,7 @@ impl Task {
         };
         let root = RootSweep {
             fetcher: &fetcher,
+            index: &self.index,
             noted: &self.noted,
             removals: &mut self.removals,
             listings: self.params.listings,
