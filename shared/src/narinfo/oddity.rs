@@ -67,6 +67,14 @@ pub enum OddityKind {
     DuplicateSignature,
     /// The signature is over the references in the order of the file.
     SignedInFileOrder,
+    /// Several known keys have the signature's key name, and a client believes at most
+    /// the first of them that it is given.
+    NameClash {
+        /// The name.
+        name: String,
+        /// Fingerprint of the one that made the signature, if one did.
+        verifies: Option<String>,
+    },
     /// The store path does not follow from the content address.
     CaMismatch,
     /// References beside a content address that allows none.
@@ -167,6 +175,22 @@ impl fmt::Display for OddityKind {
             Self::SignedInFileOrder => {
                 f.write_str("signed over the references in unsorted order: Nix sorts them and rejects it")
             }
+            Self::NameClash {
+                name,
+                verifies: Some(fingerprint),
+            } => write!(
+                f,
+                "several known keys are named {}; the one with the fingerprint {fingerprint} made the signature",
+                excerpt(name)
+            ),
+            Self::NameClash {
+                name,
+                verifies: None,
+            } => write!(
+                f,
+                "several known keys are named {}, and none of them made the signature",
+                excerpt(name)
+            ),
             Self::CaMismatch => f.write_str(
                 "the store path does not follow from the content address it claims: Nix aborts when it is signed",
             ),

@@ -86,6 +86,7 @@ impl OddityKind {
             | Self::DeriverNotDrv
             | Self::DuplicateSignature
             | Self::SignedInFileOrder
+            | Self::NameClash { .. }
             | Self::WeakCa(_) => None,
             Self::LostField(_) | Self::NotUtf8 | Self::ControlCharacter => bad(None),
             Self::NoBlank(field) => bad(Some(field)),

@@ -166,13 +166,23 @@ impl KeyRing {
                 let Some(known) = self.by_name.get(parts.key_name) else {
                     return verdict(text, SignatureStatus::UnknownKey);
                 };
-                let [position] = known.as_slice() else {
-                    return verdict(text, SignatureStatus::NameClash);
-                };
-                let known = &self.keys[*position];
                 if fingerprint.is_empty() {
                     fingerprint = narinfo.fingerprint().into_bytes();
                 }
+                let [position] = known.as_slice() else {
+                    let maker = known
+                        .iter()
+                        .find(|position| self.verifies(**position, &fingerprint, &parts.bytes));
+                    oddities.push(Oddity {
+                        line: narinfo.signature_line(n),
+                        kind: OddityKind::NameClash {
+                            name: parts.key_name.to_owned(),
+                            verifies: maker.map(|position| self.keys[*position].key.fingerprint()),
+                        },
+                    });
+                    return verdict(text, SignatureStatus::NameClash);
+                };
+                let known = &self.keys[*position];
                 if self.verifies(*position, &fingerprint, &parts.bytes) {
                     return verdict(text, passed(known.state));
                 }

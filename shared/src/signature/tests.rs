@@ -378,3 +378,26 @@ fn signatures_are_read_as_nix_does_and_strictly_for_uploads() {
         Err(SignatureError::BadName)
     );
 }
+
+#[test]
+fn a_name_clash_says_which_key_made_the_signature() {
+    let (one, other, stranger) = (secret("key-1", 1), secret("key-1", 2), secret("key-1", 3));
+    let ring = KeyRing::new([
+        known(&one, KeyState::Active),
+        known(&other, KeyState::Revoked),
+    ]);
+    for (signer, verifies) in [
+        (&one, Some(one.public_key().fingerprint())),
+        (&other, Some(other.public_key().fingerprint())),
+        (&stranger, None),
+    ] {
+        let judgement = ring.judge(&signed(&[By(signer)]));
+        assert_eq!(judgement.status, NameClash);
+        let name = "key-1".to_owned();
+        assert_eq!(
+            judgement.oddities[0].kind,
+            OddityKind::NameClash { name, verifies }
+        );
+        assert_eq!(judgement.oddities[0].line, Some(7));
+    }
+}
