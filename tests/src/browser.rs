@@ -499,6 +499,14 @@ impl Browser {
         Ok(urls)
     }
 
+    /// Whether a URL is on the server's own origin, or no request to a network at all.
+    pub fn is_own(&self, url: &str) -> bool {
+        url.starts_with(&format!("{}/", self.origin))
+            || ["data:", "blob:", "about:", "chrome:"]
+                .iter()
+                .any(|scheme| url.starts_with(scheme))
+    }
+
     /// Ends the session after looking at what it watched.
     ///
     /// # Errors
@@ -511,17 +519,8 @@ impl Browser {
             violations.is_null(),
             "the content security policy was violated: {violations}"
         );
-        let outside: Vec<String> = self
-            .requests()
-            .await?
-            .into_iter()
-            .filter(|url| {
-                !url.starts_with(&format!("{}/", self.origin))
-                    && !url.starts_with("data:")
-                    && !url.starts_with("blob:")
-            })
-            .filter(|url| !url.starts_with("about:") && !url.starts_with("chrome:"))
-            .collect();
+        let asked = self.requests().await?;
+        let outside: Vec<&String> = asked.iter().filter(|url| !self.is_own(url)).collect();
         ensure!(
             outside.is_empty(),
             "requests left the origin {}: {outside:?}",

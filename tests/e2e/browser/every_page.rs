@@ -148,14 +148,7 @@ async fn a105_with_the_outside_blocked_every_page_works_and_nothing_leaves_the_o
         "only {} requests were seen",
         requests.len()
     );
-    let outside: Vec<&String> = requests
-        .iter()
-        .filter(|url| {
-            !url.starts_with(&format!("{}/", server.origin))
-                && !url.starts_with("data:")
-                && !url.starts_with("blob:")
-        })
-        .collect();
+    let outside: Vec<&String> = requests.iter().filter(|url| !browser.is_own(url)).collect();
     ensure!(outside.is_empty(), "{outside:?}");
     browser.finish().await
 }
