@@ -235,7 +235,41 @@ impl Config {
                 }
             }
         }
+        self.secrets_lie_outside()?;
         Ok(self)
+    }
+
+    /// Refuses a secret below a folder whose files are objects of a bucket.
+    fn secrets_lie_outside(&self) -> Result<(), ConfigError> {
+        // Where the current folder is unknown, nothing relative can be compared.
+        let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let mut secrets = vec![
+            ("data_dir".to_owned(), whole(&self.data_dir)),
+            ("secret_file".to_owned(), whole(&self.secret_path())),
+        ];
+        for cache in &self.caches {
+            let key = format!("caches.{}.signing_key_files", cache.slug);
+            secrets.extend(
+                cache
+                    .signing_key_files
+                    .iter()
+                    .map(|file| (key.clone(), whole(file))),
+            );
+        }
+        for cache in &self.caches {
+            let Source::Folder { folder, .. } = &cache.source else {
+                continue;
+            };
+            let folder = whole(folder);
+            if let Some((key, path)) = secrets.iter().find(|(_, path)| path.starts_with(&folder)) {
+                return Err(ConfigError::Conflict(format!(
+                    "`{key}` is {}, inside the folder of cache `{}`: secrets must lie outside of what is served",
+                    path.display(),
+                    cache.slug
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Where the state secret is.

@@ -219,3 +219,21 @@ fn every_setting_of_the_reference_is_known() {
         );
     }
 }
+
+#[test]
+fn secrets_do_not_lie_where_objects_lie() {
+    for toml in [
+        "data_dir = '/x/cache/data'\n[caches.t]\nfolder = '/x/cache'",
+        "data_dir = '/d'\nsecret_file = '/x/cache/secret'\n[caches.t]\nfolder = '/x/cache'",
+        "data_dir = '/d'\n[caches.t]\nfolder = '/x/cache'\n[caches.u]\nbucket = 'b'\nsigning_key_files = ['/x/cache/k']",
+    ] {
+        let text = error(toml, &[], &[]);
+        assert!(text.contains("inside the folder of cache `t`"), "{text}");
+    }
+    load(
+        "data_dir = '/x/cache-data'\n[caches.t]\nfolder = '/x/cache'",
+        &[],
+        &[],
+    )
+    .expect("beside is fine");
+}

@@ -1,7 +1,6 @@
 //! The body of an answer: bytes in memory without any indirection, because the
 //! narinfos that Nix asks for by the thousand are that, or a stream.
 
-use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -94,12 +93,6 @@ impl From<String> for Body {
 impl From<&'static str> for Body {
     fn from(text: &'static str) -> Self {
         Self::Bytes(Bytes::from_static(text.as_bytes()))
-    }
-}
-
-impl From<Infallible> for Body {
-    fn from(never: Infallible) -> Self {
-        match never {}
     }
 }
 

@@ -9,4 +9,5 @@ mod lifecycle;
 mod misses;
 mod pages;
 mod protocol;
+mod redirect;
 mod visibility;
