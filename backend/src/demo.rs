@@ -61,7 +61,12 @@ pub enum DemoError {
 pub fn prepare(folder: &Path) -> Result<Demo, DemoError> {
     let bucket = folder.join("bucket");
     let archive = zstd::decode_all(BUCKET).map_err(DemoError::Compression)?;
-    let mut unpack = Unpack { path: bucket.clone(), file: None, failed: None, top: None };
+    let mut unpack = Unpack {
+        path: bucket.clone(),
+        file: None,
+        failed: None,
+        top: None,
+    };
     let mut parser = NarParser::new();
     parser.push(&archive, &mut |event| unpack.take(event))?;
     parser.finish()?;
@@ -117,7 +122,9 @@ impl Unpack {
     }
 
     fn contents(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let Some((file, left)) = &mut self.file else { return Ok(()) };
+        let Some((file, left)) = &mut self.file else {
+            return Ok(());
+        };
         file.write_all(bytes)?;
         *left = left.saturating_sub(bytes.len() as u64);
         if self.top.is_none() {
@@ -133,7 +140,11 @@ impl Unpack {
 
 /// The store path, where the bytes are the narinfo of the demo's top.
 fn top_of(narinfo: &[u8]) -> Option<String> {
-    let path = str::from_utf8(narinfo).ok()?.strip_prefix("StorePath: ")?.lines().next()?;
+    let path = str::from_utf8(narinfo)
+        .ok()?
+        .strip_prefix("StorePath: ")?
+        .lines()
+        .next()?;
     path.contains("-nixos-system-").then(|| path.to_owned())
 }
 
@@ -149,16 +160,52 @@ mod tests {
         assert_eq!(read("nix-cache-info"), "StoreDir: /nix/store\n");
         // FX1 has the hashes of the acceptance list, and is signed twice.
         let top = read("xynxqns12h5f1dcq1j5x3c3232454njk.narinfo");
-        assert!(top.contains("References: 2q7j6yg8p39a9agynmkwvp3ny6sjfj8k-mid-1.0\n"), "{top}");
-        assert!(top.contains("NarSize: 176\n") && top.contains("Sig: alice-1:") && top.contains("Sig: snowbank-demo-1:"), "{top}");
-        let url = top.lines().find_map(|line| line.strip_prefix("URL: ")).unwrap();
-        let size = top.lines().find_map(|line| line.strip_prefix("FileSize: ")).unwrap();
-        assert_eq!(fs::metadata(demo.bucket.join(url)).unwrap().len().to_string(), size);
-        assert!(demo.public_key.starts_with("snowbank-demo-1:"), "{}", demo.public_key);
-        assert!(demo.top.starts_with("/nix/store/") && demo.top.ends_with("-nixos-system-weisshorn-26.05"), "{}", demo.top);
+        assert!(
+            top.contains("References: 2q7j6yg8p39a9agynmkwvp3ny6sjfj8k-mid-1.0\n"),
+            "{top}"
+        );
+        assert!(
+            top.contains("NarSize: 176\n")
+                && top.contains("Sig: alice-1:")
+                && top.contains("Sig: snowbank-demo-1:"),
+            "{top}"
+        );
+        let url = top
+            .lines()
+            .find_map(|line| line.strip_prefix("URL: "))
+            .unwrap();
+        let size = top
+            .lines()
+            .find_map(|line| line.strip_prefix("FileSize: "))
+            .unwrap();
+        assert_eq!(
+            fs::metadata(demo.bucket.join(url))
+                .unwrap()
+                .len()
+                .to_string(),
+            size
+        );
+        assert!(
+            demo.public_key.starts_with("snowbank-demo-1:"),
+            "{}",
+            demo.public_key
+        );
+        assert!(
+            demo.top.starts_with("/nix/store/")
+                && demo.top.ends_with("-nixos-system-weisshorn-26.05"),
+            "{}",
+            demo.top
+        );
         let narinfos = fs::read_dir(&demo.bucket)
             .unwrap()
-            .filter(|entry| entry.as_ref().unwrap().path().extension().is_some_and(|e| e == "narinfo"))
+            .filter(|entry| {
+                entry
+                    .as_ref()
+                    .unwrap()
+                    .path()
+                    .extension()
+                    .is_some_and(|e| e == "narinfo")
+            })
             .count();
         assert_eq!(narinfos, 37);
     }
@@ -169,13 +216,20 @@ mod tests {
         let first = prepare(folder.path()).unwrap();
         fs::write(first.bucket.join("nix-cache-info"), "spoilt").unwrap();
         assert_eq!(prepare(folder.path()).unwrap(), first);
-        assert_eq!(fs::read_to_string(first.bucket.join("nix-cache-info")).unwrap(), "StoreDir: /nix/store\n");
+        assert_eq!(
+            fs::read_to_string(first.bucket.join("nix-cache-info")).unwrap(),
+            "StoreDir: /nix/store\n"
+        );
     }
 
     #[test]
     fn a_disk_that_refuses_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("bucket"), "a file where the folder should be").unwrap();
+        fs::write(
+            folder.path().join("bucket"),
+            "a file where the folder should be",
+        )
+        .unwrap();
         let error = prepare(folder.path()).unwrap_err();
         assert!(error.to_string().contains("bucket"), "{error}");
     }

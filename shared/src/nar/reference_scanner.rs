@@ -80,7 +80,9 @@ impl ReferenceScanner {
 
     /// The hash parts not found so far, in no order.
     pub fn missing(&self) -> impl Iterator<Item = StorePathHash> {
-        self.candidates.iter().filter_map(|hash| StorePathHash::parse(hash).ok())
+        self.candidates
+            .iter()
+            .filter_map(|hash| StorePathHash::parse(hash).ok())
     }
 
     fn search(&mut self, bytes: &[u8]) {
@@ -115,5 +117,7 @@ impl ReferenceScanner {
 
 /// The first three characters of a hash part, as a number of 15 bits.
 fn beginning(hash: &[u8; WINDOW]) -> usize {
-    hash[..3].iter().fold(0, |bits, &digit| bits << 5 | usize::from(nix32::VALUES[usize::from(digit)] & 31))
+    hash[..3].iter().fold(0, |bits, &digit| {
+        bits << 5 | usize::from(nix32::VALUES[usize::from(digit)] & 31)
+    })
 }

@@ -63,7 +63,7 @@ impl Options {
                 "--rounds" => options.rounds = number(1)? as usize,
                 "--paths" => options.paths = Some(number(100)?),
                 id if ["a1", "a4", "b1", "b2", "e1", "e3", "g1"].contains(&id) => {
-                    options.only.push(argument)
+                    options.only.push(argument);
                 }
                 _ => {
                     return Err(format!(
