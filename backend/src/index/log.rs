@@ -95,7 +95,7 @@ pub(crate) fn replay(dir: &Path, first: u64) -> io::Result<Replayed> {
 }
 
 /// Reads one file's batches; where the whole ones end.
-fn read_file(bytes: &[u8], ops: &mut Vec<Op>) -> usize {
+pub(crate) fn read_file(bytes: &[u8], ops: &mut Vec<Op>) -> usize {
     let Some(mut rest) = bytes.strip_prefix(MAGIC) else {
         return 0;
     };

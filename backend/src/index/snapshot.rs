@@ -123,9 +123,18 @@ pub(crate) fn read(dir: &Path, store_dir: &str) -> Result<Loaded, SnapshotError>
         Err(error) => return Err(error.into()),
     };
     let length = file.metadata()?.len();
+    read_from(BufReader::with_capacity(1 << 20, file), length, store_dir)
+}
+
+/// Reads a snapshot of this many bytes.
+pub(crate) fn read_from(
+    file: impl Read,
+    length: u64,
+    store_dir: &str,
+) -> Result<Loaded, SnapshotError> {
     let mut file = Sections {
         rest: length,
-        file: BufReader::with_capacity(1 << 20, file),
+        file,
         buffer: Vec::new(),
     };
     let sections = file.begin()?;
@@ -176,13 +185,13 @@ pub(crate) fn read(dir: &Path, store_dir: &str) -> Result<Loaded, SnapshotError>
 }
 
 /// The sections of a file, one after the other.
-struct Sections {
+struct Sections<R> {
     rest: u64,
-    file: BufReader<File>,
+    file: R,
     buffer: Vec<u8>,
 }
 
-impl Sections {
+impl<R: Read> Sections<R> {
     fn take(&mut self, length: u64) -> Result<&[u8], SnapshotError> {
         self.rest = self.rest.checked_sub(length).ok_or(Damaged)?;
         if length > MAX_SECTION {
