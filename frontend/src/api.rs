@@ -198,34 +198,47 @@ async fn fetch(path: &str, ticket: &Ticket) -> Result<Response, ApiError> {
     })
 }
 
-/// The JSON at an address below `/api/v1`.
-///
-/// # Errors
-/// Where there is no answer, a refusal, or one that is not the JSON expected.
-pub async fn get<T: DeserializeOwned>(path: String, ticket: Ticket) -> Result<T, ApiError> {
-    let (body, status, request_id) = get_text(path, ticket).await?;
-    serde_json::from_str(&body).map_err(|error| ApiError::Unreadable {
-        status,
-        reason: error.to_string(),
-        request_id,
-    })
+/// An answer, whole.
+#[derive(Debug)]
+pub struct Body {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    status: u16,
+    request_id: Option<String>,
 }
 
-/// The body as text, with its status and request id; apart from [`get`] so that it is compiled once.
-async fn get_text(path: String, ticket: Ticket) -> Result<(String, u16, Option<String>), ApiError> {
-    let response = fetch(&path, &ticket).await?;
-    let request_id = response.headers().get("x-request-id");
-    let body = response.text().await.map_err(|_| ticket.failure())?;
-    Ok((body, response.status(), request_id))
+impl Body {
+    /// The JSON that it is.
+    ///
+    /// # Errors
+    /// Where it is not the JSON expected.
+    pub fn json<T: DeserializeOwned>(self) -> Result<T, ApiError> {
+        let text = String::from_utf8_lossy(&self.bytes);
+        serde_json::from_str(&text).map_err(|error| self.unreadable(error.to_string()))
+    }
+
+    fn unreadable(&self, reason: String) -> ApiError {
+        ApiError::Unreadable {
+            status: self.status,
+            reason,
+            request_id: self.request_id.clone(),
+        }
+    }
 }
 
-/// The bytes at an address below `/api/v1`.
+/// What lies at an address below `/api/v1`. Not generic, so that it is compiled once.
 ///
 /// # Errors
 /// Where there is no answer or a refusal.
-pub async fn get_bytes(path: String, ticket: Ticket) -> Result<Vec<u8>, ApiError> {
+pub async fn get(path: String, ticket: Ticket) -> Result<Body, ApiError> {
     let response = fetch(&path, &ticket).await?;
-    response.binary().await.map_err(|_| ticket.failure())
+    let request_id = response.headers().get("x-request-id");
+    let bytes = response.binary().await.map_err(|_| ticket.failure())?;
+    Ok(Body {
+        bytes,
+        status: response.status(),
+        request_id,
+    })
 }
 
 /// Opens the stream of events of a cache. The browser reconnects by itself.

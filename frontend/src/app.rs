@@ -7,6 +7,7 @@ use web_sys::HtmlElement;
 
 use crate::components::ago::Clock;
 use crate::components::announcer::Announcer;
+use crate::components::changing::changing;
 use crate::components::frame::frame;
 use crate::components::help_dialog::help_dialog;
 use crate::components::page_head::Opened;
@@ -58,7 +59,7 @@ fn app() -> AnyView {
         if let Some(slug) = cache.get() {
             provide_context(LiveCache::follow(&slug));
         }
-        (move || draw(page.get().0)).into_any()
+        changing(move || draw(page.get().0))
     };
     view! {
         {frame(help, shown)}

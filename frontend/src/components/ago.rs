@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 use std::time::Duration;
 
+use crate::components::changing::changing;
 use crate::format;
 
 /// Seconds since 1970, renewed twice a minute. Copy it freely.
@@ -59,7 +60,7 @@ pub fn ago(time: &str) -> AnyView {
     };
     view! {
         <time datetime=time.to_owned() title=absolute(time)>
-            {move || format::ago(then, clock.now())}
+            {changing(move || format::ago(then, clock.now()))}
         </time>
     }
     .into_any()

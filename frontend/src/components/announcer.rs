@@ -3,6 +3,8 @@
 
 use leptos::prelude::*;
 
+use crate::components::changing::changing;
+
 /// Says things to screen readers. Copy it freely.
 #[derive(Debug, Clone, Copy)]
 pub struct Announcer(RwSignal<String>);
@@ -28,7 +30,7 @@ impl Announcer {
 
     /// The region itself.
     pub fn region(self) -> AnyView {
-        view! { <p class="visually-hidden" role="status" aria-live="polite">{move || self.0.get()}</p> }
+        view! { <p class="visually-hidden" role="status" aria-live="polite">{changing(move || self.0.get())}</p> }
             .into_any()
     }
 }

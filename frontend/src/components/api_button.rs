@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 
 use crate::api;
+use crate::components::changing::changing;
 use crate::components::code::code_line;
 use crate::components::icon::{Icon, icon};
 
@@ -13,7 +14,7 @@ pub fn api_button(path: impl Fn() -> String + Send + Sync + 'static) -> AnyView 
             <summary class="button">{icon(Icon::Code)} "API"</summary>
             <div class="menu-list at-end api-menu">
                 <p>"The same as JSON:"</p>
-                {move || code_line("curl line", curl(&path()))}
+                {changing(move || code_line("curl line", curl(&path())))}
             </div>
         </details>
     }

@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 use snowbank_shared::route::Route;
 
+use crate::components::changing::changing;
 use crate::components::icon::{Icon, icon};
 use crate::format;
 use crate::state::navigation::{href, navigation};
@@ -70,5 +71,5 @@ pub fn cache_switcher() -> AnyView {
             </details>
         })
     };
-    view! { <div class="switcher-place">{menu}</div> }.into_any()
+    view! { <div class="switcher-place">{changing(menu)}</div> }.into_any()
 }

@@ -10,10 +10,15 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::{HtmlDocument, HtmlElement, HtmlTextAreaElement, Node};
 
 use crate::components::announcer::announcer;
+use crate::components::changing::changing;
 use crate::components::icon::{Icon, icon};
 
 /// Puts a text into the clipboard; `done` hears whether it worked.
 pub fn copy_text(text: String, done: impl FnOnce(bool) + 'static) {
+    erased_copy(text, Box::new(done));
+}
+
+fn erased_copy(text: String, done: Box<dyn FnOnce(bool)>) {
     let navigator = window().navigator();
     // Missing on plain http origins that are not loopback.
     let has_clipboard = js_sys::Reflect::get(&navigator, &JsValue::from_str("clipboard"))
@@ -59,6 +64,11 @@ fn copy_by_selection(text: &str) -> Option<()> {
 /// A button that copies. `what` names it (“Copy store path”); with `word` the
 /// button shows “Copy” beside its icon.
 pub fn copy_button(what: &'static str, word: bool, text: impl Fn() -> String + 'static) -> AnyView {
+    erased_button(what, word, Box::new(text))
+}
+
+/// One copy of the code for all buttons.
+fn erased_button(what: &'static str, word: bool, text: Box<dyn Fn() -> String>) -> AnyView {
     let announcer = announcer();
     let copied = RwSignal::new(false);
     let copy = move |_| {
@@ -86,8 +96,8 @@ pub fn copy_button(what: &'static str, word: bool, text: impl Fn() -> String + '
             title=what
             on:click=copy
         >
-            {move || icon(if copied.get() { Icon::Tick } else { Icon::Copy })}
-            {word.then(|| view! { <span>{move || if copied.get() { "Copied" } else { "Copy" }}</span> })}
+            {changing(move || icon(if copied.get() { Icon::Tick } else { Icon::Copy }))}
+            {word.then(|| view! { <span>{changing(move || if copied.get() { "Copied" } else { "Copy" })}</span> })}
         </button>
     }
     .into_any()

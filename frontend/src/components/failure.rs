@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 
 use crate::api::ApiError;
+use crate::components::changing::changing;
 use crate::components::copy::copy_button;
 use crate::components::icon::{Icon, icon};
 use crate::state::remote::Remote;
@@ -55,11 +56,12 @@ pub fn failure(error: &ApiError, stale: bool, retry: impl Fn() + 'static) -> Any
 }
 
 /// The failure of a remote value, where it has one.
-pub fn failure_of<T: Send + Sync + 'static>(remote: Remote<T>) -> impl Fn() -> Option<AnyView> {
-    move || {
-        let error = remote.error()?;
-        Some(failure(&error, remote.get().is_some(), move || {
-            remote.reload();
-        }))
-    }
+pub fn failure_of<T: Send + Sync + 'static>(remote: Remote<T>) -> AnyView {
+    changing(move || failure_now(remote))
+}
+
+/// The same, as it is now; tracked.
+pub fn failure_now<T: Send + Sync + 'static>(remote: Remote<T>) -> Option<AnyView> {
+    let error = remote.error()?;
+    Some(failure(&error, remote.is_there(), move || remote.reload()))
 }

@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use snowbank_shared::route::{ConnectTarget, Route};
 
 use crate::components::cache_switcher::cache_switcher;
+use crate::components::changing::changing;
 use crate::components::icon::{Icon, icon, mark};
 use crate::components::omnibox::omnibox;
 use crate::format;
@@ -82,7 +83,7 @@ fn health_link(cache: &str) -> AnyView {
         <a href=href(&Route::health(cache)) title="Health" aria-current=move || here.get().then_some("page")>
             {icon(Icon::Health)}
             <span class="rail-label">"Health"</span>
-            {count}
+            {changing(count)}
         </a>
     }
     .into_any()
@@ -126,8 +127,8 @@ fn rail() -> AnyView {
     };
     view! {
         <nav class="rail" aria-label="Pages">
-            {rail_link(Entry::Caches, "rail-wide", &Route::Caches, Icon::Caches, "Caches")} {of_cache}
-            <p class="rail-title rail-gap-title" aria-hidden="true"></p> {connect}
+            {rail_link(Entry::Caches, "rail-wide", &Route::Caches, Icon::Caches, "Caches")} {changing(of_cache)}
+            <p class="rail-title rail-gap-title" aria-hidden="true"></p> {changing(connect)}
             <span class="rail-gap"></span>
             {rail_link(Entry::Help, "rail-wide", &Route::Help, Icon::Help, "Help")}
             {rail_link(Entry::About, "rail-wide", &Route::About, Icon::Info, "About")} {more}
@@ -184,7 +185,7 @@ pub fn frame(help: RwSignal<bool>, page: impl Fn() -> AnyView + Send + 'static) 
             </header>
             {rail()}
             <main id="main" class="main" tabindex="-1">
-                {page}
+                {changing(page)}
             </main>
         </div>
     }

@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use snowbank_shared::api::{IndexState, IndexStatus};
 
 use crate::components::ago::{absolute, ago, clock, time_of_day};
+use crate::components::changing::changing;
 use crate::components::icon::{Icon, icon};
 use crate::format;
 use crate::state::live::LiveCache;
@@ -24,7 +25,7 @@ pub fn index_line(live: LiveCache) -> AnyView {
         Some(
             view! {
                 <span class:is-stale=stale title=absolute(&time)>
-                    {move || if stale() { "stale: as of " } else { "as of " }}
+                    {changing(move || if stale() { "stale: as of " } else { "as of " })}
                     {time_of_day(&time)}
                     ", "
                     {ago(&time)}
@@ -43,7 +44,8 @@ pub fn index_line(live: LiveCache) -> AnyView {
         (index.state == IndexState::Refreshing)
             .then(|| view! { <span>"looking for changes"</span> })
     };
-    view! { <p class="index-line">{as_of} {paths} {doing}</p> }.into_any()
+    view! { <p class="index-line">{changing(as_of)} {changing(paths)} {changing(doing)}</p> }
+        .into_any()
 }
 
 /// How much of what was found is fetched, in percent.
@@ -140,5 +142,5 @@ pub fn index_banner(live: LiveCache) -> AnyView {
             IndexState::Ready | IndexState::Refreshing => None,
         }
     };
-    view! { <div class="banner-place">{banner}</div> }.into_any()
+    view! { <div class="banner-place">{changing(banner)}</div> }.into_any()
 }

@@ -4,6 +4,7 @@ pub mod ago;
 pub mod announcer;
 pub mod api_button;
 pub mod cache_switcher;
+pub mod changing;
 pub mod chip;
 pub mod code;
 pub mod copy;

@@ -13,6 +13,7 @@ use web_sys::{Event, KeyboardEvent};
 
 use crate::api;
 use crate::components::announcer::announcer;
+use crate::components::changing::changing;
 use crate::components::icon::{Icon, icon};
 use crate::components::store_path::path_text;
 use crate::entry::{self, Entry};
@@ -139,7 +140,7 @@ fn open_in_any_cache(hash: String, session: Session) {
         for cache in &caches {
             let abort = api::Abort::new();
             let path = api::path_path(cache, &hash, "");
-            if api::get_bytes(path, abort.ticket()).await.is_ok() {
+            if api::get(path, abort.ticket()).await.is_ok() {
                 navigation.go(&Route::path(cache.as_str(), hash.as_str()));
                 return;
             }
@@ -310,7 +311,7 @@ pub fn omnibox() -> AnyView {
                 on:focus=move |_| open.set(true)
                 on:keydown=on_key
             />
-            {list}
+            {changing(list)}
         </div>
     }
     .into_any()
@@ -373,7 +374,7 @@ fn draw_list(
     };
     view! {
         <div class="omnibox-list" on:mousedown=|event| event.prevent_default()>
-            {move || {
+            {changing(move || {
                 wrong
                     .get()
                     .map(|wrong| {
@@ -384,18 +385,18 @@ fn draw_list(
                             </p>
                         }
                     })
-            }}
-            {move || {
+            })}
+            {changing(move || {
                 offered
                     .with(|offered| !offered.is_empty())
                     .then(|| {
                         view! {
                             <div role="listbox" id="omnibox-list" aria-label="Suggestions">
-                                {options}
+                                {changing(options)}
                             </div>
                         }
                     })
-            }}
+            })}
         </div>
     }
     .into_any()

@@ -19,6 +19,10 @@ impl Opened {
 
 /// Names the page in the browser's title and says it. Not the first page: that the browser says.
 pub fn page_title(title: impl Fn() -> String + 'static) {
+    erased_title(Box::new(title));
+}
+
+fn erased_title(title: Box<dyn Fn() -> String>) {
     let announcer = announcer();
     let opened: Opened = expect_context();
     Effect::new(move |before: Option<String>| {
@@ -34,7 +38,11 @@ pub fn page_title(title: impl Fn() -> String + 'static) {
 }
 
 /// The heading. It takes the focus when its page was opened from another one.
-pub fn heading(children: impl IntoView + 'static) -> AnyView {
+pub fn heading(children: impl IntoAny + 'static) -> AnyView {
+    erased_heading(children.into_any())
+}
+
+fn erased_heading(children: AnyView) -> AnyView {
     let opened: Opened = expect_context();
     Effect::new(move |_| {
         if opened.0.get_value() {

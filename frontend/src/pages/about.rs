@@ -4,6 +4,7 @@ use leptos::prelude::*;
 use snowbank_shared::api::About;
 
 use crate::components::ago::ago;
+use crate::components::changing::changing;
 use crate::components::failure::failure_of;
 use crate::components::page_head::{heading, page_title};
 use crate::state::remote::Remote;
@@ -23,9 +24,9 @@ pub fn page() -> AnyView {
             {failure_of(about)}
             <dl class="facts about">
                 <dt>"Version"</dt>
-                <dd>{version}</dd>
+                <dd>{changing(version)}</dd>
                 <dt>"Started"</dt>
-                <dd>{started}</dd>
+                <dd>{changing(started)}</dd>
                 <dt>"Licence"</dt>
                 <dd>"MIT or Apache-2.0, as you like. There is one edition, and it has everything."</dd>
                 <dt>"Privacy"</dt>

@@ -9,10 +9,11 @@ use snowbank_shared::route::{PathsQuery, Route};
 use crate::api;
 use crate::components::ago::ago;
 use crate::components::api_button::api_button;
+use crate::components::changing::changing;
 use crate::components::chip::{severity_chip, signature_chip};
 use crate::components::code::code_line;
 use crate::components::copy::copy_button;
-use crate::components::failure::failure_of;
+use crate::components::failure::{failure_now, failure_of};
 use crate::components::icon::{Icon, icon};
 use crate::components::index_line::{index_banner, index_line};
 use crate::components::page_head::{heading, page_title};
@@ -108,24 +109,23 @@ pub fn page(slug: &str) -> AnyView {
                 <div class="page-head-row">
                     {heading(move || name.get())} <div class="page-actions">{api_button(move || api_path.clone())}</div>
                 </div>
-                <p class="state-sentence">{move || live.cache.get().map(|cache| sentence(&cache))}</p>
+                <p class="state-sentence">{changing(move || live.cache.get().map(|cache| sentence(&cache)))}</p>
                 {index_line(live)}
             </div>
             {index_banner(live)}
             {absent_or_failed(live)}
-            {body}
+            {changing(body)}
         </div>
     }
     .into_any()
 }
 
 /// The failure of the cache's own resource; a cache that does not exist has its own words.
-pub fn absent_or_failed(live: LiveCache) -> impl Fn() -> Option<AnyView> {
-    let failed = failure_of(live.cache);
-    move || {
+pub fn absent_or_failed(live: LiveCache) -> AnyView {
+    changing(move || {
         let error = live.cache.error()?;
         if !error.is_not_found() {
-            return failed();
+            return failure_now(live.cache);
         }
         Some(
             view! {
@@ -137,7 +137,7 @@ pub fn absent_or_failed(live: LiveCache) -> impl Fn() -> Option<AnyView> {
             }
             .into_any(),
         )
-    }
+    })
 }
 
 fn overview(slug: &str, live: LiveCache, empty: bool) -> AnyView {
@@ -210,7 +210,7 @@ fn use_box(live: LiveCache) -> AnyView {
             </div>
             <div class="card-body">
                 <p class="muted">"In " <code>"/etc/nix/nix.conf"</code> ", then restart the Nix daemon:"</p>
-                {move || lines.get().map(|lines| code_line("Lines for nix.conf", lines))}
+                {changing(move || lines.get().map(|lines| code_line("Lines for nix.conf", lines)))}
                 <p class="machine-links muted">"For scripts: " {machine}</p>
             </div>
         </section>
@@ -343,9 +343,9 @@ fn findings_card(live: LiveCache) -> AnyView {
         <section class="card" aria-labelledby="findings-title">
             <div class="card-head">
                 <h2 id="findings-title">"Findings"</h2>
-                <a href=link class="quiet">"All " {move || format::count(count.get())}</a>
+                <a href=link class="quiet">"All " {changing(move || format::count(count.get()))}</a>
             </div>
-            <ul class="card-body check-list">{body}</ul>
+            <ul class="card-body check-list">{changing(body)}</ul>
         </section>
     }
     .into_any()
@@ -445,7 +445,7 @@ fn latest(slug: &str, live: LiveCache) -> AnyView {
                 <a href=href(&Route::paths(slug))>"All paths"</a>
             </div>
             {failure_of(rows)}
-            {body}
+            {changing(body)}
         </section>
     }
     .into_any()

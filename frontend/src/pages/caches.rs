@@ -7,6 +7,7 @@ use snowbank_shared::route::{ConnectTarget, Route};
 use crate::api;
 use crate::components::ago::ago;
 use crate::components::api_button::api_button;
+use crate::components::changing::changing;
 use crate::components::chip::{Tone, chip};
 use crate::components::copy::copy_button;
 use crate::components::failure::failure_of;
@@ -96,10 +97,10 @@ pub fn page() -> AnyView {
                         </a>
                     </div>
                 </div>
-                <p class="state-sentence">{sentence}</p>
+                <p class="state-sentence">{changing(sentence)}</p>
             </div>
             {failure_of(session.caches)}
-            {content}
+            {changing(content)}
         </div>
     }
     .into_any()

@@ -7,6 +7,7 @@ use snowbank_shared::api::{Cache, KeyPurpose, KeyState, Visibility};
 use snowbank_shared::nix_conf::ClientSettings;
 use snowbank_shared::route::{ConnectTarget, Route};
 
+use crate::components::changing::changing;
 use crate::components::code::{code_file, code_line};
 use crate::components::failure::failure_of;
 use crate::components::icon::{Icon, icon};
@@ -110,7 +111,7 @@ pub fn page() -> AnyView {
         Some(
             view! {
                 <div class="connect">
-                    {form} <div class="connect-output">{lines}</div>
+                    {form} <div class="connect-output">{changing(lines)}</div>
                 </div>
             }
             .into_any(),
@@ -125,7 +126,7 @@ pub fn page() -> AnyView {
                 </p>
             </div>
             {failure_of(session.caches)}
-            {body}
+            {changing(body)}
         </div>
     }
     .into_any()

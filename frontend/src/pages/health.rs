@@ -8,6 +8,7 @@ use snowbank_shared::route::Route;
 use crate::api;
 use crate::components::ago::ago;
 use crate::components::api_button::api_button;
+use crate::components::changing::changing;
 use crate::components::chip::severity_chip;
 use crate::components::copy::copy_button;
 use crate::components::failure::failure_of;
@@ -67,13 +68,13 @@ pub fn page(slug: &str) -> AnyView {
         <div class="page">
             <div class="page-head">
                 <div class="page-head-row">{heading("Health")} <div class="page-actions">{api_button(path)}</div></div>
-                <p class="state-sentence">{move || health.get().map(|health| sentence(&health, live))}</p>
+                <p class="state-sentence">{changing(move || health.get().map(|health| sentence(&health, live)))}</p>
                 {index_line(live)}
             </div>
             {index_banner(live)}
             {absent_or_failed(live)}
             {failure_of(health)}
-            {body}
+            {changing(body)}
         </div>
     }
     .into_any()

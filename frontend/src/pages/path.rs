@@ -7,9 +7,10 @@ use snowbank_shared::route::{PathTab, Route};
 
 use crate::api;
 use crate::components::api_button::api_button;
+use crate::components::changing::changing;
 use crate::components::chip::{content_chip, signature_chip};
 use crate::components::copy::copy_button;
-use crate::components::failure::failure_of;
+use crate::components::failure::failure_now;
 use crate::components::icon::{Icon, icon};
 use crate::components::index_line::{index_banner, index_line};
 use crate::components::page_head::{heading, page_title};
@@ -81,10 +82,7 @@ pub fn page(cache: &str, hash: &str) -> AnyView {
         cache: StoredValue::new(cache.to_owned()),
         hash: StoredValue::new(hash.to_owned()),
         detail,
-        raw: Remote::fetched_by(
-            move || exists.get().then(|| raw_path.clone()),
-            |path, ticket| Box::pin(api::get_bytes(path, ticket)),
-        ),
+        raw: Remote::of_bytes(move || exists.get().then(|| raw_path.clone())),
         keys: Remote::new(move || exists.get().then(|| keys_path.clone())),
         live,
     };
@@ -115,7 +113,6 @@ pub fn page(cache: &str, hash: &str) -> AnyView {
             .error()
             .is_some_and(|error| error.is_not_found())
     });
-    let failed = failure_of(page.detail);
     let body = move || {
         if absent.get() {
             return path_absent::content(page);
@@ -140,18 +137,18 @@ pub fn page(cache: &str, hash: &str) -> AnyView {
             <div class="page-head">
                 <div class="page-head-row">
                     {heading(move || head(page, absent.get()))} <div class="page-actions">
-                        {move || exists.get().then(|| copy_menu(page))} {api_button(move || detail_path.clone())}
+                        {changing(move || exists.get().then(|| copy_menu(page)))} {api_button(move || detail_path.clone())}
                     </div>
                 </div>
-                {move || page.detail.get().map(|detail| status_line(&detail))}
+                {changing(move || page.detail.get().map(|detail| status_line(&detail)))}
                 {index_line(live)}
             </div>
             {index_banner(live)}
             {absent_or_failed(live)}
-            {move || if absent.get() { None } else { failed() }}
-            {move || withheld(page)}
-            {move || exists.get().then(|| tabs(page, tab))}
-            {body}
+            {changing(move || if absent.get() { None } else { failure_now(page.detail) })}
+            {changing(move || withheld(page))}
+            {changing(move || exists.get().then(|| tabs(page, tab)))}
+            {changing(body)}
         </div>
     }
     .into_any()
@@ -240,7 +237,7 @@ fn tabs(page: PathPage, current: Memo<PathTab>) -> AnyView {
             view! {
                 <a href=link aria-current=move || (current.get() == tab).then_some("page")>
                     {tab_word(tab)}
-                    {count}
+                    {changing(count)}
                 </a>
             }
         })
@@ -289,7 +286,7 @@ fn copy_menu(page: PathPage) -> AnyView {
     view! {
         <details class="menu">
             <summary class="button">{icon(Icon::Copy)} "Copy" {icon(Icon::Menu)}</summary>
-            <div class="menu-list at-end">{texts}</div>
+            <div class="menu-list at-end">{changing(texts)}</div>
         </details>
     }
     .into_any()

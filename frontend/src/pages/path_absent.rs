@@ -6,6 +6,7 @@ use snowbank_shared::route::{PathsQuery, Route};
 
 use crate::api;
 use crate::components::ago::{ago, time_of_day};
+use crate::components::changing::changing;
 use crate::components::chip::{Tone, chip};
 use crate::components::code::code_line;
 use crate::components::icon::Icon;
@@ -44,7 +45,7 @@ pub fn content(page: PathPage) -> AnyView {
         <section class="section absent">
             <p>
                 "No path with the hash " <code class="break">{hash.clone()}</code>
-                " is in this cache. The hash itself is well formed. " {checked}
+                " is in this cache. The hash itself is well formed. " {changing(checked)}
             </p>
             {other_caches(page)}
             <h2>"Was it copied a moment ago?"</h2>
@@ -82,7 +83,7 @@ fn other_caches(page: PathPage) -> AnyView {
             }
         })
     };
-    view! { {list} }.into_any()
+    view! { {changing(list)} }.into_any()
 }
 
 fn other_cache(slug: &str, title: &str, hash: String) -> AnyView {
@@ -102,5 +103,5 @@ fn other_cache(slug: &str, title: &str, hash: String) -> AnyView {
         (None, Some(_)) => chip((Tone::Unknown, Icon::Help, "could not ask", "")),
         (None, None) => view! { <span class="muted">"asking…"</span> }.into_any(),
     };
-    view! { <li><b>{title.to_owned()}</b> " " {verdict}</li> }.into_any()
+    view! { <li><b>{title.to_owned()}</b> " " {changing(verdict)}</li> }.into_any()
 }

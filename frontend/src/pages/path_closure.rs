@@ -4,6 +4,7 @@ use leptos::prelude::*;
 use snowbank_shared::api::{Closure, ClosureRow};
 
 use crate::api;
+use crate::components::changing::changing;
 use crate::components::chip::{Tone, chip, content_chip, signature_chip};
 use crate::components::copy::copy_button;
 use crate::components::failure::failure_of;
@@ -61,7 +62,7 @@ pub fn tab(page: PathPage) -> AnyView {
     view! {
         <section class="section">
             {failure_of(first)}
-            {body}
+            {changing(body)}
         </section>
     }
     .into_any()

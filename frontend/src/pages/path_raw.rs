@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use crate::components::changing::changing;
 use crate::components::code::save;
 use crate::components::copy::copy_button;
 use crate::components::failure::failure_of;
@@ -21,7 +22,7 @@ pub fn tab(page: PathPage) -> AnyView {
     view! {
         <section class="section">
             {failure_of(page.raw)}
-            {body}
+            {changing(body)}
         </section>
     }
     .into_any()

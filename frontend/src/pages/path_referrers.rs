@@ -4,6 +4,7 @@ use leptos::prelude::*;
 use snowbank_shared::api::{Page, PathRow};
 
 use crate::api;
+use crate::components::changing::changing;
 use crate::components::chip::{content_chip, signature_chip};
 use crate::components::copy::copy_button;
 use crate::components::failure::failure_of;
@@ -67,7 +68,7 @@ pub fn tab(page: PathPage) -> AnyView {
     view! {
         <section class="section">
             {failure_of(rows)}
-            {body}
+            {changing(body)}
         </section>
     }
     .into_any()

@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use snowbank_shared::api::{Key, KeyPurpose, KeyState, PathDetail, SignatureStatus};
 
 use crate::components::announcer::announcer;
+use crate::components::changing::changing;
 use crate::components::chip::{content_chip, content_words, signature_chip, signature_words};
 use crate::components::code::code_line;
 use crate::components::copy::copy_button;
@@ -58,7 +59,7 @@ pub fn tab(page: PathPage) -> AnyView {
     view! {
         <div class="signatures">
             <div class="verified-line">
-                <p id="verified">{move || verified_words(checked.get())}</p>
+                <p id="verified">{changing(move || verified_words(checked.get()))}</p>
                 <button type="button" class="button" id="verify-again" on:click=again>
                     {icon(Icon::Again)}
                     "Verify again"
@@ -66,7 +67,7 @@ pub fn tab(page: PathPage) -> AnyView {
             </div>
             {failure_of(page.raw)}
             {failure_of(page.keys)}
-            {body}
+            {changing(body)}
         </div>
     }
     .into_any()
@@ -342,7 +343,7 @@ fn check_yourself(page: PathPage, detail: &PathDetail) -> AnyView {
     view! {
         <section class="section" aria-labelledby="yourself-title">
             <h2 id="yourself-title">"Check it yourself"</h2>
-            {command}
+            {changing(command)}
         </section>
     }
     .into_any()

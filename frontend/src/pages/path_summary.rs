@@ -7,6 +7,7 @@ use snowbank_shared::route::{PathTab, Route};
 
 use crate::api;
 use crate::components::ago::ago;
+use crate::components::changing::changing;
 use crate::components::chip::{Tone, chip};
 use crate::components::code::code_line;
 use crate::components::copy::copy_button;
@@ -34,7 +35,7 @@ pub fn tab(page: PathPage) -> AnyView {
             </div>
         })
     };
-    view! { {body} }.into_any()
+    view! { {changing(body)} }.into_any()
 }
 
 fn sizes(detail: &PathDetail) -> AnyView {
@@ -298,7 +299,7 @@ fn referrers(page: PathPage, detail: &PathDetail) -> AnyView {
         };
         view! {
             {failure_of(rows)}
-            <ul class="path-list">{list}</ul>
+            <ul class="path-list">{changing(list)}</ul>
         }
         .into_any()
     };

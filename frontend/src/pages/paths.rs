@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::api;
 use crate::components::announcer::announcer;
 use crate::components::api_button::api_button;
+use crate::components::changing::changing;
 use crate::components::failure::failure_of;
 use crate::components::icon::{Icon, icon};
 use crate::components::index_line::{index_banner, index_line};
@@ -118,7 +119,7 @@ pub fn page(slug: &str) -> AnyView {
         <div class="page paths-page">
             <div class="page-head">
                 <div class="page-head-row">{heading("Paths")} <div class="page-actions">{api_button(api_path)}</div></div>
-                <p class="state-sentence" id="paths-state">{move || state_sentence(browser)}</p>
+                <p class="state-sentence" id="paths-state">{changing(move || state_sentence(browser))}</p>
                 {index_line(live)}
             </div>
             {index_banner(live)}
@@ -202,7 +203,7 @@ fn search_field(browser: Browser) -> AnyView {
                 value=browser.query.get_untracked().q
                 on:input=move |event| run(event_target_value(&event))
             />
-            <p class="field-note" id="paths-search-note">{move || wrong.get()}</p>
+            <p class="field-note" id="paths-search-note">{changing(move || wrong.get())}</p>
         </div>
     }
     .into_any()
@@ -249,7 +250,7 @@ fn changed_since(browser: Browser) -> AnyView {
             }
         })
     };
-    view! { <div class="banner-place">{offer}</div> }.into_any()
+    view! { <div class="banner-place">{changing(offer)}</div> }.into_any()
 }
 
 /// What stands below the filters.
@@ -284,12 +285,12 @@ fn content(browser: Browser) -> AnyView {
         .into_any(),
         Content::Rows => view! {
             <div class:is-waiting=move || browser.rows.is_waiting()>
-                {paths_table(browser)} {move || foot(browser)}
+                {paths_table(browser)} {changing(move || foot(browser))}
             </div>
         }
         .into_any(),
     };
-    view! { {drawn} }.into_any()
+    view! { {changing(drawn)} }.into_any()
 }
 
 /// How many of how many, and the ways to the other pages.

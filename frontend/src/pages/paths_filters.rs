@@ -6,6 +6,7 @@ use snowbank_shared::api::{ContentStatus, Page, PathRow, SignatureStatus};
 use snowbank_shared::route::PathsQuery;
 
 use crate::api;
+use crate::components::changing::changing;
 use crate::components::chip::{content_words, signature_words};
 use crate::components::icon::{Icon, icon};
 use crate::format;
@@ -58,7 +59,7 @@ fn chooser(
             <span>{label}</span>
             <select prop:value=value on:change=move |event| choose(event_target_value(&event))>
                 <option value="">"any"</option>
-                {drawn}
+                {changing(drawn)}
             </select>
         </label>
     }
@@ -287,7 +288,7 @@ pub fn active_filters(browser: Browser) -> AnyView {
             </ul>
         })
     };
-    view! { <div class="banner-place">{list}</div> }.into_any()
+    view! { <div class="banner-place">{changing(list)}</div> }.into_any()
 }
 
 /// For each filter how many paths there would be without it, so that the one
@@ -316,7 +317,7 @@ pub fn what_removes_all(browser: Browser) -> AnyView {
                 Some(_) => view! { <span class="muted">"still none"</span> }.into_any(),
                 None => view! { <span class="muted">"counting…"</span> }.into_any(),
             };
-            view! { <li>"Without " <a href=link>{word}</a> ": " {count}</li> }
+            view! { <li>"Without " <a href=link>{word}</a> ": " {changing(count)}</li> }
         })
         .collect_view();
     view! { <ul class="relaxations">{rows}</ul> }.into_any()

@@ -9,6 +9,7 @@ use web_sys::{HtmlElement, KeyboardEvent};
 
 use crate::components::ago::ago;
 use crate::components::announcer::announcer;
+use crate::components::changing::changing;
 use crate::components::chip::{content_chip, signature_chip};
 use crate::components::copy::{copy_button, copy_text};
 use crate::components::icon::{Icon, icon};
@@ -71,7 +72,7 @@ fn head(browser: Browser, (key, word, class, descending_first): Column) -> AnyVi
     };
     view! {
         <th scope="col" class=class aria-sort=direction>
-            <a href=link>{word} {arrow}</a>
+            <a href=link>{word} {changing(arrow)}</a>
         </th>
     }
     .into_any()
@@ -102,7 +103,7 @@ fn narrow_sort(browser: Browser) -> AnyView {
                 if let Ok(sort) = event_target_value(&event).parse() {
                     browser.change(|query| query.sort = sort);
                 }
-            }>{options}</select>
+            }>{changing(options)}</select>
         </label>
     }
     .into_any()
@@ -221,7 +222,7 @@ pub fn paths_table(browser: Browser) -> AnyView {
                         </th>
                     </tr>
                 </thead>
-                <tbody node_ref=body>{rows}</tbody>
+                <tbody node_ref=body>{changing(rows)}</tbody>
             </table>
         </div>
     }

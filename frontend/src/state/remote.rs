@@ -5,14 +5,14 @@
 //! changes, and ends the request before. While it waits it keeps what it had,
 //! so that a filtered list is greyed, not blanked.
 
-use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use serde::de::DeserializeOwned;
 
-use crate::api::{self, Abort, ApiError, Ticket};
+use crate::api::{self, Abort, ApiError, Body};
 
 /// A value of the server. Copy it freely.
 #[derive(Debug)]
@@ -35,48 +35,63 @@ impl<T: DeserializeOwned + Send + Sync + 'static> Remote<T> {
     /// Fetches the JSON at the address below `/api/v1` that `source` gives;
     /// nothing where it gives none.
     pub fn new(source: impl Fn() -> Option<String> + 'static) -> Self {
-        Self::fetched_by(source, |path, ticket| Box::pin(api::get(path, ticket)))
+        Self::read_by(Box::new(source), Body::json)
     }
 }
 
-/// A request on its way.
-type Fetching<T> = Pin<Box<dyn Future<Output = Result<T, ApiError>>>>;
+impl Remote<Vec<u8>> {
+    /// The same for bytes that are no JSON.
+    pub fn of_bytes(source: impl Fn() -> Option<String> + 'static) -> Self {
+        Self::read_by(Box::new(source), |body| Ok(body.bytes))
+    }
+}
+
+/// What gives the address to fetch.
+type Source = Box<dyn Fn() -> Option<String>>;
+
+/// What takes the answer.
+type Take = Rc<dyn Fn(Result<Body, ApiError>)>;
+
+/// Fetches whenever the address or `again` changes. Not generic: there are many
+/// remote values, and one copy of this.
+fn follow(source: Source, again: Trigger, waiting: RwSignal<bool>, take: Take) {
+    // The running request: replaced by the next one, dropped with the page.
+    let running = StoredValue::new_local(None::<Abort>);
+    let turn = StoredValue::new(0_u64);
+    Effect::new(move |_| {
+        again.track();
+        let Some(path) = source() else { return };
+        let abort = Abort::new();
+        let ticket = abort.ticket();
+        running.set_value(Some(abort));
+        turn.update_value(|turn| *turn += 1);
+        let mine = turn.get_value();
+        waiting.set(true);
+        let take = Rc::clone(&take);
+        spawn_local(async move {
+            let answer = api::get(path, ticket).await;
+            // A later request has taken over, or the page is gone.
+            if turn.try_get_value() == Some(mine) {
+                take(answer);
+            }
+        });
+    });
+    on_cleanup(move || {
+        running.try_update_value(Option::take);
+    });
+}
 
 impl<T: Send + Sync + 'static> Remote<T> {
-    /// The same with another way to fetch than as JSON.
-    pub fn fetched_by(
-        source: impl Fn() -> Option<String> + 'static,
-        fetch: fn(String, Ticket) -> Fetching<T>,
-    ) -> Self {
+    fn read_by(source: Source, read: fn(Body) -> Result<T, ApiError>) -> Self {
         let remote = Self {
             value: RwSignal::new(None),
             error: RwSignal::new(None),
             waiting: RwSignal::new(true),
             again: Trigger::new(),
         };
-        // The running request: replaced by the next one, dropped with the page.
-        let running = StoredValue::new_local(None::<Abort>);
-        let turn = StoredValue::new(0_u64);
-        Effect::new(move |_| {
-            remote.again.track();
-            let Some(path) = source() else { return };
-            let abort = Abort::new();
-            let ticket = abort.ticket();
-            running.set_value(Some(abort));
-            turn.update_value(|turn| *turn += 1);
-            let mine = turn.get_value();
-            remote.waiting.set(true);
-            spawn_local(async move {
-                let answer = fetch(path, ticket).await;
-                // A later request has taken over, or the page is gone.
-                if turn.try_get_value() == Some(mine) {
-                    remote.take(answer);
-                }
-            });
-        });
-        on_cleanup(move || {
-            running.try_update_value(Option::take);
-        });
+        let take =
+            Rc::new(move |answer: Result<Body, ApiError>| remote.take(answer.and_then(read)));
+        follow(source, remote.again, remote.waiting, take);
         remote
     }
 
@@ -89,6 +104,11 @@ impl<T: Send + Sync + 'static> Remote<T> {
             }
             Err(error) => self.error.set(Some(error)),
         }
+    }
+
+    /// Whether there is something; tracked.
+    pub fn is_there(self) -> bool {
+        self.value.with(Option::is_some)
     }
 
     /// What there is; tracked.
