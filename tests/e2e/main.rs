@@ -5,6 +5,7 @@
 mod adoption;
 mod blog_post;
 mod browser;
+mod bundle;
 mod conformance;
 mod crash;
 mod faults;
