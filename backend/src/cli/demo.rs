@@ -54,13 +54,14 @@ pub(super) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
         ..Config::in_folder(folder.path().join("data"))
     };
     runtime()?.block_on(async {
+        let stop = serve::Stop::listen()?;
         let server = server::start(config.clone()).await?;
         let greeting = serve::greeting(&config, &server);
         print(&format!(
             "{greeting}\nand fetch its largest closure:\n\n  nix-store -r {}\n",
             filled.top
         ))?;
-        serve::stopped().await;
+        stop.wait().await;
         server.shutdown().await;
         Ok(ExitCode::SUCCESS)
     })

@@ -10,9 +10,10 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let config = args.config()?;
     logging::begin(&args.log, "info")?;
     runtime()?.block_on(async {
+        let stop = Stop::listen()?;
         let server = server::start(config.clone()).await?;
         print(&greeting(&config, &server))?;
-        stopped().await;
+        stop.wait().await;
         server.shutdown().await;
         Ok(ExitCode::SUCCESS)
     })
@@ -53,21 +54,47 @@ pub(super) fn greeting(config: &Config, server: &RunningServer) -> String {
     text
 }
 
-/// Returns at the first SIGINT or SIGTERM.
-pub(super) async fn stopped() {
+/// Waits for SIGINT or SIGTERM. Made before anybody is told that the server is there:
+/// until then a signal ends the program at once.
+pub(super) struct Stop {
     #[cfg(unix)]
-    {
+    interrupted: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    terminated: tokio::signal::unix::Signal,
+}
+
+impl Stop {
+    /// Begins to listen.
+    #[cfg(unix)]
+    pub(super) fn listen() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminated) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminated.recv() => {}
-            }
-            return;
+        Ok(Self {
+            interrupted: signal(SignalKind::interrupt())?,
+            terminated: signal(SignalKind::terminate())?,
+        })
+    }
+
+    /// Begins to listen.
+    #[cfg(not(unix))]
+    pub(super) fn listen() -> std::io::Result<Self> {
+        Ok(Self {})
+    }
+
+    /// Returns at the first signal.
+    #[cfg(unix)]
+    pub(super) async fn wait(mut self) {
+        tokio::select! {
+            _ = self.interrupted.recv() => {}
+            _ = self.terminated.recv() => {}
         }
     }
-    if tokio::signal::ctrl_c().await.is_err() {
-        // No signals on this system: serve until killed.
-        std::future::pending::<()>().await;
+
+    /// Returns at the first signal.
+    #[cfg(not(unix))]
+    pub(super) async fn wait(self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            // No signals on this system: serve until killed.
+            std::future::pending::<()>().await;
+        }
     }
 }
