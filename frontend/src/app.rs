@@ -12,6 +12,7 @@ use crate::components::frame::frame;
 use crate::components::help_dialog::help_dialog;
 use crate::components::page_head::Opened;
 use crate::pages;
+use crate::state::derived::memo;
 use crate::state::keyboard;
 use crate::state::live::LiveCache;
 use crate::state::navigation::{Navigation, same_page};
@@ -43,7 +44,7 @@ fn app() -> AnyView {
     // Two levels, so that a search or a tab changes only what it has to: the
     // cache is followed as long as the address is below it, the page is made
     // anew only where the address names another one.
-    let cache = Memo::new(move |_| {
+    let cache = memo(move || {
         navigation
             .route()
             .and_then(|route| route.cache().map(str::to_owned))

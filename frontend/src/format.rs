@@ -164,11 +164,14 @@ pub fn split_path(path: &str) -> (&str, &str) {
 
 /// A message as a sentence: its first letter large, a full stop at its end.
 pub fn sentence(message: &str) -> String {
-    let mut letters = message.trim().chars();
-    let Some(first) = letters.next() else {
-        return String::new();
-    };
-    let mut sentence: String = first.to_uppercase().chain(letters).collect();
+    let mut sentence = message.trim().to_owned();
+    if sentence.is_empty() {
+        return sentence;
+    }
+    // Messages begin with words of English: the tables of all alphabets stay out.
+    if let Some(first) = sentence.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
     if !sentence.ends_with(['.', '!', '?', '…']) {
         sentence.push('.');
     }
@@ -257,7 +260,7 @@ mod tests {
     fn messages_become_sentences() {
         assert_eq!(sentence("its NAR is gone"), "Its NAR is gone.");
         assert_eq!(sentence("Done."), "Done.");
-        assert_eq!(sentence("ßig"), "SSig.");
+        assert_eq!(sentence("“x” is odd"), "“x” is odd.");
         assert_eq!(sentence(" "), "");
     }
 

@@ -9,6 +9,7 @@ use crate::components::changing::changing;
 use crate::components::icon::{Icon, icon, mark};
 use crate::components::omnibox::omnibox;
 use crate::format;
+use crate::state::derived::memo;
 use crate::state::navigation::{href, navigation};
 use crate::state::preferences::preferences;
 use crate::state::session::session;
@@ -46,7 +47,7 @@ fn rail_link(
     word: &'static str,
 ) -> AnyView {
     let navigation = navigation();
-    let here = Memo::new(move |_| {
+    let here = memo(move || {
         navigation
             .route()
             .is_some_and(|route| entry_of(&route) == entry)
@@ -74,7 +75,7 @@ fn health_link(cache: &str) -> AnyView {
             }
         })
     };
-    let here = Memo::new(move |_| {
+    let here = memo(move || {
         navigation
             .route()
             .is_some_and(|route| entry_of(&route) == Entry::Health)
@@ -92,7 +93,7 @@ fn health_link(cache: &str) -> AnyView {
 fn rail() -> AnyView {
     let session = session();
     let preferences = preferences();
-    let cache = Memo::new(move |_| session.cache());
+    let cache = memo(move || session.cache());
     let of_cache = move || {
         let slug = cache.get()?;
         let title = session

@@ -6,12 +6,13 @@ use snowbank_shared::route::Route;
 
 use crate::components::icon::{Icon, icon};
 use crate::components::shortcuts::{shortcut_lists, shortcut_switch};
+use crate::state::derived::effect;
 use crate::state::navigation::href;
 
 /// The dialog; open while `open` is true.
 pub fn help_dialog(open: RwSignal<bool>) -> AnyView {
     let dialog = NodeRef::<Dialog>::new();
-    Effect::new(move |_| {
+    effect(move || {
         let Some(dialog) = dialog.get() else { return };
         if open.get() && !dialog.open() {
             let _ = dialog.show_modal();

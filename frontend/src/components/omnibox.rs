@@ -18,6 +18,7 @@ use crate::components::icon::{Icon, icon};
 use crate::components::store_path::path_text;
 use crate::entry::{self, Entry};
 use crate::format;
+use crate::state::derived::{effect, memo};
 use crate::state::navigation::navigation;
 use crate::state::remote::Remote;
 use crate::state::session::{Session, session};
@@ -108,10 +109,10 @@ fn choices(text: &str, session: Session, found: Option<&Page<PathRow>>) -> Vec<C
                     note: format::size(row.nar_size),
                 }));
             }
-            let lower = words.to_lowercase();
-            let pages = PAGES
-                .iter()
-                .filter(|(title, _)| lower.len() > 1 && title.to_lowercase().contains(&lower));
+            let lower = words.to_ascii_lowercase();
+            let pages = PAGES.iter().filter(|(title, _)| {
+                lower.len() > 1 && title.to_ascii_lowercase().contains(&lower)
+            });
             choices.extend(pages.filter_map(|(title, word)| {
                 Some(Choice {
                     route: page_route(word, cache.as_ref())?,
@@ -176,7 +177,7 @@ pub fn omnibox() -> AnyView {
     let mut ask = debounce(Duration::from_millis(PAUSE), move |text: String| {
         asked.set(text);
     });
-    let offered = Memo::new(move |_| {
+    let offered = memo(move || {
         let text = text.get();
         // Suggestions of an earlier text would be wrong ones.
         let found = (asked.get() == text).then(|| found.get()).flatten();
@@ -185,11 +186,11 @@ pub fn omnibox() -> AnyView {
             .map(Offered)
             .collect::<Vec<_>>()
     });
-    let wrong = Memo::new(move |_| match entry::read(&text.get()) {
+    let wrong = memo(move || match entry::read(&text.get()) {
         Entry::NotAHash { letters } => Some(entry::explain_not_a_hash(&letters)),
         _ => None,
     });
-    Effect::new(move |_| {
+    effect(move || {
         if let Some(wrong) = wrong.get() {
             announcer.say(&wrong);
         }

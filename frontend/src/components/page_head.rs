@@ -4,6 +4,7 @@
 use leptos::prelude::*;
 
 use crate::components::announcer::announcer;
+use crate::state::derived::effect;
 use crate::state::keyboard::focus;
 
 /// False until a first page was shown: on load the focus stays where the browser put it.
@@ -44,7 +45,7 @@ pub fn heading(children: impl IntoAny + 'static) -> AnyView {
 
 fn erased_heading(children: AnyView) -> AnyView {
     let opened: Opened = expect_context();
-    Effect::new(move |_| {
+    effect(move || {
         if opened.0.get_value() {
             focus("main h1");
         }

@@ -25,6 +25,7 @@ use crate::components::term::term;
 use crate::format;
 use crate::pages::caches::{signed, visibility_word};
 use crate::pages::connect::nix_conf_lines;
+use crate::state::derived::memo;
 use crate::state::live::{LiveCache, live_cache};
 use crate::state::navigation::{href, with_base};
 use crate::state::remote::Remote;
@@ -85,7 +86,7 @@ pub fn page(slug: &str) -> AnyView {
     let slug = slug.to_owned();
     let name = {
         let slug = slug.clone();
-        Memo::new(move |_| {
+        memo(move || {
             live.cache
                 .get()
                 .map_or_else(|| slug.clone(), |cache| cache.title.clone())
@@ -94,7 +95,7 @@ pub fn page(slug: &str) -> AnyView {
     page_title(move || name.get());
     let api_path = api::cache_path(&slug);
     // What the page is made of; its figures change without it being drawn anew.
-    let kind = Memo::new(move |_| {
+    let kind = memo(move || {
         let cache = live.cache.get()?;
         Some(cache.paths == 0 && cache.index.state == IndexState::Ready)
     });
@@ -186,7 +187,7 @@ fn copy_target(cache: &Cache) -> &str {
 
 fn use_box(live: LiveCache) -> AnyView {
     let slug = live.slug();
-    let lines = Memo::new(move |_| {
+    let lines = memo(move || {
         live.cache
             .get()
             .map(|cache| nix_conf_lines(std::slice::from_ref(&cache)))
@@ -300,8 +301,8 @@ fn signatures_card(cache: &Cache) -> AnyView {
 fn findings_card(live: LiveCache) -> AnyView {
     let slug = live.slug();
     let link = href(&Route::health(slug.as_str()));
-    let count = Memo::new(move |_| live.cache.get().map_or(0, |cache| cache.findings));
-    let known = Memo::new(move |_| {
+    let count = memo(move || live.cache.get().map_or(0, |cache| cache.findings));
+    let known = memo(move || {
         live.index
             .with(|index| index.as_ref().is_some_and(|index| index.as_of.is_some()))
     });

@@ -14,6 +14,7 @@ use crate::components::icon::{Icon, icon};
 use crate::components::page_head::{heading, page_title};
 use crate::components::skeleton::skeleton;
 use crate::format;
+use crate::state::derived::memo;
 use crate::state::navigation::{Navigation, href, navigation, with_base};
 use crate::state::session::session;
 
@@ -76,7 +77,7 @@ pub fn page() -> AnyView {
             },
         );
     // With one cache there is nothing to choose.
-    let wanted = Memo::new(move |_| {
+    let wanted = memo(move || {
         let (mut slugs, target) = wanted.get();
         if slugs.is_empty()
             && let Some([only]) = session.described.get().as_deref()

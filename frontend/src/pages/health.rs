@@ -18,6 +18,7 @@ use crate::components::page_head::{heading, page_title};
 use crate::components::skeleton::skeleton;
 use crate::format;
 use crate::pages::cache::absent_or_failed;
+use crate::state::derived::effect;
 use crate::state::live::{LiveCache, live_cache};
 use crate::state::navigation::{href, navigation};
 use crate::state::remote::Remote;
@@ -37,7 +38,7 @@ pub fn page(slug: &str) -> AnyView {
     );
     let cursor = RwSignal::new(None::<String>);
     // Another check begins at its first page.
-    Effect::new(move |_| {
+    effect(move || {
         check.track();
         cursor.set(None);
     });

@@ -20,6 +20,7 @@ use crate::pages::cache::absent_or_failed;
 use crate::pages::{
     path_absent, path_closure, path_raw, path_referrers, path_signatures, path_summary,
 };
+use crate::state::derived::memo;
 use crate::state::live::{LiveCache, live_cache};
 use crate::state::navigation::{href, navigation};
 use crate::state::remote::Remote;
@@ -77,7 +78,7 @@ pub fn page(cache: &str, hash: &str) -> AnyView {
         live.renewals.track();
         Some(detail_source.clone())
     });
-    let exists = Memo::new(move |_| detail.get().is_some());
+    let exists = memo(move || detail.get().is_some());
     let page = PathPage {
         cache: StoredValue::new(cache.to_owned()),
         hash: StoredValue::new(hash.to_owned()),
@@ -92,7 +93,7 @@ pub fn page(cache: &str, hash: &str) -> AnyView {
         _ => before.copied().unwrap_or_default(),
     });
     let short = hash.chars().take(8).collect::<String>();
-    let name = Memo::new(move |_| {
+    let name = memo(move || {
         page.detail
             .get()
             .map_or_else(|| format!("{short}…"), |detail| detail.row.name.clone())
@@ -104,11 +105,11 @@ pub fn page(cache: &str, hash: &str) -> AnyView {
             tab => format!(
                 "{} – {} – {cache}",
                 name.get(),
-                tab_word(tab).to_lowercase()
+                tab_word(tab).to_ascii_lowercase()
             ),
         });
     }
-    let absent = Memo::new(move |_| {
+    let absent = memo(move || {
         page.detail
             .error()
             .is_some_and(|error| error.is_not_found())

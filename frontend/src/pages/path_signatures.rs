@@ -13,6 +13,7 @@ use crate::components::failure::failure_of;
 use crate::components::icon::{Icon, icon};
 use crate::format;
 use crate::pages::path::PathPage;
+use crate::state::derived::memo;
 use crate::verification::{Verification, disagreements, fingerprint_parts, verify};
 
 /// The outcome of one check, and when it was made.
@@ -23,7 +24,7 @@ pub fn tab(page: PathPage) -> AnyView {
     // Counts the presses of “Verify again”: the bytes and keys are held, no request is made.
     let presses = RwSignal::new(0_u32);
     let announcer = announcer();
-    let checked = Memo::new(move |_| -> Option<Checked> {
+    let checked = memo(move || -> Option<Checked> {
         presses.track();
         let raw = page.raw.get()?;
         let keys = page.keys.get()?;

@@ -21,6 +21,7 @@ use crate::format;
 use crate::pages::cache::absent_or_failed;
 use crate::pages::paths_filters::{active_filters, filters};
 use crate::pages::paths_table::paths_table;
+use crate::state::derived::{effect, memo};
 use crate::state::keyboard::focus;
 use crate::state::live::{LiveCache, live_cache};
 use crate::state::navigation::{Navigation, href, navigation};
@@ -172,7 +173,7 @@ fn search_field(browser: Browser) -> AnyView {
         browser.retype(words);
     });
     // The address may change without this field: by Back, by a link.
-    Effect::new(move |_| {
+    effect(move || {
         let words = browser.query.with(|query| query.q.clone());
         if let Some(input) = input.get()
             && document().active_element().as_ref() != Some(input.as_ref())
@@ -221,7 +222,7 @@ fn changed_since(browser: Browser) -> AnyView {
         (settled && shown != now)
             .then(|| api::paths_path(&browser.cache.get_value(), &query, api::PAGE_ROWS))
     });
-    let differs = Memo::new(move |_| {
+    let differs = memo(move || {
         let (Some(shown), Some(fresh), Some(index)) =
             (browser.rows.get(), fresh.get(), browser.live.index.get())
         else {
@@ -269,7 +270,7 @@ enum Content {
 /// Drawn anew only where its kind changes: the head of the table keeps the focus
 /// while its rows are exchanged.
 fn content(browser: Browser) -> AnyView {
-    let kind = Memo::new(move |_| match browser.rows.get() {
+    let kind = memo(move || match browser.rows.get() {
         None if browser.rows.error().is_none() => Content::Waiting,
         None => Content::Failed,
         Some(page) if page.items.is_empty() => Content::Nothing,

@@ -205,13 +205,13 @@ fn chosen(query: &PathsQuery) -> Vec<(String, PathsQuery)> {
     }
     if let Some(sig) = query.sig {
         push(
-            format!("signature: {}", signature_words(sig).2.to_lowercase()),
+            format!("signature: {}", signature_words(sig).2.to_ascii_lowercase()),
             &|query| query.sig = None,
         );
     }
     if let Some(content) = query.content {
         push(
-            format!("content: {}", content_words(content).2.to_lowercase()),
+            format!("content: {}", content_words(content).2.to_ascii_lowercase()),
             &|query| query.content = None,
         );
     }

@@ -13,6 +13,7 @@ use wasm_bindgen::prelude::*;
 use web_sys::{EventSource, MessageEvent};
 
 use crate::api;
+use crate::state::derived::{effect, memo};
 use crate::state::remote::Remote;
 
 /// How long after a refusal the stream of events is asked for again.
@@ -50,9 +51,9 @@ impl LiveCache {
         let path = api::cache_path(slug);
         let cache = Remote::<Cache>::new(move || Some(path.clone()));
         let told = RwSignal::new(None::<IndexStatus>);
-        let index = Memo::new(move |_| told.get().or_else(|| Some(cache.get()?.index.clone())));
+        let index = memo(move || told.get().or_else(|| Some(cache.get()?.index.clone())));
         // A memo, so that what asks for it is not drawn anew with every event.
-        let partial = Memo::new(move |_| {
+        let partial = memo(move || {
             index.with(|index| {
                 index.as_ref().is_some_and(|index| {
                     matches!(index.state, IndexState::New | IndexState::Indexing)
@@ -84,7 +85,7 @@ impl LiveCache {
     fn renew_while_indexing(self) {
         let renewed_at = StoredValue::new(0.0_f64);
         let before = StoredValue::new(None::<(bool, String)>);
-        Effect::new(move |_| {
+        effect(move || {
             let Some(revision) = self
                 .index
                 .with(|index| Some(index.as_ref()?.revision.clone()))
@@ -122,7 +123,7 @@ fn subscribe(slug: &str, told: RwSignal<Option<IndexStatus>>) {
     let again = Trigger::new();
     let visible = visibility();
     let open = StoredValue::new_local(None::<Stream>);
-    Effect::new(move |_| {
+    effect(move || {
         again.track();
         // The one before is closed as it is replaced.
         open.set_value(

@@ -1,5 +1,6 @@
 //! What outlives a page: the address, the caches, live updates, preferences.
 
+pub mod derived;
 pub mod keyboard;
 pub mod live;
 pub mod navigation;

@@ -4,6 +4,8 @@
 
 use leptos::prelude::*;
 
+use crate::state::derived::effect;
+
 /// Light, dark, or as the system is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Theme {
@@ -101,7 +103,7 @@ fn stored(name: &str) -> Option<String> {
 
 /// Mirrors a choice into storage and into `<html data-…>`; the default is the absence of both.
 fn keep(name: &'static str, value: impl Fn() -> Option<&'static str> + Send + Sync + 'static) {
-    Effect::new(move |_| {
+    effect(move || {
         let value = value();
         if let Some(storage) = storage() {
             let key = format!("snowbank.{name}");

@@ -13,6 +13,7 @@ use leptos::task::spawn_local;
 use serde::de::DeserializeOwned;
 
 use crate::api::{self, Abort, ApiError, Body};
+use crate::state::derived::effect;
 
 /// A value of the server. Copy it freely.
 #[derive(Debug)]
@@ -58,7 +59,7 @@ fn follow(source: Source, again: Trigger, waiting: RwSignal<bool>, take: Take) {
     // The running request: replaced by the next one, dropped with the page.
     let running = StoredValue::new_local(None::<Abort>);
     let turn = StoredValue::new(0_u64);
-    Effect::new(move |_| {
+    effect(move || {
         again.track();
         let Some(path) = source() else { return };
         let abort = Abort::new();

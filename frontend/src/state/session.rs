@@ -6,6 +6,7 @@ use leptos::prelude::*;
 use snowbank_shared::api::{Cache, IndexState, IndexStatus, Page};
 
 use crate::api;
+use crate::state::derived::memo;
 use crate::state::navigation::{Navigation, navigation};
 use crate::state::remote::Remote;
 
@@ -47,7 +48,7 @@ impl Session {
     /// Asks for the caches. Once, at the start, after [`Navigation::start`].
     pub fn start() -> Self {
         let caches = Remote::<Page<Cache>>::new(|| Some(api::caches_path()));
-        let described = Memo::new(move |_| {
+        let described = memo(move || {
             let caches = caches.get()?;
             Some(caches.items.iter().map(without_index).collect())
         });
