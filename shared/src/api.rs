@@ -7,6 +7,8 @@
 
 use serde::{Deserialize, Serialize};
 
+mod flat;
+
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
@@ -325,6 +327,7 @@ pub struct PathRow {
 
 /// A store path, whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "flat::FlatPathDetail")]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct PathDetail {
     /// What lists show of it.
