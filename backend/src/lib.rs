@@ -7,7 +7,7 @@
 //!    └──────────────── substituter ◀── nix ─────────┘ (answers narinfos from memory)
 //! ```
 //!
-//! The modules have an order, lowest first: bucket, index, sync, secrets, config, auth,
+//! The modules have an order, lowest first: bucket, index, secrets, ledger, sync, config, auth,
 //! metrics, web, site, substituter, api, ui, server, demo, bench_data, cli. Each may use
 //! only what stands before it; `tests/layers.rs` holds that rule.
 
@@ -19,6 +19,7 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod index;
+pub mod ledger;
 pub mod metrics;
 pub mod secrets;
 pub mod server;

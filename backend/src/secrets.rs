@@ -29,7 +29,7 @@ pub enum SecretError {
         source: KeyError,
     },
     /// The file holds no state secret.
-    #[error("{} is not a state secret: it is a line `k1:` and 43 characters of base64", path.display())]
+    #[error("{} is not a state secret: it is lines of a name, `:` and 43 characters of base64, such as `k1:…`, each name once", path.display())]
     State {
         /// The file.
         path: PathBuf,
@@ -98,37 +98,121 @@ pub fn read_or_make_key(path: &Path, name: &str) -> Result<SecretKey, SecretErro
     }
 }
 
-/// Makes the state secret where there is none, and checks its form where there is one.
+/// The keys that the server's state is sealed with: the first line of the file seals, every
+/// line opens, so that a key is changed by putting a new line before the old one.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StateSecret {
+    keys: Vec<StateKey>,
+}
+
+/// One key of the state secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StateKey {
+    /// Its name in sealed objects: 1 to 32 letters, digits, `-`, `_` and `.`.
+    pub id: String,
+    /// The key. Never printed.
+    pub secret: [u8; 32],
+}
+
+impl std::fmt::Debug for StateKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("StateKey").field(&self.id).finish()
+    }
+}
+
+impl std::fmt::Debug for StateSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(&self.keys).finish()
+    }
+}
+
+impl StateSecret {
+    /// A fresh secret with one key.
+    ///
+    /// # Errors
+    /// Where the system gives no random bytes.
+    pub fn generate(id: &str) -> Result<Self, SecretError> {
+        Ok(Self {
+            keys: vec![StateKey {
+                id: id.to_owned(),
+                secret: random()?,
+            }],
+        })
+    }
+
+    /// Reads `id:base64`, one key a line; `None` where the text is anything else, or two lines
+    /// have one id.
+    pub fn parse(text: &str) -> Option<Self> {
+        use base64::Engine as _;
+        let base64 = base64::engine::general_purpose::STANDARD_NO_PAD;
+        let mut keys: Vec<StateKey> = Vec::new();
+        for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            let (id, secret) = line.split_once(':')?;
+            let fine = (1..=32).contains(&id.len())
+                && id
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+                && keys.iter().all(|key| key.id != id);
+            let secret = base64.decode(secret.trim_end_matches('=')).ok()?;
+            if !fine {
+                return None;
+            }
+            keys.push(StateKey {
+                id: id.to_owned(),
+                secret: secret.try_into().ok()?,
+            });
+        }
+        (!keys.is_empty()).then_some(Self { keys })
+    }
+
+    /// The file's text. A secret: for the file only.
+    pub fn to_text(&self) -> String {
+        use base64::Engine as _;
+        let base64 = base64::engine::general_purpose::STANDARD_NO_PAD;
+        let line = |key: &StateKey| format!("{}:{}\n", key.id, base64.encode(key.secret));
+        self.keys.iter().map(line).collect()
+    }
+
+    /// The same, with another key's line before all others.
+    #[must_use]
+    pub fn led_by(&self, newer: &Self) -> Self {
+        let mut keys = newer.keys.clone();
+        keys.extend(self.keys.iter().cloned());
+        Self { keys }
+    }
+
+    /// The keys, the sealing one first; never empty.
+    pub fn keys(&self) -> &[StateKey] {
+        &self.keys
+    }
+}
+
+/// The state secret in a file; made where there is none.
 ///
 /// # Errors
 /// Where the file cannot be read, made, or holds something else.
-pub fn ensure_state_secret(path: &Path) -> Result<(), SecretError> {
-    use base64::Engine as _;
-    let base64 = base64::engine::general_purpose::STANDARD_NO_PAD;
-    match fs::read_to_string(path) {
-        Ok(text) => {
-            let fine = text.lines().filter(|line| !line.is_empty()).all(|line| {
-                line.split_once(':').is_some_and(|(id, secret)| {
-                    !id.is_empty() && base64.decode(secret).is_ok_and(|bytes| bytes.len() == 32)
-                })
-            });
-            if fine && !text.trim().is_empty() {
-                Ok(())
-            } else {
-                Err(SecretError::State {
-                    path: path.to_owned(),
-                })
-            }
+pub fn read_or_make_state_secret(path: &Path) -> Result<StateSecret, SecretError> {
+    match read_state_secret(path) {
+        Err(SecretError::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            create(path, StateSecret::generate("k1")?.to_text().as_bytes())?;
+            read_state_secret(path)
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => create(
-            path,
-            format!("k1:{}\n", base64.encode(random::<32>()?)).as_bytes(),
-        ),
-        Err(source) => Err(SecretError::File {
-            path: path.to_owned(),
-            source,
-        }),
+        known => known,
     }
+}
+
+/// The state secret in a file.
+///
+/// # Errors
+/// Where the file cannot be read or holds something else.
+pub fn read_state_secret(path: &Path) -> Result<StateSecret, SecretError> {
+    let text = fs::read_to_string(path).map_err(|source| SecretError::File {
+        path: path.to_owned(),
+        source,
+    })?;
+    StateSecret::parse(&text).ok_or_else(|| SecretError::State {
+        path: path.to_owned(),
+    })
 }
 
 /// Writes a new file, for its owner only. Where another process was faster, its file stays.
@@ -205,16 +289,29 @@ mod tests {
     fn the_state_secret_is_made_and_checked() {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("state.secret");
-        ensure_state_secret(&path).expect("made");
-        let first = fs::read_to_string(&path).expect("text");
-        ensure_state_secret(&path).expect("known");
-        assert_eq!(fs::read_to_string(&path).expect("text"), first);
-        for bad in ["", "k1:short\n", "no colon\n"] {
+        let made = read_or_make_state_secret(&path).expect("made");
+        assert_eq!(read_or_make_state_secret(&path).expect("known"), made);
+        assert!(!format!("{made:?}").contains(made.to_text().trim().trim_start_matches("k1:")));
+        let line = made.to_text();
+        for bad in ["", "k1:short\n", "no colon\n", &format!("{line}{line}")] {
             fs::write(&path, bad).expect("a file");
             assert!(
-                matches!(ensure_state_secret(&path), Err(SecretError::State { .. })),
+                matches!(
+                    read_or_make_state_secret(&path),
+                    Err(SecretError::State { .. })
+                ),
                 "{bad:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_newer_key_leads_and_older_ones_stay() {
+        let old = StateSecret::generate("k1").expect("random");
+        let both = old.led_by(&StateSecret::generate("k2").expect("random"));
+        let read = StateSecret::parse(&both.to_text()).expect("parses");
+        assert_eq!(read, both);
+        let ids: Vec<_> = read.keys().iter().map(|key| key.id.as_str()).collect();
+        assert_eq!(ids, ["k2", "k1"]);
     }
 }

@@ -4,11 +4,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules, lowest first. Those of one line do not use each other.
-const LAYERS: [&str; 16] = [
+const LAYERS: [&str; 17] = [
     "bucket",
     "index",
-    "sync",
     "secrets",
+    "ledger",
+    "sync",
     "config",
     "auth",
     "metrics",

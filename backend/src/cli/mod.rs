@@ -5,6 +5,7 @@ mod index;
 mod key;
 mod logging;
 mod serve;
+mod state;
 
 use std::process::ExitCode;
 
@@ -38,6 +39,9 @@ enum Command {
     /// Make and convert signing keys
     #[command(subcommand)]
     Key(key::KeyCommand),
+    /// Check, save, restore and rekey the server's own state: people, tokens, rules
+    #[command(subcommand)]
+    State(state::StateCommand),
     /// Make a synthetic binary cache for benchmarks and tests
     BenchData(bench_data::Args),
 }
@@ -134,6 +138,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Key(command) => key::run(&command),
+        Command::State(command) => state::run(&command),
         Command::BenchData(args) => {
             bench_data::run(&args)?;
             Ok(ExitCode::SUCCESS)

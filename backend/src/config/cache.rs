@@ -143,6 +143,14 @@ impl Source {
         }
     }
 
+    /// The same bucket or folder, at another prefix.
+    pub(super) fn at(&self, place: &str) -> Self {
+        let mut source = self.clone();
+        let (Self::Bucket { prefix, .. } | Self::Folder { prefix, .. }) = &mut source;
+        place.clone_into(prefix);
+        source
+    }
+
     /// The prefix in the bucket or folder, without slashes around it.
     pub fn prefix(&self) -> &str {
         let (Self::Bucket { prefix, .. } | Self::Folder { prefix, .. }) = self;
@@ -296,11 +304,25 @@ impl CacheConfig {
 
 /// Where a cache lies: exactly one of `bucket` and `folder`.
 fn read_source(table: &mut Table) -> Result<Source, ConfigError> {
+    let missing = ConfigError::Missing {
+        key: format!("{}.bucket", table.key()),
+        needed: "the name of the bucket the cache lies in (or `folder`, a local folder)".into(),
+    };
+    match read_place(table)? {
+        (Some(source), _) => Ok(source),
+        (None, _) => Err(missing),
+    }
+}
+
+/// What names a place: a bucket or a folder where one is named, and the prefix.
+pub(super) fn read_place(
+    table: &mut Table,
+) -> Result<(Option<Source>, Option<String>), ConfigError> {
     let key = table.key().to_owned();
     let bucket = take(table, "bucket", |given| given.text().map(str::to_owned))?;
     let folder = take(table, "folder", path)?;
-    let prefix =
-        take(table, "prefix", |given| given.text().map(str::to_owned))?.unwrap_or_default();
+    let given_prefix = take(table, "prefix", |given| given.text().map(str::to_owned))?;
+    let prefix = given_prefix.clone().unwrap_or_default();
     let endpoint = take(table, "endpoint", |given| {
         let text = given.text()?;
         let fine = text.parse::<http::Uri>().is_ok_and(|uri| {
@@ -329,14 +351,15 @@ fn read_source(table: &mut Table) -> Result<Source, ConfigError> {
                 write,
                 delete,
             };
-            Ok(Source::Bucket {
+            let source = Source::Bucket {
                 bucket,
                 prefix,
                 endpoint,
                 region,
                 path_style,
                 credentials,
-            })
+            };
+            Ok((Some(source), given_prefix))
         }
         (None, Some(folder)) => {
             let for_buckets =
@@ -346,15 +369,26 @@ fn read_source(table: &mut Table) -> Result<Source, ConfigError> {
                     "`{key}.folder` is a local folder: endpoint, region, path_style, profile and credentials belong to `bucket`"
                 )));
             }
-            Ok(Source::Folder { folder, prefix })
+            Ok((Some(Source::Folder { folder, prefix }), given_prefix))
         }
         (Some(_), Some(_)) => Err(ConfigError::Conflict(format!(
             "`{key}` has both `bucket` and `folder`: it lies in one of them"
         ))),
-        (None, None) => Err(ConfigError::Missing {
-            key: format!("{key}.bucket"),
-            needed: "the name of the bucket the cache lies in (or `folder`, a local folder)".into(),
-        }),
+        (None, None) => {
+            let of_a_bucket = endpoint.is_some() || region.is_some() || path_style.is_some();
+            if of_a_bucket
+                || profile.is_some()
+                || read.is_some()
+                || write.is_some()
+                || delete.is_some()
+            {
+                return Err(ConfigError::Missing {
+                    key: format!("{key}.bucket"),
+                    needed: "the name of the bucket that its other settings are for".into(),
+                });
+            }
+            Ok((None, given_prefix))
+        }
     }
 }
 

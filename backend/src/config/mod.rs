@@ -9,6 +9,7 @@ mod error;
 mod reader;
 pub mod reference;
 mod source;
+mod state;
 mod url;
 mod value;
 
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 pub use cache::{CacheConfig, Misses, NarDelivery, Serve, Source, Upstream};
 pub use error::ConfigError;
+pub use state::{StateConfig, StatePlace};
 pub use url::PublicUrl;
 pub use value::{AddressBlock, Slug};
 
@@ -47,6 +49,8 @@ pub struct Config {
     pub metrics_listen: Option<SocketAddr>,
     /// Serves the dashboard's assets from this folder instead of the built-in ones.
     pub ui_dir: Option<PathBuf>,
+    /// Where the server's own state lies.
+    pub state: StateConfig,
     /// The caches, by slug.
     pub caches: Vec<CacheConfig>,
 }
@@ -150,6 +154,7 @@ impl Config {
         })?
         .unwrap_or_default();
         let metrics_listen = take(&mut root, "metrics_listen", |given| given.parsed(ADDRESS))?;
+        let state = StateConfig::read(root.table("state")?)?;
         let mut declared = root.table("caches")?;
         let mut caches = Vec::new();
         for (name, table) in declared.tables()? {
@@ -173,6 +178,7 @@ impl Config {
             s3_anonymous,
             metrics_listen,
             ui_dir: None,
+            state,
             caches,
         })
     }
@@ -191,6 +197,7 @@ impl Config {
             s3_anonymous: false,
             metrics_listen: None,
             ui_dir: None,
+            state: StateConfig::default(),
             caches: vec![CacheConfig::embedded(
                 Slug::main(),
                 data_dir.join("buckets").join("main"),
@@ -235,6 +242,7 @@ impl Config {
                 }
             }
         }
+        self.state.checked(&self.caches)?;
         self.secrets_lie_outside()?;
         Ok(self)
     }
@@ -256,16 +264,22 @@ impl Config {
                     .map(|file| (key.clone(), whole(file))),
             );
         }
-        for cache in &self.caches {
-            let Source::Folder { folder, .. } = &cache.source else {
-                continue;
-            };
+        let caches = self.caches.iter().filter_map(|cache| match &cache.source {
+            Source::Folder { folder, .. } => {
+                Some((folder.as_path(), format!("cache `{}`", cache.slug)))
+            }
+            Source::Bucket { .. } => None,
+        });
+        let state = self
+            .state
+            .folder()
+            .map(|folder| (folder, "the state".to_owned()));
+        for (folder, whose) in caches.chain(state) {
             let folder = whole(folder);
             if let Some((key, path)) = secrets.iter().find(|(_, path)| path.starts_with(&folder)) {
                 return Err(ConfigError::Conflict(format!(
-                    "`{key}` is {}, inside the folder of cache `{}`: secrets must lie outside of what is served",
-                    path.display(),
-                    cache.slug
+                    "`{key}` is {}, inside the folder of {whose}: secrets must lie outside of what is served",
+                    path.display()
                 )));
             }
         }

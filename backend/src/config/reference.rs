@@ -84,6 +84,36 @@ pub const SETTINGS: &[Setting] = &[
         "a listener of its own for /metrics",
     ),
     setting(
+        "state.bucket",
+        "NAME",
+        "that of the first cache, by slug",
+        "the S3 bucket of the server's own state: people, tokens, audit. Better one that only the server can write; endpoint, region, path_style, profile and credentials as for a cache",
+    ),
+    setting(
+        "state.folder",
+        "DIR",
+        "-",
+        "instead of bucket: a local folder, served by the embedded S3",
+    ),
+    setting(
+        "state.prefix",
+        "PATH",
+        ".snowbank",
+        "the state lies below it; never shown by a cache",
+    ),
+    setting(
+        "state.writer",
+        "this or a URL",
+        "this",
+        "only where the store ignores conditional writes: whether this server writes the state, or which other one does",
+    ),
+    setting(
+        "state.client_addresses",
+        "a time such as 30d",
+        "30d",
+        "how long the audit keeps the addresses that acts came from",
+    ),
+    setting(
         "caches.SLUG.bucket",
         "NAME",
         "-",
@@ -239,7 +269,6 @@ pub const SETTINGS: &[Setting] = &[
 pub(super) const NOT_YET: &[(&str, &str)] = &[
     ("max_nar_size", "uploads"),
     ("max_bytes", "uploads"),
-    ("state", "the ledger"),
     ("mode", "virtual upstreams"),
 ];
 

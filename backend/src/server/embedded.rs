@@ -18,12 +18,23 @@ use crate::secrets::{self, SecretError};
 /// The bucket of each folder.
 pub(super) type Buckets = BTreeMap<PathBuf, String>;
 
+/// The bucket of a state that has a folder of its own. No slug has a dot.
+const STATE_BUCKET: &str = "snowbank.state";
+
 /// Names the buckets after the first cache in each folder.
 pub(super) fn buckets(config: &Config) -> Buckets {
     let mut buckets = Buckets::new();
-    for cache in &config.caches {
-        if let Source::Folder { folder, .. } = &cache.source {
-            let slug = cache.slug.as_str();
+    let state = config.state.places(&config.caches);
+    let own = state
+        .iter()
+        .filter(|place| place.named)
+        .map(|place| (&place.source, STATE_BUCKET));
+    let caches = config.caches.iter();
+    for (source, slug) in caches
+        .map(|cache| (&cache.source, cache.slug.as_str()))
+        .chain(own)
+    {
+        if let Source::Folder { folder, .. } = source {
             // S3 wants three characters.
             let name = if slug.len() < 3 || slug.len() > 63 {
                 format!("cache-{slug:.57}")
@@ -56,7 +67,7 @@ pub(super) async fn start(
             } else {
                 Anonymous::Refused
             },
-            hidden: vec![super::open::STATE_AREA.to_owned()],
+            hidden: hidden(config),
         }),
     };
     let embedded = EmbeddedConfig {
@@ -71,6 +82,19 @@ pub(super) async fn start(
     started
         .map(Some)
         .map_err(|error| StartError::Embedded(error.to_string()))
+}
+
+/// What S3 clients never see: the state's prefix, in whatever bucket.
+fn hidden(config: &Config) -> Vec<String> {
+    let mut hidden = vec![super::open::STATE_AREA.to_owned()];
+    for place in config.state.places(&config.caches) {
+        let prefix = place.source.prefix();
+        // The configuration refuses a folder without a prefix.
+        if !prefix.is_empty() {
+            hidden.push(format!("{prefix}/"));
+        }
+    }
+    hidden
 }
 
 /// How we reach the bucket of a folder.

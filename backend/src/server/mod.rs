@@ -11,8 +11,10 @@ mod connection;
 pub mod dispatch;
 mod embedded;
 mod open;
+mod state;
 
 pub use open::Opened;
+pub use state::{OpenedState, open_state};
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,6 +30,7 @@ use crate::bucket::BucketError;
 use crate::bucket::embedded::EmbeddedS3;
 use crate::config::{Config, PublicUrl};
 use crate::index::OpenError;
+use crate::ledger::{Phase, Refusal};
 use crate::metrics::Metrics;
 use crate::secrets::{self, SecretError};
 use crate::site::Site;
@@ -37,6 +40,8 @@ use dispatch::Dispatch;
 
 /// Streams of events at once.
 const EVENT_STREAMS: usize = 512;
+/// How long the start waits for the server's own state; what takes longer is shown on the pages.
+const SETTLING: Duration = Duration::from_secs(8);
 /// How long answers under way may take when the server is to end.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -80,6 +85,12 @@ pub enum StartError {
         /// What is wrong.
         source: OpenError,
     },
+    /// The server's own state cannot be opened.
+    #[error("the server's own state: {0}")]
+    State(String),
+    /// The server was opened without its state: a fault of the program.
+    #[error("the server's own state was not opened")]
+    NoState,
     /// The address that is made of a setting cannot stand in nix.conf.
     #[error("the address of cache `{cache}` cannot stand in nix.conf: {reason}")]
     Address {
@@ -122,13 +133,19 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
         .cache_url
         .clone()
         .unwrap_or_else(|| public_url.clone());
-    secrets::ensure_state_secret(&config.secret_path())?;
+    let secret = secrets::read_or_make_state_secret(&config.secret_path())?;
     let metrics = Metrics::default();
-    let opened = open::caches(&config, &cache_url, &metrics).await?;
+    let opened = open::caches(&config, &cache_url, &metrics, Some(secret)).await?;
+    let ledger = opened.ledger.clone().ok_or(StartError::NoState)?;
+    if let Phase::Refused(refusal @ Refusal::SecondWriter(_)) = ledger.settled(SETTLING).await {
+        opened.close().await;
+        return Err(StartError::State(refusal.to_string()));
+    }
     let site = Arc::new(Site {
         public_url,
         cache_url,
         caches: opened.caches.clone(),
+        ledger,
         metrics,
         started_at: OffsetDateTime::now_utc(),
         heavy: Arc::new(Semaphore::new(
@@ -159,6 +176,9 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
         ));
         addr
     });
+    let hints = opened.hints();
+    let closing = site.closing.clone();
+    tasks.spawn(state::follow(site.ledger.clone(), hints, closing));
     tasks.close();
     Ok(RunningServer {
         addr,
@@ -170,7 +190,8 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
     })
 }
 
-/// Opens the caches without answering anybody, and begins their sweeps.
+/// Opens the caches without answering anybody, and begins their sweeps. The server's state
+/// stays closed.
 ///
 /// # Errors
 /// As [`start`].
@@ -180,7 +201,7 @@ pub async fn open(config: &Config) -> Result<Opened, StartError> {
         .clone()
         .unwrap_or_else(|| url_of(config.listen));
     let cache_url = config.cache_url.clone().unwrap_or(public_url);
-    open::caches(config, &cache_url, &Metrics::default()).await
+    open::caches(config, &cache_url, &Metrics::default(), None).await
 }
 
 async fn listen(

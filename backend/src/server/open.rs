@@ -1,5 +1,6 @@
 //! Opening the caches of a configuration: their buckets, keys, indexes and sweeps.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,16 +11,18 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::StartError;
 use super::embedded::{self, Buckets};
+use super::state;
 use crate::bucket::embedded::EmbeddedS3;
 use crate::bucket::{Bucket, BucketConfig};
 use crate::config::{CacheConfig, Config, PublicUrl, Source};
 use crate::index::{Index, IndexParams};
+use crate::ledger::Ledger;
 use crate::metrics::Metrics;
-use crate::secrets;
+use crate::secrets::{self, StateSecret};
 use crate::site::{Cache, CacheCounters, Lookups};
-use crate::sync::{Sync, SyncHandle, SyncParams};
+use crate::sync::{Hints, Sync, SyncHandle, SyncParams};
 
-/// Where the server's own state will lie in a bucket; never part of a cache.
+/// Where the state of any server lies unless told otherwise; never part of a cache.
 pub(super) const STATE_AREA: &str = ".snowbank/";
 
 /// Caches that are open, with their sweeps and the embedded S3 that they may lie in.
@@ -27,6 +30,7 @@ pub struct Opened {
     pub(super) caches: Vec<Arc<Cache>>,
     /// In the order of the caches.
     syncs: Vec<SyncHandle>,
+    pub(super) ledger: Option<Ledger>,
     pub(super) embedded: Option<EmbeddedS3>,
 }
 
@@ -36,7 +40,14 @@ impl Opened {
         self.caches.iter().zip(&self.syncs)
     }
 
-    /// Ends the sweeps, writes the indexes, then ends the embedded S3.
+    /// By slug: who to tell what changed in a cache.
+    pub(super) fn hints(&self) -> BTreeMap<String, Hints> {
+        let hint =
+            |(cache, sync): (&Arc<Cache>, &SyncHandle)| (cache.slug.to_string(), sync.hints());
+        self.caches().map(hint).collect()
+    }
+
+    /// Ends the sweeps, writes the indexes, closes the state, then ends the embedded S3.
     pub async fn close(self) {
         for sync in self.syncs {
             sync.shutdown().await;
@@ -50,20 +61,28 @@ impl Opened {
                 tracing::error!(cache = %cache.slug, "writing the index failed");
             }
         }
+        if let Some(ledger) = self.ledger {
+            ledger.close().await;
+        }
         if let Some(embedded) = self.embedded {
             embedded.shutdown().await;
         }
     }
 }
 
-/// Opens all caches and begins their sweeps.
+/// Opens all caches and begins their sweeps; with the state secret, also the server's state.
 pub(super) async fn caches(
     config: &Config,
     cache_url: &PublicUrl,
     metrics: &Metrics,
+    secret: Option<StateSecret>,
 ) -> Result<Opened, StartError> {
     let buckets = embedded::buckets(config);
     let embedded = embedded::start(config, &buckets).await?;
+    let ledger = match secret {
+        None => None,
+        Some(secret) => Some(state::open(config, secret, &buckets, embedded.as_ref()).await?),
+    };
     let mut caches: Vec<Arc<Cache>> = Vec::new();
     let mut syncs = Vec::new();
     for declared in &config.caches {
@@ -83,6 +102,7 @@ pub(super) async fn caches(
     Ok(Opened {
         caches,
         syncs,
+        ledger,
         embedded,
     })
 }
@@ -125,7 +145,7 @@ async fn open(
 
     let bucket_config = BucketConfig {
         hidden: hidden(config, declared),
-        ..place(declared, buckets, embedded)
+        ..place(&declared.source, buckets, embedded)
     };
     let bucket = Bucket::connect(&bucket_config)
         .await
@@ -225,8 +245,12 @@ fn key_name(declared: &CacheConfig, cache_url: &PublicUrl) -> Result<String, Sta
 }
 
 /// Where the bucket is and who we are to it.
-fn place(declared: &CacheConfig, buckets: &Buckets, embedded: Option<&EmbeddedS3>) -> BucketConfig {
-    match &declared.source {
+pub(super) fn place(
+    source: &Source,
+    buckets: &Buckets,
+    embedded: Option<&EmbeddedS3>,
+) -> BucketConfig {
+    match source {
         Source::Bucket {
             bucket,
             prefix,
@@ -263,6 +287,7 @@ fn hidden(config: &Config, declared: &CacheConfig) -> Vec<String> {
         .map(|prefix| format!("{prefix}/"));
     below
         .chain(std::iter::once(STATE_AREA.to_owned()))
+        .chain(config.state.hidden_from(declared))
         .collect()
 }
 

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::bucket::Bucket;
 use crate::config::{Misses, NarDelivery, PublicUrl, Serve, Slug};
 use crate::index::{Index, View};
+use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 
 pub use counters::CacheCounters;
@@ -32,6 +33,8 @@ pub struct Site {
     pub cache_url: PublicUrl,
     /// The caches, by slug.
     pub caches: Vec<Arc<Cache>>,
+    /// People, tokens, rules, audit.
+    pub ledger: Ledger,
     /// The counters.
     pub metrics: Metrics,
     /// When it started.

@@ -20,11 +20,14 @@
 //! to its end removes nothing and says so; the last good index stays. Nothing is ever
 //! written to the bucket here.
 //!
+//! Between sweeps [`follow`] looks up what another replica says it has published.
+//!
 //! [`SyncHandle::status`] says at every moment what goes on.
 
 mod cache_info;
 mod entering;
 mod fetch;
+mod follow;
 mod listing;
 mod noted;
 mod progress;
@@ -47,6 +50,7 @@ use tokio_util::sync::CancellationToken;
 use crate::bucket::{Bucket, BucketError};
 use crate::index::Index;
 use fetch::Fetched;
+pub use follow::Hints;
 use task::{Command, Task};
 pub use whole::{ObjectClass, Tally, WholeSummary};
 
@@ -177,10 +181,12 @@ impl Sync {
             cache_info,
             stop.clone(),
         );
-        let join = tokio::spawn(task.run(inbox));
+        let (hints, hinted) = Hints::new(commands.clone());
+        let join = tokio::spawn(task.run(inbox, hinted));
         SyncHandle {
             index,
             commands,
+            hints,
             status: status_receiver,
             cache_info: cache_info_receiver,
             stop,
@@ -194,6 +200,7 @@ impl Sync {
 pub struct SyncHandle {
     index: Index,
     commands: mpsc::UnboundedSender<Command>,
+    hints: Hints,
     status: watch::Receiver<IndexStatus>,
     cache_info: watch::Receiver<Option<CacheInfo>>,
     stop: CancellationToken,
@@ -209,6 +216,11 @@ impl SyncHandle {
     /// The bucket's own `nix-cache-info`, as last read; `None`: not yet, or none that parses.
     pub fn cache_info(&self) -> watch::Receiver<Option<CacheInfo>> {
         self.cache_info.clone()
+    }
+
+    /// For whoever hears what changed before a sweep sees it.
+    pub fn hints(&self) -> Hints {
+        self.hints.clone()
     }
 
     /// Asks for a root sweep soon. Several askings are one sweep.

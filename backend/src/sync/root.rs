@@ -269,7 +269,7 @@ enum Stopped {
 }
 
 /// The index's token of a listed object.
-fn token(object: &ObjectMeta) -> ChangeToken {
+pub(super) fn token(object: &ObjectMeta) -> ChangeToken {
     ChangeToken {
         size: object.size,
         last_modified: object

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::entering::Entering;
 use super::fetch::Fetcher;
+use super::follow::Follower;
 use super::noted::Noted;
 use super::progress::Live;
 use super::removal::Removals;
@@ -96,11 +97,23 @@ impl Task {
     }
 
     /// Sweeps until it is told to stop.
-    pub(super) async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Command>) {
+    pub(super) async fn run(
+        mut self,
+        mut inbox: mpsc::UnboundedReceiver<Command>,
+        hinted: mpsc::Receiver<StorePathHash>,
+    ) {
         let stop = self.stop.clone();
         if self.remember().await.is_err() {
             return;
         }
+        let follower = Follower {
+            bucket: self.bucket.clone(),
+            index: self.index.clone(),
+            params: self.params.clone(),
+            judging: Arc::clone(&self.judging),
+            noted: Arc::clone(&self.noted),
+        };
+        let following = tokio::spawn(follower.run(hinted));
         let mut waiting: Vec<Command> = Vec::new();
         let mut open = true;
         loop {
@@ -134,6 +147,7 @@ impl Task {
                 () = tokio::time::sleep(self.pause()) => {}
             }
         }
+        following.abort();
         let index = self.index.clone();
         // The runtime may be ending: the log is written without us too.
         let _ = off_the_reactor(move || index.flush()).await;

@@ -1,0 +1,103 @@
+//! Receipts: what was published, by whom, and what was proven about it.
+//!
+//! Append-only, batched, a chain for each process as the audit has. The newest receipt of a
+//! path counts.
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, oneshot};
+
+use super::journal::{self, Break, Place, Waiting, breaks};
+use super::{Ledger, LedgerError, lock};
+
+/// What is known of a path from the one who received it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// The store path's hash part, 32 digits of nix32.
+    pub path: String,
+    /// `sha256:` and nix32.
+    pub nar_hash: String,
+    /// The NAR's key in the cache.
+    pub nar_key: String,
+    /// The NAR's tag, where the store gives one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nar_etag: Option<String>,
+    /// The SHA-256 of the narinfo's bytes as they were published, in hex: other bytes found
+    /// later were changed past the server.
+    pub narinfo: String,
+    /// Who put it: `member:…`, `token:…`; for what others wrote into the bucket, `bucket`.
+    pub by: String,
+    /// The key that signed it, `name:base64`, where one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// When it was first seen, seconds since 1970. Never moved by a rewrite.
+    pub first_seen: i64,
+    /// When its content was verified, seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified_at: Option<i64>,
+    /// How: `upload`, `sweep`, a maintainer's act.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified_by: Option<String>,
+}
+
+/// Receipts of a cache, as they lie in the bucket.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Receipts {
+    /// Oldest first within each process's chain.
+    pub receipts: Vec<Receipt>,
+    /// Where chains are broken: what is missing is not proven.
+    pub breaks: Vec<Break>,
+}
+
+impl Ledger {
+    /// Appends a receipt, and returns when the bucket has it. Many at once share a segment.
+    ///
+    /// # Errors
+    /// See [`LedgerError`]: the narinfo must then not be published.
+    pub async fn receipt(&self, cache: &str, receipt: &Receipt) -> Result<(), LedgerError> {
+        self.writable()?;
+        let (done, answer) = oneshot::channel();
+        let waiting = Waiting {
+            entry: serde_json::to_value(receipt).unwrap_or_default(),
+            client: None,
+            done: Some(done),
+        };
+        self.receipts_of(cache)
+            .try_send(waiting)
+            .map_err(|_| LedgerError::Closed("too many receipts wait for the bucket".to_owned()))?;
+        journal::answered(answer).await
+    }
+
+    /// Every receipt of a cache, and where their chains are broken.
+    ///
+    /// # Errors
+    /// See [`LedgerError`].
+    pub async fn receipts(&self, cache: &str) -> Result<Receipts, LedgerError> {
+        let place = Place::Receipts(cache.to_owned());
+        let heads = lock(&self.0.memory).chains.clone();
+        let (segments, whole) = self.segments(&place.prefix(), usize::MAX).await?;
+        let opened = segments
+            .iter()
+            .filter_map(|segment| segment.content.as_ref().ok());
+        Ok(Receipts {
+            receipts: opened
+                .flat_map(|content| journal::entries(&content.segment))
+                .collect(),
+            breaks: breaks(&place, &segments, &heads, whole),
+        })
+    }
+
+    /// The way to the writer of a cache's receipts, which begins with the first.
+    fn receipts_of(&self, cache: &str) -> mpsc::Sender<Waiting> {
+        let mut writers = lock(&self.0.receipts);
+        if let Some(sender) = writers.get(cache) {
+            return sender.clone();
+        }
+        let (sender, inbox) = mpsc::channel(journal::MOST_WAITING);
+        let place = Place::Receipts(cache.to_owned());
+        self.0
+            .tasks
+            .spawn(journal::write(self.clone(), place, inbox));
+        writers.insert(cache.to_owned(), sender.clone());
+        sender
+    }
+}

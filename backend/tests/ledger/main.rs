@@ -1,0 +1,14 @@
+//! The ledger over a real bucket: the embedded S3 server.
+
+#![allow(missing_docs, reason = "a test target has no readers of its docs")]
+
+mod audit;
+mod conductor;
+mod model;
+mod opening;
+mod pen;
+mod records;
+mod replicas;
+mod tampering;
+mod transfer;
+mod world;
