@@ -51,7 +51,7 @@ impl Ledger {
     ///
     /// # Errors
     /// See [`LedgerError`]: the act should then not count as done.
-    pub async fn audit(&self, event: Event) -> Result<(), LedgerError> {
+    pub async fn audit(&self, event: &Event) -> Result<(), LedgerError> {
         let (done, answer) = oneshot::channel();
         self.send(event, Some(done))?;
         journal::answered(answer).await
@@ -59,21 +59,21 @@ impl Ledger {
 
     /// Writes an event soon, and waits for nothing: for what must not be held up, such as
     /// refused sign-ins. What cannot be written is in the log.
-    pub fn note(&self, event: Event) {
-        if let Err(error) = self.send(event.clone(), None) {
+    pub fn note(&self, event: &Event) {
+        if let Err(error) = self.send(event, None) {
             tracing::error!(%error, act = event.act, actor = event.actor, "an event of the audit is lost");
         }
     }
 
     fn send(
         &self,
-        event: Event,
+        event: &Event,
         done: Option<oneshot::Sender<Result<(), LedgerError>>>,
     ) -> Result<(), LedgerError> {
         self.writable()?;
         let waiting = Waiting {
             client: event.client,
-            entry: serde_json::to_value(&event).unwrap_or_default(),
+            entry: serde_json::to_value(event).unwrap_or_default(),
             done,
         };
         self.0

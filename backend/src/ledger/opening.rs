@@ -200,11 +200,11 @@ impl Ledger {
                     let again = Phase::Opening {
                         problem: Some(problem),
                     };
-                    self.say(again);
+                    self.say(&again);
                     tokio::time::sleep(self.0.params.pace.retry).await;
                 }
                 Err(Trouble::Refused(reason)) => {
-                    self.say(Phase::Refused(reason));
+                    self.say(&Phase::Refused(reason));
                     // Most of it is mended outside, and shows by itself.
                     tokio::time::sleep(self.0.params.pace.retry * 4).await;
                 }
@@ -243,10 +243,10 @@ impl Ledger {
     }
 
     /// Says what is the matter, once.
-    pub(super) fn say(&self, phase: Phase) {
+    pub(super) fn say(&self, phase: &Phase) {
         let changed = self.0.phase.send_if_modified(|known| {
-            let differs = *known != phase;
-            *known = phase.clone();
+            let differs = known != phase;
+            known.clone_from(phase);
             differs
         });
         if changed {
@@ -290,7 +290,11 @@ impl Ledger {
                 Err(error) => return Err(error.into()),
             }
         }
-        lock(&self.0.memory).server.clone_from(&format.server);
+        {
+            let mut memory = lock(&self.0.memory);
+            memory.dirty |= memory.server != format.server;
+            memory.server.clone_from(&format.server);
+        }
         let area = Area {
             sealer: Sealer::new(secret.clone(), &format.server),
             server: format.server,
@@ -304,6 +308,8 @@ impl Ledger {
         }
         // A second opening of the same process finds the first one's area.
         let _ = self.0.open.set(area);
+        // What the others remember comes before the first listing, so that it is held against it.
+        self.learn().await?;
         tokio::time::timeout(Duration::from_secs(60), self.look())
             .await
             .map_err(|_| Trouble::Later("reading it took too long".to_owned()))??;

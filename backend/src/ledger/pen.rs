@@ -69,12 +69,12 @@ impl Ledger {
         loop {
             match self.take_pen().await {
                 Ok(Outcome::Taken(claim)) => {
-                    self.say(Phase::Open);
+                    self.say(&Phase::Open);
                     self.keep_pen(claim).await;
                     return;
                 }
                 Ok(Outcome::Second(instance)) => {
-                    self.say(Phase::Refused(Refusal::SecondWriter(instance)));
+                    self.say(&Phase::Refused(Refusal::SecondWriter(instance)));
                     return;
                 }
                 Err(error) => {
@@ -107,11 +107,12 @@ impl Ledger {
             for (instance, token) in others {
                 let known = seen.get(&instance);
                 let changed = known.is_some_and(|(known, _)| !known.is_of(&token));
-                if changed && let Some(theirs) = self.read_claim(&instance).await? {
-                    if theirs.holding || instance.as_str() < self.instance() {
-                        self.withdraw().await;
-                        return Ok(Outcome::Second(instance));
-                    }
+                if changed
+                    && let Some(theirs) = self.read_claim(&instance).await?
+                    && (theirs.holding || instance.as_str() < self.instance())
+                {
+                    self.withdraw().await;
+                    return Ok(Outcome::Second(instance));
                 }
                 if known.is_none() || changed {
                     seen.insert(instance, (token, now));
@@ -151,7 +152,7 @@ impl Ledger {
                 Ok(Some(_)) => {}
                 Ok(None) => {
                     *lock(&self.0.renewed) = None;
-                    self.say(Phase::ReadOnly(ReadOnly::PenLost));
+                    self.say(&Phase::ReadOnly(ReadOnly::PenLost));
                     return;
                 }
                 // Without an answer the pen runs out by itself.

@@ -171,7 +171,7 @@ impl Ledger {
         }
     }
 
-    /// Learns from the witness; one that does not open is reported by those who remember.
+    /// Learns from the witness where it changed. That it cannot be read now is for the next look.
     async fn look_at_witness(&self, area: &Area, token: Option<Token>) {
         let Some(token) = token else { return };
         let is_known = |known: &Option<(Token, Memory)>| {
@@ -180,9 +180,26 @@ impl Ledger {
         if is_known(&lock(&self.0.witness)) {
             return;
         }
+        if let Ok(Some(memory)) = self.read_witness(area).await {
+            *lock(&self.0.witness) = Some((token, memory));
+        }
+    }
+
+    /// Learns from the witness, if there is one.
+    ///
+    /// # Errors
+    /// Where it cannot be read now.
+    pub(super) async fn learn(&self) -> Result<(), LedgerError> {
+        let area = self.area()?;
+        self.read_witness(area).await?;
+        Ok(())
+    }
+
+    /// What the witness knows, merged into the memory; nothing, where it does not verify.
+    async fn read_witness(&self, area: &Area) -> Result<Option<Memory>, LedgerError> {
         let key = format!("{RECORDS}{WITNESS}");
-        let Ok(Some(stored)) = self.0.params.store.get(&key).await else {
-            return;
+        let Some(stored) = self.0.params.store.get(&key).await? else {
+            return Ok(None);
         };
         let full = format!("{}{key}", self.0.params.store.prefix());
         let memory = area
@@ -198,7 +215,7 @@ impl Ledger {
                 "the ledger's witness does not verify: only what this replica saw itself is remembered"
             ),
         }
-        *lock(&self.0.witness) = Some((token, memory.unwrap_or_default()));
+        Ok(Some(memory.unwrap_or_default()))
     }
 
     /// Makes the view of a look.

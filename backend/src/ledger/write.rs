@@ -385,6 +385,13 @@ impl Ledger {
             return Err(LedgerError::TooLarge { path, size });
         }
         let written = self.0.params.store.put(&key, sealed, when).await?;
+        if *when == When::Absent
+            && let Err(buried @ LedgerError::Buried(_)) = self.not_buried(path).await
+        {
+            // Between the look for a tombstone and the write another was made and revoked.
+            self.0.params.store.delete(&key).await?;
+            return Err(buried);
+        }
         let believed = Arc::new(Believed::new(sequence, envelope));
         Ok(self.adopt(path, &believed, Token::written(size, written.etag)))
     }

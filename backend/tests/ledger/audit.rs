@@ -10,7 +10,7 @@ async fn some_events(ledger: &Ledger, from: usize, count: usize) {
             .in_cache("main")
             .at_address("192.0.2.7".parse().expect("an address"))
             .with("scope", "read");
-        ledger.audit(event).await.expect("written");
+        ledger.audit(&event).await.expect("written");
     }
 }
 

@@ -131,7 +131,7 @@ async fn after_rekeying_the_old_key_can_go() {
         .expect("revoked");
     for number in 0..3 {
         let event = snowbank::ledger::Event::new("server", "test", format!("{number}"));
-        one.audit(event).await.expect("written");
+        one.audit(&event).await.expect("written");
     }
     one.write_witness().await.expect("written");
     one.close().await;
