@@ -118,7 +118,7 @@ async fn what_a_replica_publishes_the_others_hear_once() {
                 Ok(News::Changed(change)) => break change.key,
                 Ok(other) => panic!("{other:?}"),
                 Err(_) if Instant::now() < patience => {
-                    tokio::time::sleep(Duration::from_millis(20)).await
+                    tokio::time::sleep(Duration::from_millis(20)).await;
                 }
                 Err(error) => panic!("{error}"),
             }
