@@ -259,6 +259,7 @@ impl View {
         let closure_file_size = walk.rows.iter().try_fold(0u64, |sum, &row| {
             known(graph.file_size(row)).map(|size| sum.saturating_add(size))
         });
+        let added = self.goes_with(id);
         let narinfo = parsed.as_ref();
         let deriver = narinfo.and_then(NarInfo::deriver);
         let odd = narinfo.map(NarInfo::oddities).unwrap_or_default();
@@ -299,6 +300,8 @@ impl View {
             withheld: self.withheld(id),
             narinfo: String::from_utf8_lossy(&bytes).into_owned(),
             closure_file_size,
+            added_size: added.nar_size,
+            added_paths: added.paths,
             closure_missing: walk
                 .missing
                 .iter()

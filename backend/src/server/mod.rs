@@ -37,6 +37,8 @@ use dispatch::Dispatch;
 
 /// Streams of events at once.
 const EVENT_STREAMS: usize = 512;
+/// Exports of whole tables at once: each holds a version of the index until it is read.
+const EXPORTS: usize = 8;
 /// How long answers under way may take when the server is to end.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -136,6 +138,7 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
                 .map_or(2, usize::from)
                 .max(2),
         )),
+        exports: Arc::new(Semaphore::new(EXPORTS)),
         streams: Arc::new(Semaphore::new(EVENT_STREAMS)),
         closing: CancellationToken::new(),
     });
