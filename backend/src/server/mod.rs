@@ -31,7 +31,7 @@ use crate::index::OpenError;
 use crate::metrics::Metrics;
 use crate::secrets::{self, SecretError};
 use crate::site::Site;
-use crate::sync::SyncHandle;
+use crate::sync::{Schedule, SyncHandle};
 
 use dispatch::Dispatch;
 
@@ -126,7 +126,7 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
         .unwrap_or_else(|| public_url.clone());
     secrets::ensure_state_secret(&config.secret_path())?;
     let metrics = Metrics::default();
-    let opened = open::caches(&config, &cache_url, &metrics).await?;
+    let opened = open::caches(&config, &cache_url, &metrics, Schedule::Periods).await?;
     let site = Arc::new(Site {
         public_url,
         cache_url,
@@ -173,7 +173,7 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
     })
 }
 
-/// Opens the caches without answering anybody, and begins their sweeps.
+/// Opens the caches without answering anybody. They are swept when it is asked for.
 ///
 /// # Errors
 /// As [`start`].
@@ -183,7 +183,7 @@ pub async fn open(config: &Config) -> Result<Opened, StartError> {
         .clone()
         .unwrap_or_else(|| url_of(config.listen));
     let cache_url = config.cache_url.clone().unwrap_or(public_url);
-    open::caches(config, &cache_url, &Metrics::default()).await
+    open::caches(config, &cache_url, &Metrics::default(), Schedule::Asked).await
 }
 
 async fn listen(

@@ -17,7 +17,7 @@ use crate::index::{Index, IndexParams};
 use crate::metrics::Metrics;
 use crate::secrets;
 use crate::site::{Cache, CacheCounters, Lookups};
-use crate::sync::{Sync, SyncHandle, SyncParams};
+use crate::sync::{Schedule, Sync, SyncHandle, SyncParams};
 
 /// Where the server's own state will lie in a bucket; never part of a cache.
 pub(super) const STATE_AREA: &str = ".snowbank/";
@@ -61,6 +61,7 @@ pub(super) async fn caches(
     config: &Config,
     cache_url: &PublicUrl,
     metrics: &Metrics,
+    schedule: Schedule,
 ) -> Result<Opened, StartError> {
     let buckets = embedded::buckets(config);
     let embedded = embedded::start(config, &buckets).await?;
@@ -72,8 +73,8 @@ pub(super) async fn caches(
             declared,
             cache_url,
             metrics,
-            &buckets,
-            embedded.as_ref(),
+            (&buckets, embedded.as_ref()),
+            schedule,
         )
         .await?;
         warn_of_shared_keys(&cache, &caches);
@@ -92,8 +93,8 @@ async fn open(
     declared: &CacheConfig,
     cache_url: &PublicUrl,
     metrics: &Metrics,
-    buckets: &Buckets,
-    embedded: Option<&EmbeddedS3>,
+    (buckets, embedded): (&Buckets, Option<&EmbeddedS3>),
+    schedule: Schedule,
 ) -> Result<(Cache, SyncHandle), StartError> {
     let slug = &declared.slug;
     let own_keys = own_keys(config, declared, cache_url)?;
@@ -157,6 +158,7 @@ async fn open(
         Source::Folder { .. } => SyncParams::embedded(),
     };
     let params = SyncParams {
+        schedule,
         sweep: declared.sweep,
         whole_sweep: declared.full_sweep,
         store_dir: declared.store_dir.clone(),
