@@ -131,7 +131,17 @@ impl View {
 
     /// Hash parts of all paths, in no particular order.
     pub fn hashes(&self) -> impl Iterator<Item = StorePathHash> + '_ {
-        self.graph.all_live().map(|row| self.graph.key(row))
+        self.ids().map(|id| self.graph.key(id.0))
+    }
+
+    /// All paths, in no order that means anything.
+    pub fn ids(&self) -> impl Iterator<Item = Id> + '_ {
+        self.graph.all_live().map(Id)
+    }
+
+    /// The hash of a path.
+    pub fn hash_of(&self, id: Id) -> StorePathHash {
+        self.graph.key(id.0)
     }
 
     /// The narinfo of a path as it lies in the bucket, byte for byte.
@@ -464,7 +474,7 @@ impl View {
             .graph
             .targets(row)
             .iter()
-            .map(|&code| self.graph.base_name(code));
+            .map(|&code| self.graph.base_bytes(code));
         print(
             found.layout,
             &found.fields,
