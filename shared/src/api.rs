@@ -7,7 +7,12 @@
 
 use serde::{Deserialize, Serialize};
 
+mod browse;
 mod flat;
+mod lookup;
+
+pub use browse::{FacetCount, Facets, Selection};
+pub use lookup::{Lookup, LookupCache, LookupItem, Presence, UpstreamAnswer};
 
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
@@ -361,6 +366,11 @@ pub struct PathDetail {
     pub narinfo: String,
     /// Bytes to download for the whole closure; `null` where one is unknown.
     pub closure_file_size: Option<u64>,
+    /// Sum of NarSize of what would go from this cache if this path went: itself, and all that
+    /// nothing else here refers to then.
+    pub added_size: u64,
+    /// Paths that would go with it, itself included.
+    pub added_paths: u64,
     /// References of the closure that this cache lacks, as base names, at most 1,000.
     pub closure_missing: Vec<String>,
     /// State of the index that answered.
@@ -574,36 +584,4 @@ pub struct Signatures {
     pub items: Vec<SignatureVerdict>,
     /// State of the index that answered.
     pub revision: String,
-}
-
-/// What was found for some texts, in every cache.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(ToSchema))]
-pub struct Lookup {
-    /// One entry per text, in the order asked.
-    pub items: Vec<LookupItem>,
-}
-
-/// What was found for one text.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(ToSchema))]
-pub struct LookupItem {
-    /// The text.
-    pub q: String,
-    /// One entry per cache that may be read.
-    pub caches: Vec<LookupCache>,
-}
-
-/// What was found for one text in one cache.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(ToSchema))]
-pub struct LookupCache {
-    /// The cache's slug.
-    pub cache: String,
-    /// The first ten paths, by name.
-    pub paths: Vec<PathRow>,
-    /// How many there are.
-    pub total: u64,
-    /// False while the first index is being built: what is not found may still be there.
-    pub complete: bool,
 }

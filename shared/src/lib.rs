@@ -15,6 +15,8 @@
 //! | [`signature`] | keys, signatures, key rings and what a path's signatures are worth |
 //! | [`nar`] | the archive format: parser, writer, listing, reference scanner |
 //! | [`nix_conf`] | the lines by which a client uses a cache |
+//! | [`pasted`] | store paths in whatever text people have |
+//! | [`table`] | cells of CSV and Markdown |
 //! | [`api`], [`route`] | what crosses the wire, and the dashboard's addresses |
 #![forbid(unsafe_code)]
 
@@ -25,6 +27,8 @@ pub mod hash;
 pub mod nar;
 pub mod narinfo;
 pub mod nix_conf;
+pub mod pasted;
 pub mod route;
 pub mod signature;
 pub mod store_path;
+pub mod table;

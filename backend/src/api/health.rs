@@ -4,12 +4,18 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, RawQuery, State};
+use axum::response::{IntoResponse as _, Response};
 use http::HeaderMap;
 use snowbank_shared::api::{Health, Problem};
 
+use super::export::{Export, Table, by_cursor, fields};
 use super::problem::ApiError;
 use super::request::{Paging, heavy, nothing_left, pairs, readable};
+use crate::index::MAX_FINDINGS_LIMIT;
 use crate::site::Site;
+
+/// Columns of an export: the fields of a finding.
+const COLUMNS: &[&str] = &["check", "severity", "object", "line", "reason", "hash"];
 
 /// Findings of a cache, errors first, with their counts by check.
 #[utoipa::path(
@@ -22,6 +28,8 @@ use crate::site::Site;
         ("check" = Option<String>, Query, description = "Only findings of this check"),
         ("limit" = Option<u32>, Query, description = "Findings, 1 to 200; 50 where it is not given"),
         ("cursor" = Option<String>, Query, description = "`next` of the page before"),
+        ("format" = Option<String>, Query, description = "csv, json, ndjson or markdown: all rows instead of a page, as a file; markdown up to 200 rows"),
+        ("columns" = Option<String>, Query, description = "With `format`: fields of the rows, separated by commas, in the order wanted; all where it is not given"),
     ),
     responses(
         (status = 200, body = Health),
@@ -35,9 +43,10 @@ pub(super) async fn list(
     Path(slug): Path<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-) -> Result<Json<Health>, ApiError> {
+) -> Result<Response, ApiError> {
     let cache = readable(&site, &slug, &headers)?;
     let mut pairs = pairs(query.as_deref())?;
+    let export = Export::take(&mut pairs, COLUMNS)?;
     let paging = Paging::take(&mut pairs, 50, 200)?;
     let mut check = None;
     pairs.retain(|(name, value)| {
@@ -48,13 +57,28 @@ pub(super) async fn list(
         !ours
     });
     nothing_left(&pairs)?;
-    heavy(&site, move || {
+    let Some(export) = export else {
+        let page = heavy(&site, move || {
+            let view = cache.index.view();
+            Ok(view.health(check.as_deref(), paging.limit, paging.cursor.as_deref())?)
+        });
+        return Ok(Json(page.await?).into_response());
+    };
+    let table = heavy(&site, move || {
         let view = cache.index.view();
-        Ok(Json(view.health(
-            check.as_deref(),
-            paging.limit,
-            paging.cursor.as_deref(),
-        )?))
+        Ok(Table {
+            name: format!("{}-health", cache.slug),
+            rows: view.health(check.as_deref(), 1, None)?.total,
+            revision: view.revision().to_owned(),
+            complete: view.swept_at().is_some(),
+            next: by_cursor(move |cursor| {
+                let page = view
+                    .health(check.as_deref(), MAX_FINDINGS_LIMIT, cursor)
+                    .ok()?;
+                Some((page.items.iter().map(fields).collect(), page.next))
+            }),
+        })
     })
-    .await
+    .await?;
+    export.answer(&site, table)
 }

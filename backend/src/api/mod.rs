@@ -5,8 +5,10 @@
 //! walks the graph runs off the reactor under a limit ([`request::heavy`]).
 
 mod about;
+mod browse;
 mod caches;
 mod events;
+mod export;
 mod health;
 mod keys;
 mod lookup;
@@ -58,6 +60,8 @@ fn routes() -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(caches::list))
         .routes(routes!(caches::one))
         .routes(routes!(paths::list))
+        .routes(routes!(browse::facets))
+        .routes(routes!(browse::selection))
         .routes(routes!(paths::one))
         .routes(routes!(paths::closure))
         .routes(routes!(paths::referrers))

@@ -1,23 +1,58 @@
-//! `/caches/{cache}/paths`: search, one path, and what hangs on it.
+//! `/caches/{cache}/paths`: search, one path, and what hangs on it. The lists are pages, or
+//! with `format` whole tables ([`super::export`]).
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, RawQuery, State};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse as _, Response};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use snowbank_shared::api::{Closure, Page, PathDetail, PathRow, Problem, Signatures};
 
+use super::export::{Export, Table, by_cursor, fields};
 use super::problem::ApiError;
 use super::request::{self, Paging, find, heavy, nothing_left, pairs, readable};
-use crate::index::{PathQuery, Sort, SortField};
-use crate::site::Site;
+use crate::index::{Id, MAX_CLOSURE_LIMIT, PathQuery, Sort, SortField, View};
+use crate::site::{Cache, Site};
 
 /// Rows of a page of a closure where the request does not say.
 const CLOSURE_ROWS: usize = 1_000;
 /// Most rows of a page of a closure.
-const MOST_CLOSURE_ROWS: usize = 10_000;
+const MOST_CLOSURE_ROWS: usize = MAX_CLOSURE_LIMIT;
+
+/// Columns of an export of paths: the fields of [`PathRow`].
+const PATH_COLUMNS: &[&str] = &[
+    "path",
+    "hash",
+    "name",
+    "nar_size",
+    "file_size",
+    "closure_size",
+    "closure_paths",
+    "reference_count",
+    "referrer_count",
+    "signature",
+    "signature_problem",
+    "content",
+    "signers",
+    "added_at",
+    "compression",
+];
+/// Columns of an export of a closure: the fields of its rows.
+const CLOSURE_COLUMNS: &[&str] = &[
+    "path",
+    "hash",
+    "name",
+    "present",
+    "depth",
+    "nar_size",
+    "file_size",
+    "closure_size",
+    "reference_count",
+    "signature",
+    "content",
+];
 
 /// Search and filter the paths of a cache.
 #[utoipa::path(
@@ -40,6 +75,8 @@ const MOST_CLOSURE_ROWS: usize = 10_000;
         ("until" = Option<String>, Query, description = "First seen before: RFC 3339, or a date, which is included"),
         ("limit" = Option<u32>, Query, description = "Rows, 1 to 200; 50 where it is not given"),
         ("cursor" = Option<String>, Query, description = "`next` of the page before"),
+        ("format" = Option<String>, Query, description = "csv, json, ndjson or markdown: all rows instead of a page, as a file; markdown up to 200 rows"),
+        ("columns" = Option<String>, Query, description = "With `format`: fields of the rows, separated by commas, in the order wanted; all where it is not given"),
     ),
     responses(
         (status = 200, body = Page<PathRow>),
@@ -53,21 +90,49 @@ pub(super) async fn list(
     Path(slug): Path<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-) -> Result<Json<Page<PathRow>>, ApiError> {
+) -> Result<Response, ApiError> {
     let cache = readable(&site, &slug, &headers)?;
-    let query = path_query(
-        query.as_deref(),
-        Sort {
-            field: SortField::AddedAt,
-            descending: true,
+    let mut pairs = pairs(query.as_deref())?;
+    let export = Export::take(&mut pairs, PATH_COLUMNS)?;
+    let query = path_query(&pairs, NEWEST)?;
+    let Some(export) = export else {
+        let page = heavy(&site, move || Ok(cache.index.view().query(&query)?)).await?;
+        return Ok(Json(page).into_response());
+    };
+    let table = heavy(&site, move || {
+        let view = cache.index.view();
+        let ids = view.query_all(&query);
+        Ok(path_table(&cache, "paths", view, ids))
+    })
+    .await?;
+    export.answer(&site, table)
+}
+
+/// Newest first.
+const NEWEST: Sort = Sort {
+    field: SortField::AddedAt,
+    descending: true,
+};
+
+/// These paths as a table.
+fn path_table(cache: &Cache, name: &str, view: Arc<View>, ids: Vec<Id>) -> Table {
+    Table {
+        name: format!("{}-{name}", cache.slug),
+        rows: ids.len() as u64,
+        revision: view.revision().to_owned(),
+        complete: view.swept_at().is_some(),
+        next: {
+            let mut ids = ids.into_iter();
+            Box::new(move |count| {
+                let next = ids.by_ref().take(count);
+                next.map(|id| fields(&view.row(id))).collect()
+            })
         },
-    )?;
-    heavy(&site, move || Ok(Json(cache.index.view().query(&query)?))).await
+    }
 }
 
 /// The parameters of a list of paths; `sort` where the request does not say.
-fn path_query(query: Option<&str>, sort: Sort) -> Result<PathQuery, ApiError> {
-    let pairs = pairs(query)?;
+pub(super) fn path_query(pairs: &[(String, String)], sort: Sort) -> Result<PathQuery, ApiError> {
     let sorted = pairs
         .iter()
         .any(|(name, value)| name == "sort" && !value.is_empty());
@@ -124,6 +189,8 @@ pub(super) async fn one(
         ("hash" = String, Path, description = "Hash part of the store path"),
         ("limit" = Option<u32>, Query, description = "Rows, 1 to 10,000; 1,000 where it is not given"),
         ("cursor" = Option<String>, Query, description = "`next` of the page before"),
+        ("format" = Option<String>, Query, description = "csv, json, ndjson or markdown: all rows instead of a page, as a file; markdown up to 200 rows"),
+        ("columns" = Option<String>, Query, description = "With `format`: fields of the rows, separated by commas, in the order wanted; all where it is not given"),
     ),
     responses(
         (status = 200, body = Closure),
@@ -137,22 +204,38 @@ pub(super) async fn closure(
     Path((slug, hash)): Path<(String, String)>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-) -> Result<Json<Closure>, ApiError> {
+) -> Result<Response, ApiError> {
     let cache = readable(&site, &slug, &headers)?;
     let hash = request::hash(&hash)?;
     let mut pairs = pairs(query.as_deref())?;
+    let export = Export::take(&mut pairs, CLOSURE_COLUMNS)?;
     let paging = Paging::take(&mut pairs, CLOSURE_ROWS, MOST_CLOSURE_ROWS)?;
     nothing_left(&pairs)?;
-    heavy(&site, move || {
+    let Some(export) = export else {
+        let page = heavy(&site, move || {
+            let view = cache.index.view();
+            let id = find(&cache, &view, hash)?;
+            Ok(view.closure(id, paging.limit, paging.cursor.as_deref())?)
+        });
+        return Ok(Json(page.await?).into_response());
+    };
+    let table = heavy(&site, move || {
         let view = cache.index.view();
         let id = find(&cache, &view, hash)?;
-        Ok(Json(view.closure(
-            id,
-            paging.limit,
-            paging.cursor.as_deref(),
-        )?))
+        let all = view.closure(id, 1, None)?;
+        Ok(Table {
+            name: format!("{}-closure-{hash}", cache.slug),
+            rows: all.paths + all.missing,
+            revision: all.revision,
+            complete: view.swept_at().is_some(),
+            next: by_cursor(move |cursor| {
+                let page = view.closure(id, MAX_CLOSURE_LIMIT, cursor).ok()?;
+                Some((page.items.iter().map(fields).collect(), page.next))
+            }),
+        })
     })
-    .await
+    .await?;
+    export.answer(&site, table)
 }
 
 /// The paths of this cache that refer to a path, itself left out.
@@ -167,6 +250,8 @@ pub(super) async fn closure(
         ("sort" = Option<String>, Query, description = "A field of the rows, with `-` before it for descending; `name` where it is not given"),
         ("limit" = Option<u32>, Query, description = "Rows, 1 to 200; 50 where it is not given"),
         ("cursor" = Option<String>, Query, description = "`next` of the page before"),
+        ("format" = Option<String>, Query, description = "csv, json, ndjson or markdown: all rows instead of a page, as a file; markdown up to 200 rows"),
+        ("columns" = Option<String>, Query, description = "With `format`: fields of the rows, separated by commas, in the order wanted; all where it is not given"),
     ),
     responses(
         (status = 200, body = Page<PathRow>),
@@ -180,22 +265,32 @@ pub(super) async fn referrers(
     Path((slug, hash)): Path<(String, String)>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-) -> Result<Json<Page<PathRow>>, ApiError> {
+) -> Result<Response, ApiError> {
     let cache = readable(&site, &slug, &headers)?;
     let hash = request::hash(&hash)?;
-    let query = path_query(
-        query.as_deref(),
-        Sort {
-            field: SortField::Name,
-            descending: false,
-        },
-    )?;
-    heavy(&site, move || {
+    let mut pairs = pairs(query.as_deref())?;
+    let export = Export::take(&mut pairs, PATH_COLUMNS)?;
+    let by_name = Sort {
+        field: SortField::Name,
+        descending: false,
+    };
+    let query = path_query(&pairs, by_name)?;
+    let Some(export) = export else {
+        let page = heavy(&site, move || {
+            let view = cache.index.view();
+            let id = find(&cache, &view, hash)?;
+            Ok(view.referrers(id, &query)?)
+        });
+        return Ok(Json(page.await?).into_response());
+    };
+    let table = heavy(&site, move || {
         let view = cache.index.view();
         let id = find(&cache, &view, hash)?;
-        Ok(Json(view.referrers(id, &query)?))
+        let ids = view.referrers_all(id, &query);
+        Ok(path_table(&cache, &format!("referrers-{hash}"), view, ids))
     })
-    .await
+    .await?;
+    export.answer(&site, table)
 }
 
 /// A path's signatures, each judged, and the text that they cover.
@@ -259,7 +354,7 @@ pub(super) async fn raw(
     State(site): State<Arc<Site>>,
     Path((slug, hash)): Path<(String, String)>,
     headers: HeaderMap,
-) -> Result<axum::response::Response, ApiError> {
+) -> Result<Response, ApiError> {
     let cache = readable(&site, &slug, &headers)?;
     let view = cache.index.view();
     let id = find(&cache, &view, request::hash(&hash)?)?;

@@ -89,8 +89,13 @@ impl Chunk {
 
     /// The name of a row.
     pub(crate) fn name(&self, place: usize) -> &str {
+        std::str::from_utf8(self.name_bytes(place)).unwrap_or("")
+    }
+
+    /// The same as it lies there, for what only copies it.
+    pub(crate) fn name_bytes(&self, place: usize) -> &[u8] {
         let name = self.names.get(place);
-        std::str::from_utf8(&name[..name.len() - 1]).unwrap_or("")
+        &name[..name.len() - 1]
     }
 
     /// The text that is kept because the columns cannot give it back.

@@ -18,6 +18,8 @@ use super::key::base_text;
 use super::query::QueryError;
 use super::view::{View, rfc3339};
 
+/// Most findings of a page. Each page sorts all findings of its check.
+pub const MAX_FINDINGS_LIMIT: usize = 10_000;
 /// Missing references that a finding names.
 const MAX_NAMED: usize = 5;
 
@@ -115,7 +117,7 @@ impl View {
         limit: usize,
         cursor: Option<&str>,
     ) -> Result<Health, QueryError> {
-        let limit = limit.clamp(1, super::query::MAX_LIMIT);
+        let limit = limit.clamp(1, MAX_FINDINGS_LIMIT);
         let after = cursor.map(read_cursor).transpose()?;
         let groups = self.groups();
         let mut items = Vec::new();

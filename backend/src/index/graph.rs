@@ -291,6 +291,24 @@ impl Graph {
         }
     }
 
+    /// The same, for what only copies the name: narinfos are printed by the thousand.
+    pub(crate) fn base_bytes(&self, code: u32) -> (StorePathHash, &[u8]) {
+        if code < self.base.links.rows {
+            let (chunk, place) = place(code);
+            let chunk = &self.base.chunks[chunk];
+            return (
+                StorePathHash::from_bytes(chunk.keys[place]),
+                chunk.name_bytes(place),
+            );
+        }
+        let index = (code & !ABSENT) as usize;
+        if code & ABSENT != 0 && index < self.base.links.absent.len() {
+            return self.base.links.absent.get_bytes(index);
+        }
+        let (key, name) = self.base_name(code);
+        (key, name.as_bytes())
+    }
+
     /// The live row that a code means, if there is one.
     pub(crate) fn resolve(&self, code: u32) -> Option<u32> {
         if !self.overlay.moved.is_empty()

@@ -6,10 +6,10 @@
 //! The `push_…` functions append to a buffer: they print narinfos, for every
 //! request of a Nix client, and allocate nothing.
 
+use snowbank_shared::hash::nix32;
 use snowbank_shared::store_path::StorePathHash;
 
-/// The alphabet of nix32: no `e`, `o`, `t`, `u`.
-const ALPHABET: &[u8; 32] = b"0123456789abcdfghijklmnpqrsvwxyz";
+use nix32::ALPHABET;
 
 /// Whether all of `text` could stand in a nix32 hash.
 pub(crate) fn is_nix32(text: &str) -> bool {
@@ -25,12 +25,25 @@ pub(crate) fn head(hash: &StorePathHash) -> u64 {
 
 /// Appends the nix32 form of a hash in its usual byte order.
 pub(crate) fn push_nix32(bytes: &[u8], out: &mut Vec<u8>) {
-    let characters = (bytes.len() * 8).div_ceil(5);
-    for position in (0..characters).rev() {
-        let (byte, bit) = (position * 5 / 8, position * 5 % 8);
-        let low = u16::from(bytes[byte]);
-        let high = bytes.get(byte + 1).map_or(0, |&next| u16::from(next));
-        out.push(ALPHABET[((high << 8 | low) >> bit & 31) as usize]);
+    let start = out.len();
+    out.resize(start + (bytes.len() * 8).div_ceil(5), 0);
+    // The last digit is that of the lowest bits; five bytes are eight digits.
+    let mut rest = &mut out[start..];
+    for group in bytes.chunks(5) {
+        let mut bits = group
+            .iter()
+            .rev()
+            .fold(0u64, |bits, &byte| bits << 8 | u64::from(byte));
+        let digits = (group.len() * 8).div_ceil(5);
+        let (before, own) = rest.split_at_mut(rest.len() - digits);
+        for pair in own.rchunks_mut(2) {
+            match pair {
+                [high, low] => [*high, *low] = nix32::PAIRS[(bits & 1023) as usize],
+                single => single[0] = ALPHABET[(bits & 31) as usize],
+            }
+            bits >>= 10;
+        }
+        rest = before;
     }
 }
 

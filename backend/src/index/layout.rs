@@ -175,7 +175,7 @@ pub(crate) fn encode(source: &Source<'_>, fields: &Fields<'_>) -> Encoded {
         let references = source
             .references
             .iter()
-            .map(|reference| (reference.key, &*reference.name));
+            .map(|reference| (reference.key, reference.name.as_bytes()));
         let complete = print(&layout, &fields, source.store_dir, references, &mut printed);
         if complete && printed == source.bytes {
             return Encoded {
@@ -391,7 +391,7 @@ pub(crate) fn print<'a>(
     layout: &Layout,
     fields: &Fields<'_>,
     store_dir: &str,
-    references: impl Iterator<Item = (StorePathHash, &'a str)>,
+    references: impl Iterator<Item = (StorePathHash, &'a [u8])>,
     out: &mut Vec<u8>,
 ) -> bool {
     let Some(lines) = &layout.lines else {
@@ -424,7 +424,7 @@ pub(crate) fn print<'a>(
                     out.push(b' ');
                     out.extend_from_slice(&key.to_ascii());
                     out.push(b'-');
-                    out.extend_from_slice(name.as_bytes());
+                    out.extend_from_slice(name);
                 }
                 if out.len() == before {
                     out.push(b' ');

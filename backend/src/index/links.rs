@@ -28,8 +28,16 @@ impl Absent {
 
     /// One of them.
     pub(crate) fn get(&self, index: usize) -> (StorePathHash, &str) {
-        let name = std::str::from_utf8(self.names.get(index)).unwrap_or("");
-        (StorePathHash::from_bytes(self.keys[index]), name)
+        let (key, name) = self.get_bytes(index);
+        (key, std::str::from_utf8(name).unwrap_or(""))
+    }
+
+    /// The same, for what only copies the name.
+    pub(crate) fn get_bytes(&self, index: usize) -> (StorePathHash, &[u8]) {
+        (
+            StorePathHash::from_bytes(self.keys[index]),
+            self.names.get(index),
+        )
     }
 
     /// The place of a base name.

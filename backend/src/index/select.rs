@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use snowbank_shared::api::{Page, PathRow};
 use snowbank_shared::store_path::StorePathHash;
 
-use super::graph::Graph;
+use super::filter::Filter;
 use super::order::Value;
 use super::query::{PathQuery, QueryError, Sort, SortField};
 use super::search::Needle;
@@ -79,12 +79,32 @@ impl View {
     /// # Errors
     /// [`QueryError::BadCursor`]; and limits beyond [`super::MAX_LIMIT`].
     pub fn query(&self, query: &PathQuery) -> Result<Page<PathRow>, QueryError> {
-        let matches = if query.q.is_empty() {
+        self.page(self.matches(query), query)
+    }
+
+    /// All paths that match, in order; limit and cursor are not heeded. Four bytes a path.
+    /// Looks at every path: run it off the reactor.
+    pub fn query_all(&self, query: &PathQuery) -> Vec<Id> {
+        self.whole(self.matches(query), query)
+    }
+
+    /// All paths that refer to a path and match, in order; itself is left out.
+    pub fn referrers_all(&self, id: Id, query: &PathQuery) -> Vec<Id> {
+        self.whole(Matches::Rows(self.referring(id, query)), query)
+    }
+
+    fn matches(&self, query: &PathQuery) -> Matches {
+        if query.q.is_empty() {
             Matches::All
         } else {
             Matches::Rows(self.graph.search(&Needle::of(&query.q)))
-        };
-        self.page(matches, query)
+        }
+    }
+
+    fn whole(&self, matches: Matches, query: &PathQuery) -> Vec<Id> {
+        let matches = self.filtered(matches, query);
+        let (rows, _) = self.sorted(matches, query.sort, None, usize::MAX);
+        rows.into_iter().map(Id).collect()
     }
 
     /// A page of the paths that refer to a path and match; itself is left out.
@@ -92,13 +112,51 @@ impl View {
     /// # Errors
     /// As [`query`](Self::query).
     pub fn referrers(&self, id: Id, query: &PathQuery) -> Result<Page<PathRow>, QueryError> {
+        self.page(Matches::Rows(self.referring(id, query)), query)
+    }
+
+    fn referring(&self, id: Id, query: &PathQuery) -> Vec<u32> {
         let mut rows = self.graph.referrers(id.0);
         if !query.q.is_empty() {
             let found = self.graph.search(&Needle::of(&query.q));
             let found: std::collections::HashSet<u32> = found.into_iter().collect();
             rows.retain(|row| found.contains(row));
         }
-        self.page(Matches::Rows(rows), query)
+        rows
+    }
+
+    /// Those that pass the query's filters.
+    fn filtered(&self, matches: Matches, query: &PathQuery) -> Matches {
+        let graph = &self.graph;
+        let filter = Filter::new(graph, query);
+        match matches {
+            matches if filter.used() == 0 => matches,
+            Matches::All => {
+                let passing = graph.all_live().filter(|&row| filter.passes(graph, row));
+                Matches::Rows(passing.collect())
+            }
+            Matches::Rows(mut rows) => {
+                rows.retain(|&row| filter.passes(graph, row));
+                Matches::Rows(rows)
+            }
+        }
+    }
+
+    /// The first rows after the cursor, and whether there are more.
+    fn sorted(
+        &self,
+        matches: Matches,
+        sort: Sort,
+        cursor: Option<&Cursor>,
+        limit: usize,
+    ) -> (Vec<u32>, bool) {
+        let all = self.graph.base.links.order.len();
+        match matches {
+            Matches::Rows(rows) if rows.len() <= SMALL.max(all / 32) => {
+                self.smallest(rows, sort, cursor, limit)
+            }
+            matches => self.scan(&matches, sort, cursor, limit),
+        }
     }
 
     fn page(&self, matches: Matches, query: &PathQuery) -> Result<Page<PathRow>, QueryError> {
@@ -110,31 +168,12 @@ impl View {
             .map(|text| Cursor::parse(text, sort))
             .transpose()?;
         let limit = query.limit.clamp(1, super::query::MAX_LIMIT);
-        let filter = Filter::new(graph, query);
-        let matches = match (matches, filter) {
-            (matches, None) => matches,
-            (Matches::All, Some(filter)) => Matches::Rows(
-                graph
-                    .all_live()
-                    .filter(|&row| filter.passes(graph, row))
-                    .collect(),
-            ),
-            (Matches::Rows(mut rows), Some(filter)) => {
-                rows.retain(|&row| filter.passes(graph, row));
-                Matches::Rows(rows)
-            }
-        };
+        let matches = self.filtered(matches, query);
         let total = match &matches {
             Matches::All => graph.live,
             Matches::Rows(rows) => rows.len() as u64,
         };
-        let all = graph.base.links.order.len();
-        let (rows, more) = match matches {
-            Matches::Rows(rows) if rows.len() <= SMALL.max(all / 32) => {
-                self.smallest(rows, sort, cursor.as_ref(), limit)
-            }
-            matches => self.scan(&matches, sort, cursor.as_ref(), limit),
-        };
+        let (rows, more) = self.sorted(matches, sort, cursor.as_ref(), limit);
         let next = rows.last().filter(|_| more).map(|&row| {
             let value = graph.value(row, sort.field);
             let hash = graph.key(row);
@@ -220,7 +259,7 @@ impl View {
                     && graph.mark(row).live()
             })
             .peekable();
-        let mut rows = Vec::with_capacity(limit);
+        let mut rows = Vec::with_capacity(limit.min(super::query::MAX_LIMIT));
         loop {
             let next = match (old.peek(), fresh.peek()) {
                 (Some(&a), Some(&b)) if graph.compare(b, a, sort) == Ordering::Less => fresh.next(),
@@ -246,9 +285,8 @@ impl View {
         } else {
             graph.search(&Needle::of(&query.q))
         };
-        if let Some(filter) = Filter::new(graph, query) {
-            rows.retain(|&row| filter.passes(graph, row));
-        }
+        let filter = Filter::new(graph, query);
+        rows.retain(|&row| filter.passes(graph, row));
         let matches = Matches::Rows(rows);
         let mut found = Vec::new();
         let mut cursor: Option<Cursor> = None;
@@ -285,74 +323,6 @@ fn partition_point(length: usize, holds: impl Fn(usize) -> bool) -> usize {
         }
     }
     low
-}
-
-/// The filters of a query, made quick to ask.
-struct Filter<'a> {
-    query: &'a PathQuery,
-    /// Which layouts have the key and the compression, where these are asked for.
-    layouts: Option<Vec<bool>>,
-}
-
-impl<'a> Filter<'a> {
-    /// `None` where the query filters nothing.
-    fn new(graph: &Graph, query: &'a PathQuery) -> Option<Self> {
-        let by_layout = query.key.is_some() || query.compression.is_some();
-        let plain = query.sig.is_empty()
-            && query.content.is_empty()
-            && !query.unreferenced
-            && query.min.is_none()
-            && query.max.is_none()
-            && query.since.is_none()
-            && query.until.is_none();
-        if plain && !by_layout {
-            return None;
-        }
-        let mut filter = Self {
-            query,
-            layouts: None,
-        };
-        if by_layout {
-            let layouts = graph.base.layouts.values().iter();
-            filter.layouts = Some(layouts.map(|layout| filter.layout_passes(layout)).collect());
-        }
-        Some(filter)
-    }
-
-    fn layout_passes(&self, layout: &super::layout::Layout) -> bool {
-        let key = self.query.key.as_deref();
-        let compression = self.query.compression.as_deref();
-        key.is_none_or(|key| layout.signers.iter().any(|signer| &**signer == key))
-            && compression.is_none_or(|word| &*layout.compression == word)
-    }
-
-    fn passes(&self, graph: &Graph, row: u32) -> bool {
-        let query = self.query;
-        if let Some(layouts) = &self.layouts {
-            let passes = if graph.fresh(row).is_some() {
-                self.layout_passes(graph.layout(row))
-            } else {
-                let (chunk, place) = super::chunk::place(row);
-                layouts[graph.base.chunks[chunk].layouts[place] as usize]
-            };
-            if !passes {
-                return false;
-            }
-        }
-        let size = if query.min.is_some() || query.max.is_some() {
-            graph.nar_size(row)
-        } else {
-            0
-        };
-        let added = i64::from(graph.added_at(row));
-        (query.sig.is_empty() || query.sig.contains(&graph.judged(row).status))
-            && (query.content.is_empty() || query.content.contains(&graph.mark(row).content))
-            && query.min.is_none_or(|min| size >= min)
-            && query.max.is_none_or(|max| size <= max)
-            && query.since.is_none_or(|since| added >= since)
-            && query.until.is_none_or(|until| added < until)
-            && (!query.unreferenced || graph.referrer_count(row) == 0)
-    }
 }
 
 /// Keeps the numbers in cursors apart from the order of declaration: 128 would be the direction's bit.

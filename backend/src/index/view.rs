@@ -131,7 +131,17 @@ impl View {
 
     /// Hash parts of all paths, in no particular order.
     pub fn hashes(&self) -> impl Iterator<Item = StorePathHash> + '_ {
-        self.graph.all_live().map(|row| self.graph.key(row))
+        self.ids().map(|id| self.graph.key(id.0))
+    }
+
+    /// All paths, in no order that means anything.
+    pub fn ids(&self) -> impl Iterator<Item = Id> + '_ {
+        self.graph.all_live().map(Id)
+    }
+
+    /// The hash of a path.
+    pub fn hash_of(&self, id: Id) -> StorePathHash {
+        self.graph.key(id.0)
     }
 
     /// The narinfo of a path as it lies in the bucket, byte for byte.
@@ -259,6 +269,7 @@ impl View {
         let closure_file_size = walk.rows.iter().try_fold(0u64, |sum, &row| {
             known(graph.file_size(row)).map(|size| sum.saturating_add(size))
         });
+        let added = self.goes_with(id);
         let narinfo = parsed.as_ref();
         let deriver = narinfo.and_then(NarInfo::deriver);
         let odd = narinfo.map(NarInfo::oddities).unwrap_or_default();
@@ -299,6 +310,8 @@ impl View {
             withheld: self.withheld(id),
             narinfo: String::from_utf8_lossy(&bytes).into_owned(),
             closure_file_size,
+            added_size: added.nar_size,
+            added_paths: added.paths,
             closure_missing: walk
                 .missing
                 .iter()
@@ -461,7 +474,7 @@ impl View {
             .graph
             .targets(row)
             .iter()
-            .map(|&code| self.graph.base_name(code));
+            .map(|&code| self.graph.base_bytes(code));
         print(
             found.layout,
             &found.fields,

@@ -28,8 +28,6 @@ const CONNECTIONS: usize = 10_000;
 const HEAD: Duration = Duration::from_secs(60);
 /// Bytes of a request's head.
 const HEAD_BYTES: usize = 64 * 1024;
-/// Headers of a request.
-const HEADERS: usize = 100;
 /// How long a client may stop taking bytes.
 const STALLED: Duration = Duration::from_secs(60);
 /// How long a connection may end its answer when the server ends.
@@ -96,10 +94,10 @@ async fn serve<A: Answering>(
         let answering = Arc::clone(&answering);
         async move { Ok::<_, std::convert::Infallible>(answering.answer(request, peer).await) }
     });
+    // Of headers it takes a hundred; to say so would cost each request an allocation.
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
-        .max_headers(HEADERS)
         .max_buf_size(HEAD_BYTES)
         .pipeline_flush(true)
         .serve_connection(

@@ -34,7 +34,7 @@ use crate::ledger::{Phase, Refusal};
 use crate::metrics::Metrics;
 use crate::secrets::{self, SecretError};
 use crate::site::Site;
-use crate::sync::SyncHandle;
+use crate::sync::{Schedule, SyncHandle};
 
 use dispatch::Dispatch;
 
@@ -42,6 +42,8 @@ use dispatch::Dispatch;
 const EVENT_STREAMS: usize = 512;
 /// How long the start waits for the server's own state; what takes longer is shown on the pages.
 const SETTLING: Duration = Duration::from_secs(8);
+/// Exports of whole tables at once: each holds a version of the index until it is read.
+const EXPORTS: usize = 8;
 /// How long answers under way may take when the server is to end.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -135,7 +137,14 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
         .unwrap_or_else(|| public_url.clone());
     let secret = secrets::read_or_make_state_secret(&config.secret_path())?;
     let metrics = Metrics::default();
-    let opened = open::caches(&config, &cache_url, &metrics, Some(secret)).await?;
+    let opened = open::caches(
+        &config,
+        &cache_url,
+        &metrics,
+        Schedule::Periods,
+        Some(secret),
+    )
+    .await?;
     let ledger = opened.ledger.clone().ok_or(StartError::NoState)?;
     if let Phase::Refused(refusal @ Refusal::SecondWriter(_)) = ledger.settled(SETTLING).await {
         opened.close().await;
@@ -153,6 +162,7 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
                 .map_or(2, usize::from)
                 .max(2),
         )),
+        exports: Arc::new(Semaphore::new(EXPORTS)),
         streams: Arc::new(Semaphore::new(EVENT_STREAMS)),
         closing: CancellationToken::new(),
     });
@@ -190,8 +200,8 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
     })
 }
 
-/// Opens the caches without answering anybody, and begins their sweeps. The server's state
-/// stays closed.
+/// Opens the caches without answering anybody. They are swept when it is asked for; the server's
+/// state stays closed.
 ///
 /// # Errors
 /// As [`start`].
@@ -201,7 +211,14 @@ pub async fn open(config: &Config) -> Result<Opened, StartError> {
         .clone()
         .unwrap_or_else(|| url_of(config.listen));
     let cache_url = config.cache_url.clone().unwrap_or(public_url);
-    open::caches(config, &cache_url, &Metrics::default(), None).await
+    open::caches(
+        config,
+        &cache_url,
+        &Metrics::default(),
+        Schedule::Asked,
+        None,
+    )
+    .await
 }
 
 async fn listen(

@@ -20,7 +20,7 @@ use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::secrets::{self, StateSecret};
 use crate::site::{Cache, CacheCounters, Lookups};
-use crate::sync::{Hints, Sync, SyncHandle, SyncParams};
+use crate::sync::{Hints, Schedule, Sync, SyncHandle, SyncParams};
 
 /// Where the state of any server lies unless told otherwise; never part of a cache.
 pub(super) const STATE_AREA: &str = ".snowbank/";
@@ -75,6 +75,7 @@ pub(super) async fn caches(
     config: &Config,
     cache_url: &PublicUrl,
     metrics: &Metrics,
+    schedule: Schedule,
     secret: Option<StateSecret>,
 ) -> Result<Opened, StartError> {
     let buckets = embedded::buckets(config);
@@ -91,8 +92,8 @@ pub(super) async fn caches(
             declared,
             cache_url,
             metrics,
-            &buckets,
-            embedded.as_ref(),
+            (&buckets, embedded.as_ref()),
+            schedule,
         )
         .await?;
         warn_of_shared_keys(&cache, &caches);
@@ -112,8 +113,8 @@ async fn open(
     declared: &CacheConfig,
     cache_url: &PublicUrl,
     metrics: &Metrics,
-    buckets: &Buckets,
-    embedded: Option<&EmbeddedS3>,
+    (buckets, embedded): (&Buckets, Option<&EmbeddedS3>),
+    schedule: Schedule,
 ) -> Result<(Cache, SyncHandle), StartError> {
     let slug = &declared.slug;
     let own_keys = own_keys(config, declared, cache_url)?;
@@ -177,6 +178,7 @@ async fn open(
         Source::Folder { .. } => SyncParams::embedded(),
     };
     let params = SyncParams {
+        schedule,
         sweep: declared.sweep,
         whole_sweep: declared.full_sweep,
         store_dir: declared.store_dir.clone(),

@@ -41,6 +41,8 @@ pub struct Site {
     pub started_at: OffsetDateTime,
     /// Permits for queries that walk the graph.
     pub heavy: Arc<Semaphore>,
+    /// Permits for exports of whole tables.
+    pub exports: Arc<Semaphore>,
     /// Permits for streams of events.
     pub streams: Arc<Semaphore>,
     /// Set when the server is to end; streams end with it.

@@ -250,7 +250,7 @@ impl Fetcher {
         };
         Some(self.noted.note(Found {
             check: Check::OddNarinfo,
-            severity: Severity::Error,
+            severity: odd.kind.severity(),
             object,
             line: odd.line,
             reason: odd.to_string(),

@@ -6,6 +6,8 @@
 //! by side. Small buckets are not cut: the first page tells.
 
 use futures_util::stream::{self, BoxStream, StreamExt as _};
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::bucket::{Bucket, BucketError, ListPage, ListRequest};
 
@@ -41,7 +43,7 @@ pub(super) fn pages(
         until: None,
     };
     if parallel <= 1 {
-        return range_pages(&bucket, scope, whole).boxed();
+        return ahead(range_pages(&bucket, scope, whole));
     }
     stream::once(async move {
         let mut first_pages = range_pages(&bucket, scope, whole);
@@ -53,7 +55,7 @@ pub(super) fn pages(
                 Some(last) => {
                     let ranges = cut(scope, parallel, &last.key);
                     stream::iter(ranges)
-                        .map(move |range| range_pages(&bucket, scope, range))
+                        .map(move |range| ahead(range_pages(&bucket, scope, range)))
                         .flatten_unordered(parallel)
                         .boxed()
                 }
@@ -65,6 +67,38 @@ pub(super) fn pages(
         stream::once(async { first }).chain(rest).boxed()
     })
     .flatten()
+    .boxed()
+}
+
+/// Fetches and parses the next page while the one before is looked at.
+fn ahead(
+    mut pages: BoxStream<'static, Result<ListPage, BucketError>>,
+) -> BoxStream<'static, Result<ListPage, BucketError>> {
+    let (sender, receiver) = mpsc::channel(1);
+    let fetching = AbortOnDropHandle::new(tokio::spawn(async move {
+        while let Some(page) = pages.next().await {
+            // Nobody takes pages any more: the sweep was given up.
+            if sender.send(page).await.is_err() {
+                break;
+            }
+        }
+    }));
+    stream::unfold(
+        (receiver, fetching),
+        |(mut receiver, fetching)| async move {
+            if let Some(page) = receiver.recv().await {
+                return Some((page, (receiver, fetching)));
+            }
+            // A listing that broke off must not pass for one that came to its end.
+            match fetching.await {
+                Ok(()) => None,
+                Err(error) => match error.try_into_panic() {
+                    Ok(panic) => std::panic::resume_unwind(panic),
+                    Err(_) => std::future::pending().await,
+                },
+            }
+        },
+    )
     .boxed()
 }
 

@@ -54,9 +54,20 @@ pub use follow::Hints;
 use task::{Command, Task};
 pub use whole::{ObjectClass, Tally, WholeSummary};
 
+/// When sweeps begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Schedule {
+    /// At once, and then period after period.
+    Periods,
+    /// Only when somebody asks for one.
+    Asked,
+}
+
 /// How a cache is kept in sync.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SyncParams {
+    /// When sweeps begin.
+    pub schedule: Schedule,
     /// From the end of a root sweep to the beginning of the next.
     pub sweep: Duration,
     /// From the beginning of a whole sweep to that of the next.
@@ -76,6 +87,7 @@ impl SyncParams {
     /// For the bucket inside this process: listing costs nothing.
     pub fn embedded() -> Self {
         Self {
+            schedule: Schedule::Periods,
             sweep: Duration::from_secs(60),
             whole_sweep: Duration::from_secs(86_400),
             concurrency: 64,
@@ -161,7 +173,7 @@ impl SyncError {
 pub struct Sync;
 
 impl Sync {
-    /// Begins: the first sweep starts at once.
+    /// Begins: the first sweep starts as the [`Schedule`] says.
     pub fn spawn(
         bucket: &Bucket,
         index: Index,

@@ -242,10 +242,10 @@ impl Absent {
     fn of(before: &View, seen: &Seen, gone: &[StorePathHash]) -> Self {
         let gone: HashSet<_> = gone.iter().copied().collect();
         let paths = before
-            .hashes()
-            .filter_map(|hash| {
-                let id = before.find(&hash)?;
-                let absent = !seen.has(id) || gone.contains(&hash);
+            .ids()
+            .filter_map(|id| {
+                let hash = before.hash_of(id);
+                let absent = !seen.has(id) || (!gone.is_empty() && gone.contains(&hash));
                 absent.then(|| (hash, before.token_of(id)))
             })
             .collect();

@@ -19,7 +19,7 @@ use super::progress::Live;
 use super::removal::Removals;
 use super::root::RootSweep;
 use super::whole::WholeSweep;
-use super::{Summary, SyncError, SyncParams, cache_info, off_the_reactor};
+use super::{Schedule, Summary, SyncError, SyncParams, cache_info, off_the_reactor};
 use crate::bucket::Bucket;
 use crate::bucket::retry::random_fraction;
 use crate::index::{ChangeToken, Index};
@@ -116,7 +116,10 @@ impl Task {
         let following = tokio::spawn(follower.run(hinted));
         let mut waiting: Vec<Command> = Vec::new();
         let mut open = true;
-        loop {
+        if self.params.schedule == Schedule::Asked {
+            self.wait(&mut inbox, &mut waiting, &mut open).await;
+        }
+        while !stop.is_cancelled() {
             while let Ok(command) = inbox.try_recv() {
                 waiting.push(command);
             }
@@ -137,20 +140,36 @@ impl Task {
             if stopped {
                 break;
             }
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => break,
-                command = inbox.recv(), if open => match command {
-                    Some(command) => waiting.push(command),
-                    None => open = false,
-                },
-                () = tokio::time::sleep(self.pause()) => {}
-            }
+            self.wait(&mut inbox, &mut waiting, &mut open).await;
         }
         following.abort();
         let index = self.index.clone();
         // The runtime may be ending: the log is written without us too.
         let _ = off_the_reactor(move || index.flush()).await;
+    }
+
+    /// Waits for the time of the next sweep, for somebody who asks for one, or for the end.
+    async fn wait(
+        &self,
+        inbox: &mut mpsc::UnboundedReceiver<Command>,
+        waiting: &mut Vec<Command>,
+        open: &mut bool,
+    ) {
+        let pause = async {
+            match self.params.schedule {
+                Schedule::Periods => tokio::time::sleep(self.pause()).await,
+                Schedule::Asked => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => {}
+            command = inbox.recv(), if *open => match command {
+                Some(command) => waiting.push(command),
+                None => *open = false,
+            },
+            () = pause => {}
+        }
     }
 
     /// What earlier runs of this program left in the index.

@@ -208,7 +208,41 @@ async fn lookup_asks_every_cache_at_once() {
             .map(Vec::len),
         Some(10)
     );
-    for bad in ["", "?q=", "?x=1", &format!("?{}", "q=a&".repeat(51))] {
+    let wrong = top.replacen(|_| true, "e", 1);
+    let exact = server
+        .json(&format!(
+            "/api/v1/lookup?p=/nix/store/{top}-top-1.0&p={top}&p={}&p={wrong}-x&p=nonsense",
+            "0".repeat(32)
+        ))
+        .await;
+    let items = exact["items"].as_array().expect("items");
+    let totals: Vec<_> = items
+        .iter()
+        .map(|item| item["caches"][0]["total"].as_u64())
+        .collect();
+    assert_eq!(totals, [Some(1), Some(1), Some(0), None, None]);
+    assert_eq!(items[0]["caches"][0]["paths"][0]["name"], "top-1.0");
+    let problem = |at: usize| items[at]["problem"].as_str().unwrap_or_default();
+    assert!(
+        problem(3).contains("e o t u") && problem(4).contains("one store path"),
+        "{exact}"
+    );
+    assert!(problem(0).is_empty() && problem(2).is_empty());
+    assert_eq!(
+        server
+            .get("/api/v1/lookup?p=top&cache=absent")
+            .await
+            .status(),
+        404
+    );
+    for bad in [
+        "",
+        "?q=",
+        "?x=1",
+        "?q=a&p=b",
+        &format!("?{}", "q=a&".repeat(51)),
+        &format!("?{}", "p=a&".repeat(201)),
+    ] {
         assert_eq!(
             server.get(&format!("/api/v1/lookup{bad}")).await.status(),
             400,
@@ -348,7 +382,11 @@ async fn the_document_is_served_and_names_what_is_there() {
             ["get"]
         );
         let address = path.replace("{cache}", "main").replace("{hash}", &hash);
-        let query = if path == "/lookup" { "?q=top" } else { "" };
+        let query = match path.as_str() {
+            "/lookup" => "?q=top".to_owned(),
+            "/caches/{cache}/selection" => format!("?p={hash}"),
+            _ => String::new(),
+        };
         let mut response = server.get(&format!("/api/v1{address}{query}")).await;
         assert_eq!(response.status(), 200, "{path}");
         assert!(response.chunk().await.expect("bytes").is_some(), "{path}");

@@ -1,6 +1,7 @@
 //! The server, asked over HTTP as Nix, browsers, tools and attackers ask.
 
 mod api;
+mod browse;
 mod config;
 mod events;
 mod harness;

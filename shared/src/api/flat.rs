@@ -39,6 +39,8 @@ pub(super) struct FlatPathDetail {
     withheld: Option<String>,
     narinfo: String,
     closure_file_size: Option<u64>,
+    added_size: u64,
+    added_paths: u64,
     closure_missing: Vec<String>,
     revision: String,
 }
@@ -77,6 +79,8 @@ impl From<FlatPathDetail> for PathDetail {
             withheld: flat.withheld,
             narinfo: flat.narinfo,
             closure_file_size: flat.closure_file_size,
+            added_size: flat.added_size,
+            added_paths: flat.added_paths,
             closure_missing: flat.closure_missing,
             revision: flat.revision,
         }
@@ -128,6 +132,8 @@ mod tests {
             withheld: Some("why".to_owned()),
             narinfo: "StorePath: …".to_owned(),
             closure_file_size: Some(6),
+            added_size: 7,
+            added_paths: 8,
             closure_missing: vec!["z-leaf".to_owned()],
             revision: "r".to_owned(),
         };

@@ -12,6 +12,18 @@ use super::{HashError, MAX_SIZE};
 /// The digits, by value.
 pub const ALPHABET: &[u8; 32] = b"0123456789abcdfghijklmnpqrsvwxyz";
 
+/// Two digits at once: at `32 h + l`, the digits of `h` and `l`. Servers print hashes by
+/// the thousand.
+pub const PAIRS: [[u8; 2]; 1024] = {
+    let mut pairs = [[0; 2]; 1024];
+    let mut value = 0;
+    while value < pairs.len() {
+        pairs[value] = [ALPHABET[value >> 5], ALPHABET[value & 31]];
+        value += 1;
+    }
+    pairs
+};
+
 /// Value of every byte as a digit, or 0xff.
 pub(crate) const VALUES: [u8; 256] = {
     let mut values = [0xff; 256];

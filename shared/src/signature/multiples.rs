@@ -63,8 +63,8 @@ impl Multiples {
             let multiple = usize::from(digit.unsigned_abs());
             match digit {
                 0 => {}
-                1.. => *sum += row[multiple - 1],
-                _ => *sum -= row[multiple - 1],
+                1.. => *sum += &row[multiple - 1],
+                _ => *sum -= &row[multiple - 1],
             }
         }
     }

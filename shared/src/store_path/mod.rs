@@ -131,9 +131,9 @@ impl StorePathHash {
             let mut bits = bytes
                 .iter()
                 .fold(0u64, |bits, byte| bits << 8 | u64::from(*byte));
-            for digit in digits.iter_mut().rev() {
-                *digit = nix32::ALPHABET[(bits & 31) as usize];
-                bits >>= 5;
+            for pair in digits.rchunks_exact_mut(2) {
+                pair.copy_from_slice(&nix32::PAIRS[(bits & 1023) as usize]);
+                bits >>= 10;
             }
         }
         text

@@ -22,7 +22,7 @@ pub async fn measure(figures: &mut Figures) -> anyhow::Result<()> {
         home.path().join("data").display().to_string()
     );
     std::fs::write(&config, text)?;
-    let server = Part::server(&config, File::create(home.path().join("log"))?)?;
+    let server = Part::server(&config, File::create(home.path().join("log"))?, None)?;
     let origin = crate::narinfo::origin(&server.line)?;
 
     let client = reqwest::Client::builder()

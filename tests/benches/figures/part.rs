@@ -88,8 +88,9 @@ impl Part {
     }
 
     /// The server as a user starts it, with this configuration and its log in a file:
-    /// the program that `SNOWBANK_BIN` names, else the same code in this program.
-    pub fn server(config: &Path, log: File) -> anyhow::Result<Self> {
+    /// the program that `SNOWBANK_BIN` names, else the same code in this program. It has
+    /// so many threads that answer, or one for each core.
+    pub fn server(config: &Path, log: File, workers: Option<u16>) -> anyhow::Result<Self> {
         let mut command = match std::env::var_os("SNOWBANK_BIN") {
             Some(binary) => Command::new(binary),
             None => {
@@ -99,6 +100,9 @@ impl Part {
             }
         };
         command.arg("serve").arg("--config").arg(config);
+        if let Some(workers) = workers {
+            command.env("TOKIO_WORKER_THREADS", workers.to_string());
+        }
         Self::spawn(command, log.into(), |line| {
             line.contains("http://127.0.0.1:")
         })

@@ -12,12 +12,12 @@ use s3s::dto::{
 use s3s::{S3Error, S3Request, S3Result, s3_error};
 
 use super::conditions::{Preconditions, for_write};
-use super::errors::{change_error, io_error, no_such_key, parse_key};
+use super::errors::{change_error, io_error, parse_key};
 use super::folder::Folder;
 use super::incoming::{Announced, MAX_PUT, receive};
 use super::lists::owner;
 use super::uploads::{self, CompleteError, MAX_PART_NUMBER, Upload};
-use super::writes::{blocking, headers_of_upload, source};
+use super::writes::{blocking, headers_of_upload, open_source, source};
 
 fn no_such_upload() -> S3Error {
     s3_error!(
@@ -140,17 +140,13 @@ pub async fn copy(
     let version = blocking(move || {
         let upload = find(&to, &input.upload_id, &input.key)?;
         let key = parse_key(source(&input.copy_source)?.1)?;
-        let opened = from
-            .open_object(key)
-            .map_err(|error| io_error("open the source", &error))?;
-        let (mut file, version) = opened.ok_or_else(no_such_key)?;
-        Preconditions {
+        let asked = Preconditions {
             matches: input.copy_source_if_match.take(),
             none_match: input.copy_source_if_none_match.take(),
             modified_since: input.copy_source_if_modified_since.take(),
             unmodified_since: input.copy_source_if_unmodified_since.take(),
-        }
-        .check_source(&version)?;
+        };
+        let (mut file, version) = open_source(&from, key, &asked)?;
         let range = match &input.copy_source_range {
             None => 0..version.size,
             Some(text) => match Range::parse(text) {

@@ -1,6 +1,7 @@
 //! PUT, copy and removal of objects.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -179,6 +180,23 @@ pub fn source(source: &CopySource) -> S3Result<(&str, &str)> {
     }
 }
 
+/// Opens the object that a copy reads, where it is what was asked for.
+///
+/// # Errors
+/// 404 for a missing one, 412 by condition.
+pub fn open_source(
+    from: &Folder,
+    key: ObjectKey<'_>,
+    asked: &Preconditions,
+) -> S3Result<(File, Version)> {
+    let opened = from
+        .open_object(key)
+        .map_err(|error| io_error("open the source", &error))?;
+    let (file, version) = opened.ok_or_else(no_such_key)?;
+    asked.check_source(&version)?;
+    Ok((file, version))
+}
+
 /// CopyObject. The bytes are copied by the kernel; the copy is a file of its own, because other
 /// programs may write into either.
 ///
@@ -214,17 +232,13 @@ pub async fn copy(
         let key = parse_key(&input.key)?;
         let given = headers_of!(input, key)?;
         let source_key = parse_key(source(&input.copy_source)?.1)?;
-        let opened = from
-            .open_object(source_key)
-            .map_err(|error| io_error("open the source", &error))?;
-        let (mut file, version) = opened.ok_or_else(no_such_key)?;
-        Preconditions {
+        let asked = Preconditions {
             matches: input.copy_source_if_match.take(),
             none_match: input.copy_source_if_none_match.take(),
             modified_since: input.copy_source_if_modified_since.take(),
             unmodified_since: input.copy_source_if_unmodified_since.take(),
-        }
-        .check_source(&version)?;
+        };
+        let (mut file, version) = open_source(&from, source_key, &asked)?;
         let headers = if replace {
             given
         } else {
@@ -252,7 +266,7 @@ pub async fn copy(
 
 fn copy_bytes(
     to: &Folder,
-    file: &mut std::fs::File,
+    file: &mut File,
     version: Version,
 ) -> io::Result<super::folder::Temporary> {
     let mut temporary = to.temporary()?;

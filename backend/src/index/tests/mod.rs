@@ -1,5 +1,6 @@
 //! The index against a naive model, and against itself after every kind of restart.
 
+mod browse;
 mod corpus;
 mod durability;
 mod health;

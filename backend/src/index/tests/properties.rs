@@ -258,7 +258,7 @@ pub(super) fn pages(view: &View, query: &PathQuery) -> Vec<u32> {
     }
 }
 
-fn query() -> impl Strategy<Value = PathQuery> {
+pub(super) fn query() -> impl Strategy<Value = PathQuery> {
     use snowbank_shared::api::{ContentStatus, SignatureStatus};
     let text = prop_oneof![
         4 => Just(String::new()),

@@ -1,0 +1,140 @@
+//! The filters of a query, asked row by row.
+//!
+//! Each filter is one bit of [`failed`](Filter::failed), so that counting what a
+//! list would hold without one of them is the same pass as counting what it holds.
+
+use super::graph::Graph;
+use super::layout::Layout;
+use super::query::PathQuery;
+
+/// A kind of filter, as a bit.
+pub(crate) mod kind {
+    /// Words, a hash, a path.
+    pub(crate) const Q: u8 = 1;
+    /// Signature words.
+    pub(crate) const SIGNATURE: u8 = 2;
+    /// Content words.
+    pub(crate) const CONTENT: u8 = 4;
+    /// A signer.
+    pub(crate) const KEY: u8 = 8;
+    /// A Compression word.
+    pub(crate) const COMPRESSION: u8 = 16;
+    /// Referred to by nothing.
+    pub(crate) const UNREFERENCED: u8 = 32;
+    /// NarSize.
+    pub(crate) const SIZE: u8 = 64;
+    /// First seen.
+    pub(crate) const ADDED: u8 = 128;
+
+    /// Every kind with the parameter that names it in [`Facets::without`](snowbank_shared::api::Facets).
+    pub(crate) const ALL: [(u8, &str); 8] = [
+        (Q, "q"),
+        (SIGNATURE, "sig"),
+        (CONTENT, "content"),
+        (KEY, "key"),
+        (COMPRESSION, "compression"),
+        (UNREFERENCED, "unreferenced"),
+        (SIZE, "size"),
+        (ADDED, "added"),
+    ];
+}
+
+/// The filters of a query, made quick to ask. `q` is not among them: it is a search.
+pub(crate) struct Filter<'a> {
+    query: &'a PathQuery,
+    /// Which filters are in use.
+    used: u8,
+    /// For each layout of the base what of key and compression it fails.
+    layouts: Vec<u8>,
+}
+
+impl<'a> Filter<'a> {
+    /// The filters of a query.
+    pub(crate) fn new(graph: &Graph, query: &'a PathQuery) -> Self {
+        let used = [
+            (kind::SIGNATURE, !query.sig.is_empty()),
+            (kind::CONTENT, !query.content.is_empty()),
+            (kind::KEY, query.key.is_some()),
+            (kind::COMPRESSION, query.compression.is_some()),
+            (kind::UNREFERENCED, query.unreferenced),
+            (kind::SIZE, query.min.is_some() || query.max.is_some()),
+            (kind::ADDED, query.since.is_some() || query.until.is_some()),
+        ];
+        let used = used
+            .into_iter()
+            .filter(|&(_, used)| used)
+            .fold(0, |bits, (bit, _)| bits | bit);
+        let mut filter = Self {
+            query,
+            used,
+            layouts: Vec::new(),
+        };
+        if used & (kind::KEY | kind::COMPRESSION) != 0 {
+            let layouts = graph.base.layouts.values().iter();
+            filter.layouts = layouts.map(|layout| filter.layout_fails(layout)).collect();
+        }
+        filter
+    }
+
+    /// Which filters are in use; 0 where every row passes.
+    pub(crate) fn used(&self) -> u8 {
+        self.used
+    }
+
+    fn layout_fails(&self, layout: &Layout) -> u8 {
+        let (key, compression) = (&self.query.key, &self.query.compression);
+        let signed = |key: &String| layout.signers.iter().any(|signer| **signer == **key);
+        let packed = |word: &String| *layout.compression == **word;
+        fails(kind::KEY, key.as_ref().is_none_or(signed))
+            | fails(kind::COMPRESSION, compression.as_ref().is_none_or(packed))
+    }
+
+    /// The filters that a row does not pass.
+    pub(crate) fn failed(&self, graph: &Graph, row: u32) -> u8 {
+        let query = self.query;
+        let uses = |kinds: u8| self.used & kinds != 0;
+        let mut failed = 0;
+        if uses(kind::KEY | kind::COMPRESSION) {
+            failed |= if graph.fresh(row).is_some() {
+                self.layout_fails(graph.layout(row))
+            } else {
+                let (chunk, place) = super::chunk::place(row);
+                self.layouts[graph.base.chunks[chunk].layouts[place] as usize]
+            };
+        }
+        if uses(kind::SIGNATURE) {
+            let status = graph.judged(row).status;
+            failed |= fails(kind::SIGNATURE, query.sig.contains(&status));
+        }
+        if uses(kind::CONTENT) {
+            let content = graph.mark(row).content;
+            failed |= fails(kind::CONTENT, query.content.contains(&content));
+        }
+        if uses(kind::SIZE) {
+            let size = graph.nar_size(row);
+            let within =
+                query.min.is_none_or(|min| size >= min) && query.max.is_none_or(|max| size <= max);
+            failed |= fails(kind::SIZE, within);
+        }
+        if uses(kind::ADDED) {
+            let added = i64::from(graph.added_at(row));
+            let within = query.since.is_none_or(|since| added >= since)
+                && query.until.is_none_or(|until| added < until);
+            failed |= fails(kind::ADDED, within);
+        }
+        if uses(kind::UNREFERENCED) {
+            failed |= fails(kind::UNREFERENCED, graph.referrer_count(row) == 0);
+        }
+        failed
+    }
+
+    /// Whether a row passes all of them.
+    pub(crate) fn passes(&self, graph: &Graph, row: u32) -> bool {
+        self.failed(graph, row) == 0
+    }
+}
+
+/// The bit of a filter that is not passed.
+const fn fails(bit: u8, passes: bool) -> u8 {
+    if passes { 0 } else { bit }
+}
