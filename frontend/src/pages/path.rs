@@ -269,6 +269,7 @@ fn copy_menu(page: PathPage) -> AnyView {
             ("Hash", detail.row.hash.clone()),
             ("Base name", base),
             ("nix-store -r", format!("nix-store -r {path}")),
+            ("nix build", format!("nix build {path}")),
         ];
         if let Some(url) = url {
             texts.push(("nix copy --from", format!("nix copy --from '{url}' {path}")));
