@@ -15,6 +15,7 @@ pub mod help_dialog;
 pub mod icon;
 pub mod index_line;
 pub mod menu;
+pub mod offer;
 pub mod omnibox;
 pub mod page_head;
 pub mod shortcuts;

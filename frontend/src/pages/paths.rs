@@ -21,6 +21,7 @@ use crate::components::export_menu::{Exported, export_menu};
 use crate::components::failure::failure_of;
 use crate::components::icon::{Icon, icon};
 use crate::components::index_line::{index_banner, index_line};
+use crate::components::offer::offer;
 use crate::components::page_head::{heading, page_title};
 use crate::components::skeleton::skeleton;
 use crate::entry::{self, Entry};
@@ -125,9 +126,11 @@ pub fn page(slug: &str) -> AnyView {
     let revision = memo(move || Some(rows.get()?.revision.clone()));
     let facet_counts = {
         let slug = slug.to_owned();
+        // Another order or place asks for the same: nothing is fetched then.
+        let path = memo(move || api::facets_path(&slug, &query.get()));
         Remote::<Facets>::new(move || {
             revision.get()?;
-            Some(api::facets_path(&slug, &query.get()))
+            Some(path.get())
         })
     };
     let browser = Browser {
@@ -299,25 +302,14 @@ fn changed_since(browser: Browser) -> AnyView {
             && !browser.rows.is_waiting()
             && (shown.total != fresh.total || shown.items != fresh.items)
     });
-    let offer = move || {
-        differs.get().then(|| {
-            view! {
-                <div class="banner banner-info">
-                    {icon(Icon::Info)}
-                    <div class="banner-body">
-                        <p>"The cache has changed since this list was made."</p>
-                    </div>
-                    <div class="banner-actions">
-                        <button type="button" class="button" on:click=move |_| browser.rows.reload()>
-                            {icon(Icon::Again)}
-                            "Show"
-                        </button>
-                    </div>
-                </div>
-            }
-        })
-    };
-    view! { <div class="banner-place">{changing(offer)}</div> }.into_any()
+    offer(
+        move || {
+            differs
+                .get()
+                .then_some("The cache has changed since this list was made.")
+        },
+        move || browser.rows.reload(),
+    )
 }
 
 /// What stands below the filters.
