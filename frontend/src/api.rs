@@ -10,7 +10,7 @@ use gloo_net::http::{Request, Response};
 use leptos::leptos_dom::helpers::{TimeoutHandle, set_timeout_with_handle};
 use serde::de::DeserializeOwned;
 use snowbank_shared::api::Problem;
-use snowbank_shared::route::{PathsQuery, escape};
+use snowbank_shared::route::{PathsQuery, Sort, escape};
 use web_sys::{AbortController, EventSource};
 
 use crate::state::navigation;
@@ -266,11 +266,70 @@ pub fn keys_path(cache: &str) -> String {
     format!("{}/keys", cache_path(cache))
 }
 
+/// `/caches/{cache}/{part}?…` with the search of an address; when its link was made is not
+/// the server's affair.
+fn of_query(cache: &str, part: &str, query: &PathsQuery) -> String {
+    let query = PathsQuery {
+        at: None,
+        ..query.clone()
+    };
+    format!("{}/{part}{query}", cache_path(cache))
+}
+
 /// `/caches/{cache}/paths?…`, `rows` a page.
 pub fn paths_path(cache: &str, query: &PathsQuery, rows: usize) -> String {
-    let query = query.to_string();
-    let separator = if query.is_empty() { '?' } else { '&' };
-    format!("{}/paths{query}{separator}limit={rows}", cache_path(cache))
+    with_pair(&of_query(cache, "paths", query), "limit", &rows.to_string())
+}
+
+/// `/caches/{cache}/paths?…` for an export: all rows.
+pub fn all_paths_path(cache: &str, query: &PathsQuery) -> String {
+    of_query(cache, "paths", &query.first_page())
+}
+
+/// `/caches/{cache}/facets?…`: the filters count, not the order nor the place.
+pub fn facets_path(cache: &str, query: &PathsQuery) -> String {
+    let query = PathsQuery {
+        sort: Sort::default(),
+        ..query.first_page()
+    };
+    of_query(cache, "facets", &query)
+}
+
+/// `/caches/{cache}/selection?p=…`.
+pub fn selection_path(cache: &str, hashes: &[String]) -> String {
+    with_pairs(&format!("{}/selection", cache_path(cache)), "p", hashes)
+}
+
+/// `/lookup?p=…`.
+pub fn lookup_path(paths: &[String]) -> String {
+    with_pairs("/lookup", "p", paths)
+}
+
+/// The same in one cache, with what its upstreams say.
+pub fn lookup_in_path(cache: &str, paths: &[String]) -> String {
+    with_pair(&lookup_path(paths), "cache", cache)
+}
+
+/// A list in another format; all columns where `columns` is empty.
+pub fn export_path(list: &str, format: &str, columns: &str) -> String {
+    let path = with_pair(list, "format", format);
+    if columns.is_empty() {
+        path
+    } else {
+        // Names of fields and commas: nothing to escape.
+        format!("{path}&columns={columns}")
+    }
+}
+
+/// `path` with `name=value` behind it.
+fn with_pair(path: &str, name: &str, value: &str) -> String {
+    let separator = if path.contains('?') { '&' } else { '?' };
+    format!("{path}{separator}{name}={}", escape(value))
+}
+
+fn with_pairs(path: &str, name: &str, values: &[String]) -> String {
+    let add = |path: String, value: &String| with_pair(&path, name, value);
+    values.iter().fold(path.to_owned(), add)
 }
 
 /// `/caches/{cache}/paths/{hash}`, and below it `part` where that is not empty.
@@ -285,24 +344,15 @@ pub fn path_path(cache: &str, hash: &str, part: &str) -> String {
 
 /// `/caches/{cache}/health`, findings of one check or of all.
 pub fn health_path(cache: &str, check: Option<&str>, cursor: Option<&str>) -> String {
-    let mut path = format!("{}/health", cache_path(cache));
-    let mut separator = '?';
-    for (name, value) in [("check", check), ("cursor", cursor)] {
-        if let Some(value) = value {
-            path.push_str(&format!("{separator}{name}={}", escape(value)));
-            separator = '&';
-        }
-    }
-    path
+    let path = format!("{}/health", cache_path(cache));
+    let path = check.map_or_else(|| path.clone(), |check| with_pair(&path, "check", check));
+    at_cursor(&path, cursor)
 }
 
 /// `path` with a cursor behind it.
 pub fn at_cursor(path: &str, cursor: Option<&str>) -> String {
     match cursor {
-        Some(cursor) => {
-            let separator = if path.contains('?') { '&' } else { '?' };
-            format!("{path}{separator}cursor={}", escape(cursor))
-        }
+        Some(cursor) => with_pair(path, "cursor", cursor),
         None => path.to_owned(),
     }
 }

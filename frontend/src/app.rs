@@ -92,6 +92,7 @@ fn draw(place: Result<Route, RouteError>) -> AnyView {
         Ok(Route::Path { cache, hash, .. }) => pages::path::page(&cache, &hash),
         Ok(Route::Health { cache, .. }) => pages::health::page(&cache),
         Ok(Route::Connect { .. }) => pages::connect::page(),
+        Ok(Route::Lookup { .. }) => pages::lookup::page(),
         Ok(Route::Help) => pages::help::page(),
         Ok(Route::Glossary) => pages::glossary::page(),
         Ok(Route::About) => pages::about::page(),

@@ -44,6 +44,11 @@ pub fn size(bytes: u64) -> String {
     unreachable!("the last unit takes all")
 }
 
+/// The same without a fraction that is nothing: `10 MiB`.
+pub fn size_short(bytes: u64) -> String {
+    size(bytes).replace(".00 ", " ").replace(".0 ", " ")
+}
+
 /// `parts` × `times` / `whole`, to the nearest integer; `whole` is not zero.
 fn rounded(parts: u64, times: u128, whole: u128) -> u128 {
     (u128::from(parts) * times * 2 + whole) / (whole * 2)
@@ -218,6 +223,9 @@ mod tests {
             assert_eq!(size(bytes), text, "{bytes}");
         }
         assert_eq!(exact_bytes(1_258_291), "1,258,291 bytes");
+        assert_eq!(size_short(1 << 20), "1 MiB");
+        assert_eq!(size_short(10 << 20), "10 MiB");
+        assert_eq!(size_short(1_258_291), "1.20 MiB");
     }
 
     #[test]

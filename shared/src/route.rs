@@ -55,6 +55,11 @@ pub enum Route {
         /// Where the lines go.
         target: ConnectTarget,
     },
+    /// `/lookup`: are these paths cached?
+    Lookup {
+        /// Hash parts, or store paths as somebody wrote them.
+        paths: Vec<String>,
+    },
     /// `/help`: keyboard, preferences, addresses for machines.
     Help,
     /// `/help/glossary`: the words used here.
@@ -153,6 +158,9 @@ pub struct PathsQuery {
     pub until: Option<String>,
     /// Where the page begins: the `next` of the page before it.
     pub cursor: Option<String>,
+    /// When the link to this search was made, RFC 3339. It changes no row; the page says what
+    /// came since.
+    pub at: Option<String>,
 }
 
 /// An order of paths: a field of [`PathRow`](crate::api::PathRow) and a direction.
@@ -197,13 +205,17 @@ pub enum SortKey {
     Signature,
     /// `content`
     Content,
+    /// `signers`
+    Signers,
+    /// `compression`
+    Compression,
     /// `added_at`
     AddedAt,
 }
 
 impl SortKey {
     /// Every key.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Name,
         Self::Hash,
         Self::NarSize,
@@ -214,6 +226,8 @@ impl SortKey {
         Self::ReferrerCount,
         Self::Signature,
         Self::Content,
+        Self::Signers,
+        Self::Compression,
         Self::AddedAt,
     ];
 
@@ -230,6 +244,8 @@ impl SortKey {
             Self::ReferrerCount => "referrer_count",
             Self::Signature => "signature",
             Self::Content => "content",
+            Self::Signers => "signers",
+            Self::Compression => "compression",
             Self::AddedAt => "added_at",
         }
     }
@@ -353,6 +369,7 @@ impl PathsQuery {
             since,
             until,
             cursor: _,
+            at: _,
         } = self;
         q.is_empty()
             && sig.is_none()
@@ -366,11 +383,12 @@ impl PathsQuery {
             && until.is_none()
     }
 
-    /// The same search from its first page.
+    /// The same search from its first page, as it is now.
     #[must_use]
     pub fn first_page(&self) -> Self {
         Self {
             cursor: None,
+            at: None,
             ..self.clone()
         }
     }
@@ -401,6 +419,7 @@ impl PathsQuery {
                 "since" => parsed.since = Some(value),
                 "until" => parsed.until = Some(value),
                 "cursor" => parsed.cursor = Some(value),
+                "at" => parsed.at = Some(value),
                 _ => {}
             }
         }
@@ -448,6 +467,7 @@ impl fmt::Display for PathsQuery {
             ("since", &self.since),
             ("until", &self.until),
             ("cursor", &self.cursor),
+            ("at", &self.at),
         ] {
             if let Some(value) = value {
                 out.text(name, value)?;
@@ -465,7 +485,12 @@ impl Route {
             | Self::Paths { cache, .. }
             | Self::Path { cache, .. }
             | Self::Health { cache, .. } => Some(cache),
-            Self::Caches | Self::Connect { .. } | Self::Help | Self::Glossary | Self::About => None,
+            Self::Caches
+            | Self::Connect { .. }
+            | Self::Lookup { .. }
+            | Self::Help
+            | Self::Glossary
+            | Self::About => None,
         }
     }
 
@@ -546,6 +571,14 @@ impl fmt::Display for Route {
                 }
                 Ok(())
             }
+            Self::Lookup { paths } => {
+                f.write_str("/lookup")?;
+                let mut out = QueryWriter {
+                    out: f,
+                    separator: '?',
+                };
+                paths.iter().try_for_each(|path| out.text("p", path))
+            }
             Self::Help => f.write_str("/help"),
             Self::Glossary => f.write_str("/help/glossary"),
             Self::About => f.write_str("/about"),
@@ -597,6 +630,12 @@ impl FromStr for Route {
                 check: Some((*check).to_owned()),
             },
             ["connect"] => connect(query)?,
+            ["lookup"] => Self::Lookup {
+                paths: pairs(query)
+                    .filter(|(name, _)| *name == "p")
+                    .map(|(_, path)| path)
+                    .collect(),
+            },
             ["help"] => Self::Help,
             ["help", "glossary"] => Self::Glossary,
             ["about"] => Self::About,

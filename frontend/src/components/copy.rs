@@ -64,11 +64,22 @@ fn copy_by_selection(text: &str) -> Option<()> {
 /// A button that copies. `what` names it (“Copy store path”); with `word` the
 /// button shows “Copy” beside its icon.
 pub fn copy_button(what: &'static str, word: bool, text: impl Fn() -> String + 'static) -> AnyView {
-    erased_button(what, word, Box::new(text))
+    erased_button(what, word.then_some("Copy"), "quiet copy", Box::new(text))
+}
+
+/// A button with a border that copies a link to the page; its words name it.
+pub fn copy_link_button(text: impl Fn() -> String + 'static) -> AnyView {
+    const WORDS: &str = "Copy link";
+    erased_button(WORDS, Some(WORDS), "button copy", Box::new(text))
 }
 
 /// One copy of the code for all buttons.
-fn erased_button(what: &'static str, word: bool, text: Box<dyn Fn() -> String>) -> AnyView {
+fn erased_button(
+    what: &'static str,
+    word: Option<&'static str>,
+    class: &'static str,
+    text: Box<dyn Fn() -> String>,
+) -> AnyView {
     let announcer = announcer();
     let copied = RwSignal::new(false);
     let copy = move |_| {
@@ -90,14 +101,14 @@ fn erased_button(what: &'static str, word: bool, text: Box<dyn Fn() -> String>) 
     view! {
         <button
             type="button"
-            class="quiet copy"
+            class=class
             class:is-copied=move || copied.get()
             aria-label=move || if copied.get() { "Copied" } else { what }
             title=what
             on:click=copy
         >
             {changing(move || icon(if copied.get() { Icon::Tick } else { Icon::Copy }))}
-            {word.then(|| view! { <span>{changing(move || if copied.get() { "Copied" } else { "Copy" })}</span> })}
+            {word.map(|word| view! { <span>{changing(move || if copied.get() { "Copied" } else { word })}</span> })}
         </button>
     }
     .into_any()

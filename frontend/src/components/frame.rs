@@ -22,6 +22,7 @@ enum Entry {
     Paths,
     Health,
     Connect,
+    Lookup,
     Help,
     About,
 }
@@ -33,6 +34,7 @@ fn entry_of(route: &Route) -> Entry {
         Route::Paths { .. } | Route::Path { .. } => Entry::Paths,
         Route::Health { .. } => Entry::Health,
         Route::Connect { .. } => Entry::Connect,
+        Route::Lookup { .. } => Entry::Lookup,
         Route::Help | Route::Glossary => Entry::Help,
         Route::About => Entry::About,
     }
@@ -116,11 +118,13 @@ fn rail() -> AnyView {
         };
         rail_link(Entry::Connect, "", &route, Icon::Connect, "Connect")
     };
+    let lookup = Route::Lookup { paths: Vec::new() };
     let more = view! {
         <details class="rail-more">
             <summary>{icon(Icon::More)} "More"</summary>
             <div>
                 {rail_link(Entry::Caches, "", &Route::Caches, Icon::Caches, "All caches")}
+                {rail_link(Entry::Lookup, "", &lookup, Icon::Search, "Look up")}
                 {rail_link(Entry::Help, "", &Route::Help, Icon::Help, "Help")}
                 {rail_link(Entry::About, "", &Route::About, Icon::Info, "About")}
             </div>
@@ -130,6 +134,7 @@ fn rail() -> AnyView {
         <nav class="rail" aria-label="Pages">
             {rail_link(Entry::Caches, "rail-wide", &Route::Caches, Icon::Caches, "Caches")} {changing(of_cache)}
             <p class="rail-title rail-gap-title" aria-hidden="true"></p> {changing(connect)}
+            {rail_link(Entry::Lookup, "rail-wide", &lookup, Icon::Search, "Look up")}
             <span class="rail-gap"></span>
             {rail_link(Entry::Help, "rail-wide", &Route::Help, Icon::Help, "Help")}
             {rail_link(Entry::About, "rail-wide", &Route::About, Icon::Info, "About")} {more}

@@ -37,7 +37,13 @@ const GROUPS: [Group; 3] = [
             (&["j"], "Next row"),
             (&["k"], "Row before"),
             (&["Enter"], "Open the row"),
+            (&["x"], "Select the row"),
+            (&["X"], "Select from the row selected last to this one"),
+            (&["s"], "Sort by the next column"),
+            (&["f"], "Into the filters and back"),
+            (&["e"], "Export"),
             (&["y"], "Copy the row's store path"),
+            (&["Y"], "Copy a link to what is shown"),
         ],
     ),
 ];

@@ -11,6 +11,7 @@ use crate::components::api_button::api_button;
 use crate::components::changing::changing;
 use crate::components::chip::severity_chip;
 use crate::components::copy::copy_button;
+use crate::components::export_menu::{Exported, export_menu};
 use crate::components::failure::failure_of;
 use crate::components::icon::{Icon, icon};
 use crate::components::index_line::{index_banner, index_line};
@@ -18,6 +19,7 @@ use crate::components::page_head::{heading, page_title};
 use crate::components::skeleton::skeleton;
 use crate::format;
 use crate::pages::cache::absent_or_failed;
+use crate::pages::health_words;
 use crate::state::derived::effect;
 use crate::state::live::{LiveCache, live_cache};
 use crate::state::navigation::{href, navigation};
@@ -45,6 +47,7 @@ pub fn page(slug: &str) -> AnyView {
     let cache = slug.to_owned();
     let path = move || api::health_path(&cache, check.get().as_deref(), cursor.get().as_deref());
     let source = path.clone();
+    let exporting = slug.to_owned();
     let health = Remote::<Health>::new(move || {
         live.renewals.track();
         Some(source())
@@ -59,16 +62,26 @@ pub fn page(slug: &str) -> AnyView {
             } else {
                 view! {
                     {checks(live, &found, check)}
+                    {check.get().map(|check| explanation(&check))}
                     <div class:is-waiting=move || health.is_waiting()>{findings(live, &found)} {foot(&found, cursor)}</div>
                 }
                 .into_any()
             }
         }
     };
+    let exported = move || {
+        Some(Exported {
+            path: api::health_path(&exporting, check.get().as_deref(), None),
+            columns: String::new(),
+            rows: health.get()?.total,
+        })
+    };
     view! {
         <div class="page">
             <div class="page-head">
-                <div class="page-head-row">{heading("Health")} <div class="page-actions">{api_button(path)}</div></div>
+                <div class="page-head-row">
+                    {heading("Health")} <div class="page-actions">{export_menu(exported)} {api_button(path)}</div>
+                </div>
                 <p class="state-sentence">{changing(move || health.get().map(|health| sentence(&health, live)))}</p>
                 {index_line(live)}
             </div>
@@ -154,6 +167,21 @@ fn checks(live: LiveCache, health: &Health, chosen: Memo<Option<String>>) -> Any
                 {link(None)} {health.checks.iter().map(|check| link(Some(check))).collect_view()}
             </ul>
         </nav>
+    }
+    .into_any()
+}
+
+/// What the chosen check means and what to do about its findings.
+fn explanation(check: &str) -> AnyView {
+    let (meaning, remedy) = health_words::of(check);
+    view! {
+        <div class="banner banner-info" id="check-meaning">
+            {icon(Icon::Info)}
+            <div class="banner-body">
+                <p>{meaning}</p>
+                <p><b>"What to do: "</b> {remedy}</p>
+            </div>
+        </div>
     }
     .into_any()
 }

@@ -13,6 +13,7 @@ use crate::components::copy::copy_button;
 use crate::components::failure::failure_now;
 use crate::components::icon::{Icon, icon};
 use crate::components::index_line::{index_banner, index_line};
+use crate::components::offer::offer;
 use crate::components::page_head::{heading, page_title};
 use crate::components::skeleton::skeleton;
 use crate::format;
@@ -72,6 +73,7 @@ pub fn page(cache: &str, hash: &str) -> AnyView {
         api::keys_path(cache),
     );
     let live = live_cache();
+    let api_path = StoredValue::new(detail_path.clone());
     let detail_source = detail_path.clone();
     let detail = Remote::<PathDetail>::new(move || {
         // While the first index is built, closures grow.
@@ -147,6 +149,7 @@ pub fn page(cache: &str, hash: &str) -> AnyView {
             {index_banner(live)}
             {absent_or_failed(live)}
             {changing(move || if absent.get() { None } else { failure_now(page.detail) })}
+            {changed_since(page, api_path)}
             {changing(move || withheld(page))}
             {changing(move || exists.get().then(|| tabs(page, tab)))}
             {changing(body)}
@@ -203,6 +206,31 @@ fn status_line(detail: &PathDetail) -> AnyView {
         </p>
     }
     .into_any()
+}
+
+/// The path as it is now, where it is no longer what is shown.
+fn changed_since(page: PathPage, path: StoredValue<String>) -> AnyView {
+    let fresh = Remote::<PathDetail>::new(move || {
+        let shown = page.detail.get()?.revision.clone();
+        let now = page.live.index.get()?.revision;
+        (shown != now && !page.live.is_partial()).then(|| path.get_value())
+    });
+    let words = move || {
+        let shown = page.detail.get()?;
+        if fresh.error().is_some_and(|error| error.is_not_found()) {
+            return Some("This path has gone from the cache since this page was opened.");
+        }
+        let fresh = fresh.get()?;
+        if page.live.index.get()?.revision != fresh.revision {
+            return None;
+        }
+        let now = PathDetail {
+            revision: shown.revision.clone(),
+            ..(*fresh).clone()
+        };
+        (now != *shown).then_some("This path has changed since this page was opened.")
+    };
+    offer(words, move || page.detail.reload())
 }
 
 /// Why clients are not served it, where they are not.
@@ -269,6 +297,7 @@ fn copy_menu(page: PathPage) -> AnyView {
             ("Hash", detail.row.hash.clone()),
             ("Base name", base),
             ("nix-store -r", format!("nix-store -r {path}")),
+            ("nix build", format!("nix build {path}")),
         ];
         if let Some(url) = url {
             texts.push(("nix copy --from", format!("nix copy --from '{url}' {path}")));

@@ -1,7 +1,9 @@
-//! A hash that this cache does not have: when that was checked, whether another
-//! cache here has it, and how long a client may believe an older answer.
+//! A hash that this cache does not have: when that was checked, whether an
+//! upstream or another cache here has it, and how long a client may believe an
+//! older answer.
 
 use leptos::prelude::*;
+use snowbank_shared::api::Lookup;
 use snowbank_shared::route::{PathsQuery, Route};
 
 use crate::api;
@@ -9,7 +11,10 @@ use crate::components::ago::{ago, time_of_day};
 use crate::components::changing::changing;
 use crate::components::chip::{Tone, chip};
 use crate::components::code::code_line;
+use crate::components::failure::failure_now;
 use crate::components::icon::Icon;
+use crate::components::size::{size, size_or};
+use crate::pages::lookup_table::upstream_chip;
 use crate::pages::path::PathPage;
 use crate::state::navigation::href;
 use crate::state::remote::Remote;
@@ -47,6 +52,7 @@ pub fn content(page: PathPage) -> AnyView {
                 "No path with the hash " <code class="break">{hash.clone()}</code>
                 " is in this cache. The hash itself is well formed. " {changing(checked)}
             </p>
+            {upstreams(page)}
             {other_caches(page)}
             <h2>"Was it copied a moment ago?"</h2>
             <p>
@@ -62,6 +68,52 @@ pub fn content(page: PathPage) -> AnyView {
                 <a href=href(&Route::paths(page.cache.get_value()))>"All paths of this cache"</a>
             </p>
         </section>
+    }
+    .into_any()
+}
+
+/// Asked now, by the server; a few seconds at most.
+fn upstreams(page: PathPage) -> AnyView {
+    let path = api::lookup_in_path(&page.cache.get_value(), &[page.hash.get_value()]);
+    let asked = Remote::<Lookup>::new(move || Some(path.clone()));
+    let list = move || match asked.get() {
+        None if asked.error().is_some() => failure_now(asked).into_any(),
+        None => view! { <p class="muted">"Asking the upstreams…"</p> }.into_any(),
+        Some(lookup) => {
+            let answers = lookup
+                .items
+                .first()
+                .map_or(&[][..], |item| item.upstreams.as_slice());
+            if answers.is_empty() {
+                return view! {
+                    <p class="muted">"Not configured: this cache names no upstream that could be asked."</p>
+                }
+                .into_any();
+            }
+            let items = answers
+                .iter()
+                .map(|answer| {
+                    let sizes = answer.nar_size.map(|nar_size| {
+                        view! {
+                            <span class="muted">
+                                {answer.name.clone()}
+                                ", "
+                                {size(nar_size)}
+                                " unpacked, "
+                                {size_or(answer.file_size, "unknown")}
+                                " to download"
+                            </span>
+                        }
+                    });
+                    view! { <li>{upstream_chip(answer)} {sizes}</li> }
+                })
+                .collect_view();
+            view! { <ul class="upstreams">{items}</ul> }.into_any()
+        }
+    };
+    view! {
+        <h2>"On the upstreams"</h2>
+        <div id="upstreams">{changing(list)}</div>
     }
     .into_any()
 }

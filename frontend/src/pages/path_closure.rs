@@ -1,20 +1,25 @@
 //! The closure as a table: everything the path needs, what the cache lacks in red.
 
 use leptos::prelude::*;
-use snowbank_shared::api::{Closure, ClosureRow};
+use snowbank_shared::api::{Closure, ClosureRow, Lookup};
 
 use crate::api;
 use crate::components::changing::changing;
 use crate::components::chip::{Tone, chip, content_chip, signature_chip};
 use crate::components::copy::copy_button;
+use crate::components::export_menu::{Exported, export_menu};
 use crate::components::failure::failure_of;
 use crate::components::icon::{Icon, icon};
 use crate::components::size::{size, size_or};
 use crate::components::skeleton::skeleton;
 use crate::components::store_path::{path_link, path_text};
 use crate::format;
+use crate::pages::lookup_table::upstream_chip;
 use crate::pages::path::PathPage;
 use crate::state::remote::Remote;
+
+/// Missing paths of a page that the upstreams are asked about.
+const MOST_ASKED: usize = 50;
 
 /// The tab. Pages of the closure are appended below one another, so that find
 /// on the page finds them.
@@ -31,8 +36,14 @@ pub fn tab(page: PathPage) -> AnyView {
         None => ().into_any(),
         Some(closure) => {
             let next = closure.next.clone();
+            let exported = Exported {
+                path: path.get_value(),
+                columns: String::new(),
+                rows: closure.paths + closure.missing,
+            };
+            let export = export_menu(move || Some(exported.clone()));
             view! {
-                {totals(&closure)}
+                {totals(&closure, export)}
                 <div class="table-wrap">
                     <table class="table is-sticky" id="closure-table">
                         <caption class="visually-hidden">"Paths of the closure, nearest first"</caption>
@@ -68,7 +79,7 @@ pub fn tab(page: PathPage) -> AnyView {
     .into_any()
 }
 
-fn totals(closure: &Closure) -> AnyView {
+fn totals(closure: &Closure, export: AnyView) -> AnyView {
     let missing = (closure.missing > 0).then(|| {
         view! {
             <div class="banner banner-bad">
@@ -81,7 +92,7 @@ fn totals(closure: &Closure) -> AnyView {
                         )}
                     </p>
                     <p>
-                        "A machine that uses only this cache cannot fetch the whole. What is missing stands at the end of the table; cache.nixos.org may have it."
+                        "A machine that uses only this cache cannot fetch the whole. What is missing stands at the end of the table, with what the upstreams say of it where some are configured."
                     </p>
                 </div>
             </div>
@@ -91,14 +102,17 @@ fn totals(closure: &Closure) -> AnyView {
         view! { <p class="muted">"No references: this path stands alone."</p> }
     });
     view! {
-        <p class="closure-totals">
-            <b>{size(closure.nar_size)}</b>
-            " unpacked in "
-            <b>{format::counted(closure.paths, "path", "paths")}</b>
-            ", "
-            <b>{size_or(closure.file_size, "unknown bytes")}</b>
-            " to download."
-        </p>
+        <div class="section-head">
+            <p class="closure-totals">
+                <b>{size(closure.nar_size)}</b>
+                " unpacked in "
+                <b>{format::counted(closure.paths, "path", "paths")}</b>
+                ", "
+                <b>{size_or(closure.file_size, "unknown bytes")}</b>
+                " to download."
+            </p>
+            {export}
+        </div>
         {missing}
         {alone}
     }
@@ -107,15 +121,41 @@ fn totals(closure: &Closure) -> AnyView {
 
 fn rows(page: PathPage, closure: &Closure) -> AnyView {
     let cache = page.cache.get_value();
+    let asked = missing_upstream(&cache, closure);
     let rows = closure
         .items
         .iter()
-        .map(|item| row(&cache, item))
+        .map(|item| row(&cache, item, asked))
         .collect_view();
     view! { <tbody>{rows}</tbody> }.into_any()
 }
 
-fn row(cache: &str, item: &ClosureRow) -> AnyView {
+/// What the upstreams say of the missing paths of these rows; asked for the first ones.
+fn missing_upstream(cache: &str, closure: &Closure) -> Option<Remote<Lookup>> {
+    let missing: Vec<String> = closure
+        .items
+        .iter()
+        .filter(|item| !item.present)
+        .take(MOST_ASKED)
+        .map(|item| item.hash.clone())
+        .collect();
+    if missing.is_empty() {
+        return None;
+    }
+    let path = api::lookup_in_path(cache, &missing);
+    Some(Remote::new(move || Some(path.clone())))
+}
+
+/// What the upstreams say of one of them; nothing where none is configured.
+fn on_upstreams(asked: Option<Remote<Lookup>>, hash: String) -> AnyView {
+    changing(move || {
+        let lookup = asked?.get()?;
+        let item = lookup.items.iter().find(|item| item.q == hash)?;
+        Some(item.upstreams.iter().map(upstream_chip).collect_view())
+    })
+}
+
+fn row(cache: &str, item: &ClosureRow, asked: Option<Remote<Lookup>>) -> AnyView {
     let path = item.path.clone();
     let copy = copy_button("Copy store path", false, move || path.clone());
     if !item.present {
@@ -125,6 +165,7 @@ fn row(cache: &str, item: &ClosureRow) -> AnyView {
                 <td class="number" data-label="Steps">{item.depth}</td>
                 <td colspan="6" class="wide">
                     {chip((Tone::Bad, Icon::Cross, "referenced, not in this cache", "A client cannot fetch it from here."))}
+                    {on_upstreams(asked, item.hash.clone())}
                 </td>
                 <td class="row-action">{copy}</td>
             </tr>

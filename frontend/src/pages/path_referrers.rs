@@ -7,6 +7,7 @@ use crate::api;
 use crate::components::changing::changing;
 use crate::components::chip::{content_chip, signature_chip};
 use crate::components::copy::copy_button;
+use crate::components::export_menu::{Exported, export_menu};
 use crate::components::failure::failure_of;
 use crate::components::icon::{Icon, icon};
 use crate::components::size::{size, size_or};
@@ -19,9 +20,10 @@ use crate::state::remote::Remote;
 /// The tab. Its place is not in the address: it begins at the first page.
 pub fn tab(page: PathPage) -> AnyView {
     let path = api::path_path(&page.cache.get_value(), &page.hash.get_value(), "referrers");
+    let path = StoredValue::new(path);
     let cursor = RwSignal::new(None::<String>);
     let rows = Remote::<Page<PathRow>>::new(move || {
-        let limited = format!("{path}?limit={}", api::PAGE_ROWS);
+        let limited = format!("{}?limit={}", path.get_value(), api::PAGE_ROWS);
         Some(api::at_cursor(&limited, cursor.get().as_deref()))
     });
     let body = move || match rows.get() {
@@ -51,11 +53,20 @@ pub fn tab(page: PathPage) -> AnyView {
                     </button>
                 }
             });
+            let exported = Exported {
+                path: path.get_value(),
+                columns: String::new(),
+                rows: found.total,
+            };
+            let export = export_menu(move || Some(exported.clone()));
             view! {
-                <p class="closure-totals">
-                    <b>{format::counted(found.total, "path", "paths")}</b>
-                    " of this cache refer to it directly."
-                </p>
+                <div class="section-head">
+                    <p class="closure-totals">
+                        <b>{format::counted(found.total, "path", "paths")}</b>
+                        " of this cache refer to it directly."
+                    </p>
+                    {export}
+                </div>
                 {table(page, &found.items)}
                 <div class="table-foot">
                     <span></span>

@@ -47,6 +47,10 @@ fn sizes(detail: &PathDetail) -> AnyView {
     let closure_paths = row
         .closure_paths
         .map(|paths| format!("in {}", format::counted(paths, "path", "paths")));
+    let added = format!(
+        "of {}",
+        format::counted(detail.added_paths, "path", "paths")
+    );
     let missing = (!detail.closure_missing.is_empty()).then(|| {
         view! {
             <p class="size-missing">
@@ -105,6 +109,17 @@ fn sizes(detail: &PathDetail) -> AnyView {
                         )}
                     </dt>
                     <dd>{size_or(detail.closure_file_size, "unknown")}</dd>
+                </div>
+                <div>
+                    <dt>
+                        {term(
+                            "term-added",
+                            "Added size, unpacked",
+                            "NAR sizes of what would go from this cache if this path went: itself, and everything that nothing else here refers to then.",
+                        )}
+                    </dt>
+                    <dd id="added-size">{size(detail.added_size)}</dd>
+                    <dd class="size-note">{added}</dd>
                 </div>
             </dl>
             {missing}

@@ -1,30 +1,42 @@
-//! The path browser: search, order, filters and place are the address.
+//! The path browser: search, order, filters and place are the address. Around
+//! the list: facets ([`paths_facets`](crate::pages::paths_facets)), columns
+//! ([`paths_columns`](crate::pages::paths_columns)), keys
+//! ([`paths_keys`](crate::pages::paths_keys)), and what chosen rows weigh
+//! ([`paths_selection`](crate::pages::paths_selection)).
 
 use leptos::html::Input;
 use leptos::leptos_dom::helpers::debounce;
 use leptos::prelude::*;
-use snowbank_shared::api::{Page, PathRow};
+use snowbank_shared::api::{Facets, Page, PathRow};
 use snowbank_shared::route::{PathsQuery, Route};
 use std::time::Duration;
 
 use crate::api;
+use crate::components::ago::now;
 use crate::components::announcer::announcer;
 use crate::components::api_button::api_button;
 use crate::components::changing::changing;
+use crate::components::copy::copy_link_button;
+use crate::components::export_menu::{Exported, export_menu};
 use crate::components::failure::failure_of;
 use crate::components::icon::{Icon, icon};
 use crate::components::index_line::{index_banner, index_line};
+use crate::components::offer::offer;
 use crate::components::page_head::{heading, page_title};
 use crate::components::skeleton::skeleton;
 use crate::entry::{self, Entry};
 use crate::format;
 use crate::pages::cache::absent_or_failed;
-use crate::pages::paths_filters::{active_filters, filters};
+use crate::pages::paths_columns::{Shown, view_menu};
+use crate::pages::paths_facets::{facets, moment};
+use crate::pages::paths_filters::active_filters;
+use crate::pages::paths_selection::{Chosen, selection_bar};
 use crate::pages::paths_table::paths_table;
+use crate::pages::{paths_keys, paths_link};
 use crate::state::derived::{effect, memo};
 use crate::state::keyboard::focus;
 use crate::state::live::{LiveCache, live_cache};
-use crate::state::navigation::{Navigation, href, navigation};
+use crate::state::navigation::{Navigation, absolute, href, navigation};
 use crate::state::remote::Remote;
 
 /// Milliseconds without a key before the search runs.
@@ -39,6 +51,14 @@ pub struct Browser {
     pub query: Memo<PathsQuery>,
     /// The rows.
     pub rows: Remote<Page<PathRow>>,
+    /// What each filter would show, as of the same time as the rows.
+    pub facets: Remote<Facets>,
+    /// Where it is narrow: the facets are unfolded.
+    pub facets_open: RwSignal<bool>,
+    /// The columns.
+    pub shown: Shown,
+    /// The chosen rows.
+    pub chosen: Chosen,
     /// The cache and its index.
     pub live: LiveCache,
     navigation: Navigation,
@@ -51,6 +71,15 @@ impl Browser {
             cache: self.cache.get_value(),
             query,
         }
+    }
+
+    /// The address of what is shown, for somebody else: it says when it was made.
+    pub fn frozen(self) -> Route {
+        let query = self.query.get_untracked();
+        self.route(PathsQuery {
+            at: Some(moment(now())),
+            ..query
+        })
     }
 
     /// Changes the search and begins at its first page; Back leads to the one before.
@@ -92,13 +121,30 @@ pub fn page(slug: &str) -> AnyView {
             Some(api::paths_path(&slug, &query.get(), api::PAGE_ROWS))
         })
     };
+    // Once there are rows, and again with them: a number beside a filter never speaks of
+    // another state of the cache than the rows do.
+    let revision = memo(move || Some(rows.get()?.revision.clone()));
+    let facet_counts = {
+        let slug = slug.to_owned();
+        // Another order or place asks for the same: nothing is fetched then.
+        let path = memo(move || api::facets_path(&slug, &query.get()));
+        Remote::<Facets>::new(move || {
+            revision.get()?;
+            Some(path.get())
+        })
+    };
     let browser = Browser {
         cache: StoredValue::new(slug.to_owned()),
         query,
         rows,
+        facets: facet_counts,
+        facets_open: RwSignal::new(false),
+        shown: Shown::start(),
+        chosen: Chosen::new(),
         live,
         navigation,
     };
+    paths_keys::listen(browser);
     {
         let slug = slug.to_owned();
         page_title(move || {
@@ -116,20 +162,43 @@ pub fn page(slug: &str) -> AnyView {
         let slug = slug.to_owned();
         move || api::paths_path(&slug, &query.get(), api::PAGE_ROWS)
     };
+    let exported = move || {
+        Some(Exported {
+            path: api::all_paths_path(&browser.cache.get_value(), &query.get()),
+            columns: browser.shown.fields(),
+            rows: rows.get()?.total,
+        })
+    };
+    let link = move || absolute(&browser.frozen().to_string());
+    let actions = view! {
+        {copy_link_button(link)}
+        {view_menu(browser.shown)}
+        {export_menu(exported)}
+        {api_button(api_path)}
+    };
     view! {
         <div class="page paths-page">
             <div class="page-head">
-                <div class="page-head-row">{heading("Paths")} <div class="page-actions">{api_button(api_path)}</div></div>
+                <div class="page-head-row">{heading("Paths")} <div class="page-actions">{actions}</div></div>
                 <p class="state-sentence" id="paths-state">{changing(move || state_sentence(browser))}</p>
                 {index_line(live)}
             </div>
             {index_banner(live)}
             {absent_or_failed(live)}
-            <div class="browser-bar">{search_field(browser)} {filters(browser)}</div>
-            {active_filters(browser)}
-            {changed_since(browser)}
-            {failure_of(rows)}
-            {content(browser)}
+            {paths_link::made_at(browser)}
+            <div class="browser-place">
+                <div class="browser">
+                    {facets(browser)}
+                    <div class="browser-main">
+                        {search_field(browser)}
+                        {active_filters(browser)}
+                        {changed_since(browser)}
+                        {failure_of(rows)}
+                        {content(browser)}
+                    </div>
+                </div>
+            </div>
+            {selection_bar(browser.cache, browser.chosen)}
         </div>
     }
     .into_any()
@@ -233,25 +302,14 @@ fn changed_since(browser: Browser) -> AnyView {
             && !browser.rows.is_waiting()
             && (shown.total != fresh.total || shown.items != fresh.items)
     });
-    let offer = move || {
-        differs.get().then(|| {
-            view! {
-                <div class="banner banner-info">
-                    {icon(Icon::Info)}
-                    <div class="banner-body">
-                        <p>"The cache has changed since this list was made."</p>
-                    </div>
-                    <div class="banner-actions">
-                        <button type="button" class="button" on:click=move |_| browser.rows.reload()>
-                            {icon(Icon::Again)}
-                            "Show"
-                        </button>
-                    </div>
-                </div>
-            }
-        })
-    };
-    view! { <div class="banner-place">{changing(offer)}</div> }.into_any()
+    offer(
+        move || {
+            differs
+                .get()
+                .then_some("The cache has changed since this list was made.")
+        },
+        move || browser.rows.reload(),
+    )
 }
 
 /// What stands below the filters.
@@ -369,7 +427,7 @@ fn nothing(browser: Browser) -> AnyView {
     view! {
         <section class="empty">
             <h2>"No path matches these filters"</h2>
-            {crate::pages::paths_filters::what_removes_all(browser)}
+            {changing(move || crate::pages::paths_filters::what_removes_all(browser))}
             <a class="button" href=href(&Route::paths(browser.cache.get_value()))>
                 "Clear all filters"
             </a>

@@ -1,227 +1,67 @@
-//! The filters of the path browser: choosers, the list of what is chosen, and
-//! which of it removes the last rows.
+//! The filters of the path browser that are in use, and which of them removes
+//! the last rows.
 
 use leptos::prelude::*;
-use snowbank_shared::api::{ContentStatus, Page, PathRow, SignatureStatus};
 use snowbank_shared::route::PathsQuery;
 
-use crate::api;
 use crate::components::changing::changing;
 use crate::components::chip::{content_words, signature_words};
 use crate::components::icon::{Icon, icon};
 use crate::format;
 use crate::pages::paths::Browser;
 use crate::state::navigation::href;
-use crate::state::remote::Remote;
 
-const MIB: u64 = 1 << 20;
-
-/// Bands of NarSize: word in the chooser, least, most.
-const BANDS: [(&str, Option<u64>, Option<u64>); 4] = [
-    ("under 1 MiB", None, Some(MIB - 1)),
-    ("1 to 10 MiB", Some(MIB), Some(10 * MIB - 1)),
-    ("10 to 100 MiB", Some(10 * MIB), Some(100 * MIB - 1)),
-    ("100 MiB and more", Some(100 * MIB), None),
-];
-
-/// Ages: word in the chooser, seconds.
-const AGES: [(&str, u32); 4] = [
-    ("last hour", 3600),
-    ("last 24 hours", 86_400),
-    ("last 7 days", 604_800),
-    ("last 30 days", 2_592_000),
-];
-
-/// A labelled chooser. `options` are value and word; the empty value is “any”.
-fn chooser(
-    label: &'static str,
-    options: impl Fn() -> Vec<(String, String)> + Send + Sync + 'static,
-    value: impl Fn() -> String + Copy + Send + Sync + 'static,
-    choose: impl Fn(String) + 'static,
-) -> AnyView {
-    let drawn = move || {
-        let chosen = value();
-        let mut options = options();
-        // An address may hold a value that no option names.
-        if !chosen.is_empty() && !options.iter().any(|(value, _)| *value == chosen) {
-            options.push((chosen.clone(), "as in the address".to_owned()));
-        }
-        options
-            .into_iter()
-            .map(|(value, word)| {
-                let selected = value == chosen;
-                view! { <option value=value selected=selected>{word}</option> }
-            })
-            .collect_view()
-    };
-    view! {
-        <label class="chooser" class:is-chosen=move || !value().is_empty()>
-            <span>{label}</span>
-            <select prop:value=value on:change=move |event| choose(event_target_value(&event))>
-                <option value="">"any"</option>
-                {changing(drawn)}
-            </select>
-        </label>
-    }
-    .into_any()
+/// A filter in use.
+pub struct Chosen {
+    /// Its name in the counts of [`Facets::without`](snowbank_shared::api::Facets).
+    name: &'static str,
+    /// In words.
+    word: String,
+    /// The search without it.
+    without: PathsQuery,
 }
 
-/// The choosers.
-pub fn filters(browser: Browser) -> AnyView {
-    let query = browser.query;
-    let signatures = move || {
-        let cache = browser.live.cache.get();
-        let count = |status: SignatureStatus| {
-            let cache = cache.as_ref()?;
-            let count = cache
-                .signatures
-                .iter()
-                .find(|count| count.signature == status);
-            Some(count.map_or(0, |count| count.paths))
-        };
-        SignatureStatus::ALL
-            .into_iter()
-            .filter(|status| count(*status) != Some(0) || query.get().sig == Some(*status))
-            .map(|status| {
-                let word = signature_words(status).2;
-                let word = match count(status) {
-                    Some(paths) => format!("{word} ({})", format::count(paths)),
-                    None => word.to_owned(),
-                };
-                (status.to_string(), word)
-            })
-            .collect()
-    };
-    let contents = || {
-        ContentStatus::ALL
-            .into_iter()
-            .map(|status| (status.to_string(), content_words(status).2.to_owned()))
-            .collect()
-    };
-    let keys = move || {
-        browser.live.cache.get().map_or_else(Vec::new, |cache| {
-            cache
-                .keys
-                .iter()
-                .map(|key| (key.name.clone(), key.name.clone()))
-                .collect()
-        })
-    };
-    let bands = || {
-        BANDS
-            .iter()
-            .map(|(word, min, max)| (band_value(*min, *max), (*word).to_owned()))
-            .collect()
-    };
-    let ages = || {
-        AGES.iter()
-            .map(|(word, _)| ((*word).to_owned(), format!("in the {word}")))
-            .collect()
-    };
-    view! {
-        <div class="choosers" role="group" aria-label="Filters">
-            {chooser(
-                "Signature",
-                signatures,
-                move || query.with(|query| query.sig.map_or_else(String::new, |sig| sig.to_string())),
-                move |value| browser.change(|query| query.sig = value.parse().ok()),
-            )}
-            {chooser(
-                "Content",
-                contents,
-                move || {
-                    query.with(|query| query.content.map_or_else(String::new, |word| word.to_string()))
-                },
-                move |value| browser.change(|query| query.content = value.parse().ok()),
-            )}
-            {chooser(
-                "Key",
-                keys,
-                move || query.with(|query| query.key.clone().unwrap_or_default()),
-                move |value| browser.change(|query| query.key = some(value)),
-            )}
-            {chooser(
-                "Size",
-                bands,
-                move || query.with(|query| band_value(query.min, query.max)),
-                move |value| browser.change(|query| (query.min, query.max) = band_of(&value)),
-            )}
-            {chooser(
-                "Added",
-                ages,
-                move || query.with(|query| query.since.clone().unwrap_or_default()),
-                move |value| browser.change(|query| query.since = since(&value)),
-            )}
-            <label class="choice chooser-check">
-                <input
-                    type="checkbox"
-                    prop:checked=move || query.with(|query| query.unreferenced)
-                    on:change=move |_| browser.change(|query| query.unreferenced = !query.unreferenced)
-                />
-                "Referenced by nothing"
-            </label>
-        </div>
-    }
-    .into_any()
-}
-
-fn some(value: String) -> Option<String> {
-    (!value.is_empty()).then_some(value)
-}
-
-fn band_value(min: Option<u64>, max: Option<u64>) -> String {
-    if min.is_none() && max.is_none() {
-        return String::new();
-    }
-    let bound = |bound: Option<u64>| bound.map_or_else(String::new, |bytes| bytes.to_string());
-    format!("{}-{}", bound(min), bound(max))
-}
-
-fn band_of(value: &str) -> (Option<u64>, Option<u64>) {
-    let (min, max) = value.split_once('-').unwrap_or_default();
-    (min.parse().ok(), max.parse().ok())
-}
-
-/// An age becomes a moment, so that the address means the same tomorrow.
-fn since(word: &str) -> Option<String> {
-    let (_, seconds) = AGES.iter().find(|(known, _)| *known == word)?;
-    let then = js_sys::Date::now() - f64::from(*seconds) * 1000.0;
-    let time: String = js_sys::Date::new(&then.into()).to_iso_string().into();
-    // Seconds are enough: 2026-11-23T12:03:22Z.
-    Some(format!("{}Z", time.get(..19)?))
-}
-
-/// What is chosen, in words, each with the search without it.
-fn chosen(query: &PathsQuery) -> Vec<(String, PathsQuery)> {
+/// What is chosen.
+pub fn chosen(query: &PathsQuery) -> Vec<Chosen> {
     let mut chosen = Vec::new();
     let base = query.first_page();
-    let mut push = |word: String, without: &dyn Fn(&mut PathsQuery)| {
-        let mut query = base.clone();
-        without(&mut query);
-        chosen.push((word, query));
+    let mut push = |name: &'static str, word: String, drop: &dyn Fn(&mut PathsQuery)| {
+        let mut without = base.clone();
+        drop(&mut without);
+        chosen.push(Chosen {
+            name,
+            word,
+            without,
+        });
     };
     if !query.q.is_empty() {
-        push(format!("“{}”", query.q), &|query| query.q.clear());
+        push("q", format!("“{}”", query.q), &|query| query.q.clear());
     }
     if let Some(sig) = query.sig {
         push(
+            "sig",
             format!("signature: {}", signature_words(sig).2.to_ascii_lowercase()),
             &|query| query.sig = None,
         );
     }
     if let Some(content) = query.content {
         push(
+            "content",
             format!("content: {}", content_words(content).2.to_ascii_lowercase()),
             &|query| query.content = None,
         );
     }
     if let Some(key) = &query.key {
-        push(format!("key: {key}"), &|query| query.key = None);
+        push("key", format!("key: {key}"), &|query| query.key = None);
     }
     if let Some(compression) = &query.compression {
-        push(format!("compression: {compression}"), &|query| {
-            query.compression = None;
-        });
+        push(
+            "compression",
+            format!("compression: {compression}"),
+            &|query| {
+                query.compression = None;
+            },
+        );
     }
     if query.min.is_some() || query.max.is_some() {
         let words = match (query.min, query.max) {
@@ -231,18 +71,28 @@ fn chosen(query: &PathsQuery) -> Vec<(String, PathsQuery)> {
             (Some(min), None) => format!("size: at least {}", format::size(min)),
             (None, max) => format!("size: at most {}", format::size(max.unwrap_or_default())),
         };
-        push(words, &|query| (query.min, query.max) = (None, None));
+        push("size", words, &|query| {
+            (query.min, query.max) = (None, None);
+        });
     }
     if let Some(since) = &query.since {
-        push(format!("added since {since}"), &|query| query.since = None);
+        push("added", format!("added since {since}"), &|query| {
+            query.since = None;
+        });
     }
     if let Some(until) = &query.until {
-        push(format!("added before {until}"), &|query| query.until = None);
+        push("added", format!("added before {until}"), &|query| {
+            query.until = None;
+        });
     }
     if query.unreferenced {
-        push("referenced by nothing".to_owned(), &|query| {
-            query.unreferenced = false;
-        });
+        push(
+            "unreferenced",
+            "referenced by nothing".to_owned(),
+            &|query| {
+                query.unreferenced = false;
+            },
+        );
     }
     chosen
 }
@@ -258,12 +108,12 @@ pub fn active_filters(browser: Browser) -> AnyView {
         let several = chosen.len() > 1;
         let links = chosen
             .into_iter()
-            .map(|(word, without)| {
+            .map(|chosen| {
                 view! {
                     <li>
-                        <a class="filter" href=href(&browser.route(without))>
+                        <a class="filter" href=href(&browser.route(chosen.without))>
                             <span class="visually-hidden">"Drop the filter "</span>
-                            {word}
+                            {chosen.word}
                             {icon(Icon::Cross)}
                         </a>
                     </li>
@@ -291,50 +141,70 @@ pub fn active_filters(browser: Browser) -> AnyView {
     view! { <div class="banner-place">{changing(list)}</div> }.into_any()
 }
 
-/// For each filter how many paths there would be without it, so that the one
-/// which removes the last rows shows.
+/// Which filter removes the last rows: for each how many paths there would be without it,
+/// and a button that drops the one which removes most.
 pub fn what_removes_all(browser: Browser) -> AnyView {
-    let query = browser.query.get_untracked();
-    let chosen = chosen(&query);
-    if chosen.len() < 2 {
-        let only = chosen
-            .into_iter()
-            .next()
-            .map(|(word, _)| word)
-            .unwrap_or_default();
-        return view! { <p>"The only filter is " <b>{only}</b> "."</p> }.into_any();
-    }
-    let rows = chosen
+    let chosen = chosen(&browser.query.get_untracked());
+    let Some(facets) = browser.facets.get() else {
+        return view! { <p class="muted">"Counting what each filter removes…"</p> }.into_any();
+    };
+    let count = |name: &str| {
+        let found = facets.without.iter().find(|count| count.value == name);
+        found.map_or(0, |count| count.paths)
+    };
+    let mut filters: Vec<(u64, Chosen)> = chosen
         .into_iter()
-        .map(|(word, without)| {
-            let path = api::paths_path(&browser.cache.get_value(), &without, 1);
-            let found = Remote::<Page<PathRow>>::new(move || Some(path.clone()));
-            let link = href(&browser.route(without));
-            let count = move || match found.get() {
-                Some(page) if page.total > 0 => {
-                    view! { <b>{format::counted(page.total, "path", "paths")}</b> }.into_any()
-                }
-                Some(_) => view! { <span class="muted">"still none"</span> }.into_any(),
-                None => view! { <span class="muted">"counting…"</span> }.into_any(),
+        .map(|filter| (count(filter.name), filter))
+        .collect();
+    filters.sort_by_key(|(paths, _)| std::cmp::Reverse(*paths));
+    let most = filters.first().filter(|(paths, _)| *paths > 0);
+    let lead = match most {
+        Some((paths, filter)) => {
+            let address = href(&browser.route(filter.without.clone()));
+            view! {
+                <p id="no-match">
+                    "The filter "
+                    <b>{filter.word.clone()}</b>
+                    " removes the last rows: without it "
+                    <b>{format::counted(*paths, "path matches", "paths match")}</b>
+                    "."
+                </p>
+                <a class="button button-primary" href=address>
+                    {icon(Icon::Cross)}
+                    {format!("Drop {}", filter.word)}
+                </a>
+            }
+            .into_any()
+        }
+        None if filters.len() > 1 => {
+            view! { <p id="no-match">"No single filter does it: without any one of them there is still no path."</p> }.into_any()
+        }
+        None => view! { <p id="no-match">"Nothing in this cache matches it."</p> }.into_any(),
+    };
+    let all = filters
+        .iter()
+        .map(|(paths, filter)| {
+            let address = href(&browser.route(filter.without.clone()));
+            let found = if *paths > 0 {
+                view! { <b>{format::counted(*paths, "path", "paths")}</b> }.into_any()
+            } else {
+                view! { <span class="muted">"still none"</span> }.into_any()
             };
-            view! { <li>"Without " <a href=link>{word}</a> ": " {changing(count)}</li> }
+            view! { <li>"Without " <a href=address>{filter.word.clone()}</a> ": " {found}</li> }
         })
         .collect_view();
-    view! { <ul class="relaxations">{rows}</ul> }.into_any()
+    view! {
+        {lead}
+        <ul class="relaxations">{all}</ul>
+    }
+    .into_any()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use snowbank_shared::api::{ContentStatus, SignatureStatus};
 
-    #[test]
-    fn bands_are_read_back() {
-        for (_, min, max) in BANDS {
-            assert_eq!(band_of(&band_value(min, max)), (min, max));
-        }
-        assert_eq!(band_of(""), (None, None));
-        assert_eq!(band_value(None, None), "");
-    }
+    use super::*;
 
     #[test]
     fn dropping_every_filter_in_turn_leaves_none() {
@@ -350,12 +220,13 @@ mod tests {
             since: Some("2026-11-01".to_owned()),
             until: Some("2026-12-01".to_owned()),
             cursor: Some("c".to_owned()),
+            at: Some("2026-11-23T12:00:00Z".to_owned()),
             ..PathsQuery::default()
         };
         let mut words = Vec::new();
-        while let Some((word, without)) = chosen(&query).into_iter().next() {
-            words.push(word);
-            query = without;
+        while let Some(first) = chosen(&query).into_iter().next() {
+            words.push(first.word);
+            query = first.without;
         }
         assert_eq!(words.len(), 9);
         assert!(query.is_unfiltered() && query.cursor.is_none());

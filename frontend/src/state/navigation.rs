@@ -169,7 +169,8 @@ pub fn same_page(a: &Route, b: &Route) -> bool {
                 ..
             },
         ) => cache == other_cache && hash == other_hash,
-        (Route::Connect { .. }, Route::Connect { .. }) => true,
+        (Route::Connect { .. }, Route::Connect { .. })
+        | (Route::Lookup { .. }, Route::Lookup { .. }) => true,
         _ => a == b,
     }
 }

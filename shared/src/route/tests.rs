@@ -21,6 +21,7 @@ fn filtered() -> PathsQuery {
         since: Some("2026-11-01".to_owned()),
         until: Some("2026-11-20T14:02:00Z".to_owned()),
         cursor: Some("b64+/=".to_owned()),
+        at: Some("2026-11-23T12:03:00Z".to_owned()),
     }
 }
 
@@ -55,6 +56,10 @@ fn every_page() -> Vec<Route> {
             caches: vec!["main".to_owned(), "team".to_owned()],
             target: ConnectTarget::NixOs,
         },
+        Route::Lookup { paths: vec![] },
+        Route::Lookup {
+            paths: vec![HASH.to_owned(), "/nix/store/x".to_owned()],
+        },
         Route::Help,
         Route::Glossary,
         Route::About,
@@ -69,7 +74,7 @@ fn addresses_are_these() {
     /
     /c/main
     /c/main/paths
-    /c/main/paths?q=python3%20%26%20co&sort=-closure_size&sig=unknown-key&content=nar-missing&key=team-2&compression=zstd&unreferenced=true&min=1024&max=1099511627776&since=2026-11-01&until=2026-11-20T14%3A02%3A00Z&cursor=b64%2B%2F%3D
+    /c/main/paths?q=python3%20%26%20co&sort=-closure_size&sig=unknown-key&content=nar-missing&key=team-2&compression=zstd&unreferenced=true&min=1024&max=1099511627776&since=2026-11-01&until=2026-11-20T14%3A02%3A00Z&cursor=b64%2B%2F%3D&at=2026-11-23T12%3A03%3A00Z
     /c/main/p/xynxqns12h5f1dcq1j5x3c3232454njk
     /c/main/p/xynxqns12h5f1dcq1j5x3c3232454njk/closure
     /c/main/p/xynxqns12h5f1dcq1j5x3c3232454njk/referrers
@@ -80,6 +85,8 @@ fn addresses_are_these() {
     /connect
     /connect?caches=main
     /connect?caches=main,team&target=nixos
+    /lookup
+    /lookup?p=xynxqns12h5f1dcq1j5x3c3232454njk&p=%2Fnix%2Fstore%2Fx
     /help
     /help/glossary
     /about
@@ -165,7 +172,14 @@ fn paths_query() -> impl Strategy<Value = PathsQuery> {
         ("\\PC{0,20}", 0..SortKey::ALL.len(), any::<bool>()),
         proptest::option::of(0..SignatureStatus::ALL.len()),
         proptest::option::of(0..ContentStatus::ALL.len()),
-        (optional(), optional(), optional(), optional(), optional()),
+        (
+            optional(),
+            optional(),
+            optional(),
+            optional(),
+            optional(),
+            optional(),
+        ),
         any::<(bool, Option<u64>, Option<u64>)>(),
     )
         .prop_map(
@@ -185,6 +199,7 @@ fn paths_query() -> impl Strategy<Value = PathsQuery> {
                 since: texts.2,
                 until: texts.3,
                 cursor: texts.4,
+                at: texts.5,
             },
         )
 }
@@ -203,6 +218,7 @@ fn route() -> impl Strategy<Value = Route> {
                 hash,
                 tab: PathTab::ALL[tab],
             }),
+        proptest::collection::vec("\\PC{1,12}", 0..4).prop_map(|paths| Route::Lookup { paths }),
         (segment(), proptest::option::of(segment()))
             .prop_map(|(cache, check)| Route::Health { cache, check }),
         (proptest::collection::vec(segment(), 0..4), any::<bool>()).prop_map(|(caches, nixos)| {

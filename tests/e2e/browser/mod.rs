@@ -1,6 +1,7 @@
 //! What a user sees and does in a browser. Tests are named by the line of the
 //! acceptance list that they show.
 
+mod choosing;
 mod copying;
 mod every_page;
 mod indexing;

@@ -1,0 +1,104 @@
+//! What each check of the health page means, and what to do about its findings.
+
+/// Meaning and remedy of a check, by its code. A code of a newer server has general ones.
+pub fn of(check: &str) -> (&'static str, &'static str) {
+    const UPLOAD_AGAIN: &str =
+        "Copy the path into the cache again from a machine that has it, or remove its narinfo.";
+    const NEVER_SERVED: &str = "Clients are never served such a narinfo, because it makes some versions of Nix crash or refuse it.";
+    match check {
+        "nar-missing" => (
+            "There is no object at the narinfo's URL. A client that trusts the signature fails hard when it fetches the path.",
+            UPLOAD_AGAIN,
+        ),
+        "nar-hash-mismatch" => (
+            "The bytes behind the URL are not those that NarHash names. Clients notice and fail.",
+            UPLOAD_AGAIN,
+        ),
+        "file-size-mismatch" => (
+            "The object is longer or shorter than FileSize says: an upload that broke off, or a file that was replaced. No signature covers FileSize.",
+            UPLOAD_AGAIN,
+        ),
+        "url-disagreement" => (
+            "Two narinfos name one NAR and do not agree what is in it, so at least one of them is wrong. Signatures do not cover the URL.",
+            "Find out which of the two the NAR belongs to, and copy the other path into the cache again.",
+        ),
+        "reference-missing" => (
+            "A path refers to one that is not in this cache. Clients that use only this cache cannot install it.",
+            "Copy the whole closure into the cache, or keep the cache beside one that has the rest.",
+        ),
+        "reference-cycle" => (
+            "Paths that refer to one another in a circle. Nix aborts when it substitutes them.",
+            "Build the paths again. A circle is only made by rewriting narinfos by hand.",
+        ),
+        "invalid-signature" => (
+            "The key is known and the check failed: StorePath, NarHash, NarSize or References are not what was signed.",
+            "Find out what was changed. Sign the path again only if you know where its content is from.",
+        ),
+        "malformed-signature" => (
+            "A Sig line is not a name, a colon and 64 bytes in base64. Some versions of Nix refuse the whole narinfo.",
+            "Remove the line, or sign the path again.",
+        ),
+        "key-name-clash" => (
+            "Several known keys share the name. Nix uses the first that it is told of, silently.",
+            "Give one of the keys another name, and sign its paths again.",
+        ),
+        "revoked-signature" => (
+            "Signed only by a key that is suspended or revoked. Clients that still trust it accept the path.",
+            "Verify the path and sign it with the key that is in use, or remove it.",
+        ),
+        "unsigned" => (
+            "Without a signature clients refuse the path, unless it is content-addressed.",
+            "Sign it with a key that your machines trust: nix store sign.",
+        ),
+        "orphan-nar" => (
+            "A NAR that no narinfo names: an upload that broke off, or a narinfo that was removed. It costs storage and does no harm.",
+            "Remove the object when you are sure that no upload is under way.",
+        ),
+        "content-encoding" => (
+            "A narinfo is stored compressed, and its header does not say so, or says what is not understood.",
+            "Write it again with the right Content-Encoding, or uncompressed.",
+        ),
+        "bad-narinfo" => (
+            "The object cannot be read as a narinfo, or it is odd in a way that some versions of Nix read otherwise.",
+            UPLOAD_AGAIN,
+        ),
+        "narinfo-refused" => (
+            "The store did not hand the object out.",
+            "Allow the server to read it: s3:GetObject for the whole prefix.",
+        ),
+        "narinfo-name" => (
+            "An object ends in .narinfo and is not named by a hash. No client ever asks for it.",
+            "Remove it, or name it by the hash part of its store path.",
+        ),
+        "cache-info" => (
+            "nix-cache-info is missing, cannot be read, or names another store directory. Clients of plain S3 need it.",
+            "Write it at the root of the cache. This server answers with its own meanwhile.",
+        ),
+        "many-removed" => (
+            "The listing lacks so many paths at once that a second one has to agree before they are taken out.",
+            "If nobody removed them, look at the bucket: a wrong prefix, a rule that expires objects, a broken listing.",
+        ),
+        "bad-url" => (
+            "The URL leads out of the cache or has no safe form.",
+            UPLOAD_AGAIN,
+        ),
+        "duplicate-field" => (
+            "A field stands there twice. Versions of Nix differ in which they believe.",
+            UPLOAD_AGAIN,
+        ),
+        "unsupported-compression" => ("Nix has no name for this Compression.", UPLOAD_AGAIN),
+        "key-mismatch" => (
+            "The narinfo's StorePath is not the one that its object is named by.",
+            UPLOAD_AGAIN,
+        ),
+        "ca-path-mismatch" | "ca-with-references" => (
+            "The store path does not follow from the content address that the narinfo claims.",
+            UPLOAD_AGAIN,
+        ),
+        "store-path-not-canonical" => (NEVER_SERVED, UPLOAD_AGAIN),
+        _ => (
+            "The reason stands beside each finding.",
+            "Look at the object, and copy the path into the cache again where it is damaged.",
+        ),
+    }
+}
