@@ -1,70 +1,10 @@
-//! What holds on every page: accessible in every theme, alone on its origin, honest in failure.
-
-use std::path::{Path, PathBuf};
+//! What holds on every page: accessible in every theme, usable on a phone, alone on its origin.
 
 use anyhow::ensure;
 use snowbank_tests::browser::{Browser, Colours, Width};
 use snowbank_tests::server::Server;
 
-use super::{FX2_HASH, fx1};
-
-/// Every page of the dashboard on the demo, with a name for reports and screenshots.
-async fn pages(server: &Server) -> anyhow::Result<Vec<(&'static str, String)>> {
-    let rows = server
-        .items("/api/v1/caches/main/paths?q=nixos-system")
-        .await?;
-    let system = rows[0]["hash"].as_str().unwrap_or_default().to_owned();
-    let rows = server
-        .items("/api/v1/caches/main/paths?q=false-address")
-        .await?;
-    let withheld = rows[0]["hash"].as_str().unwrap_or_default().to_owned();
-    Ok(vec![
-        ("caches", "/".to_owned()),
-        ("cache", "/c/main".to_owned()),
-        ("paths", "/c/main/paths".to_owned()),
-        (
-            "paths-filtered",
-            "/c/main/paths?sig=valid&sort=-closure_size".to_owned(),
-        ),
-        (
-            "paths-none",
-            "/c/main/paths?q=nothing-has-this-name".to_owned(),
-        ),
-        ("path", format!("/c/main/p/{system}")),
-        ("closure", format!("/c/main/p/{system}/closure")),
-        (
-            "referrers",
-            format!(
-                "/c/main/p/{}/referrers",
-                &fx1::LEAF["/nix/store/".len()..][..32]
-            ),
-        ),
-        (
-            "signatures",
-            format!("/c/main/p/{}/signatures", fx1::TOP_HASH),
-        ),
-        (
-            "signatures-upstream",
-            format!("/c/main/p/{FX2_HASH}/signatures"),
-        ),
-        ("raw", format!("/c/main/p/{}/raw", fx1::TOP_HASH)),
-        ("withheld", format!("/c/main/p/{withheld}")),
-        (
-            "absent",
-            "/c/main/p/00000000000000000000000000000000".to_owned(),
-        ),
-        ("health", "/c/main/health".to_owned()),
-        ("connect", "/connect?caches=main".to_owned()),
-        (
-            "connect-nixos",
-            "/connect?caches=main&target=nixos".to_owned(),
-        ),
-        ("help", "/help".to_owned()),
-        ("glossary", "/help/glossary".to_owned()),
-        ("about", "/about".to_owned()),
-        ("not-found", "/c/main/nothing".to_owned()),
-    ])
-}
+use super::pages;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a97_axe_finds_nothing_on_any_page_in_any_theme() -> anyhow::Result<()> {
@@ -73,22 +13,19 @@ async fn a97_axe_finds_nothing_on_any_page_in_any_theme() -> anyhow::Result<()> 
         return Ok(());
     };
     let mut violations = Vec::new();
-    for (name, path) in pages(&server).await? {
-        // 404 pages outside of the route table are the server's, not the dashboard's.
-        if name == "not-found" {
-            continue;
-        }
+    for (name, path) in pages::all(&server).await? {
+        browser.open(&path).await?;
         for colours in Colours::ALL {
             browser.colours(colours).await?;
-            browser.open(&path).await?;
-            if let Err(error) = browser.accessible(&format!("{path} in {colours:?}")).await {
+            let what = format!("{name} ({path}) in {colours:?}");
+            if let Err(error) = browser.accessible(&what).await {
                 violations.push(format!("{error:#}"));
             }
         }
-        browser.resize(Width::Narrow).await?;
         browser.colours(Colours::Light).await?;
-        browser.open(&path).await?;
-        if let Err(error) = browser.accessible(&format!("{path} at 320 pixels")).await {
+        browser.resize(Width::Narrow).await?;
+        let what = format!("{name} ({path}) at 320 pixels");
+        if let Err(error) = browser.accessible(&what).await {
             violations.push(format!("{error:#}"));
         }
         browser.resize(Width::Wide).await?;
@@ -97,23 +34,165 @@ async fn a97_axe_finds_nothing_on_any_page_in_any_theme() -> anyhow::Result<()> 
     browser.finish().await
 }
 
+/// What opens on top of a page is judged too: every menu of it, the help, the suggestions.
 #[tokio::test(flavor = "multi_thread")]
-async fn a98_at_320_pixels_no_page_scrolls_sideways() -> anyhow::Result<()> {
+async fn a97_axe_finds_nothing_in_what_opens() -> anyhow::Result<()> {
+    let server = Server::demo().await?;
+    let Some(browser) = Browser::start(&server.origin).await? else {
+        return Ok(());
+    };
+    let mut violations = Vec::new();
+    let mut judge = async |what: &str| -> anyhow::Result<()> {
+        for colours in Colours::ALL {
+            browser.colours(colours).await?;
+            if let Err(error) = browser.accessible(&format!("{what} in {colours:?}")).await {
+                violations.push(format!("{error:#}"));
+            }
+        }
+        Ok(())
+    };
+    for page in ["cache", "paths", "path", "health"] {
+        browser.open(&pages::one(&server, page).await?).await?;
+        let menus = browser
+            .script("return document.querySelectorAll('details').length", vec![])
+            .await?
+            .as_u64()
+            .unwrap_or_default();
+        ensure!(menus > 0, "{page} has no menu");
+        for menu in 0..menus {
+            let opened = browser
+                .script(
+                    "const d = document.querySelectorAll('details')[arguments[0]];
+                     document.querySelectorAll('details[open]').forEach(o => { if (!o.contains(d)) o.open = false; });
+                     if (!d.checkVisibility()) return false;
+                     d.open = true; return true",
+                    vec![menu.into()],
+                )
+                .await?;
+            if opened == true {
+                judge(&format!("menu {menu} of {page}")).await?;
+            }
+        }
+    }
+    browser.open("/c/main/paths").await?;
+    browser.press("?").await?;
+    browser.find("dialog[open]").await?;
+    judge("the help").await?;
+    browser.press(thirtyfour::Key::Escape).await?;
+    browser
+        .until(
+            "the help closed",
+            "return !document.querySelector('dialog[open]')",
+        )
+        .await?;
+    browser.press("/").await?;
+    browser.press("avalanche").await?;
+    browser.find("[role=listbox] [role=option]").await?;
+    judge("the suggestions").await?;
+    ensure!(violations.is_empty(), "{}", violations.join("\n"));
+    browser.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a98_at_320_pixels_nothing_but_code_scrolls_sideways() -> anyhow::Result<()> {
     let server = Server::demo().await?;
     let Some(browser) = Browser::start(&server.origin).await? else {
         return Ok(());
     };
     browser.resize(Width::Narrow).await?;
-    for (name, path) in pages(&server).await? {
-        if name == "not-found" {
-            continue;
-        }
+    let mut wrong = Vec::new();
+    for (name, path) in pages::all(&server).await? {
         browser.open(&path).await?;
         let wide = browser
             .script("const e = document.scrollingElement; return e.scrollWidth > e.clientWidth ? [e.scrollWidth, e.clientWidth] : null", vec![])
             .await?;
-        ensure!(wide.is_null(), "{path} scrolls sideways: {wide}");
+        if !wide.is_null() {
+            wrong.push(format!("{name} ({path}) scrolls sideways: {wide}"));
+        }
+        let out = browser.sideways().await?;
+        if !out.is_empty() {
+            wrong.push(format!("{name} ({path}):\n  {}", out.join("\n  ")));
+        }
     }
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    browser.finish().await
+}
+
+/// Names of the buttons, links, menus and fields that can be reached, menus opened. Heads
+/// of columns are left out: a phone has a chooser in their place.
+const ACTIONS: &str = r"
+document.querySelectorAll('details').forEach(d => d.open = true);
+const name = e => (e.getAttribute('aria-label') || e.labels?.[0]?.innerText || e.innerText || e.title || '').replace(/\s+/g, ' ').trim();
+const reachable = e => {
+  if (!e.checkVisibility({visibilityProperty: true}) || e.closest('thead, .skip')) return false;
+  const r = e.getBoundingClientRect();
+  return r.width > 2 && r.height > 2 && r.left > -1 && r.right < document.documentElement.clientWidth + 1;
+};
+return [...new Set([...document.querySelectorAll('a[href], button, summary, select, input')].filter(reachable)
+  .map(e => `${e.tagName.toLowerCase()} ${e.href || name(e)}`))];
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a98_at_320_pixels_every_action_is_reachable() -> anyhow::Result<()> {
+    let server = Server::demo().await?;
+    let Some(browser) = Browser::start(&server.origin).await? else {
+        return Ok(());
+    };
+    let mut lost = Vec::new();
+    for (name, path) in pages::all(&server).await? {
+        let mut actions = Vec::new();
+        for width in [Width::Wide, Width::Narrow] {
+            browser.resize(width).await?;
+            browser.open(&path).await?;
+            let found = browser.script(ACTIONS, vec![]).await?;
+            let found: Vec<String> = serde_json::from_value(found)?;
+            ensure!(found.len() > 8, "{name} at {width:?} has only {found:?}");
+            actions.push(found);
+        }
+        for action in &actions[0] {
+            // The bar at the foot of a phone needs no folding; the keys are one tap further, in Help.
+            let elsewhere = ["button Fold", "button Keyboard help"].contains(&action.as_str());
+            if !actions[1].contains(action) && !elsewhere {
+                lost.push(format!("{name} ({path}) has no {action}"));
+            }
+        }
+    }
+    ensure!(lost.is_empty(), "at 320 pixels:\n{}", lost.join("\n"));
+    browser.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a100_targets_are_24_pixels_or_spaced() -> anyhow::Result<()> {
+    let server = Server::demo().await?;
+    let Some(browser) = Browser::start(&server.origin).await? else {
+        return Ok(());
+    };
+    let mut small = Vec::new();
+    for compact in [false, true] {
+        browser.open("/").await?;
+        if compact {
+            browser
+                .script(
+                    "localStorage.setItem('snowbank.density', 'compact')",
+                    vec![],
+                )
+                .await?;
+        }
+        for (name, path) in pages::all(&server).await? {
+            for width in [Width::Wide, Width::Narrow] {
+                browser.resize(width).await?;
+                browser.open(&path).await?;
+                let found = browser.small_targets().await?;
+                if !found.is_empty() {
+                    small.push(format!(
+                        "{name} ({path}) at {width:?}, compact {compact}:\n  {}",
+                        found.join("\n  ")
+                    ));
+                }
+            }
+        }
+    }
+    ensure!(small.is_empty(), "{}", small.join("\n"));
     browser.finish().await
 }
 
@@ -125,10 +204,7 @@ async fn a105_with_the_outside_blocked_every_page_works_and_nothing_leaves_the_o
     let Some(browser) = Browser::start_with(&server.origin, &[blocked]).await? else {
         return Ok(());
     };
-    for (name, path) in pages(&server).await? {
-        if name == "not-found" {
-            continue;
-        }
+    for (name, path) in pages::all(&server).await? {
         browser.open(&path).await?;
         let failed = browser
             .script(
@@ -178,39 +254,5 @@ async fn a107_an_error_says_what_why_and_what_to_do_with_an_id_that_is_in_the_lo
         "the id {id} is not in the log:\n{}",
         server.log()
     );
-    browser.finish().await
-}
-
-/// Draws every page at 1440 and 320 pixels, light and dark, where `SNOWBANK_SCREENSHOTS` names a folder.
-#[tokio::test(flavor = "multi_thread")]
-async fn screenshots_of_every_page() -> anyhow::Result<()> {
-    let server = Server::demo().await?;
-    let Some(browser) = Browser::start(&server.origin).await? else {
-        return Ok(());
-    };
-    let folder = std::env::var_os("SNOWBANK_SCREENSHOTS").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("screenshots/new"),
-        PathBuf::from,
-    );
-    std::fs::create_dir_all(&folder)?;
-    for (name, path) in pages(&server).await? {
-        if name == "not-found" {
-            continue;
-        }
-        for width in [Width::Wide, Width::Narrow] {
-            browser.resize(width).await?;
-            for (colours, word) in [(Colours::Light, "light"), (Colours::Dark, "dark")] {
-                browser.colours(colours).await?;
-                browser.open(&path).await?;
-                let file = folder.join(format!("{name}-{}-{word}.webp", width.pixels()));
-                browser.screenshot(&file).await?;
-                ensure!(
-                    std::fs::metadata(&file)?.len() > 1000,
-                    "{} is empty",
-                    file.display()
-                );
-            }
-        }
-    }
     browser.finish().await
 }

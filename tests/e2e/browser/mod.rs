@@ -1,12 +1,22 @@
 //! What a user sees and does in a browser. Tests are named by the line of the
 //! acceptance list that they show.
 
+<<<<<<< HEAD
 mod choosing;
+=======
+mod closure;
+>>>>>>> 47b321f (Show A6, A9 to A11, A17, A22, A25, A28, A98 to A104 and A106 in a browser)
 mod copying;
 mod every_page;
 mod indexing;
+mod keyboard;
+mod listing;
+mod pages;
 mod path_page;
+mod pictures;
+mod proxy;
 mod search;
+mod shell;
 
 /// FX1 of the acceptance list: top → mid → leaf. The demo holds it.
 mod fx1 {

@@ -46,6 +46,67 @@ async fn a16_the_sizes_and_counts_of_fx1() -> anyhow::Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a17_each_size_says_its_kind_in_words_and_explains_it_on_focus() -> anyhow::Result<()> {
+    let server = Server::demo().await?;
+    let Some(browser) = Browser::start(&server.origin).await? else {
+        return Ok(());
+    };
+    browser
+        .open(&format!("/c/main/p/{}", fx1::TOP_HASH))
+        .await?;
+    browser.find(".sizes dt").await?;
+    let terms = browser
+        .script(
+            "return [...document.querySelectorAll('.sizes dt')].map(t => t.innerText.trim())",
+            vec![],
+        )
+        .await?;
+    let terms: Vec<String> = serde_json::from_value(terms)?;
+    for kind in [
+        "NAR size",
+        "unpacked",
+        "Download size",
+        "compressed",
+        "Closure size",
+    ] {
+        ensure!(
+            terms
+                .iter()
+                .any(|term| term.to_lowercase().contains(&kind.to_lowercase())),
+            "no size is called {kind}: {terms:?}"
+        );
+    }
+    // Every one of them, by keyboard: explained on focus, closed by Escape.
+    for (at, term) in terms.iter().enumerate() {
+        browser
+            .script(
+                "document.querySelectorAll('.sizes dt button')[arguments[0]].focus()",
+                vec![at.into()],
+            )
+            .await?;
+        let explained = browser
+            .script(
+                "const b = document.activeElement, tip = document.getElementById(b.getAttribute('aria-describedby'));
+                 return [tip?.getAttribute('role'), tip?.checkVisibility() ? tip.innerText : '']",
+                vec![],
+            )
+            .await?;
+        ensure!(
+            explained[0] == "tooltip" && explained[1].as_str().unwrap_or_default().len() > 30,
+            "{term} is explained by {explained}"
+        );
+        browser.press(thirtyfour::Key::Escape).await?;
+        browser
+            .until(
+                "the explanation closed",
+                "return !document.getElementById(document.activeElement.getAttribute('aria-describedby')).checkVisibility()",
+            )
+            .await?;
+    }
+    browser.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a31_raw_shows_the_narinfo_byte_for_byte_and_says_what_is_signed() -> anyhow::Result<()> {
     let server = Server::demo().await?;
     let Some(browser) = Browser::start(&server.origin).await? else {

@@ -1,0 +1,70 @@
+//! Every page of the dashboard on the demo, for what has to hold on every page.
+
+use snowbank_tests::server::Server;
+
+use super::{FX2_HASH, fx1};
+
+/// A page: its name for reports and screenshots, and its address.
+pub(super) type Named = (&'static str, String);
+
+/// All of them. Where a page has kinds or states that look different, each is one.
+pub(super) async fn all(server: &Server) -> anyhow::Result<Vec<Named>> {
+    let hash_of = async |name: &str| -> anyhow::Result<String> {
+        let rows = server
+            .items(&format!("/api/v1/caches/main/paths?q={name}"))
+            .await?;
+        Ok(rows[0]["hash"].as_str().unwrap_or_default().to_owned())
+    };
+    let system = hash_of("nixos-system").await?;
+    let withheld = hash_of("false-address").await?;
+    let dangling = hash_of("dangling").await?;
+    let leaf = &fx1::LEAF["/nix/store/".len()..][..32];
+    Ok(vec![
+        ("caches", "/".to_owned()),
+        ("cache", "/c/main".to_owned()),
+        ("paths", "/c/main/paths".to_owned()),
+        (
+            "paths-filtered",
+            "/c/main/paths?sig=valid&sort=-closure_size".to_owned(),
+        ),
+        (
+            "paths-none",
+            "/c/main/paths?q=nothing-has-this-name".to_owned(),
+        ),
+        ("path", format!("/c/main/p/{system}")),
+        ("closure", format!("/c/main/p/{system}/closure")),
+        ("closure-dangling", format!("/c/main/p/{dangling}/closure")),
+        ("referrers", format!("/c/main/p/{leaf}/referrers")),
+        (
+            "signatures",
+            format!("/c/main/p/{}/signatures", fx1::TOP_HASH),
+        ),
+        (
+            "signatures-upstream",
+            format!("/c/main/p/{FX2_HASH}/signatures"),
+        ),
+        ("raw", format!("/c/main/p/{}/raw", fx1::TOP_HASH)),
+        ("withheld", format!("/c/main/p/{withheld}")),
+        (
+            "absent",
+            "/c/main/p/00000000000000000000000000000000".to_owned(),
+        ),
+        ("health", "/c/main/health".to_owned()),
+        ("connect", "/connect?caches=main".to_owned()),
+        (
+            "connect-nixos",
+            "/connect?caches=main&target=nixos".to_owned(),
+        ),
+        ("help", "/help".to_owned()),
+        ("glossary", "/help/glossary".to_owned()),
+        ("about", "/about".to_owned()),
+    ])
+}
+
+/// The page with the name.
+pub(super) async fn one(server: &Server, name: &str) -> anyhow::Result<String> {
+    let pages = all(server).await?;
+    let page = pages.into_iter().find(|(known, _)| *known == name);
+    page.map(|(_, path)| path)
+        .ok_or_else(|| anyhow::anyhow!("no page is called {name}"))
+}
