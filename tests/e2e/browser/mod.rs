@@ -1,11 +1,8 @@
 //! What a user sees and does in a browser. Tests are named by the line of the
 //! acceptance list that they show.
 
-<<<<<<< HEAD
 mod choosing;
-=======
 mod closure;
->>>>>>> 47b321f (Show A6, A9 to A11, A17, A22, A25, A28, A98 to A104 and A106 in a browser)
 mod copying;
 mod every_page;
 mod indexing;
