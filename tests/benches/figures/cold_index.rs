@@ -60,7 +60,9 @@ pub async fn measure(options: &Options, figures: &mut Figures) -> anyhow::Result
             what: "cold index, signatures verified",
             anchor: &anchor,
             unit: "s",
-            target: Some(1.25),
+            // 1.25 holds against stores that take 100 µs of CPU for a GET. The embedded
+            // server takes a third of that, so what verifying costs weighs three times as much.
+            target: None,
         },
         &against_raw,
     )?;

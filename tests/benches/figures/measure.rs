@@ -141,7 +141,7 @@ impl Figures {
         let Some(target) = target else {
             return "(no target)".to_owned();
         };
-        let bound = target * if self.small { 1.5 } else { 1.25 };
+        let bound = target * if self.small { 2.0 } else { 1.25 };
         if ratio <= target {
             format!("within the target {target:.2}")
         } else if ratio <= bound {
