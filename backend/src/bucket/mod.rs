@@ -29,10 +29,12 @@ pub mod embedded;
 pub mod encoding;
 pub mod error;
 pub mod list;
+pub mod multipart;
 pub mod object;
 pub mod probe;
 mod read;
 pub mod retry;
+mod sdk;
 pub mod sign;
 mod transport;
 mod wire;
@@ -42,11 +44,12 @@ pub use config::{BucketConfig, CredentialSource, Credentials, Limits};
 pub use counts::{Counts, RequestCounts};
 pub use error::{BucketError, BucketErrorKind, Operation};
 pub use list::{ListPage, ListRequest};
+pub use multipart::{Multipart, Part};
 pub use object::{ContentRange, ETag, Object, ObjectBody, ObjectMeta, SmallObject};
 pub use probe::Capabilities;
 pub use read::{ByteRange, Described, Presigned};
 pub use retry::RetryPolicy;
-pub use write::{Multipart, Part, PutOptions, WriteCondition, Written};
+pub use write::{PutOptions, WriteCondition, Written};
 
 use std::fmt;
 use std::future::Future;
@@ -54,8 +57,8 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+use sdk::SdkClients;
 use transport::Transport;
-use write::WriteClients;
 
 /// A handle on one prefix of one bucket. Cloning is cheap; clones share connections,
 /// limits and counters.
@@ -81,7 +84,7 @@ struct Inner {
     location: String,
     limits: Limits,
     transport: Transport,
-    clients: WriteClients,
+    clients: SdkClients,
     counts: Arc<RequestCounts>,
     interactive: Semaphore,
     bulk: Semaphore,
@@ -106,7 +109,7 @@ impl Bucket {
         let config = config.checked()?;
         let sources = config.load_sources().await;
         let transport = Transport::new(&config, &sources)?;
-        let clients = WriteClients::new(&config, &sources);
+        let clients = SdkClients::new(&config, &sources);
         let location = format!("s3://{}/{}", config.bucket, config.prefix);
         Ok(Self {
             inner: Arc::new(Inner {
