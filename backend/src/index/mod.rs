@@ -29,6 +29,7 @@ mod census;
 mod change;
 mod chunk;
 mod closure;
+mod encode;
 mod facets;
 mod filter;
 mod findings;

@@ -13,8 +13,9 @@ use snowbank_shared::store_path::StorePathHash;
 
 use super::change::ParsedEntry;
 use super::chunk::{UNKNOWN, content_code, content_of};
+use super::encode::{Encoded, Source, encode};
 use super::key::BaseName;
-use super::layout::{Encoded, Fields, Layout, LayoutPool, Line, Piece, Source, Url, encode};
+use super::layout::{Fields, Layout, LayoutPool, Line, Piece, Url};
 use super::wire::{
     Damaged, put, put_column, put_option, put_text, take, take_column, take_length, take_option,
     take_text,
