@@ -28,7 +28,7 @@ use crate::entry::{self, Entry};
 use crate::format;
 use crate::pages::cache::absent_or_failed;
 use crate::pages::paths_columns::{Shown, view_menu};
-use crate::pages::paths_facets::{facets, moment};
+use crate::pages::paths_facets::{begin_open, facets, moment};
 use crate::pages::paths_filters::active_filters;
 use crate::pages::paths_selection::{Chosen, selection_bar};
 use crate::pages::paths_table::paths_table;
@@ -53,7 +53,7 @@ pub struct Browser {
     pub rows: Remote<Page<PathRow>>,
     /// What each filter would show, as of the same time as the rows.
     pub facets: Remote<Facets>,
-    /// Where it is narrow: the facets are unfolded.
+    /// The facets are unfolded.
     pub facets_open: RwSignal<bool>,
     /// The columns.
     pub shown: Shown,
@@ -138,7 +138,7 @@ pub fn page(slug: &str) -> AnyView {
         query,
         rows,
         facets: facet_counts,
-        facets_open: RwSignal::new(false),
+        facets_open: RwSignal::new(begin_open()),
         shown: Shown::start(),
         chosen: Chosen::new(),
         live,

@@ -1,10 +1,11 @@
 //! The facets of the path browser: for each filter its values, each a link with
-//! the number of paths that it would show. Where it is narrow they fold behind a
-//! button; `f` opens and enters them.
+//! the number of paths that it would show. They can be folded, and are where it is
+//! narrow; `f` opens and enters them.
 
 use leptos::prelude::*;
 use snowbank_shared::api::{FacetCount, Facets};
 use snowbank_shared::route::PathsQuery;
+use web_sys::Element;
 
 use crate::components::ago::now;
 use crate::components::changing::changing;
@@ -15,6 +16,9 @@ use crate::pages::paths::Browser;
 use crate::pages::paths_filters::chosen;
 use crate::state::keyboard::focus;
 use crate::state::navigation::href;
+
+/// Pixels of a window that has room for the facets beside the list.
+const ROOM: f64 = 1296.0;
 
 /// Values shown of a facet before “more”.
 const SHOWN: usize = 6;
@@ -36,24 +40,33 @@ pub fn facets(browser: Browser) -> AnyView {
     };
     let groups = move || browser.facets.get().map(|facets| groups(browser, &facets));
     view! {
-        <section class="facets" class:is-open=move || open.get() aria-label="Filters">
-            <button
-                type="button"
-                class="button facets-toggle"
-                aria-expanded=move || open.get().to_string()
-                aria-controls="facets"
-                on:click=move |_| open.update(|open| *open = !*open)
+        <section class="facets" aria-label="Filters">
+            <details
+                prop:open=move || open.get()
+                on:toggle=move |event| {
+                    open.set(event_target::<Element>(&event).has_attribute("open"));
+                }
             >
-                {icon(Icon::Paths)}
-                "Filters"
-                {changing(count)}
-            </button>
-            <div class="facets-body" id="facets" class:is-waiting=move || browser.facets.is_waiting()>
-                {changing(groups)}
-            </div>
+                <summary class="button">
+                    {icon(Icon::Paths)}
+                    "Filters"
+                    {changing(count)}
+                </summary>
+                <div class="facets-body" id="facets" class:is-waiting=move || browser.facets.is_waiting()>
+                    {changing(groups)}
+                </div>
+            </details>
         </section>
     }
     .into_any()
+}
+
+/// Whether the facets begin unfolded: where there is room beside the list.
+pub fn begin_open() -> bool {
+    let width = window().inner_width().ok();
+    width
+        .and_then(|width| width.as_f64())
+        .is_some_and(|width| width >= ROOM)
 }
 
 /// `f`: into the facets, or back to the list from within.
