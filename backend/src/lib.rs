@@ -7,8 +7,8 @@
 //!    └──────────────── substituter ◀── nix ─────────┘ (answers narinfos from memory)
 //! ```
 //!
-//! The modules have an order, lowest first: bucket, index, secrets, ledger, sync, config, auth,
-//! metrics, web, site, substituter, api, ui, server, demo, bench_data, cli. Each may use
+//! The modules have an order, lowest first: bucket, index, secrets, ledger, sync, config,
+//! outbound, auth, wizard, metrics, web, site, substituter, api, ui, server, demo, bench_data, cli. Each may use
 //! only what stands before it; `tests/layers.rs` holds that rule.
 
 pub mod api;
@@ -21,6 +21,7 @@ pub mod demo;
 pub mod index;
 pub mod ledger;
 pub mod metrics;
+pub mod outbound;
 pub mod secrets;
 pub mod server;
 pub mod site;
@@ -28,3 +29,4 @@ pub mod substituter;
 pub mod sync;
 pub mod ui;
 pub mod web;
+pub mod wizard;

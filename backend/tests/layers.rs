@@ -4,14 +4,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules, lowest first. Those of one line do not use each other.
-const LAYERS: [&str; 17] = [
+const LAYERS: [&str; 19] = [
     "bucket",
     "index",
     "secrets",
     "ledger",
     "sync",
     "config",
+    "outbound",
     "auth",
+    "wizard",
     "metrics",
     "web",
     "site",

@@ -74,6 +74,8 @@ impl ApiError {
             Self::Refused(problem) if problem.status >= 500 => {
                 "Try again. If it stays, look up the request id in the server's log."
             }
+            Self::Refused(problem) if problem.status == 401 => "Sign in, then come back here.",
+            Self::Refused(problem) if problem.status == 403 => "Ask one of the owners.",
             Self::Refused(_) => "Check the address and the filters.",
             Self::Unreadable { .. } => {
                 "Reload the page: the server may have been updated meanwhile."
@@ -96,6 +98,11 @@ impl ApiError {
             Self::Unreadable { request_id, .. } => request_id.as_deref(),
             Self::Unreachable | Self::TimedOut => None,
         }
+    }
+
+    /// Who asks has to sign in first.
+    pub fn needs_login(&self) -> bool {
+        matches!(self, Self::Refused(problem) if problem.status == 401)
     }
 
     /// The resource does not exist.
@@ -175,9 +182,33 @@ pub fn full_address(path: &str) -> String {
 }
 
 async fn fetch(path: &str, ticket: &Ticket) -> Result<Response, ApiError> {
+    answered("GET", path, None, ticket).await
+}
+
+async fn answered(
+    method: &'static str,
+    path: &str,
+    body: Option<String>,
+    ticket: &Ticket,
+) -> Result<Response, ApiError> {
     let signal = ticket.controller.as_ref().map(AbortController::signal);
-    let response = Request::get(&format!("{}api/v1{path}", navigation::base()))
-        .abort_signal(signal.as_ref())
+    let address = format!("{}api/v1{path}", navigation::base());
+    let request = match method {
+        "GET" => Request::get(&address),
+        "POST" => Request::post(&address),
+        "PUT" => Request::put(&address),
+        "PATCH" => Request::patch(&address),
+        _ => Request::delete(&address),
+    };
+    let request = request.abort_signal(signal.as_ref());
+    let request = match body {
+        Some(body) => request
+            .header("content-type", "application/json")
+            .body(body),
+        None => request.build(),
+    };
+    let response = request
+        .map_err(|_| ticket.failure())?
         .send()
         .await
         .map_err(|_| ticket.failure())?;
@@ -231,7 +262,24 @@ impl Body {
 /// # Errors
 /// Where there is no answer or a refusal.
 pub async fn get(path: String, ticket: Ticket) -> Result<Body, ApiError> {
-    let response = fetch(&path, &ticket).await?;
+    whole(fetch(&path, &ticket).await?, &ticket).await
+}
+
+/// Sends a change to an address below `/api/v1`: `POST`, `PUT`, `PATCH` or `DELETE`, with JSON
+/// where there is some.
+///
+/// # Errors
+/// Where there is no answer or a refusal.
+pub async fn send(
+    method: &'static str,
+    path: String,
+    body: Option<String>,
+    ticket: Ticket,
+) -> Result<Body, ApiError> {
+    whole(answered(method, &path, body, &ticket).await?, &ticket).await
+}
+
+async fn whole(response: Response, ticket: &Ticket) -> Result<Body, ApiError> {
     let request_id = response.headers().get("x-request-id");
     let bytes = response.binary().await.map_err(|_| ticket.failure())?;
     Ok(Body {

@@ -1,7 +1,7 @@
 //! From the static shell to the running dashboard, and from an address to its page.
 
 use leptos::prelude::*;
-use snowbank_shared::route::{Route, RouteError};
+use snowbank_shared::route::{AccessRoute, Route, RouteError};
 use wasm_bindgen::JsCast;
 use web_sys::HtmlElement;
 
@@ -13,6 +13,7 @@ use crate::components::help_dialog::help_dialog;
 use crate::components::page_head::Opened;
 use crate::pages;
 use crate::state::derived::memo;
+use crate::state::identity::Identity;
 use crate::state::keyboard;
 use crate::state::live::LiveCache;
 use crate::state::navigation::{Navigation, same_page};
@@ -38,6 +39,7 @@ fn app() -> AnyView {
     Clock::start();
     Preferences::start();
     Session::start();
+    Identity::start();
     keyboard::start();
 
     // Two levels, so that a search or a tab changes only what it has to: the
@@ -97,6 +99,19 @@ fn draw(place: Result<Route, RouteError>) -> AnyView {
         Ok(Route::Components) => pages::components::page(),
         Ok(Route::Preferences) => pages::preferences::page(),
         Ok(Route::About) => pages::about::page(),
+        Ok(Route::Access(route)) => about_people(route),
         Err(error) => pages::not_found::page(&error),
+    }
+}
+
+fn about_people(route: AccessRoute) -> AnyView {
+    match route {
+        AccessRoute::Login { back, problem } => pages::login::page(back, problem),
+        AccessRoute::Invite { link } => pages::login::invite(link),
+        AccessRoute::Members => pages::members::page(),
+        AccessRoute::Me => pages::me::page(),
+        AccessRoute::Tokens => pages::me::tokens(),
+        AccessRoute::Settings { cache } => pages::settings::page(cache),
+        AccessRoute::Audit { cache, .. } => pages::audit::page(cache),
     }
 }

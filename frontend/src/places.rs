@@ -2,7 +2,7 @@
 //! phone, the suggestions of the search field, and the letters after `g`. A page
 //! that is added here can be found in all four.
 
-use snowbank_shared::route::{ConnectTarget, Route};
+use snowbank_shared::route::{AccessRoute, ConnectTarget, Route};
 
 use crate::components::icon::Icon;
 
@@ -110,6 +110,46 @@ pub fn places(cache: Option<&str>) -> Vec<Place> {
             ),
         ),
         place(
+            Shelf::Below,
+            'm',
+            Icon::People,
+            "Members",
+            "people roles owners invite",
+            Route::Access(AccessRoute::Members),
+        ),
+        place(
+            Shelf::Below,
+            'a',
+            Icon::Record,
+            "Audit",
+            "log history who did what",
+            Route::Access(AccessRoute::audit(None)),
+        ),
+        place(
+            Shelf::Below,
+            ' ',
+            Icon::Key,
+            "Settings",
+            "trust ci oidc github policy server",
+            Route::Access(AccessRoute::Settings { cache: None }),
+        ),
+        place(
+            Shelf::Hidden,
+            ' ',
+            Icon::Key,
+            "You",
+            "tokens netrc my account sign out sessions",
+            Route::Access(AccessRoute::Tokens),
+        ),
+        place(
+            Shelf::Hidden,
+            ' ',
+            Icon::Key,
+            "Sign in",
+            "login link",
+            Route::Access(AccessRoute::login(None)),
+        ),
+        place(
             Shelf::Foot,
             ' ',
             Icon::Help,
@@ -165,6 +205,13 @@ pub const fn home_of(route: &Route) -> &'static str {
         Route::Help | Route::Glossary | Route::Components => "Help",
         Route::Preferences => "Preferences",
         Route::About => "About",
+        Route::Access(route) => match route {
+            AccessRoute::Members => "Members",
+            AccessRoute::Settings { .. } => "Settings",
+            AccessRoute::Audit { .. } => "Audit",
+            AccessRoute::Me | AccessRoute::Tokens => "You",
+            AccessRoute::Login { .. } | AccessRoute::Invite { .. } => "Sign in",
+        },
     }
 }
 

@@ -7,6 +7,8 @@
 
 use serde::{Deserialize, Serialize};
 
+pub mod access;
+pub mod audit;
 mod browse;
 mod flat;
 mod growth;

@@ -8,12 +8,14 @@
 //!
 //! Only pages that exist are here.
 
+mod access;
 mod query;
 mod text;
 
 use std::fmt;
 use std::str::FromStr;
 
+pub use access::{AccessRoute, AuditQuery};
 pub use query::{PathsQuery, Sort, SortKey};
 pub use text::escape;
 use text::{QueryWriter, is_segment, pairs, unescape, unescape_value};
@@ -73,6 +75,8 @@ pub enum Route {
     Preferences,
     /// `/about`: version, licence.
     About,
+    /// Pages about people: `/login`, `/members`, `/me`, `/settings`, `/audit`.
+    Access(AccessRoute),
 }
 
 /// A tab of a path's page.
@@ -169,6 +173,7 @@ impl Route {
             | Self::Paths { cache, .. }
             | Self::Path { cache, .. }
             | Self::Health { cache, .. } => Some(cache),
+            Self::Access(route) => route.cache(),
             Self::Caches
             | Self::Connect { .. }
             | Self::Lookup { .. }
@@ -270,6 +275,7 @@ impl fmt::Display for Route {
             Self::Components => f.write_str("/help/components"),
             Self::Preferences => f.write_str("/me/preferences"),
             Self::About => f.write_str("/about"),
+            Self::Access(route) => route.fmt(f),
         }
     }
 }
@@ -329,7 +335,10 @@ impl FromStr for Route {
             ["help", "components"] => Self::Components,
             ["me", "preferences"] => Self::Preferences,
             ["about"] => Self::About,
-            _ => return Err(RouteError::NoSuchPage),
+            other => match AccessRoute::parse(other, query) {
+                Some(route) => Self::Access(route?),
+                None => return Err(RouteError::NoSuchPage),
+            },
         })
     }
 }

@@ -29,6 +29,7 @@ pub mod component;
 pub mod folder;
 pub mod nginx;
 pub mod nix;
+pub mod people;
 pub mod process;
 pub mod server;
 pub mod trouble;

@@ -9,7 +9,7 @@ use snowbank_shared::api::{self, Page, Problem};
 
 use super::problem::ApiError;
 use super::request::{heavy, readable};
-use crate::auth::{self, Act, Caller};
+use crate::auth::{self, Act};
 use crate::site::Site;
 
 /// All caches that the caller may see, by slug.
@@ -24,11 +24,11 @@ pub(super) async fn list(
     State(site): State<Arc<Site>>,
     headers: HeaderMap,
 ) -> Result<Json<Page<api::Cache>>, ApiError> {
-    let caller = Caller::of(&headers);
+    let caller = site.access.caller(&headers);
     let visible: Vec<_> = site
         .caches
         .iter()
-        .filter(|cache| auth::may(caller, Act::Discover, cache.visibility).is_ok())
+        .filter(|cache| auth::may(&caller, Act::Discover, cache.on()).is_ok())
         .cloned()
         .collect();
     let complete = visible.iter().all(|cache| cache.is_complete());

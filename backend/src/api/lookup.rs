@@ -11,7 +11,7 @@ use snowbank_shared::store_path::StorePathHash;
 
 use super::problem::{ApiError, excerpt};
 use super::request::{heavy, nothing_left, pairs, readable};
-use crate::auth::{self, Act, Caller};
+use crate::auth::{self, Act};
 use crate::index::{PathQuery, View};
 use crate::site::{Cache, Site};
 
@@ -74,10 +74,10 @@ pub(super) async fn lookup(
     let caches = match only {
         Some(slug) => vec![readable(&site, &slug, &headers)?],
         None => {
-            let caller = Caller::of(&headers);
+            let caller = site.access.caller(&headers);
             let caches = site.caches.iter();
             caches
-                .filter(|cache| auth::may(caller, Act::Read, cache.visibility).is_ok())
+                .filter(|cache| auth::may(&caller, Act::Read, cache.on()).is_ok())
                 .cloned()
                 .collect()
         }

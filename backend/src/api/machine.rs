@@ -9,7 +9,7 @@ use serde::Serialize;
 use snowbank_shared::api::Key;
 use snowbank_shared::nix_conf;
 
-use crate::auth::{self, Act, Caller};
+use crate::auth::{self, Act};
 use crate::site::{Cache, Site};
 use crate::web::{Body, Response, headers};
 
@@ -41,13 +41,8 @@ pub async fn answer(site: &Site, slug: &str, file: &str, request: &Parts) -> Res
     let Some(cache) = site.cache(slug) else {
         return headers::line(StatusCode::NOT_FOUND, "there is no such cache here\n");
     };
-    if auth::may(
-        Caller::of(&request.headers),
-        Act::Configure,
-        cache.visibility,
-    )
-    .is_err()
-    {
+    let caller = site.access.caller(&request.headers);
+    if auth::may(&caller, Act::Configure, cache.on()).is_err() {
         return headers::line(
             StatusCode::UNAUTHORIZED,
             "this cache is unlisted: its configuration needs a login\n",

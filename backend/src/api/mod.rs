@@ -5,6 +5,7 @@
 //! walks the graph runs off the reactor under a limit ([`request::heavy`]).
 
 mod about;
+mod audit;
 mod browse;
 mod caches;
 mod events;
@@ -13,15 +14,24 @@ mod health;
 mod keys;
 mod lookup;
 pub mod machine;
+mod me;
+mod members;
 mod paths;
 pub mod problem;
 mod request;
+mod session;
+mod settings;
+mod tokens;
+mod trust;
+mod wizard;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::IntoResponse as _;
 use axum::routing::get;
+use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderValue, Method};
@@ -30,10 +40,12 @@ use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::auth::{Caller, origin};
 use crate::site::Site;
 use crate::web::{Body, RequestId, Response, headers};
 
 use problem::ApiError;
+use request::Asked;
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -50,6 +62,8 @@ use problem::ApiError;
     tags(
         (name = "caches", description = "The caches of this server"),
         (name = "paths", description = "Store paths of a cache"),
+        (name = "people", description = "Who asks: sessions, members, tokens, trust in machines"),
+        (name = "audit", description = "Who did what"),
         (name = "server", description = "The server itself"),
     ),
 )]
@@ -73,6 +87,26 @@ fn routes() -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(events::stream))
         .routes(routes!(lookup::lookup))
         .routes(routes!(about::about))
+        .routes(routes!(me::me))
+        .routes(routes!(session::look_at_link))
+        .routes(routes!(session::begin, session::end))
+        .routes(routes!(session::end_all))
+        .routes(routes!(session::provider))
+        .routes(routes!(session::provider_callback))
+        .routes(routes!(members::list, members::invite))
+        .routes(routes!(members::change, members::remove))
+        .routes(routes!(members::link))
+        .routes(routes!(members::sign_out))
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::end))
+        .routes(routes!(trust::list, trust::add))
+        .routes(routes!(trust::remove))
+        .routes(routes!(trust::exchange))
+        .routes(routes!(settings::read, settings::change))
+        .routes(routes!(wizard::test))
+        .routes(routes!(audit::list))
+        .routes(routes!(audit::of_cache))
+        .routes(routes!(audit::check))
 }
 
 /// The OpenAPI document, as JSON.
@@ -83,6 +117,7 @@ pub fn document() -> String {
 /// The API of a server.
 pub struct Api {
     router: axum::Router,
+    site: Arc<Site>,
 }
 
 impl Api {
@@ -94,15 +129,25 @@ impl Api {
             .route("/openapi.json", get(openapi).with_state(document))
             .fallback(|| async { ApiError::no_endpoint() })
             .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
-            .with_state(site);
-        Self { router }
+            .with_state(Arc::clone(&site));
+        Self { router, site }
     }
 
-    /// Answers a request; `path` is what follows `/api`, as sent. Bodies are not read: nothing
-    /// takes one yet.
-    pub async fn answer(&self, path: &str, request: &Parts, id: RequestId) -> Response {
+    /// Answers a request; `path` is what follows `/api`, as sent.
+    pub async fn answer(
+        &self,
+        path: &str,
+        request: &Parts,
+        body: Bytes,
+        id: RequestId,
+        client: IpAddr,
+    ) -> Response {
         let Some(path) = path.strip_prefix("/v1") else {
             return sealed(ApiError::no_endpoint().answer(id));
+        };
+        let asked = match self.asked(request, id, client).await {
+            Ok(asked) => asked,
+            Err(error) => return sealed(error.answer(id)),
         };
         let address = match request.uri.query() {
             Some(query) => format!("{path}?{query}"),
@@ -111,21 +156,25 @@ impl Api {
         let inner = http::Request::builder()
             .method(&request.method)
             .uri(address)
-            .body(axum::body::Body::empty());
+            .body(axum::body::Body::from(body));
         let Ok(mut inner) = inner else {
             return sealed(ApiError::no_endpoint().answer(id));
         };
         *inner.headers_mut() = request.headers.clone();
+        inner.extensions_mut().insert(asked);
         let answered = match self.router.clone().oneshot(inner).await {
             Ok(answered) => answered,
             Err(never) => match never {},
         };
         if let Some(error) = answered.extensions().get::<ApiError>() {
             let mut response = error.answer(id);
-            if response.status() == http::StatusCode::METHOD_NOT_ALLOWED {
-                response
-                    .headers_mut()
-                    .insert(http::header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+            if let Some(allowed) = answered.headers().get(http::header::ALLOW) {
+                // As axum has it, without spaces.
+                let allowed = allowed.to_str().unwrap_or_default().replace(',', ", ");
+                if let Ok(allowed) = HeaderValue::try_from(allowed) {
+                    let headers = response.headers_mut();
+                    headers.insert(http::header::ALLOW, allowed);
+                }
             }
             return sealed(response);
         }
@@ -141,6 +190,27 @@ impl Api {
             Body::Router(body)
         };
         sealed(Response::from_parts(head, body))
+    }
+}
+
+impl Api {
+    /// Who asks; refuses what comes from a foreign page, and strangers who ask too often.
+    async fn asked(
+        &self,
+        request: &Parts,
+        id: RequestId,
+        client: IpAddr,
+    ) -> Result<Asked, ApiError> {
+        let access = &self.site.access;
+        let has_session = access.cookies.session(&request.headers).is_some();
+        let (method, headers) = (&request.method, &request.headers);
+        origin::check(method, headers, &self.site.public_url, has_session)
+            .map_err(|foreign| ApiError::foreign_origin(foreign.to_string()))?;
+        let caller = access.patient_caller(headers).await;
+        if matches!(caller, Caller::Stranger(_)) {
+            access.queries.take(client).map_err(ApiError::too_often)?;
+        }
+        Ok(Asked { caller, id, client })
     }
 }
 

@@ -3,11 +3,15 @@
 //! A handler returns an [`ApiError`]; the request's id is added at the edge, where the
 //! error becomes `application/problem+json`.
 
+use std::time::Duration;
+
 use axum::response::IntoResponse;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use snowbank_shared::api::Problem;
 
+use crate::auth::{AccessError, Caller, Refusal, Stranger};
+use crate::ledger::LedgerError;
 use crate::web::{Body, RequestId, Response};
 
 /// A refusal: whose fault it is, what was attempted, what to do.
@@ -17,6 +21,8 @@ pub struct ApiError {
     code: &'static str,
     title: &'static str,
     detail: String,
+    /// Seconds after which to try again.
+    retry_after: Option<u64>,
 }
 
 impl ApiError {
@@ -31,6 +37,7 @@ impl ApiError {
             code,
             title,
             detail: detail.into(),
+            retry_after: (status == StatusCode::SERVICE_UNAVAILABLE).then_some(5),
         }
     }
 
@@ -44,13 +51,132 @@ impl ApiError {
         )
     }
 
-    /// 401: a private cache.
-    pub fn login_needed() -> Self {
+    /// 401: who asks is not known.
+    pub fn login_needed(stranger: Stranger) -> Self {
+        let (code, detail) = match stranger {
+            Stranger::NoCredential => (
+                "login-needed",
+                "Only members may do this, and this request did not say who you are. Sign in, or send a token.",
+            ),
+            Stranger::Unknown => (
+                "login-needed",
+                "Only members may do this, and this session or token is not known here.",
+            ),
+            Stranger::Expired => (
+                "login-expired",
+                "Your session or token has expired. Sign in again, or make another token.",
+            ),
+            Stranger::Ended => (
+                "login-ended",
+                "This session or token was ended, or its owner may not enter any more.",
+            ),
+            Stranger::Unavailable => (
+                "state-unavailable",
+                "Only members may do this, and who is a member cannot be read at the moment.",
+            ),
+        };
+        let (status, title) = match stranger {
+            Stranger::Unavailable => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The server's state cannot be read",
+            ),
+            _ => (StatusCode::UNAUTHORIZED, "This needs a login"),
+        };
+        Self::new(status, code, title, detail)
+    }
+
+    /// 403: known, and not allowed; says what it needs and who can help.
+    pub fn not_allowed(detail: impl Into<String>) -> Self {
         Self::new(
-            StatusCode::UNAUTHORIZED,
-            "login-needed",
-            "This cache is private",
-            "Only members may read it, and this request did not say who you are.",
+            StatusCode::FORBIDDEN,
+            "not-allowed",
+            "You may not do this",
+            detail,
+        )
+    }
+
+    /// 403: from a page that is not ours.
+    pub fn foreign_origin(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "foreign-origin",
+            "This request comes from another page",
+            detail,
+        )
+    }
+
+    /// 429: too often, from one address.
+    pub fn too_often(wait: Duration) -> Self {
+        let seconds = wait.as_secs().max(1);
+        let mut error = Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too-often",
+            "Too many tries",
+            format!(
+                "Too many requests of this kind came from your address. Try again in {seconds} s."
+            ),
+        );
+        error.retry_after = Some(seconds);
+        error
+    }
+
+    /// 413: more than any request here needs.
+    pub fn too_large() -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too-large",
+            "The request is too large",
+            "No request to this address needs so many bytes.",
+        )
+    }
+
+    /// 400: a body that means nothing.
+    pub fn bad_body(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "bad-body",
+            "The request cannot be understood",
+            detail,
+        )
+    }
+
+    /// 422: understood, and cannot be.
+    pub fn unacceptable(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            code,
+            "This cannot be done",
+            detail,
+        )
+    }
+
+    /// 409: against what there is.
+    pub fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            code,
+            "This does not go with what there is",
+            detail,
+        )
+    }
+
+    /// 404: nothing of that name.
+    pub fn nothing_there(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not-found",
+            "There is no such thing",
+            detail,
+        )
+    }
+
+    /// 503: the ledger.
+    pub fn state_unavailable(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "state-unavailable",
+            "The server's state cannot be changed",
+            detail,
         )
     }
 
@@ -98,7 +224,7 @@ impl ApiError {
             StatusCode::METHOD_NOT_ALLOWED,
             "method-not-allowed",
             "This cannot be done here",
-            "This address is read with GET.",
+            "This address takes another method; /api/v1/openapi.json says which.",
         )
     }
 
@@ -140,10 +266,67 @@ impl ApiError {
             CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),
         );
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
+        if let Some(seconds) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
+    }
+}
+
+impl ApiError {
+    /// What a refusal of the table means for this caller.
+    pub fn refused(refusal: &Refusal, caller: &Caller, owners: &[String]) -> Self {
+        match (refusal, caller) {
+            (Refusal::WhoAreYou, Caller::Stranger(stranger)) => Self::login_needed(*stranger),
+            (Refusal::WhoAreYou, _) => Self::login_needed(Stranger::NoCredential),
+            (refusal, _) => Self::not_allowed(refusal.explained(owners)),
+        }
+    }
+}
+
+impl From<LedgerError> for ApiError {
+    fn from(error: LedgerError) -> Self {
+        match &error {
+            LedgerError::Exists(_) | LedgerError::Buried(_) => {
+                Self::conflict("name-taken", format!("This cannot be made: {error}."))
+            }
+            LedgerError::Absent(_) => Self::nothing_there(format!("It is gone: {error}.")),
+            LedgerError::Contended(_) => Self::conflict("changed-meanwhile", format!("{error}.")),
+            _ => {
+                tracing::warn!(%error, "the ledger refused a change");
+                Self::state_unavailable(format!("Nothing was changed: {error}."))
+            }
+        }
+    }
+}
+
+impl From<AccessError> for ApiError {
+    fn from(error: AccessError) -> Self {
+        let text = error.to_string();
+        match error {
+            AccessError::Ledger(error) => error.into(),
+            AccessError::Secret(error) => {
+                tracing::error!(%error, "a secret cannot be made");
+                Self::internal()
+            }
+            AccessError::NoSuch { .. } => Self::nothing_there(text),
+            AccessError::NameTaken(_) => Self::conflict("name-taken", text),
+            AccessError::Conflict => Self::conflict("changed-meanwhile", text),
+            AccessError::LastOwner(_) => Self::conflict("last-owner", text),
+            AccessError::LinkUnknown | AccessError::LinkSpent | AccessError::LinkExpired => {
+                Self::unacceptable("link-invalid", text)
+            }
+            AccessError::Bad(_) | AccessError::Rule(_) => {
+                Self::unacceptable("not-acceptable", text)
+            }
+            AccessError::Suspended(_) | AccessError::Beyond(_) => Self::not_allowed(text),
+            AccessError::Replay => Self::conflict("identity-replayed", text),
+            AccessError::PullRequest | AccessError::NoRule(_) => Self::not_allowed(text),
+            AccessError::Oidc(_) | AccessError::SignIn(_) => {
+                Self::unacceptable("identity-refused", text)
+            }
+            AccessError::NoProvider => Self::nothing_there(text),
+        }
     }
 }
 

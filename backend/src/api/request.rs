@@ -1,15 +1,18 @@
 //! What handlers need of a request: the cache, the path, pages, and a place to compute.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::HeaderMap;
+use serde::de::DeserializeOwned;
 use snowbank_shared::store_path::StorePathHash;
 
-use crate::auth::{self, Act, Caller, Refusal};
+use crate::auth::{self, Act, By, Caller, MemberCaller, On, Refusal};
 use crate::index::{Id, QueryError, View};
 use crate::site::{Cache, Site};
-use crate::web::query;
+use crate::web::{RequestId, query};
 
 use super::problem::{ApiError, excerpt};
 
@@ -23,10 +26,68 @@ pub(super) fn readable(
     headers: &HeaderMap,
 ) -> Result<Arc<Cache>, ApiError> {
     let cache = site.cache(slug).ok_or_else(|| ApiError::no_cache(slug))?;
-    match auth::may(Caller::of(headers), Act::Read, cache.visibility) {
+    let caller = site.access.caller(headers);
+    match auth::may(&caller, Act::Read, cache.on()) {
         Ok(()) => Ok(Arc::clone(cache)),
-        Err(Refusal::WhoAreYou) => Err(ApiError::login_needed()),
+        Err(refusal) => Err(ApiError::refused(&refusal, &caller, &site.access.owners())),
     }
+}
+
+/// Who sent a request, and how to speak of it.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// Who asks.
+    pub caller: Caller,
+    /// The request's id.
+    pub id: RequestId,
+    /// The address it came from.
+    pub client: IpAddr,
+}
+
+impl Asked {
+    /// For the audit.
+    pub fn by(&self) -> By {
+        By {
+            actor: self.caller.actor(),
+            via: match &self.caller {
+                Caller::Token(_) => "api",
+                Caller::Member(_) | Caller::Stranger(_) => "web",
+            },
+            request: self.id.to_string(),
+            address: Some(self.client),
+        }
+    }
+
+    /// Refuses what the table does not allow, in words.
+    pub(super) fn must(&self, site: &Site, act: Act, on: On<'_>) -> Result<(), ApiError> {
+        auth::may(&self.caller, act, on)
+            .map_err(|refusal| ApiError::refused(&refusal, &self.caller, &site.access.owners()))
+    }
+
+    /// The member at a browser; the table has said that it is one.
+    pub(super) fn member(&self) -> Result<&MemberCaller, ApiError> {
+        match &self.caller {
+            Caller::Member(member) => Ok(member),
+            Caller::Token(_) => Err(ApiError::not_allowed(Refusal::NeedsSession.explained(&[]))),
+            Caller::Stranger(stranger) => Err(ApiError::login_needed(*stranger)),
+        }
+    }
+
+    /// Counts a try to sign in.
+    pub(super) fn may_try(&self, site: &Site) -> Result<(), ApiError> {
+        let taken = site.access.sign_ins.take(self.client);
+        taken.map_err(ApiError::too_often)
+    }
+}
+
+/// The JSON of a body.
+pub(super) fn body<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, ApiError> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        ApiError::bad_body(format!(
+            "The body is not the JSON that is taken here: {}.",
+            excerpt(&error.to_string())
+        ))
+    })
 }
 
 /// The pairs of the query string.

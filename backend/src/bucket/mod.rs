@@ -49,6 +49,7 @@ pub use object::{ContentRange, ETag, Object, ObjectBody, ObjectMeta, SmallObject
 pub use probe::Capabilities;
 pub use read::{ByteRange, Described, Presigned};
 pub use retry::RetryPolicy;
+pub(crate) use transport::tls;
 pub use write::{PutOptions, WriteCondition, Written};
 
 use std::fmt;

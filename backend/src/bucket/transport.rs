@@ -39,6 +39,11 @@ static TLS: LazyLock<ClientConfig> = LazyLock::new(|| {
     }
 });
 
+/// How the server speaks TLS to others.
+pub(crate) fn tls() -> ClientConfig {
+    TLS.clone()
+}
+
 /// The SDK's own connections, for writes and for credentials.
 pub(super) fn sdk_http_client() -> SharedHttpClient {
     aws_smithy_http_client::Builder::new()

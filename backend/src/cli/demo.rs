@@ -61,6 +61,7 @@ pub(super) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
             "{greeting}\nand fetch its largest closure:\n\n  nix-store -r {}\n",
             filled.top
         ))?;
+        serve::invite_owner(&server).await?;
         stop.wait().await;
         server.shutdown().await;
         Ok(ExitCode::SUCCESS)

@@ -4,6 +4,7 @@ mod demo;
 mod index;
 mod key;
 mod logging;
+mod owner_link;
 mod serve;
 mod state;
 
@@ -34,6 +35,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Sweep every cache once and say what was found
     Index(index::IndexArgs),
+    /// Print a one-time link that signs an owner in; works beside a running server
+    OwnerLink(ServeArgs),
     /// Print the OpenAPI document of the API
     Openapi,
     /// Make and convert signing keys
@@ -133,6 +136,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Serve(args) => serve::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Index(args) => index::run(&args),
+        Command::OwnerLink(args) => owner_link::run(&args),
         Command::Openapi => {
             print(&crate::api::document())?;
             Ok(ExitCode::SUCCESS)

@@ -13,10 +13,22 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
         let stop = Stop::listen()?;
         let server = server::start(config.clone()).await?;
         print(&greeting(&config, &server))?;
+        invite_owner(&server).await?;
         stop.wait().await;
         server.shutdown().await;
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// A server without an owner says how to become one, as soon as it can read its state.
+pub(super) async fn invite_owner(server: &RunningServer) -> anyhow::Result<()> {
+    if let Some(link) = server.first_owner_link().await? {
+        print(&format!(
+            "Nobody owns this server yet. Open this within {} minutes to become its owner; `snowbank owner-link` makes another:\n\n  {link}\n",
+            crate::auth::links::LINK_LIVES / 60
+        ))?;
+    }
+    Ok(())
 }
 
 /// What a newcomer needs to know: the address, and what to put into nix.conf.

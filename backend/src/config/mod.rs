@@ -6,6 +6,7 @@
 
 mod cache;
 mod error;
+mod oidc;
 mod reader;
 pub mod reference;
 mod source;
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 pub use cache::{CacheConfig, Misses, NarDelivery, Serve, Source, Upstream};
 pub use error::ConfigError;
+pub use oidc::OidcConfig;
 pub use state::{StateConfig, StatePlace};
 pub use url::PublicUrl;
 pub use value::{AddressBlock, Slug};
@@ -37,6 +39,10 @@ pub struct Config {
     pub cache_url: Option<PublicUrl>,
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<AddressBlock>,
+    /// Private addresses that the server may call where an owner configured it.
+    pub outbound_allow: Vec<AddressBlock>,
+    /// The identity provider at which people sign in.
+    pub oidc: Option<OidcConfig>,
     /// Keys, embedded buckets, the local index.
     pub data_dir: PathBuf,
     /// The state secret; `None`: in the data folder.
@@ -116,12 +122,22 @@ impl Config {
             .map(|(_, value)| PathBuf::from(value));
         Self {
             ui_dir,
-            ..Self::read(Table::root(tree), &sources.environment)?
+            ..Self::read(
+                Table::root(tree),
+                &sources.environment,
+                sources.file.is_some(),
+            )?
         }
         .checked()
     }
 
-    fn read(mut root: Table, environment: &[(OsString, OsString)]) -> Result<Self, ConfigError> {
+    /// Without any cache the server makes one of its own, unless a file was given: whoever wrote
+    /// one wants the wizard of the empty start page, not a cache to remove again.
+    fn read(
+        mut root: Table,
+        environment: &[(OsString, OsString)],
+        has_file: bool,
+    ) -> Result<Self, ConfigError> {
         const ADDRESS: &str =
             "it is an address with a port, such as `127.0.0.1:8080` or `[::]:8080`";
         const URL: &str = "it is http:// or https:// with a host, and a path at most: `https://cache.example.org/nix`";
@@ -129,15 +145,9 @@ impl Config {
             .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)));
         let public_url = take(&mut root, "public_url", |given| given.parsed(URL))?;
         let cache_url = take(&mut root, "cache_url", |given| given.parsed(URL))?;
-        let trusted_proxies = take(&mut root, "trusted_proxies", |given| {
-            let allowed = "it is a list of addresses or blocks, such as `10.0.0.0/8`";
-            given
-                .list()?
-                .iter()
-                .map(|item| item.parse().map_err(|_| given.refuse(allowed)))
-                .collect()
-        })?
-        .unwrap_or_default();
+        let trusted_proxies = take(&mut root, "trusted_proxies", blocks)?.unwrap_or_default();
+        let outbound_allow = take(&mut root, "outbound_allow", blocks)?.unwrap_or_default();
+        let oidc = OidcConfig::read(root.table("oidc")?)?;
         let data_dir =
             take(&mut root, "data_dir", path)?.unwrap_or_else(|| default_data_dir(environment));
         let secret_file = take(&mut root, "secret_file", path)?;
@@ -154,14 +164,16 @@ impl Config {
         })?
         .unwrap_or_default();
         let metrics_listen = take(&mut root, "metrics_listen", |given| given.parsed(ADDRESS))?;
-        let state = StateConfig::read(root.table("state")?)?;
+        let mut state = StateConfig::read(root.table("state")?)?;
         let mut declared = root.table("caches")?;
         let mut caches = Vec::new();
         for (name, table) in declared.tables()? {
             caches.push(CacheConfig::read(&name, table)?);
         }
         root.finish()?;
-        if caches.is_empty() {
+        if caches.is_empty() && has_file {
+            state.or_in(data_dir.join("buckets").join("state"));
+        } else if caches.is_empty() {
             caches.push(CacheConfig::embedded(
                 Slug::main(),
                 data_dir.join("buckets").join("main"),
@@ -172,6 +184,8 @@ impl Config {
             public_url,
             cache_url,
             trusted_proxies,
+            outbound_allow,
+            oidc,
             data_dir,
             secret_file,
             s3_listen,
@@ -192,6 +206,8 @@ impl Config {
             public_url: None,
             cache_url: None,
             trusted_proxies: Vec::new(),
+            outbound_allow: Vec::new(),
+            oidc: None,
             secret_file: None,
             s3_listen: None,
             s3_anonymous: false,
@@ -300,6 +316,16 @@ fn take<T>(
     read: impl FnOnce(&Given) -> Result<T, ConfigError>,
 ) -> Result<Option<T>, ConfigError> {
     table.take(name)?.map(|given| read(&given)).transpose()
+}
+
+/// A list of addresses and blocks of them.
+fn blocks(given: &Given) -> Result<Vec<AddressBlock>, ConfigError> {
+    let allowed = "it is a list of addresses or blocks, such as `10.0.0.0/8`";
+    given
+        .list()?
+        .iter()
+        .map(|item| item.parse().map_err(|_| given.refuse(allowed)))
+        .collect()
 }
 
 fn path(given: &Given) -> Result<PathBuf, ConfigError> {

@@ -84,6 +84,25 @@ impl Table {
             .collect()
     }
 
+    /// Takes every entry, each a value.
+    pub(super) fn values(&mut self) -> Result<Vec<(String, Given)>, ConfigError> {
+        std::mem::take(&mut self.entries)
+            .into_iter()
+            .map(|(name, node)| {
+                let key = self.dotted(&name);
+                match node {
+                    Node::Leaf(leaf) => Ok((name, Given { key, leaf })),
+                    node @ Node::Table(_) => Err(ConfigError::Value {
+                        key,
+                        value: "a table".into(),
+                        origin: origin_within(&node),
+                        allowed: "it is a single value".into(),
+                    }),
+                }
+            })
+            .collect()
+    }
+
     fn checked(key: String, node: Node) -> Result<Self, ConfigError> {
         match node {
             Node::Leaf(leaf) => Err(Given { key, leaf }.refuse("it is a table of settings")),
@@ -172,7 +191,9 @@ fn origin_within(node: &Node) -> String {
 impl Given {
     /// The error that says what is allowed here.
     pub(super) fn refuse(&self, allowed: impl Display) -> ConfigError {
-        let secret = self.key.ends_with("secret_access_key") || self.key.ends_with("session_token");
+        let secret = ["secret_access_key", "session_token", "client_secret"]
+            .iter()
+            .any(|name| self.key.ends_with(name));
         ConfigError::Value {
             key: self.key.clone(),
             value: if secret {

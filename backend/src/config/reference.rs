@@ -54,6 +54,55 @@ pub const SETTINGS: &[Setting] = &[
         "whose X-Forwarded-For is believed",
     ),
     setting(
+        "outbound_allow",
+        "ADDR or ADDR/BITS, a list",
+        "none",
+        "private addresses that the server may call, such as an identity provider's or a bucket's that the wizard tries; to these http is allowed",
+    ),
+    setting(
+        "oidc.issuer",
+        "URL",
+        "none",
+        "the identity provider at which people sign in, exactly as it names itself; it sends them back to PUBLIC_URL/api/v1/login/oidc/callback",
+    ),
+    setting("oidc.client_id", "TEXT", "-", "who this server is to it"),
+    setting(
+        "oidc.client_secret",
+        "TEXT",
+        "none",
+        "the secret that it gave; better client_secret_file, or from the environment",
+    ),
+    setting(
+        "oidc.client_secret_file",
+        "FILE",
+        "none",
+        "instead: a file that holds it",
+    ),
+    setting(
+        "oidc.label",
+        "TEXT",
+        "Sign in with your organisation",
+        "what the button says",
+    ),
+    setting(
+        "oidc.scopes",
+        "TEXT, a list",
+        "openid, profile, email",
+        "what is asked for; some providers send groups only where `groups` is among them",
+    ),
+    setting(
+        "oidc.groups_claim",
+        "TEXT",
+        "groups",
+        "the claim that lists a person's groups",
+    ),
+    setting(
+        "oidc.roles.GROUP",
+        "ROLE or ROLE:SLUG, a list",
+        "none: nobody can sign in",
+        "the roles of a group: reader, contributor, maintainer, owner, auditor, for all caches or one; GROUP `*` is everybody",
+    ),
+    setting(
         "data_dir",
         "DIR",
         "$XDG_DATA_HOME/snowbank",
@@ -201,7 +250,7 @@ pub const SETTINGS: &[Setting] = &[
         "caches.SLUG.visibility",
         "public, private or unlisted",
         "public",
-        "who may read it; a private cache answers nobody until there are tokens",
+        "who may read it: a private cache answers members and tokens; an unlisted one hides its keys and configuration too",
     ),
     setting(
         "caches.SLUG.signing_key_files",
@@ -330,7 +379,8 @@ pub fn help() -> String {
     text.push_str(
         "\nExample:\n\n  public_url = \"https://cache.example.org\"\n\n  [caches.team]\n  bucket = \"team-nix-cache\"\n  \
          region = \"eu-central-1\"\n  signing_key_files = [\"/etc/snowbank/team-1.secret\"]\n\n\
-         Without any cache the server makes one of its own: `main`, in a folder below data_dir.\n",
+         Without a file and without any cache the server makes a cache of its own: `main`, in a folder below \
+         data_dir. With a file that names none it has none, and its start page helps to connect one.\n",
     );
     text
 }

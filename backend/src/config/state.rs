@@ -69,6 +69,14 @@ impl StateConfig {
         })
     }
 
+    /// Takes this folder where no place is named: for a server without caches.
+    pub(super) fn or_in(&mut self, folder: std::path::PathBuf) {
+        self.place.get_or_insert(Source::Folder {
+            folder,
+            prefix: self.prefix.clone(),
+        });
+    }
+
     /// Where the state may lie: the named place alone, else each bucket of a cache, the first first.
     pub fn places(&self, caches: &[CacheConfig]) -> Vec<StatePlace> {
         if let Some(source) = &self.place {

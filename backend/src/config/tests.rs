@@ -36,7 +36,11 @@ fn error(toml: &str, environment: &[(&str, &str)], flags: &[&str]) -> String {
 
 #[test]
 fn nothing_at_all_makes_one_embedded_cache() {
-    let config = load("", &[("HOME", "/home/x")], &[]).expect("the default");
+    let sources = Sources {
+        environment: vec![("HOME".into(), "/home/x".into())],
+        ..Sources::default()
+    };
+    let config = Config::load(&sources).expect("the default");
     assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(config.data_dir, Path::new("/home/x/.local/share/snowbank"));
     let cache = &config.caches[0];
@@ -45,6 +49,32 @@ fn nothing_at_all_makes_one_embedded_cache() {
     assert!(
         matches!(&cache.source, Source::Folder { folder, .. } if folder.ends_with("buckets/main"))
     );
+}
+
+#[test]
+fn an_empty_file_means_no_cache_and_a_state_of_its_own() {
+    let config = load("", &[("HOME", "/home/x")], &[]).expect("a configuration");
+    assert!(config.caches.is_empty());
+    let places = config.state.places(&config.caches);
+    assert!(
+        matches!(&places[0].source, Source::Folder { folder, prefix } if folder.ends_with("buckets/state") && prefix == ".snowbank")
+    );
+}
+
+#[test]
+fn roles_of_groups_are_read_and_wrong_ones_refused() {
+    let toml = "[oidc]\nissuer = 'https://i.example'\nclient_id = 'c'\nroles.admins = ['owner']\nroles.dev = ['contributor:team', 'reader']";
+    let oidc = load(toml, &[], &[])
+        .expect("fine")
+        .oidc
+        .expect("a provider");
+    assert_eq!(oidc.roles.len(), 2);
+    assert_eq!(oidc.roles[1].1.len(), 2);
+    assert!(error("[oidc]\nissuer = 'https://i.example'", &[], &[]).contains("client_id"));
+    assert!(error("[oidc]\nissuer = 'i'\nclient_id = 'c'", &[], &[]).contains("oidc.issuer"));
+    let bad = toml.replace("'owner'", "'king'");
+    assert!(error(&bad, &[], &[]).contains("oidc.roles.admins"));
+    assert!(!error("[oidc]\nclient_secret = 7", &[], &[]).contains('7'));
 }
 
 #[test]

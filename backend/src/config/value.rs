@@ -21,6 +21,8 @@ const RESERVED: &[&str] = &[
     "members",
     "login",
     "invite",
+    "settings",
+    "audit",
     "about",
     "help",
     "metrics",

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::header::USER_AGENT;
 use http::request::Parts;
 
+use crate::auth::credential::redacted;
 use crate::metrics::Endpoint;
 use crate::web::{RequestId, Response};
 
@@ -25,12 +26,9 @@ pub(super) fn logged(
     took: Duration,
 ) -> Response {
     let method = request.method.clone();
-    let path = escaped(
-        request
-            .uri
-            .path_and_query()
-            .map_or("", |whole| whole.as_str()),
-    );
+    let whole = request.uri.path_and_query();
+    // One-time links have their secret in the address.
+    let path = escaped(&redacted(whole.map_or("", |whole| whole.as_str())));
     let agent = request
         .headers
         .get(USER_AGENT)

@@ -7,15 +7,20 @@
 use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::request::Parts;
 use http::{Method, StatusCode};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use snowbank_shared::api::Visibility;
 use snowbank_shared::route::{Route, RouteError};
 
 use super::access;
 use super::connection::Answering;
+use crate::api::problem::ApiError;
 use crate::api::{Api, machine};
 use crate::auth::{self, Act, Caller};
 use crate::config::{AddressBlock, Config};
@@ -28,6 +33,11 @@ use crate::web::{Request, RequestId, Response, accept, headers};
 
 /// Bytes of a request's path and query.
 const LONGEST_ADDRESS: usize = 20 * 1024;
+
+/// Bytes of a body of the API.
+const LARGEST_BODY: usize = 256 * 1024;
+/// In which such a body has to come.
+const BODY_TIME: Duration = Duration::from_secs(15);
 
 /// Decides who answers.
 pub struct Dispatch {
@@ -42,11 +52,11 @@ pub struct Dispatch {
 impl Dispatch {
     /// Over the caches of a site.
     pub fn new(site: &Arc<Site>, config: &Config) -> Self {
-        let everybody = Caller::Anonymous;
+        let everybody = Caller::ANONYMOUS;
         let lines: Vec<CacheLines> = site
             .caches
             .iter()
-            .filter(|cache| auth::may(everybody, Act::Discover, cache.visibility).is_ok())
+            .filter(|cache| auth::may(&everybody, Act::Discover, cache.on()).is_ok())
             .map(|cache| CacheLines {
                 title: cache.title.clone(),
                 nix_conf: cache.nix_conf(),
@@ -86,7 +96,10 @@ impl Dispatch {
         }
         let (cache, rest) = self.cache_of(self.local(request.uri().path()))?;
         let hash = substituter::key::narinfo(rest)?;
-        auth::may(Caller::of(request.headers()), Act::Read, cache.visibility).ok()?;
+        if cache.visibility != Visibility::Public {
+            let caller = self.site.access.caller(request.headers());
+            auth::may(&caller, Act::Read, cache.on()).ok()?;
+        }
         let mut response = substituter::narinfo::from_memory(cache, &hash)?;
         let id = RequestId::next();
         response.headers_mut().insert(X_REQUEST_ID, id.header());
@@ -104,9 +117,9 @@ impl Dispatch {
     async fn routed(self: Arc<Self>, request: Request, peer: SocketAddr) -> Response {
         let begun = Instant::now();
         let id = RequestId::next();
-        // Nothing takes a body yet; unread, it is refused with its connection.
-        let (parts, _) = request.into_parts();
-        let answered = AssertUnwindSafe(self.chosen(&parts, id))
+        let (parts, body) = request.into_parts();
+        let client = client(peer, &parts, &self.trusted_proxies);
+        let answered = AssertUnwindSafe(self.chosen(&parts, body, id, client))
             .catch_unwind()
             .await;
         let (endpoint, mut response) = answered.unwrap_or_else(|_| {
@@ -122,11 +135,16 @@ impl Dispatch {
         self.site
             .metrics
             .answered(endpoint, response.status().as_u16(), took);
-        let client = client(peer, &parts, &self.trusted_proxies);
         access::logged(response, endpoint, &parts, id, client, took)
     }
 
-    async fn chosen(&self, request: &Parts, id: RequestId) -> (Endpoint, Response) {
+    async fn chosen(
+        &self,
+        request: &Parts,
+        body: Incoming,
+        id: RequestId,
+        client: IpAddr,
+    ) -> (Endpoint, Response) {
         let whole = request
             .uri
             .path_and_query()
@@ -148,7 +166,16 @@ impl Dispatch {
             .strip_prefix("/api")
             .filter(|rest| rest.is_empty() || rest.starts_with('/'))
         {
-            return (Endpoint::Api, self.api.answer(rest, request, id).await);
+            let body = if request.method.is_safe() {
+                Bytes::new()
+            } else {
+                match small_body(body).await {
+                    Ok(body) => body,
+                    Err(refused) => return (Endpoint::Api, refused.answer(id)),
+                }
+            };
+            let answer = self.api.answer(rest, request, body, id, client).await;
+            return (Endpoint::Api, answer);
         }
         if let Some(name) = path.strip_prefix("/_app/") {
             return (
@@ -208,7 +235,7 @@ impl Dispatch {
         };
         match route {
             Route::Path { hash, .. }
-                if auth::may(Caller::Anonymous, Act::Read, cache.visibility).is_ok() =>
+                if auth::may(&Caller::ANONYMOUS, Act::Read, cache.on()).is_ok() =>
             {
                 !cache.is_complete()
                     || hash
@@ -258,6 +285,18 @@ pub(super) fn metrics_text(site: &Site) -> Response {
         http::HeaderValue::from_static(metrics::CONTENT_TYPE),
     );
     response
+}
+
+/// A request's body, where it is as small as the API's are and comes in time. Unread, it is
+/// refused with its connection.
+async fn small_body(body: Incoming) -> Result<Bytes, ApiError> {
+    let whole = Limited::new(body, LARGEST_BODY).collect();
+    match tokio::time::timeout(BODY_TIME, whole).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(ApiError::too_large()),
+        Ok(Err(_)) => Err(ApiError::bad_body("The body broke off.")),
+        Err(_) => Err(ApiError::bad_body("The body did not come in time.")),
+    }
 }
 
 /// Who asks: the nearest address on the way that is not a proxy of ours.

@@ -26,6 +26,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::auth::Access;
 use crate::bucket::BucketError;
 use crate::bucket::embedded::EmbeddedS3;
 use crate::config::{Config, PublicUrl};
@@ -46,6 +47,9 @@ const SETTLING: Duration = Duration::from_secs(8);
 const EXPORTS: usize = 8;
 /// How long answers under way may take when the server is to end.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// How long the greeting waits for the state.
+const FIRST_LOOK: Duration = Duration::from_secs(10);
 
 /// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -142,7 +146,7 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
         &cache_url,
         &metrics,
         Schedule::Periods,
-        Some(secret),
+        Some(secret.clone()),
     )
     .await?;
     let ledger = opened.ledger.clone().ok_or(StartError::NoState)?;
@@ -150,10 +154,12 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
         opened.close().await;
         return Err(StartError::State(refusal.to_string()));
     }
+    let access = Access::new(ledger.clone(), secret, &config, &public_url, &cache_url);
     let site = Arc::new(Site {
         public_url,
         cache_url,
         caches: opened.caches.clone(),
+        access: Arc::new(access),
         ledger,
         metrics,
         started_at: OffsetDateTime::now_utc(),
@@ -221,6 +227,12 @@ pub async fn open(config: &Config) -> Result<Opened, StartError> {
     .await
 }
 
+/// How the server of this configuration is reached.
+pub fn public_url_of(config: &Config) -> PublicUrl {
+    let given = config.public_url.clone();
+    given.unwrap_or_else(|| url_of(config.listen))
+}
+
 async fn listen(
     key: &'static str,
     address: SocketAddr,
@@ -253,6 +265,18 @@ impl RunningServer {
     /// The address for people.
     pub fn url(&self) -> String {
         self.site.public_url.to_string()
+    }
+
+    /// A link that makes the first owner, where the state can be read and has none.
+    ///
+    /// # Errors
+    /// Where the system gives no random bytes.
+    pub async fn first_owner_link(&self) -> Result<Option<String>, SecretError> {
+        let access = &self.site.access;
+        match access.ledger().settled(FIRST_LOOK).await {
+            Phase::Open if access.owners().is_empty() => access.owner_link().map(Some),
+            _ => Ok(None),
+        }
     }
 
     /// What it has in hand.

@@ -17,6 +17,7 @@ use time::OffsetDateTime;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::auth::{Access, On};
 use crate::bucket::Bucket;
 use crate::config::{Misses, NarDelivery, PublicUrl, Serve, Slug};
 use crate::index::{Index, View, rfc3339};
@@ -34,6 +35,8 @@ pub struct Site {
     pub cache_url: PublicUrl,
     /// The caches, by slug.
     pub caches: Vec<Arc<Cache>>,
+    /// Who asks and what they may do.
+    pub access: Arc<Access>,
     /// People, tokens, rules, audit.
     pub ledger: Ledger,
     /// The counters.
@@ -99,6 +102,14 @@ impl Site {
 }
 
 impl Cache {
+    /// The cache as something that an act is done to.
+    pub fn on(&self) -> On<'_> {
+        On::Cache {
+            slug: self.slug.as_str(),
+            visibility: self.visibility,
+        }
+    }
+
     /// The two lines for nix.conf; one where the cache has no key.
     pub fn nix_conf(&self) -> String {
         self.settings.nix_conf()

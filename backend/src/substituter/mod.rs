@@ -25,7 +25,7 @@ use http::{Method, StatusCode, request::Parts};
 use snowbank_shared::api::Visibility;
 use snowbank_shared::cache_info::CacheInfo;
 
-use crate::auth::{self, Act, Caller};
+use crate::auth::{self, Act, Caller, Refusal, Stranger};
 use crate::bucket::{BucketError, BucketErrorKind};
 use crate::site::{Cache, Site};
 use crate::web::{Body, RequestId, Response, accept, headers};
@@ -49,16 +49,37 @@ pub async fn answer(
     if wanted == Some(Wanted::Cache) {
         return home(site, cache, request);
     }
-    if auth::may(Caller::of(&request.headers), Act::Read, cache.visibility).is_err() {
-        return who_are_you(site, cache, id);
+    let caller = caller(site, cache, request).await;
+    if let Err(refusal) = auth::may(&caller, Act::Read, cache.on()) {
+        return refused(site, cache, &refusal, &caller, id);
     }
-    match wanted {
+    let turn = match &caller {
+        Caller::Token(token) => match site.access.turns.turn(&token.id).await {
+            Some(turn) => Some(turn),
+            None => return too_much(),
+        },
+        _ => None,
+    };
+    let response = match wanted {
         None | Some(Wanted::Cache) => absent(cache, "a Nix binary cache has no such address\n"),
         Some(Wanted::CacheInfo) => cache_info(cache),
         Some(Wanted::Narinfo(hash)) => lookup::narinfo(cache, hash).await,
         Some(Wanted::Side(side, key)) => side::answer(cache, side, &key).await,
         Some(Wanted::Nar(key)) => nar::answer(cache, &key, request).await,
+    };
+    match turn {
+        // As long as bytes flow, the turn is taken.
+        Some(turn) => response.map(|body| body.watched(move |_, _| drop(turn))),
+        None => response,
     }
+}
+
+/// Who asks, where it matters: a public cache is read by everybody and looks nobody up.
+async fn caller(site: &Site, cache: &Cache, request: &Parts) -> Caller {
+    if cache.visibility == Visibility::Public {
+        return Caller::ANONYMOUS;
+    }
+    site.access.patient_caller(&request.headers).await
 }
 
 /// `/{cache}`: browsers are shown the cache's page, programs what to do with the address.
@@ -71,9 +92,9 @@ fn home(site: &Site, cache: &Cache, request: &Parts) -> Response {
         }
         response
     } else if auth::may(
-        Caller::of(&request.headers),
+        &site.access.caller(&request.headers),
         Act::Configure,
-        cache.visibility,
+        cache.on(),
     )
     .is_ok()
     {
@@ -180,11 +201,43 @@ fn failed(cache: &Cache, error: &BucketError) -> Response {
     }
 }
 
-/// 401, the same whether a path exists or not. Nix prints the text.
-fn who_are_you(site: &Site, cache: &Cache, id: RequestId) -> Response {
+/// 401 or 403, the same whether a path exists or not. Nix prints the text, where it has less than
+/// 1,024 bytes, so it says what to do.
+fn refused(
+    site: &Site,
+    cache: &Cache,
+    refusal: &Refusal,
+    caller: &Caller,
+    id: RequestId,
+) -> Response {
+    let why = match (refusal, caller) {
+        (Refusal::WhoAreYou, Caller::Stranger(Stranger::Expired)) => "your token has expired",
+        (Refusal::WhoAreYou, Caller::Stranger(Stranger::Ended)) => {
+            "your token was ended, or its owner may not enter any more"
+        }
+        (Refusal::WhoAreYou, Caller::Stranger(Stranger::Unavailable)) => {
+            return unavailable();
+        }
+        (Refusal::WhoAreYou, _) => "your request had no valid token",
+        (_, _) => {
+            let text = format!(
+                "The token is valid and not for the cache `{}`: make one that names it, or ask an owner for a role.\nTokens: {} (request {id})\n",
+                cache.slug,
+                site.public_url.join("me/tokens"),
+            );
+            let mut response = headers::line(StatusCode::FORBIDDEN, text);
+            let headers = response.headers_mut();
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+            return response;
+        }
+    };
     let text = format!(
-        "This cache is private and your request had no valid token.\nIts page: {} (request {id})\n",
-        site.public_url.join(&format!("c/{}", cache.slug)),
+        "This cache is private and {why}.\n\
+         Get a token and the exact netrc lines: {}\n\
+         Then, because Nix remembers this answer: rm -f ~/.cache/nix/binary-cache-v*.sqlite* (root's too)\n\
+         (request {id})\n",
+        site.public_url
+            .join(&format!("connect?caches={}", cache.slug)),
     );
     let mut response = headers::line(StatusCode::UNAUTHORIZED, text);
     let headers = response.headers_mut();
@@ -193,5 +246,23 @@ fn who_are_you(site: &Site, cache: &Cache, id: RequestId) -> Response {
         HeaderValue::from_static("Basic realm=\"Nix binary cache\", charset=\"UTF-8\""),
     );
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    response
+}
+
+/// 503: who may read cannot be read itself. Not 401, which old clients remember for an hour.
+fn unavailable() -> Response {
+    let text = "This cache is private, and who may read it cannot be looked up at the moment.\n";
+    let mut response = headers::line(StatusCode::SERVICE_UNAVAILABLE, text);
+    let headers = response.headers_mut();
+    headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    response
+}
+
+/// 503: this token has more requests under way than a fleet needs.
+fn too_much() -> Response {
+    let text = "This token has too many requests under way at once.\n";
+    let mut response = headers::line(StatusCode::SERVICE_UNAVAILABLE, text);
+    let headers = response.headers_mut();
+    headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
     response
 }

@@ -373,14 +373,9 @@ async fn the_document_is_served_and_names_what_is_there() {
     let document = server.json("/api/v1/openapi.json").await;
     let hash = made(&server, "top-1.0").hash;
     for (path, methods) in document["paths"].as_object().expect("paths") {
-        assert_eq!(
-            methods
-                .as_object()
-                .expect("methods")
-                .keys()
-                .collect::<Vec<_>>(),
-            ["get"]
-        );
+        let Some(operation) = methods.get("get") else {
+            continue;
+        };
         let address = path.replace("{cache}", "main").replace("{hash}", &hash);
         let query = match path.as_str() {
             "/lookup" => "?q=top".to_owned(),
@@ -388,7 +383,17 @@ async fn the_document_is_served_and_names_what_is_there() {
             _ => String::new(),
         };
         let mut response = server.get(&format!("/api/v1{address}{query}")).await;
-        assert_eq!(response.status(), 200, "{path}");
+        let status = response.status().as_u16();
+        if status != 200 {
+            // Who may, the sweep shows; here that the document says so.
+            assert!(
+                operation["responses"][status.to_string()].is_object()
+                    && (operation["tags"][0] != "caches" || address.ends_with("/audit"))
+                    && operation["tags"][0] != "paths",
+                "{path} answered {status}"
+            );
+            continue;
+        }
         assert!(response.chunk().await.expect("bytes").is_some(), "{path}");
     }
     let about = server.json("/api/v1/about").await;

@@ -1,14 +1,19 @@
 //! The server, asked over HTTP as Nix, browsers, tools and attackers ask.
 
+mod access;
 mod api;
 mod browse;
 mod config;
 mod events;
 mod harness;
 mod hostile;
+mod issuer;
 mod lifecycle;
 mod misses;
 mod pages;
+mod people;
 mod protocol;
 mod redirect;
+mod single_sign_on;
+mod sweep;
 mod visibility;

@@ -1,14 +1,16 @@
 //! A failure: what happened, why, what to do, and the id that is in the server's log.
 
 use leptos::prelude::*;
+use snowbank_shared::route::{AccessRoute, Route};
 
 use crate::api::ApiError;
 use crate::components::banner::alert;
-use crate::components::button::{Weight, button};
+use crate::components::button::{Weight, button, link_button};
 use crate::components::changing::changing;
 use crate::components::chip::Tone;
 use crate::components::copy::copy_button;
 use crate::components::icon::Icon;
+use crate::state::navigation::{href, navigation};
 use crate::state::remote::Remote;
 
 /// A failure in the page. Where `stale`, older data stays below it.
@@ -43,7 +45,13 @@ fn erased(error: &ApiError, stale: bool, retry: Box<dyn Fn()>) -> AnyView {
         {details}
     };
     let tone = if stale { Tone::Warn } else { Tone::Bad };
-    let again = button(Weight::Plain, Some(Icon::Again), "Try again", retry);
+    let again = if error.needs_login() {
+        let back = navigation().route_now().map(|route| route.to_string());
+        let login = href(&Route::Access(AccessRoute::login(back)));
+        link_button(Weight::Primary, None, "Sign in", login)
+    } else {
+        button(Weight::Plain, Some(Icon::Again), "Try again", retry)
+    };
     alert(tone, error.what(), words, again)
 }
 

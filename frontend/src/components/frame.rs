@@ -2,7 +2,7 @@
 //! phone the rail is a bar at the bottom. Its links are the [`places`](crate::places).
 
 use leptos::prelude::*;
-use snowbank_shared::route::Route;
+use snowbank_shared::route::{AccessRoute, Route};
 
 use crate::components::cache_switcher::cache_switcher;
 use crate::components::changing::changing;
@@ -11,6 +11,7 @@ use crate::components::omnibox::omnibox;
 use crate::format;
 use crate::places::{Place, Shelf, home_of, places};
 use crate::state::derived::memo;
+use crate::state::identity::identity;
 use crate::state::keyboard::opens;
 use crate::state::navigation::{href, navigation};
 use crate::state::preferences::preferences;
@@ -116,6 +117,24 @@ fn rail() -> AnyView {
     .into_any()
 }
 
+/// Who is signed in, or the way to do it.
+fn account() -> AnyView {
+    let identity = identity();
+    let navigation = navigation();
+    let shown = move || {
+        identity.me.get()?;
+        let (route, word) = match identity.name() {
+            Some(name) => (AccessRoute::Me, name),
+            None => {
+                let back = navigation.route().map(|route| route.to_string());
+                (AccessRoute::login(back), "Sign in".to_owned())
+            }
+        };
+        Some(view! { <a class="quiet account" href=href(&Route::Access(route))>{word}</a> })
+    };
+    changing(shown)
+}
+
 /// The frame with a page in it.
 pub fn frame(page: impl Fn() -> AnyView + Send + 'static) -> AnyView {
     let preferences = preferences();
@@ -133,6 +152,7 @@ pub fn frame(page: impl Fn() -> AnyView + Send + 'static) -> AnyView {
                 </a>
                 <div class="topbar-middle">{cache_switcher()} {omnibox()}</div>
                 <div class="topbar-end">
+                    {account()}
                     <button
                         type="button"
                         class="quiet topbar-help"

@@ -66,11 +66,15 @@ pub enum Icon {
     Plus,
     /// An arrow that leaves a box: open, act.
     Act,
+    /// Two people: members.
+    People,
+    /// A page with lines: the audit.
+    Record,
 }
 
 impl Icon {
     /// Every icon, for the page that shows them.
-    pub const ALL: [(Self, &'static str); 30] = [
+    pub const ALL: [(Self, &'static str); 32] = [
         (Self::Caches, "Caches"),
         (Self::Overview, "Overview"),
         (Self::Paths, "Paths"),
@@ -101,6 +105,8 @@ impl Icon {
         (Self::Key, "Key"),
         (Self::Plus, "Plus"),
         (Self::Act, "Act"),
+        (Self::People, "People"),
+        (Self::Record, "Record"),
     ];
 }
 
@@ -142,6 +148,10 @@ impl Icon {
             Self::Sliders => "M2.5 5h6M11.5 5h2M10 3.5v3M2.5 11h2M7.5 11h6M6 9.5v3",
             Self::Key => "M5.5 13a3 3 0 1 0 0-6 3 3 0 0 0 0 6zM7.7 7.8 13 2.5M10.5 5l2 2",
             Self::Plus => "M8 3v10M3 8h10",
+            Self::People => {
+                "M6 8a2.5 2.5 0 1 0 0-5 2.5 2.5 0 0 0 0 5zM1.5 13.5a4.5 4.5 0 0 1 9 0M11 3.2a2.5 2.5 0 0 1 0 4.6M12 9.5a4.5 4.5 0 0 1 2.5 4"
+            }
+            Self::Record => "M3.5 2.5h9v11h-9zM6 5.5h4M6 8h4M6 10.5h2.5",
             Self::Act => "M6.5 3.5h-3v9h9v-3M9 3h4v4M13 3 7.5 8.5",
         }
     }

@@ -7,7 +7,7 @@ use snowbank_shared::route::{ConnectTarget, Route};
 use crate::api;
 use crate::components::ago::ago;
 use crate::components::api_button::api_button;
-use crate::components::banner::{banner, empty};
+use crate::components::banner::banner;
 use crate::components::changing::changing;
 use crate::components::chart::sparkline;
 use crate::components::chip::{Tone, chip};
@@ -20,6 +20,7 @@ use crate::components::page_head::{heading, page_title};
 use crate::components::size::{size, size_or};
 use crate::components::skeleton::skeleton;
 use crate::format;
+use crate::pages::wizard::no_cache;
 use crate::state::derived::memo;
 use crate::state::navigation::href;
 use crate::state::session::{Session, session};
@@ -141,23 +142,6 @@ fn connect(chosen: &[String]) -> AnyView {
 
 fn is_partial(cache: &Cache) -> bool {
     matches!(cache.index.state, IndexState::New | IndexState::Indexing)
-}
-
-fn no_cache() -> AnyView {
-    let example = "[caches.team]\nbucket = \"my-nix-cache\"\nendpoint = \"https://s3.example.com\"\nregion = \"us-east-1\"\n";
-    empty(
-        "No cache yet",
-        view! {
-            <p>
-                "This server was started without a cache. Its operator adds one to the configuration file and restarts it:"
-            </p>
-            {code_file("snowbank.toml", example, "snowbank.toml")}
-            <p>
-                "The bucket stays as it is: Snowbank reads what plain "<code>"nix copy"</code>
-                " has put there."
-            </p>
-        },
-    )
 }
 
 fn index_state(cache: &Cache) -> AnyView {

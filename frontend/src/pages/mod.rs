@@ -1,6 +1,7 @@
 //! One file per page of the dashboard; the tabs of a path have one each.
 
 pub mod about;
+pub mod audit;
 pub mod cache;
 pub mod cache_cards;
 pub mod cache_growth;
@@ -11,8 +12,11 @@ pub mod glossary;
 pub mod health;
 pub mod health_words;
 pub mod help;
+pub mod login;
 pub mod lookup;
 pub mod lookup_table;
+pub mod me;
+pub mod members;
 pub mod not_found;
 pub mod path;
 pub mod path_absent;
@@ -30,3 +34,5 @@ pub mod paths_link;
 pub mod paths_selection;
 pub mod paths_table;
 pub mod preferences;
+pub mod settings;
+pub mod wizard;

@@ -1,9 +1,11 @@
 //! What outlives a page: the address, the caches, live updates, preferences.
 
 pub mod derived;
+pub mod identity;
 pub mod keyboard;
 pub mod live;
 pub mod navigation;
 pub mod preferences;
 pub mod remote;
+pub mod sending;
 pub mod session;

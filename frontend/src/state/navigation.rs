@@ -5,7 +5,7 @@
 //! there is none: the browser's history and one match on [`Route`] do it.
 
 use leptos::prelude::*;
-use snowbank_shared::route::{Route, RouteError};
+use snowbank_shared::route::{AccessRoute, Route, RouteError};
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::*;
 use web_sys::{Element, Event, HtmlAnchorElement, MouseEvent};
@@ -171,6 +171,10 @@ pub fn same_page(a: &Route, b: &Route) -> bool {
         ) => cache == other_cache && hash == other_hash,
         (Route::Connect { .. }, Route::Connect { .. })
         | (Route::Lookup { .. }, Route::Lookup { .. }) => true,
+        (
+            Route::Access(AccessRoute::Audit { cache: a, .. }),
+            Route::Access(AccessRoute::Audit { cache: b, .. }),
+        ) => a == b,
         _ => a == b,
     }
 }

@@ -1,0 +1,536 @@
+//! The wizard's test of a connection to a bucket: one row per check, each with what to do, and the
+//! TOML to add to the configuration.
+//!
+//! Nothing is kept, no credential is repeated, and what is written to the bucket (one small object
+//! below `.snowbank/`) is deleted again. Later checks are skipped where an earlier one makes them
+//! pointless.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::TryStreamExt as _;
+use snowbank_shared::api::access::{CheckOutcome, Connection, ConnectionCheck, ConnectionReport};
+use snowbank_shared::cache_info::CacheInfo;
+
+use crate::bucket::{
+    Bucket, BucketConfig, BucketError, BucketErrorKind, CredentialSource, Credentials, ListRequest,
+    PutOptions,
+};
+use crate::config::Slug;
+use crate::outbound::{Outbound, OutboundError};
+
+/// For all checks together.
+const TIME_OUT: Duration = Duration::from_secs(45);
+
+/// The report as it grows.
+struct Report {
+    checks: Vec<ConnectionCheck>,
+    /// Whether the rest is pointless.
+    stopped: bool,
+}
+
+impl Report {
+    fn add(&mut self, check: &str, title: &str, outcome: CheckOutcome, detail: impl Into<String>) {
+        self.checks.push(ConnectionCheck {
+            check: check.to_owned(),
+            title: title.to_owned(),
+            outcome,
+            detail: detail.into(),
+            policy: None,
+        });
+    }
+
+    fn with_policy(&mut self, policy: String) {
+        if let Some(last) = self.checks.last_mut() {
+            last.policy = Some(policy);
+        }
+    }
+}
+
+const SETTINGS: &str = "Settings";
+const NAME: &str = "Name and address";
+const REACH: &str = "Connection";
+const LIST: &str = "List objects";
+const INFO: &str = "Read nix-cache-info";
+const WRITE: &str = "Write and delete an object";
+const CONDITIONS: &str = "Conditional writes";
+
+/// The checks that come after the settings, in order.
+const LATER: [(&str, &str); 6] = [
+    ("dns", NAME),
+    ("connect", REACH),
+    ("list", LIST),
+    ("get", INFO),
+    ("write", WRITE),
+    ("conditions", CONDITIONS),
+];
+
+/// Tries a connection.
+pub async fn test(connection: &Connection, outbound: &Outbound) -> ConnectionReport {
+    let mut report = Report {
+        checks: Vec::new(),
+        stopped: false,
+    };
+    let tried = tokio::time::timeout(TIME_OUT, run(connection, outbound, &mut report)).await;
+    if tried.is_err() {
+        report.stopped = true;
+    }
+    for (check, title) in LATER {
+        if !report.checks.iter().any(|done| done.check == check) {
+            let (outcome, why) = if tried.is_err() {
+                (CheckOutcome::Failed, "No answer in time.")
+            } else {
+                (CheckOutcome::Skipped, "Not tried: an earlier check failed.")
+            };
+            report.add(check, title, outcome, why);
+        }
+    }
+    ConnectionReport {
+        checks: report.checks,
+        toml: toml(connection),
+    }
+}
+
+async fn run(connection: &Connection, outbound: &Outbound, report: &mut Report) {
+    settings(connection, report);
+    if report.stopped {
+        return;
+    }
+    reach(connection, outbound, report).await;
+    if report.stopped {
+        return;
+    }
+    let bucket = match Bucket::connect(&config_of(connection)).await {
+        Ok(bucket) => bucket,
+        Err(error) => {
+            report.add("list", LIST, CheckOutcome::Failed, error.to_string());
+            return;
+        }
+    };
+    list(connection, &bucket, report).await;
+    if report.stopped {
+        return;
+    }
+    info(connection, &bucket, report).await;
+    write(connection, &bucket, report).await;
+}
+
+fn settings(connection: &Connection, report: &mut Report) {
+    let name = connection.bucket.as_str();
+    let good_name = (3..=63).contains(&name.len())
+        && name.bytes().all(|byte| {
+            byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte)
+        });
+    let problem = if let Err(error) = connection.slug.parse::<Slug>() {
+        Some(format!("The cache's name: {error}."))
+    } else if !good_name {
+        Some("A bucket's name has 3 to 63 lower-case letters, digits, dashes and dots.".to_owned())
+    } else if connection.prefix.contains("..") || connection.prefix.len() > 500 {
+        Some("The prefix is a plain path, such as `nix`.".to_owned())
+    } else if connection.access_key_id.is_empty() != connection.secret_access_key.is_empty() {
+        Some("Give both, the access key's id and its secret, or neither.".to_owned())
+    } else {
+        None
+    };
+    match problem {
+        None => report.add(
+            "settings",
+            SETTINGS,
+            CheckOutcome::Passed,
+            "They can be right.",
+        ),
+        Some(problem) => {
+            report.add("settings", SETTINGS, CheckOutcome::Failed, problem);
+            report.stopped = true;
+        }
+    }
+}
+
+/// Scheme, host and port of the endpoint.
+fn address(connection: &Connection) -> Option<(bool, String, u16)> {
+    let region = match connection.region.as_str() {
+        "" => "us-east-1",
+        region => region,
+    };
+    let text = match connection.endpoint.as_str() {
+        "" => format!("https://s3.{region}.amazonaws.com"),
+        endpoint => endpoint.to_owned(),
+    };
+    let uri: http::Uri = text.parse().ok()?;
+    let https = match uri.scheme_str()? {
+        "https" => true,
+        "http" => false,
+        _ => return None,
+    };
+    let port = uri.port_u16().unwrap_or(if https { 443 } else { 80 });
+    Some((https, uri.host()?.to_owned(), port))
+}
+
+async fn reach(connection: &Connection, outbound: &Outbound, report: &mut Report) {
+    let Some((https, host, port)) = address(connection) else {
+        let detail =
+            "The endpoint is a URL with its scheme: https://minio.example.org:9000. Empty for AWS.";
+        report.add("dns", NAME, CheckOutcome::Failed, detail);
+        report.stopped = true;
+        return;
+    };
+    match outbound.policy().resolve(&host, port, https).await {
+        Ok(found) => {
+            let detail = format!("{host} has {} addresses.", found.len());
+            report.add(
+                "dns",
+                NAME,
+                CheckOutcome::Passed,
+                detail.replace("1 addresses", "1 address"),
+            );
+        }
+        Err(error) => {
+            let detail = match &error {
+                OutboundError::Private { .. } => format!(
+                    "{error}. If that is meant, add it to the server's configuration: outbound_allow = [\"…\"]."
+                ),
+                _ => format!("{error}."),
+            };
+            report.add("dns", NAME, CheckOutcome::Failed, detail);
+            report.stopped = true;
+            return;
+        }
+    }
+    let scheme = if https { "https" } else { "http" };
+    match outbound.get(&format!("{scheme}://{host}:{port}/")).await {
+        // Whatever it says to a stranger: it speaks HTTP, and TLS where asked for.
+        Ok(_) | Err(OutboundError::Status { .. } | OutboundError::TooLarge { .. }) if https => {
+            report.add(
+                "connect",
+                REACH,
+                CheckOutcome::Passed,
+                "It answers, and its certificate is valid.",
+            );
+        }
+        Ok(_) | Err(OutboundError::Status { .. } | OutboundError::TooLarge { .. }) => {
+            let detail = "It answers over plain http: whoever is on the way can read and change what is sent.";
+            report.add("connect", REACH, CheckOutcome::Warning, detail);
+        }
+        Err(error) => {
+            let detail = format!(
+                "{error}. Is the port right, and is a firewall or the certificate in the way?"
+            );
+            report.add("connect", REACH, CheckOutcome::Failed, detail);
+            report.stopped = true;
+        }
+    }
+}
+
+fn config_of(connection: &Connection) -> BucketConfig {
+    let read = if connection.anonymous {
+        CredentialSource::Anonymous
+    } else if !connection.access_key_id.is_empty() {
+        CredentialSource::Static {
+            access_key_id: connection.access_key_id.clone(),
+            secret_access_key: connection.secret_access_key.clone(),
+            session_token: None,
+        }
+    } else if !connection.profile.is_empty() {
+        CredentialSource::Profile(connection.profile.clone())
+    } else {
+        CredentialSource::Chain
+    };
+    let mut config = BucketConfig {
+        bucket: connection.bucket.clone(),
+        prefix: connection.prefix.trim_matches('/').to_owned(),
+        endpoint: Some(connection.endpoint.clone()).filter(|endpoint| !endpoint.is_empty()),
+        region: Some(connection.region.clone()).filter(|region| !region.is_empty()),
+        path_style: connection.path_style,
+        credentials: Credentials {
+            read,
+            write: None,
+            delete: None,
+        },
+        ..BucketConfig::default()
+    };
+    config.limits.connect_timeout = Duration::from_secs(5);
+    config.limits.answer_timeout = Duration::from_secs(8);
+    config
+}
+
+async fn list(connection: &Connection, bucket: &Bucket, report: &mut Report) {
+    let request = ListRequest {
+        delimiter: true,
+        ..ListRequest::default()
+    };
+    let mut pages = Box::pin(bucket.list(request));
+    match pages.try_next().await {
+        Ok(page) => {
+            let narinfos = page.map_or(0, |page| {
+                page.objects
+                    .iter()
+                    .filter(|object| object.key.ends_with(".narinfo"))
+                    .count()
+            });
+            let detail = match narinfos {
+                0 => "It can be listed. No narinfo is among the first objects.".to_owned(),
+                count => format!("It can be listed. {count} narinfos are among the first objects."),
+            };
+            report.add("list", LIST, CheckOutcome::Passed, detail);
+        }
+        Err(error) => {
+            report.stopped = true;
+            if denied(&error) {
+                report.add(
+                    "list",
+                    LIST,
+                    CheckOutcome::Failed,
+                    "The store refuses the listing: the credentials lack `s3:ListBucket`. Without it nothing can be indexed.",
+                );
+                report.with_policy(policy(connection, false));
+            } else {
+                report.add("list", LIST, CheckOutcome::Failed, explained(&error));
+            }
+        }
+    }
+}
+
+async fn info(connection: &Connection, bucket: &Bucket, report: &mut Report) {
+    match bucket.get_small("nix-cache-info", 64 * 1024).await {
+        Ok(object) => match CacheInfo::parse(&object.bytes) {
+            Ok(info) => report.add(
+                "get",
+                INFO,
+                CheckOutcome::Passed,
+                format!("A binary cache for {}.", info.store_dir),
+            ),
+            Err(_) => report.add(
+                "get",
+                INFO,
+                CheckOutcome::Warning,
+                "It is there and cannot be read as one; Snowbank serves its own.",
+            ),
+        },
+        Err(error) if error.is_not_found() => report.add(
+            "get",
+            INFO,
+            CheckOutcome::Warning,
+            "It is not there: an empty bucket, another prefix, or not a binary cache. Snowbank serves its own.",
+        ),
+        Err(error) if denied(&error) => {
+            report.add(
+                "get",
+                INFO,
+                CheckOutcome::Failed,
+                "The store refuses to hand it out: the credentials lack `s3:GetObject`.",
+            );
+            report.with_policy(policy(connection, false));
+        }
+        Err(error) => report.add("get", INFO, CheckOutcome::Failed, explained(&error)),
+    }
+}
+
+async fn write(connection: &Connection, bucket: &Bucket, report: &mut Report) {
+    const READ_ONLY: &str = "Reading is enough to show and serve the cache; members, tokens and uploads need a place to write: this bucket, or `[state] bucket`.";
+    let random = crate::secrets::random::<8>().map_or(0, u64::from_le_bytes);
+    let key = format!(".snowbank/connection-test-{random:016x}");
+    let body = Bytes::from_static(b"Snowbank tries whether it can write here.\n");
+    let written = bucket.put(&key, body, &PutOptions::default()).await;
+    if let Err(error) = written {
+        let detail = if denied(&error) {
+            format!("The credentials lack `s3:PutObject`. {READ_ONLY}")
+        } else {
+            format!("{} {READ_ONLY}", explained(&error))
+        };
+        report.add("write", WRITE, CheckOutcome::Warning, detail);
+        report.with_policy(policy(connection, true));
+        report.add(
+            "conditions",
+            CONDITIONS,
+            CheckOutcome::Skipped,
+            "Not tried: nothing can be written.",
+        );
+        return;
+    }
+    match bucket.delete(&key).await {
+        Ok(()) => report.add("write", WRITE, CheckOutcome::Passed, "Both work."),
+        Err(error) => {
+            let detail = format!(
+                "Writing works, deleting does not ({}): `{key}` is left behind, and revoked records could not be removed.",
+                explained(&error)
+            );
+            report.add("write", WRITE, CheckOutcome::Warning, detail);
+            report.with_policy(policy(connection, true));
+        }
+    }
+    match bucket.probe(&format!("{key}-probe")).await {
+        Ok(found) if found.create_if_absent && found.replace_if_unchanged => report.add(
+            "conditions",
+            CONDITIONS,
+            CheckOutcome::Passed,
+            "The store heeds them: several servers can share this bucket.",
+        ),
+        Ok(_) => report.add(
+            "conditions",
+            CONDITIONS,
+            CheckOutcome::Warning,
+            "The store ignores them: one server at a time can write here.",
+        ),
+        Err(error) => report.add(
+            "conditions",
+            CONDITIONS,
+            CheckOutcome::Warning,
+            explained(&error),
+        ),
+    }
+}
+
+fn denied(error: &BucketError) -> bool {
+    matches!(error.kind(), BucketErrorKind::AccessDenied { .. })
+}
+
+fn explained(error: &BucketError) -> String {
+    let mut text = error.to_string();
+    if let Some((end, _)) = text.char_indices().nth(400) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+/// What an IAM user needs, as JSON.
+fn policy(connection: &Connection, writes: bool) -> String {
+    let bucket = &connection.bucket;
+    let prefix = connection.prefix.trim_matches('/');
+    let below = if prefix.is_empty() {
+        String::new()
+    } else {
+        format!("{prefix}/")
+    };
+    let actions = if writes {
+        serde_json::json!([
+            "s3:GetObject",
+            "s3:PutObject",
+            "s3:DeleteObject",
+            "s3:AbortMultipartUpload"
+        ])
+    } else {
+        serde_json::json!(["s3:GetObject"])
+    };
+    let policy = serde_json::json!({
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Action": ["s3:ListBucket", "s3:GetBucketLocation"],
+                "Resource": format!("arn:aws:s3:::{bucket}"),
+            },
+            {
+                "Effect": "Allow",
+                "Action": actions,
+                "Resource": format!("arn:aws:s3:::{bucket}/{below}*"),
+            },
+        ],
+    });
+    serde_json::to_string_pretty(&policy).unwrap_or_default()
+}
+
+/// What to add to the configuration. Credentials that were typed are not in it.
+fn toml(connection: &Connection) -> String {
+    use std::fmt::Write as _;
+    let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
+    let slug = if connection.slug.parse::<Slug>().is_ok() {
+        connection.slug.as_str()
+    } else {
+        "NAME"
+    };
+    let mut text = format!("[caches.{slug}]\nbucket = {}\n", quoted(&connection.bucket));
+    for (name, value) in [
+        ("prefix", connection.prefix.trim_matches('/')),
+        ("endpoint", connection.endpoint.as_str()),
+        ("region", connection.region.as_str()),
+        ("profile", connection.profile.as_str()),
+    ] {
+        if !value.is_empty() {
+            let _ = writeln!(text, "{name} = {}", quoted(value));
+        }
+    }
+    if let Some(path_style) = connection.path_style {
+        let _ = writeln!(text, "path_style = {path_style}");
+    }
+    if connection.anonymous {
+        text.push_str("credentials.read.anonymous = true\n");
+    } else if !connection.access_key_id.is_empty() {
+        let variable = slug.to_uppercase().replace('-', "_");
+        let _ = write!(
+            text,
+            "# The credentials belong into the server's environment:\n\
+             # SNOWBANK_CACHES__{variable}__CREDENTIALS__READ__ACCESS_KEY_ID\n\
+             # SNOWBANK_CACHES__{variable}__CREDENTIALS__READ__SECRET_ACCESS_KEY\n"
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outbound::Policy;
+
+    fn connection() -> Connection {
+        Connection {
+            slug: "team".into(),
+            bucket: "team-nix-cache".into(),
+            endpoint: "http://127.0.0.1:1".into(),
+            access_key_id: "AKIDTEST".into(),
+            secret_access_key: "hush-hush".into(),
+            ..Connection::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn private_addresses_are_named_with_the_way_out() {
+        let report = test(&connection(), &Outbound::new(Policy::default())).await;
+        let row = report
+            .checks
+            .iter()
+            .find(|check| check.check == "dns")
+            .expect("a row");
+        assert_eq!(row.outcome, CheckOutcome::Failed);
+        assert!(row.detail.contains("outbound_allow"), "{}", row.detail);
+        let skipped = report
+            .checks
+            .iter()
+            .filter(|check| check.outcome == CheckOutcome::Skipped);
+        assert_eq!(skipped.count(), 5);
+    }
+
+    #[tokio::test]
+    async fn nothing_typed_as_a_secret_comes_back() {
+        let policy = Policy::new(&["127.0.0.0/8".parse().expect("a block")]);
+        let report = test(&connection(), &Outbound::new(policy)).await;
+        let text = serde_json::to_string(&report).expect("JSON");
+        assert!(
+            !text.contains("hush") && !text.contains("AKIDTEST"),
+            "{text}"
+        );
+        assert!(
+            report
+                .toml
+                .contains("SNOWBANK_CACHES__TEAM__CREDENTIALS__READ__ACCESS_KEY_ID")
+        );
+        let row = report
+            .checks
+            .iter()
+            .find(|check| check.check == "connect")
+            .expect("a row");
+        assert_eq!(row.outcome, CheckOutcome::Failed);
+    }
+
+    #[test]
+    fn the_toml_cannot_be_broken_out_of() {
+        let nasty = Connection {
+            slug: "x]\nlisten = \"evil".into(),
+            bucket: "a\"\nlisten = \"0.0.0.0:1".into(),
+            ..Connection::default()
+        };
+        let text = toml(&nasty);
+        let parsed: toml::Table = text.parse().expect("TOML");
+        assert_eq!(parsed.keys().collect::<Vec<_>>(), ["caches"]);
+    }
+}

@@ -1,0 +1,271 @@
+//! The sweep: every address of the OpenAPI document with no, wrong, expired, too weak and right
+//! credentials. An address that nobody wrote a rule for fails here.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use snowbank::auth::credential::{Credential, Kind};
+use snowbank::auth::records::{TokenRecord, now};
+use snowbank::ledger::Scope;
+use snowbank_shared::api::Visibility;
+use snowbank_shared::api::access::Verb;
+
+use crate::harness::TestServer;
+use crate::people::{Actor, owner};
+
+/// Who may use an address, on a server whose only cache is private.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rule {
+    /// Anybody, who then sees only what is theirs to see.
+    Open,
+    /// Who may read the cache, tokens included.
+    Reads,
+    /// Members at a browser.
+    Member,
+    /// Owners of the server, at a browser.
+    Owner,
+    /// Auditors and owners, tokens included.
+    Audit,
+}
+
+/// The rule of each operation.
+fn rule(operation: &str) -> Option<Rule> {
+    Some(match operation {
+        "list_caches"
+        | "get_about"
+        | "get_me"
+        | "lookup"
+        | "lookup_many"
+        | "look_at_link"
+        | "begin_session"
+        | "begin_single_sign_on"
+        | "finish_single_sign_on"
+        | "exchange_identity" => Rule::Open,
+        "get_cache" | "list_paths" | "get_path" | "get_closure" | "get_referrers"
+        | "get_signatures" | "get_raw" | "get_facets" | "get_selection" | "get_growth"
+        | "list_keys" | "get_health" | "stream_events" | "list_referrers" | "list_signatures"
+        | "get_narinfo" => Rule::Reads,
+        "end_session" | "end_own_sessions" | "list_members" | "list_tokens" | "create_token"
+        | "end_token" | "get_settings" => Rule::Member,
+        "invite_member"
+        | "change_member"
+        | "remove_member"
+        | "make_login_link"
+        | "end_member_sessions"
+        | "list_trust_rules"
+        | "add_trust_rule"
+        | "remove_trust_rule"
+        | "change_settings"
+        | "test_connection" => Rule::Owner,
+        "list_audit" | "list_cache_audit" | "check_audit" => Rule::Audit,
+        _ => return None,
+    })
+}
+
+struct Address {
+    operation: String,
+    method: Method,
+    path: String,
+}
+
+/// Every address of the document, with something put in for its parameters.
+fn addresses(hash: &str) -> Vec<Address> {
+    let document: Value = serde_json::from_str(&snowbank::api::document()).expect("JSON");
+    let mut found = Vec::new();
+    for (path, methods) in document["paths"].as_object().expect("paths") {
+        for (method, operation) in methods.as_object().expect("methods") {
+            let path = path
+                .replace("{cache}", "main")
+                .replace("{hash}", hash)
+                .replace("{path}", "bin")
+                .replace("{name}", "nobody")
+                .replace("{id}", "nothing");
+            // It asks for what is chosen.
+            let path = if path.ends_with("/selection") {
+                format!("{path}?p={hash}")
+            } else {
+                path
+            };
+            assert!(
+                !path.contains('{'),
+                "the sweep does not know the parameters of {path}"
+            );
+            found.push(Address {
+                operation: operation["operationId"].as_str().expect("an id").to_owned(),
+                method: method.to_uppercase().parse().expect("a method"),
+                path,
+            });
+        }
+    }
+    found
+}
+
+/// A token that ended a minute ago.
+async fn expired(server: &TestServer) -> Actor {
+    let credential = Credential::generate(Kind::Token).expect("random bytes");
+    let record = TokenRecord {
+        hash: credential.hash(),
+        name: "old".into(),
+        owner: Some("olga".into()),
+        machine: None,
+        caches: None,
+        verbs: Verb::ALL.to_vec(),
+        created_at: now() - 120,
+        expires_at: now() - 60,
+    };
+    let id = credential.id().parse().expect("a name");
+    let ledger = server.server.site().access.ledger().clone();
+    ledger
+        .create(Scope::Server, &id, "test", record)
+        .await
+        .expect("written");
+    Actor::with_token(&credential.reveal())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_address_asks_who_it_is() {
+    let server = TestServer::start(
+        |shelf| {
+            shelf.put("base-1.0", &[]);
+        },
+        |config| {
+            config.caches[0].visibility = Visibility::Private;
+            let mut other = config.caches[0].clone();
+            other.slug = "other".parse().expect("a slug");
+            other.source = snowbank::config::Source::Folder {
+                folder: config.data_dir.join("other"),
+                prefix: String::new(),
+            };
+            config.caches.push(other);
+        },
+    )
+    .await;
+    let hash = server.shelf().make("base-1.0", &[], true).hash;
+    let olga = owner(&server).await;
+    let stranger = Actor::stranger();
+    let wrong = Actor::with_token(
+        &Credential::generate(Kind::Token)
+            .expect("random bytes")
+            .reveal(),
+    );
+    let nonsense = Actor {
+        cookie: Some("a=b".into()),
+        bearer: None,
+    };
+    let expired = expired(&server).await;
+    // Knows the server and not the cache.
+    let elsewhere = olga
+        .invite(
+            &server,
+            "eve",
+            json!([{"role": "contributor", "cache": "other"}]),
+        )
+        .await;
+    let reads = olga.token(&server, json!(["main"]), &["read"]).await;
+    let reads = Actor::with_token(reads["secret"].as_str().expect("a secret"));
+    let not_this = olga.token(&server, json!(["other"]), &["read"]).await;
+    let not_this = Actor::with_token(not_this["secret"].as_str().expect("a secret"));
+
+    let mut swept = 0;
+    for Address {
+        operation,
+        method,
+        path,
+    } in addresses(&hash)
+    {
+        let rule = rule(&operation)
+            .unwrap_or_else(|| panic!("`{operation}` ({method} {path}) has no rule in the sweep"));
+        let ask = async |actor: &Actor| {
+            let body = (!method.is_safe()).then(|| json!({}));
+            let answer = actor.send(&server, method.clone(), &path, body).await;
+            let status = answer.status().as_u16();
+            if status == 401 {
+                assert!(
+                    answer.headers().get("www-authenticate").is_none(),
+                    "{path}: browsers would ask for a password"
+                );
+            }
+            assert!(
+                !(500..600).contains(&status),
+                "{method} {path} answered {status}"
+            );
+            status
+        };
+        let what = format!("{method} {path} ({operation}, {rule:?})");
+        for (who, actor) in [
+            ("nobody", &stranger),
+            ("a wrong token", &wrong),
+            ("nonsense", &nonsense),
+            ("an expired token", &expired),
+        ] {
+            let status = ask(actor).await;
+            if rule == Rule::Open {
+                assert!(!matches!(status, 401 | 403), "{what} as {who}: {status}");
+            } else {
+                // Nonsense in a cookie comes without our origin only where it is unsafe.
+                assert!(status == 401, "{what} as {who}: {status}");
+            }
+        }
+        let weak: &[(&str, &Actor)] = match rule {
+            Rule::Open => &[],
+            Rule::Reads => &[
+                ("a member elsewhere", &elsewhere),
+                ("a token for another cache", &not_this),
+            ],
+            Rule::Member => &[("a token", &reads)],
+            Rule::Owner => &[("a contributor", &elsewhere), ("a token", &reads)],
+            Rule::Audit => &[("a contributor", &elsewhere), ("a reading token", &reads)],
+        };
+        for (who, actor) in weak {
+            let status = ask(actor).await;
+            assert_eq!(status, 403, "{what} as {who}");
+        }
+        // Signing out ends the session: somebody else's.
+        let status = if operation.starts_with("end_") {
+            let link = server.server.site().access.owner_link().expect("a link");
+            ask(&Actor::by_link(&server, &link, Some("oscar")).await).await
+        } else {
+            ask(&olga).await
+        };
+        assert!(
+            !matches!(status, 401 | 403),
+            "{what} as the owner: {status}"
+        );
+        if rule == Rule::Reads {
+            assert_eq!(ask(&reads).await, 200, "{what} with its token");
+        }
+        swept += 1;
+    }
+    assert!(swept > 25, "only {swept} addresses were swept");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn foreign_pages_change_nothing() {
+    let server = TestServer::start(|_| {}, |_| {}).await;
+    let olga = owner(&server).await;
+    for Address { method, path, .. } in addresses("00000000000000000000000000000000") {
+        if method.is_safe() {
+            continue;
+        }
+        for origin in [Some("https://evil.example"), Some("null"), None] {
+            let mut request = server
+                .client
+                .request(method.clone(), server.url(&format!("/api/v1{path}")))
+                .header("cookie", olga.cookie.clone().expect("a cookie"))
+                .json(&json!({}));
+            if let Some(origin) = origin {
+                request = request.header("origin", origin);
+            }
+            let answer = request.send().await.expect("an answer");
+            assert_eq!(answer.status(), 403, "{method} {path} from {origin:?}");
+            assert_eq!(
+                answer.json::<Value>().await.expect("JSON")["code"],
+                "foreign-origin"
+            );
+        }
+    }
+    assert_eq!(
+        olga.get(&server, "/members").await.status(),
+        200,
+        "the session is still there"
+    );
+}
