@@ -8,7 +8,7 @@
 //! ```
 //!
 //! The modules have an order, lowest first: bucket, index, secrets, ledger, sync, config,
-//! outbound, auth, wizard, metrics, web, site, substituter, api, ui, server, demo, bench_data, cli. Each may use
+//! outbound, auth, wizard, upstream, metrics, web, site, substituter, api, ui, server, demo, bench_data, cli. Each may use
 //! only what stands before it; `tests/layers.rs` holds that rule.
 
 pub mod api;
@@ -28,5 +28,6 @@ pub mod site;
 pub mod substituter;
 pub mod sync;
 pub mod ui;
+pub mod upstream;
 pub mod web;
 pub mod wizard;

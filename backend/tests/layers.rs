@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules, lowest first. Those of one line do not use each other.
-const LAYERS: [&str; 19] = [
+const LAYERS: [&str; 20] = [
     "bucket",
     "index",
     "secrets",
@@ -14,6 +14,7 @@ const LAYERS: [&str; 19] = [
     "outbound",
     "auth",
     "wizard",
+    "upstream",
     "metrics",
     "web",
     "site",

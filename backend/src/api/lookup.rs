@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{RawQuery, State};
+use futures_util::future::join_all;
 use http::HeaderMap;
 use snowbank_shared::api::{Lookup, LookupCache, LookupItem, Problem};
 use snowbank_shared::pasted::store_paths;
@@ -82,14 +83,36 @@ pub(super) async fn lookup(
                 .collect()
         }
     };
-    heavy(&site, move || {
-        let items = match asked {
-            Asked::Texts(texts) => find_texts(&caches, texts)?,
-            Asked::Paths(paths) => find_paths(&caches, paths),
-        };
-        Ok(Json(Lookup { items }))
+    let searched = caches.clone();
+    let exact = matches!(asked, Asked::Paths(_));
+    let mut items = heavy(&site, move || match asked {
+        Asked::Texts(texts) => find_texts(&searched, texts),
+        Asked::Paths(paths) => Ok(find_paths(&searched, paths)),
     })
-    .await
+    .await?;
+    if exact {
+        join_all(items.iter_mut().map(|item| ask_upstreams(&caches, item))).await;
+    }
+    Ok(Json(Lookup { items }))
+}
+
+/// What the upstreams of these caches say of a path that none of them has; each upstream once.
+async fn ask_upstreams(caches: &[Arc<Cache>], item: &mut LookupItem) {
+    let is_here = item.caches.iter().any(|cache| cache.total > 0);
+    let pasted = store_paths(&item.q, 1);
+    let Some(path) = pasted
+        .paths
+        .first()
+        .filter(|_| !is_here && item.problem.is_none())
+    else {
+        return;
+    };
+    let asked = caches.iter().map(|cache| cache.upstreams.ask(path.hash));
+    for answer in join_all(asked).await.into_iter().flatten() {
+        if !item.upstreams.iter().any(|known| known.url == answer.url) {
+            item.upstreams.push(answer);
+        }
+    }
 }
 
 enum Asked {

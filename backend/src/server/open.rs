@@ -18,9 +18,11 @@ use crate::config::{CacheConfig, Config, PublicUrl, Source};
 use crate::index::{Index, IndexParams};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
+use crate::outbound::{Outbound, Policy};
 use crate::secrets::{self, StateSecret};
 use crate::site::{Cache, CacheCounters, Lookups};
 use crate::sync::{Hints, Schedule, Sync, SyncHandle, SyncParams};
+use crate::upstream::Upstreams;
 
 /// Where the state of any server lies unless told otherwise; never part of a cache.
 pub(super) const STATE_AREA: &str = ".snowbank/";
@@ -204,6 +206,15 @@ async fn open(
         lookups: Lookups::default(),
         counters: CacheCounters::of(metrics, slug.as_str()),
         opened_at: time::OffsetDateTime::now_utc(),
+        upstreams: Upstreams::new(
+            declared
+                .upstreams
+                .iter()
+                .map(|upstream| upstream.url.clone())
+                .collect(),
+            declared.store_dir.clone(),
+            Outbound::new(Policy::new(&config.outbound_allow)),
+        ),
     };
     Ok((cache, sync))
 }

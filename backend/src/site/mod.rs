@@ -23,6 +23,7 @@ use crate::config::{Misses, NarDelivery, PublicUrl, Serve, Slug};
 use crate::index::{Index, View, rfc3339};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
+use crate::upstream::Upstreams;
 
 pub use counters::CacheCounters;
 pub use lookups::{Lookups, Outcome};
@@ -91,6 +92,8 @@ pub struct Cache {
     pub counters: CacheCounters,
     /// Since when they count.
     pub opened_at: OffsetDateTime,
+    /// The caches that have what this one lacks.
+    pub upstreams: Upstreams,
 }
 
 impl Site {

@@ -16,4 +16,5 @@ mod protocol;
 mod redirect;
 mod single_sign_on;
 mod sweep;
+mod upstream;
 mod visibility;

@@ -1,0 +1,200 @@
+//! What other caches have: asked when somebody looks for a path that is not here.
+//!
+//! One small GET of the narinfo at each upstream that the cache's configuration names, under
+//! the rules of [`crate::outbound`]. Several who ask for one path share one request, answers
+//! are remembered, and only so many requests are under way or waiting: a visitor cannot make
+//! this server flood another one. An upstream that does not answer makes the answer
+//! *unknown*, never *absent*.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared, join_all};
+use http::StatusCode;
+use snowbank_shared::api::{Presence, UpstreamAnswer};
+use snowbank_shared::narinfo::NarInfo;
+use snowbank_shared::store_path::{StoreDir, StorePathHash};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use tokio::sync::Semaphore;
+
+use crate::outbound::{Outbound, OutboundError};
+
+/// How long a caller waits; the question goes on and its answer is remembered.
+const PATIENCE: Duration = Duration::from_secs(6);
+/// Requests under way at once.
+const AT_ONCE: usize = 8;
+/// Requests under way and waiting at most.
+const MOST_WAITING: usize = 1_000;
+/// Answers remembered at most.
+const MOST_REMEMBERED: usize = 50_000;
+
+/// How long an answer is believed. Paths that are there stay; what is missing may come.
+const fn remembered(presence: Presence) -> Duration {
+    match presence {
+        Presence::Present => Duration::from_secs(3600),
+        Presence::Absent => Duration::from_secs(300),
+        Presence::Unknown => Duration::from_secs(10),
+    }
+}
+
+/// The upstreams of one cache.
+pub struct Upstreams(Arc<Asking>);
+
+struct Asking {
+    urls: Vec<String>,
+    store_dir: StoreDir,
+    outbound: Outbound,
+    answers: Mutex<HashMap<(usize, StorePathHash), Asked>>,
+    slots: Semaphore,
+    waiting: AtomicUsize,
+}
+
+type Answering = Shared<BoxFuture<'static, UpstreamAnswer>>;
+
+struct Asked {
+    answer: Answering,
+    at: Instant,
+}
+
+impl Asked {
+    /// Under way, or answered a while ago at most.
+    fn is_fresh(&self) -> bool {
+        match self.answer.peek() {
+            None => true,
+            Some(answer) => self.at.elapsed() < remembered(answer.presence),
+        }
+    }
+}
+
+impl Upstreams {
+    /// The upstreams at these substituter URLs, whose paths lie in this store directory.
+    pub fn new(urls: Vec<String>, store_dir: StoreDir, outbound: Outbound) -> Self {
+        Self(Arc::new(Asking {
+            urls,
+            store_dir,
+            outbound,
+            answers: Mutex::default(),
+            slots: Semaphore::new(AT_ONCE),
+            waiting: AtomicUsize::new(0),
+        }))
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.urls.is_empty()
+    }
+
+    /// Asks every upstream for a path, in the order of the configuration. Takes a few seconds
+    /// at most.
+    pub async fn ask(&self, hash: StorePathHash) -> Vec<UpstreamAnswer> {
+        let answers = (0..self.0.urls.len()).map(|number| self.answer(number, hash));
+        join_all(answers).await
+    }
+
+    async fn answer(&self, number: usize, hash: StorePathHash) -> UpstreamAnswer {
+        let Some(asked) = self.join(number, hash) else {
+            return self.0.unknown(number, "too many questions are waiting");
+        };
+        tokio::time::timeout(PATIENCE, asked)
+            .await
+            .unwrap_or_else(|_| self.0.unknown(number, "it has not answered yet"))
+    }
+
+    /// Joins the question, or begins it. On a task of its own: who leaves does not end it for
+    /// the others.
+    fn join(&self, number: usize, hash: StorePathHash) -> Option<Answering> {
+        let mut answers = self
+            .0
+            .answers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(asked) = answers.get(&(number, hash))
+            && asked.is_fresh()
+        {
+            return Some(asked.answer.clone());
+        }
+        if self.0.waiting.load(Ordering::Relaxed) >= MOST_WAITING {
+            return None;
+        }
+        if answers.len() >= MOST_REMEMBERED {
+            answers.retain(|_, asked| asked.is_fresh());
+            if answers.len() >= MOST_REMEMBERED {
+                answers.clear();
+            }
+        }
+        self.0.waiting.fetch_add(1, Ordering::Relaxed);
+        let asking = Arc::clone(&self.0);
+        let task = tokio::spawn(async move {
+            let _slot = asking.slots.acquire().await;
+            let answer = asking.look(number, hash).await;
+            asking.waiting.fetch_sub(1, Ordering::Relaxed);
+            answer
+        });
+        let asking = Arc::clone(&self.0);
+        let answer = async move {
+            task.await
+                .unwrap_or_else(|_| asking.unknown(number, "asking it failed"))
+        };
+        let answer = answer.boxed().shared();
+        let asked = Asked {
+            answer: answer.clone(),
+            at: Instant::now(),
+        };
+        answers.insert((number, hash), asked);
+        Some(answer)
+    }
+}
+
+impl Asking {
+    async fn look(&self, number: usize, hash: StorePathHash) -> UpstreamAnswer {
+        let url = format!("{}/{hash}.narinfo", self.urls[number].trim_end_matches('/'));
+        let bytes = match self.outbound.get(&url).await {
+            Ok(bytes) => bytes,
+            // An S3 bucket that cannot be listed says 403 of what it does not have, and Nix
+            // takes that for a miss too.
+            Err(OutboundError::Status {
+                status: StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::FORBIDDEN,
+                ..
+            }) => {
+                return self.of(number, Presence::Absent);
+            }
+            Err(error) => return self.unknown(number, &error.to_string()),
+        };
+        match NarInfo::parse(&bytes, &self.store_dir) {
+            Ok(narinfo) if narinfo.store_path().hash() == hash => UpstreamAnswer {
+                name: Some(narinfo.store_path().name().to_owned()),
+                nar_size: Some(narinfo.nar_size()),
+                file_size: narinfo.file_size(),
+                ..self.of(number, Presence::Present)
+            },
+            _ => self.unknown(number, "it answered with what is not this path's narinfo"),
+        }
+    }
+
+    fn of(&self, number: usize, presence: Presence) -> UpstreamAnswer {
+        UpstreamAnswer {
+            url: self.urls[number].clone(),
+            presence,
+            reason: None,
+            name: None,
+            nar_size: None,
+            file_size: None,
+            checked_at: OffsetDateTime::now_utc()
+                .replace_nanosecond(0)
+                .ok()
+                .and_then(|now| now.format(&Rfc3339).ok())
+                .unwrap_or_default(),
+        }
+    }
+
+    fn unknown(&self, number: usize, reason: &str) -> UpstreamAnswer {
+        UpstreamAnswer {
+            reason: Some(reason.to_owned()),
+            ..self.of(number, Presence::Unknown)
+        }
+    }
+}
