@@ -167,9 +167,24 @@ pub fn split_path(path: &str) -> (&str, &str) {
     base.split_once('-').unwrap_or((base, ""))
 }
 
+/// A text that others wrote, as it may be shown: control characters and marks that turn
+/// the direction of text around are spelled out, so that nothing looks like what it is not.
+pub fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{61c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if turns || (c.is_control() && c != '\n') {
+            shown.extend(c.escape_unicode());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
 /// A message as a sentence: its first letter large, a full stop at its end.
 pub fn sentence(message: &str) -> String {
-    let mut sentence = message.trim().to_owned();
+    let mut sentence = visible(message.trim());
     if sentence.is_empty() {
         return sentence;
     }
@@ -262,6 +277,13 @@ mod tests {
         assert_eq!(ago(0, 86_400 * 30), "30 d ago");
         assert_eq!(ago(0, 86_400 * 365 * 3), "3 years ago");
         assert_eq!(ago(1000, 100), "in 15 min");
+    }
+
+    #[test]
+    fn what_turns_text_around_is_spelled_out() {
+        assert_eq!(visible("größe-1.0 “x”"), "größe-1.0 “x”");
+        assert_eq!(visible("a\u{202e}gnp.exe\u{7}"), "a\\u{202e}gnp.exe\\u{7}");
+        assert_eq!(sentence("bad \u{2066}name"), "Bad \\u{2066}name.");
     }
 
     #[test]

@@ -27,7 +27,7 @@ fn erased_title(title: Box<dyn Fn() -> String>) {
     let announcer = announcer();
     let opened: Opened = expect_context();
     Effect::new(move |before: Option<String>| {
-        let title = title();
+        let title = crate::format::visible(&title());
         if before.as_ref() != Some(&title) {
             document().set_title(&format!("{title} – Snowbank"));
             if opened.0.get_value() {

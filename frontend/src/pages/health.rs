@@ -201,7 +201,7 @@ fn finding(live: LiveCache, finding: &Finding) -> AnyView {
             <th scope="row" class="wrap finding">
                 <span class="finding-reason">{format::sentence(&finding.reason)}</span>
                 <span class="finding-object">
-                    <code class="break">{finding.object.clone()}</code>
+                    <code class="break">{format::visible(&finding.object)}</code>
                     {place.map(|place| view! { <span class="muted nowrap">{place}</span> })}
                     {open}
                 </span>

@@ -186,7 +186,7 @@ fn head(page: PathPage, absent: bool) -> AnyView {
 
 fn status_line(detail: &PathDetail) -> AnyView {
     let path = detail.row.path.clone();
-    let signers = detail.row.signers.join(", ");
+    let signers = format::visible(&detail.row.signers.join(", "));
     let by = (!signers.is_empty()).then(|| view! { <span class="muted">"by " {signers}</span> });
     view! {
         <p class="path-full">

@@ -203,7 +203,7 @@ fn table(page: PathPage, detail: &PathDetail, checked: Option<&Checked>) -> AnyV
             view! {
                 <tr>
                     <th scope="row">
-                        <b class="mono break">{verdict.key.clone()}</b>
+                        <b class="mono break">{format::visible(&verdict.key)}</b>
                     </th>
                     <td data-label="In your browser">{here}</td>
                     <td data-label="By the server">{signature_chip(verdict.status, None)}</td>

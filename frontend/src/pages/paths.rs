@@ -217,7 +217,10 @@ fn state_sentence(browser: Browser) -> Option<String> {
         format!("{about}{total} {noun} match these filters.")
     } else {
         let verb = if page.total == 1 { "matches" } else { "match" };
-        format!("{about}{total} {noun} {verb} “{}”.", query.q)
+        format!(
+            "{about}{total} {noun} {verb} “{}”.",
+            format::visible(&query.q)
+        )
     })
 }
 

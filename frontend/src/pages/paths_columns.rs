@@ -121,7 +121,7 @@ pub const COLUMNS: [Column; 11] = [
         usual: false,
         cell: |row, _| match row.signers.is_empty() {
             true => size_or(None, "nobody"),
-            false => row.signers.join(", ").into_any(),
+            false => format::visible(&row.signers.join(", ")).into_any(),
         },
     },
     Column {

@@ -123,12 +123,12 @@ fn groups(browser: Browser, facets: &Facets) -> AnyView {
     let key = choices(&facets.key, &|count| {
         let on = query.key.as_ref() == Some(&count.value);
         let turned = with(&|query| query.key = (!on).then(|| count.value.clone()));
-        Some((count.value.clone(), on, turned))
+        Some((crate::format::visible(&count.value), on, turned))
     });
     let compression = choices(&facets.compression, &|count| {
         let on = query.compression.as_ref() == Some(&count.value);
         let turned = with(&|query| query.compression = (!on).then(|| count.value.clone()));
-        Some((count.value.clone(), on, turned))
+        Some((crate::format::visible(&count.value), on, turned))
     });
     let size = choices(&facets.size, &|count| {
         let (min, max) = band(&count.value);

@@ -30,7 +30,7 @@ pub fn chosen(query: &PathsQuery) -> Vec<Chosen> {
         drop(&mut without);
         chosen.push(Chosen {
             name,
-            word,
+            word: format::visible(&word),
             without,
         });
     };

@@ -133,7 +133,7 @@ async fn a101_single_keys_can_be_switched_off_and_then_j_does_nothing() -> anyho
     browser.press("j").await?;
     browser.until("the focus in the first row", in_row).await?;
 
-    browser.open("/help").await?;
+    browser.open("/me/preferences").await?;
     let switch = "[...document.querySelectorAll('main label')].find(l => /single keys/i.test(l.innerText)).querySelector('input')";
     browser.script(&format!("{switch}.focus()"), vec![]).await?;
     browser.press(" ").await?;

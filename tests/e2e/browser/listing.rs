@@ -236,6 +236,17 @@ async fn a10_where_nothing_matches_the_filter_that_removes_the_last_rows_is_name
              return lines.length === 3 && !lines.some(l => l.includes('counting'))",
         )
         .await?;
+    browser.shows("removes the last rows: without it").await?;
+    let named = browser
+        .script(
+            "return document.querySelector('#no-match').innerText",
+            vec![],
+        )
+        .await?;
+    ensure!(
+        named.as_str().is_some_and(|named| named.contains("size")),
+        "another filter is named: {named}"
+    );
     let lines = browser
         .script("return [...document.querySelectorAll('main .relaxations li')].map(l => l.innerText.replace(/\\s+/g, ' '))", vec![])
         .await?;
