@@ -64,13 +64,34 @@ fn copy_by_selection(text: &str) -> Option<()> {
 /// A button that copies. `what` names it (“Copy store path”); with `word` the
 /// button shows “Copy” beside its icon.
 pub fn copy_button(what: &'static str, word: bool, text: impl Fn() -> String + 'static) -> AnyView {
-    erased_button(what, word.then_some("Copy"), "quiet copy", Box::new(text))
+    erased_button(
+        what,
+        word.then_some("Copy"),
+        "quiet copy",
+        Icon::Copy,
+        Box::new(text),
+    )
+}
+
+/// The same with another icon, where two stand side by side.
+pub fn copy_with(
+    what: &'static str,
+    picture: Icon,
+    text: impl Fn() -> String + 'static,
+) -> AnyView {
+    erased_button(what, None, "quiet", picture, Box::new(text))
 }
 
 /// A button with a border that copies a link to the page; its words name it.
 pub fn copy_link_button(text: impl Fn() -> String + 'static) -> AnyView {
     const WORDS: &str = "Copy link";
-    erased_button(WORDS, Some(WORDS), "button copy", Box::new(text))
+    erased_button(
+        WORDS,
+        Some(WORDS),
+        "button copy",
+        Icon::Copy,
+        Box::new(text),
+    )
 }
 
 /// One copy of the code for all buttons.
@@ -78,6 +99,7 @@ fn erased_button(
     what: &'static str,
     word: Option<&'static str>,
     class: &'static str,
+    picture: Icon,
     text: Box<dyn Fn() -> String>,
 ) -> AnyView {
     let announcer = announcer();
@@ -107,7 +129,7 @@ fn erased_button(
             title=what
             on:click=copy
         >
-            {changing(move || icon(if copied.get() { Icon::Tick } else { Icon::Copy }))}
+            {changing(move || icon(if copied.get() { Icon::Tick } else { picture }))}
             {word.map(|word| view! { <span>{changing(move || if copied.get() { "Copied" } else { word })}</span> })}
         </button>
     }

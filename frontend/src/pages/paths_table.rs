@@ -2,11 +2,11 @@
 
 use leptos::prelude::*;
 use snowbank_shared::api::PathRow;
-use snowbank_shared::route::{Sort, SortKey};
+use snowbank_shared::route::{PathTab, Route, Sort, SortKey};
 use web_sys::{HtmlInputElement, MouseEvent};
 
 use crate::components::changing::changing;
-use crate::components::copy::copy_button;
+use crate::components::copy::{copy_button, copy_with};
 use crate::components::icon::{Icon, icon};
 use crate::components::store_path::path_link;
 use crate::pages::paths::Browser;
@@ -166,8 +166,32 @@ fn row(
                 {path_link(&browser.cache.get_value(), &row.hash, &row.name)}
             </th>
             {cells}
-            <td class="row-action">{copy_button("Copy store path", false, move || path.clone())}</td>
+            <td class="row-action">{more(browser, row)} {copy_button("Copy store path", false, move || path.clone())}</td>
         </tr>
+    }
+    .into_any()
+}
+
+/// What else one may do with a row, where there is room for it.
+fn more(browser: Browser, row: &PathRow) -> AnyView {
+    let install = format!("nix-store -r {}", row.path);
+    let closure = href(&Route::Path {
+        cache: browser.cache.get_value(),
+        hash: row.hash.clone(),
+        tab: PathTab::Closure,
+    });
+    view! {
+        <span class="row-more">
+            <a
+                class="quiet"
+                href=closure
+                title="Open the closure"
+                aria-label=format!("Open the closure of {}", row.name)
+            >
+                {icon(Icon::Overview)}
+            </a>
+            {copy_with("Copy the command that fetches it", Icon::Download, move || install.clone())}
+        </span>
     }
     .into_any()
 }

@@ -50,6 +50,16 @@ pub(super) async fn all(server: &Server) -> anyhow::Result<Vec<Named>> {
             "/c/main/p/00000000000000000000000000000000".to_owned(),
         ),
         ("health", "/c/main/health".to_owned()),
+        ("health-check", "/c/main/health/unsigned".to_owned()),
+        ("lookup", "/lookup".to_owned()),
+        (
+            "lookup-answers",
+            format!(
+                "/lookup?p={}&p={dangling}&p={}",
+                fx1::TOP_HASH,
+                "0".repeat(32)
+            ),
+        ),
         ("connect", "/connect?caches=main".to_owned()),
         (
             "connect-nixos",
