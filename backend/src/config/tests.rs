@@ -266,15 +266,23 @@ fn the_state_lies_in_the_first_cache_s_bucket_unless_told_otherwise() {
 #[test]
 fn a_state_that_would_hide_a_cache_or_be_read_by_others_is_refused() {
     let cache = "[caches.a]\nbucket = 'bucket-a'\nprefix = 'nix/x'";
-    insta::assert_snapshot!(error(&format!("[state]\nprefix = ''\n{cache}"), &[], &[]), @"");
-    insta::assert_snapshot!(error(&format!("[state]\nprefix = 'nix'\n{cache}"), &[], &[]), @"");
-    insta::assert_snapshot!(error(&format!("[state]\nregion = 'eu'\n{cache}"), &[], &[]), @"");
-    insta::assert_snapshot!(error(&format!("[state]\nfolder = '/srv/state'\nprefix = ''\n{cache}"), &[], &[]), @"");
-    insta::assert_snapshot!(error(&format!("[state]\nwriter = 'somebody'\n{cache}"), &[], &[]), @"");
-    insta::assert_snapshot!(
-        error(&format!("data_dir = '/srv/state/data'\n[state]\nfolder = '/srv/state'\n{cache}"), &[], &[]),
-        @""
-    );
+    for (state, says) in [
+        ("prefix = ''", "`state.prefix` is empty"),
+        ("prefix = 'nix'", "cache `a` lies below `state.prefix`"),
+        ("region = 'eu'", "`state.bucket` is missing"),
+        (
+            "folder = '/srv/state'\nprefix = ''",
+            "hidden from S3 clients",
+        ),
+        ("writer = 'somebody'", "`this`, or the URL"),
+        ("bucket = 'x'\nbuket = 'y'", "did you mean `state.bucket`?"),
+    ] {
+        let said = error(&format!("[state]\n{state}\n{cache}"), &[], &[]);
+        assert!(said.contains(says), "{state}: {said}");
+    }
+    let inside = "data_dir = '/srv/state/data'\n[state]\nfolder = '/srv/state'\n";
+    let said = error(&format!("{inside}{cache}"), &[], &[]);
+    assert!(said.contains("inside the folder of the state"), "{said}");
 }
 
 #[test]
