@@ -240,7 +240,7 @@ fn secrets_do_not_lie_where_objects_lie() {
 
 #[test]
 fn the_state_lies_in_the_first_cache_s_bucket_unless_told_otherwise() {
-    let two = "[caches.b]\nbucket = 'bucket-b'\n[caches.a]\nbucket = 'bucket-a'\nprefix = 'nix'\n[caches.c]\nbucket = 'bucket-a'";
+    let two = "[caches.b]\nbucket = 'bucket-b'\n[caches.a]\nbucket = 'bucket-a'\nprefix = 'nix'\n[caches.d]\nbucket = 'bucket-a'";
     let config = load(two, &[], &[]).expect("fine");
     let places = config.state.places(&config.caches);
     let names: Vec<_> = places
