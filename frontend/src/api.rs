@@ -332,6 +332,11 @@ fn with_pairs(path: &str, name: &str, values: &[String]) -> String {
     values.iter().fold(path.to_owned(), add)
 }
 
+/// `/lookup` of one text in every cache.
+pub fn search_path(text: &str) -> String {
+    format!("/lookup?q={}", escape(text))
+}
+
 /// `/caches/{cache}/paths/{hash}`, and below it `part` where that is not empty.
 pub fn path_path(cache: &str, hash: &str, part: &str) -> String {
     let separator = if part.is_empty() { "" } else { "/" };

@@ -38,8 +38,7 @@ fn app() -> AnyView {
     Clock::start();
     Preferences::start();
     Session::start();
-    let help = RwSignal::new(false);
-    keyboard::start(help);
+    keyboard::start();
 
     // Two levels, so that a search or a tab changes only what it has to: the
     // cache is followed as long as the address is below it, the page is made
@@ -63,8 +62,8 @@ fn app() -> AnyView {
         changing(move || draw(page.get().0))
     };
     view! {
-        {frame(help, shown)}
-        {help_dialog(help)}
+        {frame(shown)}
+        {help_dialog()}
         {announcer.region()}
     }
     .into_any()
@@ -95,6 +94,8 @@ fn draw(place: Result<Route, RouteError>) -> AnyView {
         Ok(Route::Lookup { .. }) => pages::lookup::page(),
         Ok(Route::Help) => pages::help::page(),
         Ok(Route::Glossary) => pages::glossary::page(),
+        Ok(Route::Components) => pages::components::page(),
+        Ok(Route::Preferences) => pages::preferences::page(),
         Ok(Route::About) => pages::about::page(),
         Err(error) => pages::not_found::page(&error),
     }

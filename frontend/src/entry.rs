@@ -1,5 +1,7 @@
 //! What somebody typed or pasted into the omnibox. Pure, so that it is tested natively.
 
+use snowbank_shared::pasted::store_paths;
+
 /// A reading of the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
@@ -12,19 +14,34 @@ pub enum Entry {
         /// The offending letters, each once, in order.
         letters: String,
     },
+    /// A NAR: its URL, `nar/…`, or the hash of the file; its paths are looked up.
+    Nar(String),
+    /// Several paths, one a line or with other text around them: looked up together.
+    List(Vec<String>),
     /// Words, or the beginning of a hash: searched.
     Words(String),
 }
+
+/// Most texts that are taken from one paste.
+pub const MOST: usize = 2000;
 
 /// Length of the hash part of a store path, in characters of nix32.
 const HASH_LENGTH: usize = 32;
 
 /// Reads a full store path (also a file inside one), `hash-name`, a bare hash,
-/// the URL or name of a narinfo; anything else is words.
+/// the URL or name of a narinfo, a NAR's URL or hash, several of these; anything
+/// else is words.
 pub fn read(text: &str) -> Entry {
+    let list = paths_in(text);
+    if list.len() > 1 {
+        return Entry::List(list);
+    }
     let text = text.trim().trim_matches(['"', '\'', '`']).trim();
     if text.is_empty() {
         return Entry::Empty;
+    }
+    if is_nar(text) {
+        return Entry::Nar(text.to_owned());
     }
     // A URL's query is no part of the name, and a store path has no question mark before its name.
     let address = text.split(['?', '#']).next().unwrap_or(text);
@@ -37,6 +54,31 @@ pub fn read(text: &str) -> Entry {
         .into_iter()
         .find_map(read_segment)
         .unwrap_or_else(|| Entry::Words(text.to_owned()))
+}
+
+/// The paths that a text names, each once, in order, as `hash-name` where it has the name.
+fn paths_in(text: &str) -> Vec<String> {
+    let paths = store_paths(text, MOST).paths.into_iter();
+    paths
+        .map(|path| match path.name {
+            Some(name) => format!("{}-{name}", path.hash),
+            None => path.hash.to_string(),
+        })
+        .collect()
+}
+
+/// `nar/…`, the same at the end of an address, or a SHA-256 in nix32, hex or base64.
+fn is_nar(text: &str) -> bool {
+    let address = text.split(['?', '#']).next().unwrap_or(text);
+    if address.starts_with("nar/") || address.contains("/nar/") {
+        return true;
+    }
+    let bare = text
+        .strip_prefix("sha256:")
+        .or_else(|| text.strip_prefix("sha256-"));
+    let hash = bare.unwrap_or(text);
+    let alphanumeric = hash.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    matches!(hash.len(), 52 | 64) && alphanumeric || bare.is_some() && hash.len() == 44
 }
 
 /// A segment that is a hash, begins with one and a dash, or is the name of a narinfo.
@@ -113,6 +155,41 @@ mod tests {
     }
 
     #[test]
+    fn a_nar_is_known_by_its_address_or_its_hash() {
+        let hash = "1q42a29bjw701v658l1wppj4k8hgvv76b4xxj10dk7c2rzjxp4kw";
+        for text in [
+            format!("nar/{hash}.nar.zst"),
+            format!("https://cache.example.com/team/nar/{hash}.nar.xz?x=1"),
+            hash.to_owned(),
+            format!("sha256:{hash}"),
+            "sha256-Y0Jv0hCFAG3mZmBvVmY1d3vHbNn6cRj1xFfF7Zz1m5c=".to_owned(),
+        ] {
+            assert_eq!(read(&text), Entry::Nar(text.clone()), "{text}");
+        }
+    }
+
+    #[test]
+    fn several_paths_are_a_list_whatever_stands_around_them() {
+        let base = "xynxqns12h5f1dcq1j5x3c3232454njk-top-1.0";
+        let top = &format!("/nix/store/{base}");
+        let leaf = "fpfpv5zl6l69d93iykc4lfd2z29s4kxz-leaf-1.0";
+        let list = Entry::List(vec![base.to_owned(), leaf.to_owned()]);
+        for text in [
+            format!("{top}\n{leaf}\n"),
+            format!("{top} {leaf}"),
+            format!("these 2 paths will be fetched (1 MiB):\n  {top}\n  {leaf}\n  {top}"),
+            format!("[\"{top}/bin/top\", \"{leaf}\"]"),
+            format!("error: path '{top}' needs '{leaf}'."),
+        ] {
+            assert_eq!(read(&text), list, "{text}");
+        }
+        let many: String = (0..3000)
+            .map(|n| format!("{n:04}qns12h5f1dcq1j5x3c3232454njk-x\n"))
+            .collect();
+        assert!(matches!(read(&many), Entry::List(list) if list.len() == MOST));
+    }
+
+    #[test]
     fn the_rest_is_words() {
         assert_eq!(read(" \t"), Entry::Empty);
         for text in [
@@ -121,7 +198,6 @@ mod tests {
             "gcc wrapper",
             // one character too many for a hash
             "xynxqns12h5f1dcq1j5x3c3232454njkk",
-            "nar/1q42a29bjw701v658l1wppj4k8hgvv76b4xxj10dk7c2rzjxp4kw.nar.zst",
             "größe-der-sache-mit-vielen-buchstaben",
         ] {
             assert_eq!(read(text), Entry::Words(text.to_owned()), "{text}");

@@ -24,6 +24,7 @@ mod entry;
 mod format;
 mod narinfo_lines;
 mod pages;
+mod places;
 mod state;
 mod verification;
 

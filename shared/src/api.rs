@@ -9,9 +9,11 @@ use serde::{Deserialize, Serialize};
 
 mod browse;
 mod flat;
+mod growth;
 mod lookup;
 
 pub use browse::{FacetCount, Facets, Selection};
+pub use growth::{Growth, GrowthDay, Recent, Served};
 pub use lookup::{Lookup, LookupCache, LookupItem, Presence, UpstreamAnswer};
 
 #[cfg(feature = "openapi")]
@@ -104,6 +106,10 @@ pub struct Cache {
     pub index: IndexStatus,
     /// Where the bytes lie, for people: `s3://bucket/prefix` or `folder`.
     pub source: String,
+    /// What was added lately.
+    pub recent: Recent,
+    /// What clients asked for since the server started.
+    pub served: Served,
 }
 
 /// How many paths carry one signature word.

@@ -74,3 +74,25 @@ pub(super) async fn one(
     let cache = readable(&site, &slug, &headers)?;
     heavy(&site, move || Ok(Json(cache.describe()))).await
 }
+
+/// How a cache grew: what is in it, by the day on which it was first seen.
+#[utoipa::path(
+    get,
+    path = "/caches/{cache}/growth",
+    tag = "caches",
+    operation_id = "get_growth",
+    params(("cache" = String, Path, description = "Slug of the cache")),
+    responses(
+        (status = 200, body = api::Growth),
+        (status = 401, body = Problem, content_type = "application/problem+json", description = "The cache is private"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "No such cache"),
+    ),
+)]
+pub(super) async fn growth(
+    State(site): State<Arc<Site>>,
+    Path(slug): Path<String>,
+    headers: HeaderMap,
+) -> Result<Json<api::Growth>, ApiError> {
+    let cache = readable(&site, &slug, &headers)?;
+    heavy(&site, move || Ok(Json(cache.growth()))).await
+}

@@ -59,6 +59,7 @@ fn routes() -> OpenApiRouter<Arc<Site>> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(caches::list))
         .routes(routes!(caches::one))
+        .routes(routes!(caches::growth))
         .routes(routes!(paths::list))
         .routes(routes!(browse::facets))
         .routes(routes!(browse::selection))

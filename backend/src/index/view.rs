@@ -15,6 +15,7 @@ use super::change::ChangeToken;
 use super::chunk::UNKNOWN;
 use super::findings::FindingIndex;
 use super::graph::Graph;
+use super::growth::{AddedOnDay, GrowthByDay};
 use super::key::base_text;
 use super::layout::print;
 use super::op::{BucketTotals, Notes};
@@ -58,6 +59,10 @@ pub struct Totals {
     pub signatures: Vec<SignatureCount>,
     /// Paths with a valid signature, by key name.
     pub keys: BTreeMap<String, u64>,
+    /// What is here by the day it was first seen, oldest first, days without any left out.
+    pub added: Vec<AddedOnDay>,
+    /// When the newest path was first seen, seconds since 1970.
+    pub last_added_at: Option<i64>,
 }
 
 impl View {
@@ -348,7 +353,9 @@ impl View {
         let mut judged = vec![0u64; graph.judged.values().len()];
         let mut keys: HashMap<&str, u64> = HashMap::new();
         let mut nar_bytes = 0u64;
+        let mut growth = GrowthByDay::default();
         for row in graph.all_live() {
+            growth.add(graph.added_at(row), graph.nar_size(row));
             nar_bytes = nar_bytes.saturating_add(graph.nar_size(row));
             judged[usize::from(graph.mark(row).judged)] += 1;
             let verdicts = &graph.judged(row).verdicts;
@@ -390,6 +397,8 @@ impl View {
                 .into_iter()
                 .map(|(key, count)| (key.to_owned(), count))
                 .collect(),
+            last_added_at: growth.last(),
+            added: growth.days(),
         }
     }
 

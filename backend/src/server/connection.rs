@@ -99,7 +99,6 @@ async fn serve<A: Answering>(
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
         .max_buf_size(HEAD_BYTES)
-        .pipeline_flush(true)
         .serve_connection(
             TokioIo::new(Patient {
                 stream,

@@ -203,6 +203,7 @@ async fn open(
         settings: ClientSettings::new(address, own_keys),
         lookups: Lookups::default(),
         counters: CacheCounters::of(metrics, slug.as_str()),
+        opened_at: time::OffsetDateTime::now_utc(),
     };
     Ok((cache, sync))
 }

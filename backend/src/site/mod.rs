@@ -4,6 +4,7 @@
 //! on a [`Cache`]: the bucket, the index over it, the sweeps that keep it fresh, the keys.
 
 mod counters;
+mod growth;
 mod lookups;
 
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bucket::Bucket;
 use crate::config::{Misses, NarDelivery, PublicUrl, Serve, Slug};
-use crate::index::{Index, View};
+use crate::index::{Index, View, rfc3339};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 
@@ -85,6 +86,8 @@ pub struct Cache {
     pub lookups: Lookups,
     /// Counters of the substituter.
     pub counters: CacheCounters,
+    /// Since when they count.
+    pub opened_at: OffsetDateTime,
 }
 
 impl Site {
@@ -146,6 +149,23 @@ impl Cache {
                 ..self.index_status()
             },
             source: self.location.clone(),
+            recent: growth::recent(totals, OffsetDateTime::now_utc()),
+            served: api::Served {
+                since: rfc3339(self.opened_at.unix_timestamp()),
+                hits: self.counters.hits.get() + self.counters.found_in_bucket.get(),
+                misses: self.counters.misses.get() + self.counters.held_back.get(),
+                nar_bytes: self.counters.nar_bytes.get(),
+            },
+        }
+    }
+
+    /// The age of what is in the cache. May look at every path.
+    pub fn growth(&self) -> api::Growth {
+        let view = self.index.view();
+        api::Growth {
+            items: growth::days(&view.totals().added),
+            revision: view.revision().to_owned(),
+            complete: self.is_complete(),
         }
     }
 

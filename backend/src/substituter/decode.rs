@@ -8,6 +8,7 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
@@ -20,7 +21,9 @@ use crate::bucket::{BucketError, ObjectBody};
 /// Bytes in a piece that leaves a decoder.
 const PIECE: usize = 64 * 1024;
 /// Decoders at work at once.
-static DECODERS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(16)));
+static DECODERS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(64)));
+/// How long an answer waits for one: slow clients of others must not hold it for ever.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The decoded bytes; `None` for an encoding that we cannot undo.
 pub(super) fn stream(
@@ -39,8 +42,12 @@ pub(super) fn stream(
         }
     });
     tokio::spawn(async move {
-        // Never closed, so there is always a permit in the end.
-        let permit = Arc::clone(&DECODERS).acquire_owned().await;
+        let waited = tokio::time::timeout(PATIENCE, Arc::clone(&DECODERS).acquire_owned());
+        let Ok(permit) = waited.await else {
+            let busy = io::Error::new(io::ErrorKind::TimedOut, "all decoders are at work");
+            let _ = sink.send(Err(busy)).await;
+            return;
+        };
         let _ = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             pump(

@@ -124,6 +124,8 @@ impl HttpBody for Body {
                 match &polled {
                     Poll::Ready(Some(Ok(frame))) => {
                         watched.sent += frame.data_ref().map_or(0, |piece| piece.len() as u64);
+                        // Of a body of known length nobody asks for the end.
+                        watched.whole = watched.inner.size_hint().exact() == Some(0);
                     }
                     Poll::Ready(None) => watched.whole = true,
                     Poll::Ready(Some(Err(_))) | Poll::Pending => {}

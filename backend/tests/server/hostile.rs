@@ -166,3 +166,63 @@ async fn a_body_that_nobody_wants_is_not_read() {
     let answer = raw(&server, request).await;
     assert_eq!(status(&answer), "405", "{answer}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_stops_reading_stops_the_bucket() {
+    let mut url = String::new();
+    let server = TestServer::start(
+        |shelf| {
+            let made = shelf.put("large-1.0", &[]);
+            shelf.file(&made.url, &vec![7; 64 << 20]);
+            url = made.url;
+        },
+        |_| {},
+    )
+    .await;
+    let received = || {
+        let site = server.server.site();
+        site.cache("main")
+            .expect("main")
+            .bucket
+            .counts()
+            .received_bytes()
+    };
+    let before = received();
+    let mut stream = TcpStream::connect(server.server.addr)
+        .await
+        .expect("a connection");
+    let request = format!("GET /main/{url} HTTP/1.1\r\nhost: x\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("sent");
+    let mut first = [0; 12];
+    stream.read_exact(&mut first).await.expect("an answer");
+    assert_eq!(&first, b"HTTP/1.1 200");
+    // Until nothing has moved for half a second.
+    let mut taken = received();
+    for _ in 0..40 {
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        let now = received();
+        if now == taken {
+            break;
+        }
+        taken = now;
+    }
+    let taken = taken - before;
+    // What the sockets of both connections hold, which is up to the kernel, and little more.
+    assert!(
+        taken < 32 << 20,
+        "{taken} of 64 MiB were taken for a client that reads nothing"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_follows_a_request_does_not_hold_its_answer_up() {
+    let server = server().await;
+    for after in ["\r\n", "GET /hea", "BAD\r\n\r\n"] {
+        let answer = raw(
+            &server,
+            format!("GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n{after}").as_bytes(),
+        )
+        .await;
+        assert_eq!(status(&answer), "200", "after {after:?}: {answer}");
+    }
+}

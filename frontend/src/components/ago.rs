@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::components::changing::changing;
 use crate::format;
+use crate::state::preferences::preferences;
 
 /// Seconds since 1970, renewed twice a minute. Copy it freely.
 #[derive(Debug, Clone, Copy)]
@@ -39,11 +40,16 @@ pub fn now() -> i64 {
     (js_sys::Date::now() / 1000.0) as i64
 }
 
+/// `2026-11-23 12:03:11` in the user's zone.
+fn local(time: &str) -> String {
+    js_sys::Date::new(&time.into())
+        .to_locale_string("sv-SE", &wasm_bindgen::JsValue::UNDEFINED)
+        .into()
+}
+
 /// The moment in the user's zone and in UTC.
 pub fn absolute(time: &str) -> String {
-    let local = js_sys::Date::new(&time.into())
-        .to_locale_string("sv-SE", &wasm_bindgen::JsValue::UNDEFINED);
-    format!("{local} here, {time}")
+    format!("{} here, {time}", local(time))
 }
 
 /// `12:03:11` in the user's zone.
@@ -52,15 +58,24 @@ pub fn time_of_day(time: &str) -> String {
     local.into()
 }
 
-/// How long ago an RFC 3339 time was.
+/// When something was: how long ago, or the moment where the reader prefers that.
+/// The other one is on hover, and the moment in UTC in the element.
 pub fn ago(time: &str) -> AnyView {
-    let clock = clock();
+    let (clock, preferences) = (clock(), preferences());
     let Some(then) = format::unix_seconds(time) else {
         return view! { <span>{time.to_owned()}</span> }.into_any();
     };
+    let moment = local(time);
+    let shown = move || {
+        if preferences.moments.get() {
+            moment.clone()
+        } else {
+            format::ago(then, clock.now())
+        }
+    };
     view! {
         <time datetime=time.to_owned() title=absolute(time)>
-            {changing(move || format::ago(then, clock.now()))}
+            {changing(shown)}
         </time>
     }
     .into_any()

@@ -5,20 +5,18 @@ use leptos::prelude::*;
 use crate::api;
 use crate::components::changing::changing;
 use crate::components::code::code_line;
-use crate::components::icon::{Icon, icon};
+use crate::components::icon::Icon;
+use crate::components::menu::menu;
 
 /// A menu with the curl line for an address below `/api/v1`.
 pub fn api_button(path: impl Fn() -> String + Send + Sync + 'static) -> AnyView {
-    view! {
-        <details class="menu">
-            <summary class="button">{icon(Icon::Code)} "API"</summary>
-            <div class="menu-list at-end api-menu">
-                <p>"The same as JSON:"</p>
-                {changing(move || code_line("curl line", curl(&path())))}
-            </div>
-        </details>
-    }
-    .into_any()
+    let lines = view! {
+        <div class="api-menu">
+            <p>"The same as JSON:"</p>
+            {changing(move || code_line("curl line", curl(&path())))}
+        </div>
+    };
+    menu(Icon::Code, "API", true, lines)
 }
 
 /// A line for a shell. Addresses are escaped and hold no quote.

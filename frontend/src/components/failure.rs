@@ -3,18 +3,20 @@
 use leptos::prelude::*;
 
 use crate::api::ApiError;
+use crate::components::banner::alert;
+use crate::components::button::{Weight, button};
 use crate::components::changing::changing;
+use crate::components::chip::Tone;
 use crate::components::copy::copy_button;
-use crate::components::icon::{Icon, icon};
+use crate::components::icon::Icon;
 use crate::state::remote::Remote;
 
 /// A failure in the page. Where `stale`, older data stays below it.
 pub fn failure(error: &ApiError, stale: bool, retry: impl Fn() + 'static) -> AnyView {
-    let class = if stale {
-        "banner banner-warn"
-    } else {
-        "banner banner-bad"
-    };
+    erased(error, stale, Box::new(retry))
+}
+
+fn erased(error: &ApiError, stale: bool, retry: Box<dyn Fn()>) -> AnyView {
     let details = error.request_id().map(|id| {
         let id = id.to_owned();
         let copied = format!(
@@ -35,24 +37,14 @@ pub fn failure(error: &ApiError, stale: bool, retry: impl Fn() + 'static) -> Any
         }
     });
     let kept = stale.then_some("What is shown below is older. ");
-    view! {
-        <div class=class role="alert">
-            {icon(Icon::Warning)}
-            <div class="banner-body">
-                <p class="banner-title">{error.what()}</p>
-                <p>{error.why()}</p>
-                <p>{kept} {error.remedy()}</p>
-                {details}
-            </div>
-            <div class="banner-actions">
-                <button type="button" class="button" on:click=move |_| retry()>
-                    {icon(Icon::Again)}
-                    "Try again"
-                </button>
-            </div>
-        </div>
-    }
-    .into_any()
+    let words = view! {
+        <p>{error.why()}</p>
+        <p>{kept} {error.remedy()}</p>
+        {details}
+    };
+    let tone = if stale { Tone::Warn } else { Tone::Bad };
+    let again = button(Weight::Plain, Some(Icon::Again), "Try again", retry);
+    alert(tone, error.what(), words, again)
 }
 
 /// The failure of a remote value, where it has one.

@@ -1,73 +1,49 @@
 //! The frame around every page: top bar, rail, the place for the page. On a
-//! phone the rail is a bar at the bottom. It links only to pages that exist.
+//! phone the rail is a bar at the bottom. Its links are the [`places`](crate::places).
 
 use leptos::prelude::*;
-use snowbank_shared::route::{ConnectTarget, Route};
+use snowbank_shared::route::Route;
 
 use crate::components::cache_switcher::cache_switcher;
 use crate::components::changing::changing;
 use crate::components::icon::{Icon, icon, mark};
 use crate::components::omnibox::omnibox;
 use crate::format;
+use crate::places::{Place, Shelf, home_of, places};
 use crate::state::derived::memo;
+use crate::state::keyboard::opens;
 use crate::state::navigation::{href, navigation};
 use crate::state::preferences::preferences;
 use crate::state::session::session;
 
-/// Which entry of the rail a page belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Entry {
-    Caches,
-    Overview,
-    Paths,
-    Health,
-    Connect,
-    Lookup,
-    Help,
-    About,
-}
-
-fn entry_of(route: &Route) -> Entry {
-    match route {
-        Route::Caches => Entry::Caches,
-        Route::Cache { .. } => Entry::Overview,
-        Route::Paths { .. } | Route::Path { .. } => Entry::Paths,
-        Route::Health { .. } => Entry::Health,
-        Route::Connect { .. } => Entry::Connect,
-        Route::Lookup { .. } => Entry::Lookup,
-        Route::Help | Route::Glossary => Entry::Help,
-        Route::About => Entry::About,
-    }
-}
-
 /// A link of the rail. `class` is `rail-wide` where the bottom bar has no room for it.
-fn rail_link(
-    entry: Entry,
-    class: &'static str,
-    route: &Route,
-    picture: Icon,
-    word: &'static str,
-) -> AnyView {
+fn rail_link(place: &Place, class: &'static str, count: AnyView) -> AnyView {
     let navigation = navigation();
+    let word = place.word;
     let here = memo(move || {
         navigation
             .route()
-            .is_some_and(|route| entry_of(&route) == entry)
+            .is_some_and(|route| home_of(&route) == word)
     });
+    let title = if place.letter == ' ' {
+        word.to_owned()
+    } else {
+        format!("{word} (g {})", place.letter)
+    };
     view! {
-        <a class=class href=href(route) title=word aria-current=move || here.get().then_some("page")>
-            {icon(picture)}
+        <a class=class href=href(&place.route) title=title aria-current=move || here.get().then_some("page")>
+            {icon(place.picture)}
             <span class="rail-label">{word}</span>
+            {count}
         </a>
     }
     .into_any()
 }
 
-fn health_link(cache: &str) -> AnyView {
+/// How many findings the cache has, where it has some.
+fn finding_count(slug: String) -> AnyView {
     let session = session();
-    let navigation = navigation();
-    let slug = cache.to_owned();
-    let count = move || {
+    changing(move || {
         let findings = session.find(&slug)?.findings;
         (findings > 0).then(|| {
             view! {
@@ -76,20 +52,22 @@ fn health_link(cache: &str) -> AnyView {
                 </span>
             }
         })
-    };
-    let here = memo(move || {
-        navigation
-            .route()
-            .is_some_and(|route| entry_of(&route) == Entry::Health)
-    });
-    view! {
-        <a href=href(&Route::health(cache)) title="Health" aria-current=move || here.get().then_some("page")>
-            {icon(Icon::Health)}
-            <span class="rail-label">"Health"</span>
-            {changing(count)}
-        </a>
-    }
-    .into_any()
+    })
+}
+
+/// The links of one shelf.
+fn shelf(cache: Option<&str>, shelf: Shelf, class: &'static str) -> Vec<AnyView> {
+    places(cache)
+        .into_iter()
+        .filter(|place| place.shelf == shelf)
+        .map(|place| {
+            let count = match (&place.route, cache) {
+                (Route::Health { .. }, Some(cache)) => finding_count(cache.to_owned()),
+                _ => ().into_any(),
+            };
+            rail_link(&place, class, count)
+        })
+        .collect()
 }
 
 fn rail() -> AnyView {
@@ -103,41 +81,26 @@ fn rail() -> AnyView {
             .map_or_else(|| slug.clone(), |cache| cache.title);
         Some(view! {
             <p class="rail-title">{title}</p>
-            {rail_link(Entry::Overview, "", &Route::of_cache(slug.as_str()), Icon::Overview, "Overview")}
-            {rail_link(Entry::Paths, "", &Route::paths(slug.as_str()), Icon::Paths, "Paths")}
-            {health_link(&slug)}
+            {shelf(Some(&slug), Shelf::OfCache, "")}
         })
     };
-    let connect = move || {
-        let route = match cache.get() {
-            Some(slug) => Route::connect(slug),
-            None => Route::Connect {
-                caches: Vec::new(),
-                target: ConnectTarget::default(),
-            },
-        };
-        rail_link(Entry::Connect, "", &route, Icon::Connect, "Connect")
-    };
-    let lookup = Route::Lookup { paths: Vec::new() };
-    let more = view! {
-        <details class="rail-more">
-            <summary>{icon(Icon::More)} "More"</summary>
-            <div>
-                {rail_link(Entry::Caches, "", &Route::Caches, Icon::Caches, "All caches")}
-                {rail_link(Entry::Lookup, "", &lookup, Icon::Search, "Look up")}
-                {rail_link(Entry::Help, "", &Route::Help, Icon::Help, "Help")}
-                {rail_link(Entry::About, "", &Route::About, Icon::Info, "About")}
-            </div>
-        </details>
+    let below = move || {
+        view! {
+            {shelf(None, Shelf::Aside, "rail-wide")}
+            {shelf(cache.get().as_deref(), Shelf::Below, "")}
+        }
     };
     view! {
         <nav class="rail" aria-label="Pages">
-            {rail_link(Entry::Caches, "rail-wide", &Route::Caches, Icon::Caches, "Caches")} {changing(of_cache)}
-            <p class="rail-title rail-gap-title" aria-hidden="true"></p> {changing(connect)}
-            {rail_link(Entry::Lookup, "rail-wide", &lookup, Icon::Search, "Look up")}
-            <span class="rail-gap"></span>
-            {rail_link(Entry::Help, "rail-wide", &Route::Help, Icon::Help, "Help")}
-            {rail_link(Entry::About, "rail-wide", &Route::About, Icon::Info, "About")} {more}
+            {shelf(None, Shelf::Top, "rail-wide")} {changing(of_cache)}
+            <p class="rail-title rail-gap-title" aria-hidden="true"></p> {changing(below)}
+            <span class="rail-gap"></span> {shelf(None, Shelf::Foot, "rail-wide")}
+            <details class="rail-more">
+                <summary>{icon(Icon::More)} "More"</summary>
+                <div>
+                    {shelf(None, Shelf::Top, "")} {shelf(None, Shelf::Aside, "")} {shelf(None, Shelf::Foot, "")}
+                </div>
+            </details>
             <button
                 type="button"
                 class="rail-fold"
@@ -153,9 +116,10 @@ fn rail() -> AnyView {
     .into_any()
 }
 
-/// The frame with a page in it; `help` opens the dialog with the keys.
-pub fn frame(help: RwSignal<bool>, page: impl Fn() -> AnyView + Send + 'static) -> AnyView {
+/// The frame with a page in it.
+pub fn frame(page: impl Fn() -> AnyView + Send + 'static) -> AnyView {
     let preferences = preferences();
+    let help = opens().help;
     let theme = move || format!("Theme: {}. Change", preferences.theme.get().as_str());
     view! {
         <a class="skip" href="#main">

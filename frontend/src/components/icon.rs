@@ -58,6 +58,50 @@ pub enum Icon {
     Next,
     /// An arrow to the left: first.
     First,
+    /// Two sliders: preferences.
+    Sliders,
+    /// A key: a public key.
+    Key,
+    /// A plus sign: add.
+    Plus,
+    /// An arrow that leaves a box: open, act.
+    Act,
+}
+
+impl Icon {
+    /// Every icon, for the page that shows them.
+    pub const ALL: [(Self, &'static str); 30] = [
+        (Self::Caches, "Caches"),
+        (Self::Overview, "Overview"),
+        (Self::Paths, "Paths"),
+        (Self::Health, "Health"),
+        (Self::Connect, "Connect"),
+        (Self::Help, "Help"),
+        (Self::Info, "Info"),
+        (Self::Search, "Search"),
+        (Self::Copy, "Copy"),
+        (Self::Tick, "Tick"),
+        (Self::TickClock, "TickClock"),
+        (Self::Cross, "Cross"),
+        (Self::Warning, "Warning"),
+        (Self::Dash, "Dash"),
+        (Self::Diamond, "Diamond"),
+        (Self::Download, "Download"),
+        (Self::Again, "Again"),
+        (Self::Theme, "Theme"),
+        (Self::Up, "Up"),
+        (Self::Down, "Down"),
+        (Self::Code, "Code"),
+        (Self::Fold, "Fold"),
+        (Self::Menu, "Menu"),
+        (Self::More, "More"),
+        (Self::Next, "Next"),
+        (Self::First, "First"),
+        (Self::Sliders, "Sliders"),
+        (Self::Key, "Key"),
+        (Self::Plus, "Plus"),
+        (Self::Act, "Act"),
+    ];
 }
 
 impl Icon {
@@ -95,6 +139,10 @@ impl Icon {
             Self::More => "M3.5 8h.01M8 8h.01M12.5 8h.01",
             Self::Next => "m6 3.5 4.5 4.5L6 12.5",
             Self::First => "M10 3.5 5.5 8l4.5 4.5M3.5 3.5v9",
+            Self::Sliders => "M2.5 5h6M11.5 5h2M10 3.5v3M2.5 11h2M7.5 11h6M6 9.5v3",
+            Self::Key => "M5.5 13a3 3 0 1 0 0-6 3 3 0 0 0 0 6zM7.7 7.8 13 2.5M10.5 5l2 2",
+            Self::Plus => "M8 3v10M3 8h10",
+            Self::Act => "M6.5 3.5h-3v9h9v-3M9 3h4v4M13 3 7.5 8.5",
         }
     }
 }

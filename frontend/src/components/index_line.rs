@@ -5,8 +5,9 @@ use leptos::prelude::*;
 use snowbank_shared::api::{IndexState, IndexStatus};
 
 use crate::components::ago::{absolute, ago, clock, time_of_day};
+use crate::components::banner::banner;
 use crate::components::changing::changing;
-use crate::components::icon::{Icon, icon};
+use crate::components::chip::Tone;
 use crate::format;
 use crate::state::live::LiveCache;
 
@@ -87,7 +88,7 @@ fn progress_words(index: &IndexStatus) -> String {
 /// The banner while the index is partial, or when the last sweep failed. It
 /// goes by itself, told by the server.
 pub fn index_banner(live: LiveCache) -> AnyView {
-    let banner = move || {
+    let drawn = move || {
         let index = live.index.get()?;
         match index.state {
             IndexState::New | IndexState::Indexing => {
@@ -96,51 +97,46 @@ pub fn index_banner(live: LiveCache) -> AnyView {
                     Some(percent) => format!("{percent} % indexed, results may be incomplete"),
                     None => "Indexing, results may be incomplete".to_owned(),
                 };
-                Some(
+                let bar = percent.map(|percent| {
                     view! {
-                        <div class="banner banner-info" id="index-banner">
-                            {icon(Icon::Info)}
-                            <div class="banner-body">
-                                <p class="banner-title">{title}</p>
-                                <p>{progress_words(&index)}</p>
-                                {percent
-                                    .map(|percent| {
-                                        view! {
-                                            <progress
-                                                class="meter"
-                                                max="100"
-                                                value=percent.to_string()
-                                                aria-label="Share of the bucket that is indexed"
-                                            ></progress>
-                                        }
-                                    })}
-                            </div>
-                        </div>
+                        <progress
+                            class="meter"
+                            max="100"
+                            value=percent.to_string()
+                            aria-label="Share of the bucket that is indexed"
+                        ></progress>
                     }
-                    .into_any(),
-                )
+                });
+                let words = view! {
+                    <p>{progress_words(&index)}</p>
+                    {bar}
+                };
+                Some(banner(Tone::Note, title, words, ()))
             }
-            IndexState::Failed => Some(
-                view! {
-                    <div class="banner banner-bad" id="index-banner">
-                        {icon(Icon::Warning)}
-                        <div class="banner-body">
-                            <p class="banner-title">"The last sweep of the bucket failed"</p>
-                            <p>{index.error.clone().unwrap_or_default()}</p>
-                            <p>
-                                {if index.as_of.is_some() {
-                                    "What is shown is from the sweep before. The next try comes by itself."
-                                } else {
-                                    "Nothing is known of this bucket yet. The next try comes by itself."
-                                }}
-                            </p>
-                        </div>
-                    </div>
-                }
-                .into_any(),
-            ),
+            IndexState::Failed => {
+                let kept = if index.as_of.is_some() {
+                    "What is shown is from the sweep before. The next try comes by itself."
+                } else {
+                    "Nothing is known of this bucket yet. The next try comes by itself."
+                };
+                let words = view! {
+                    <p>{index.error.clone().unwrap_or_default()}</p>
+                    <p>{kept}</p>
+                };
+                Some(banner(
+                    Tone::Bad,
+                    "The last sweep of the bucket failed",
+                    words,
+                    (),
+                ))
+            }
             IndexState::Ready | IndexState::Refreshing => None,
         }
     };
-    view! { <div class="banner-place">{changing(banner)}</div> }.into_any()
+    view! {
+        <div class="banner-place">
+            {changing(move || drawn().map(|banner| view! { <div id="index-banner">{banner}</div> }))}
+        </div>
+    }
+    .into_any()
 }

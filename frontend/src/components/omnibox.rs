@@ -1,25 +1,34 @@
-//! The search field of the top bar: a full store path, `hash-name`, a hash or a
-//! `.narinfo` URL opens the path; words are searched, with suggestions.
+//! The search field of the top bar. What is typed is read by [`entry`], what is
+//! offered for it made by [`omnibox_choices`]; this file asks the server and
+//! draws the list. `/` and Ctrl-K focus it; Ctrl-K, or an arrow down in the
+//! empty field, lists places and acts.
+//!
+//! Several paths pasted at once are looked up together. A field of one line
+//! would lose the breaks between them, so a paste is read before it arrives.
 
 use std::time::Duration;
 
 use leptos::html::Input;
 use leptos::leptos_dom::helpers::debounce;
 use leptos::prelude::*;
-use leptos::task::spawn_local;
-use snowbank_shared::api::{Page, PathRow};
+use snowbank_shared::api::{Key, Lookup, Page, PathRow};
 use snowbank_shared::route::{PathsQuery, Route};
-use web_sys::{Event, KeyboardEvent};
+use wasm_bindgen::JsCast;
+use web_sys::{ClipboardEvent, Event, KeyboardEvent};
 
 use crate::api;
-use crate::components::announcer::announcer;
+use crate::components::announcer::{Announcer, announcer};
 use crate::components::changing::changing;
+use crate::components::copy::copy_text;
 use crate::components::icon::{Icon, icon};
+use crate::components::omnibox_choices::{Choice, Deed, Known, choices, look_up};
 use crate::components::store_path::path_text;
 use crate::entry::{self, Entry};
 use crate::format;
 use crate::state::derived::{effect, memo};
-use crate::state::navigation::navigation;
+use crate::state::keyboard::opens;
+use crate::state::navigation::{Navigation, navigation};
+use crate::state::preferences::preferences;
 use crate::state::remote::Remote;
 use crate::state::session::{Session, session};
 
@@ -29,269 +38,314 @@ const SUGGESTIONS: usize = 7;
 /// Milliseconds without a key before suggestions are fetched.
 const PAUSE: u64 = 90;
 
-/// Pages that can be found by their name.
-const PAGES: [(&str, &str); 4] = [
-    ("Connect a machine: nix.conf, NixOS module", "connect"),
-    ("Health: findings", "health"),
-    ("Help and keyboard", "help"),
-    ("Glossary: the words used here", "glossary"),
-];
+/// What was found for a text, by cache: slug, first rows, how many.
+type Found = Vec<(String, Vec<PathRow>, u64)>;
 
-/// Something to choose.
-#[derive(Debug, Clone)]
-struct Choice {
-    route: Route,
-    group: &'static str,
-    /// A store path, drawn as one; or words.
-    path: Option<String>,
-    words: String,
-    note: String,
+/// The state of the field. Copy it freely.
+#[derive(Debug, Clone, Copy)]
+struct Field {
+    session: Session,
+    navigation: Navigation,
+    announcer: Announcer,
+    input: NodeRef<Input>,
+    /// What stands in the field.
+    text: RwSignal<String>,
+    /// The text for which suggestions were asked last.
+    asked: RwSignal<String>,
+    /// The list may be seen.
+    open: RwSignal<bool>,
+    /// Which choice the arrows are on.
+    active: RwSignal<Option<usize>>,
+    /// Places and acts are listed though nothing is typed.
+    palette: RwSignal<bool>,
+    offered: Memo<Vec<Choice>>,
+    /// Why the text cannot be a hash.
+    wrong: Memo<Option<String>>,
 }
 
-fn page_route(word: &str, cache: Option<&String>) -> Option<Route> {
-    match (word, cache) {
-        ("connect", Some(cache)) => Some(Route::connect(cache.as_str())),
-        ("connect", None) => "/connect".parse().ok(),
-        ("health", Some(cache)) => Some(Route::health(cache.as_str())),
-        ("help", _) => Some(Route::Help),
-        ("glossary", _) => Some(Route::Glossary),
-        _ => None,
-    }
-}
-
-fn search_route(cache: &str, words: &str) -> Route {
-    Route::Paths {
-        cache: cache.to_owned(),
-        query: PathsQuery {
-            q: words.to_owned(),
-            ..PathsQuery::default()
-        },
-    }
-}
-
-/// What Enter and the list offer for this text.
-fn choices(text: &str, session: Session, found: Option<&Page<PathRow>>) -> Vec<Choice> {
-    let cache = session.cache();
-    let mut choices = Vec::new();
-    match entry::read(text) {
-        Entry::Empty | Entry::NotAHash { .. } => {}
-        Entry::Path(hash) => {
-            if let Some(cache) = cache {
-                choices.push(Choice {
-                    route: Route::path(cache.as_str(), hash.as_str()),
-                    group: "Path",
-                    path: None,
-                    words: format!("Open {hash}"),
-                    note: cache,
-                });
-            }
-        }
-        Entry::Words(words) => {
-            let of_all = session.caches.get();
-            let caches: Vec<&str> = match (&cache, &of_all) {
-                (Some(cache), _) => vec![cache],
-                (None, Some(all)) => all.items.iter().map(|cache| cache.slug.as_str()).collect(),
-                (None, None) => Vec::new(),
-            };
-            choices.extend(caches.into_iter().take(SUGGESTIONS).map(|cache| Choice {
-                route: search_route(cache, &words),
-                group: "Search",
-                path: None,
-                words: format!("Search for “{words}”"),
-                note: cache.to_owned(),
-            }));
-            if let (Some(cache), Some(found)) = (&cache, found) {
-                choices.extend(found.items.iter().map(|row| Choice {
-                    route: Route::path(cache.as_str(), row.hash.as_str()),
-                    group: "Paths",
-                    path: Some(row.path.clone()),
-                    words: String::new(),
-                    note: format::size(row.nar_size),
-                }));
-            }
-            let lower = words.to_ascii_lowercase();
-            let pages = PAGES.iter().filter(|(title, _)| {
-                lower.len() > 1 && title.to_ascii_lowercase().contains(&lower)
-            });
-            choices.extend(pages.filter_map(|(title, word)| {
-                Some(Choice {
-                    route: page_route(word, cache.as_ref())?,
-                    group: "Pages",
-                    path: None,
-                    words: (*title).to_owned(),
-                    note: String::new(),
-                })
-            }));
-        }
-    }
-    choices
-}
-
-/// Without a cache in the address: the first one that has the path, else the first one's “not here”.
-fn open_in_any_cache(hash: String, session: Session) {
-    let navigation = navigation();
-    let caches: Vec<String> = session.caches.get_now().map_or_else(Vec::new, |caches| {
-        caches
-            .items
-            .iter()
-            .map(|cache| cache.slug.clone())
-            .collect()
-    });
-    spawn_local(async move {
-        for cache in &caches {
-            let abort = api::Abort::new();
-            let path = api::path_path(cache, &hash, "");
-            if api::get(path, abort.ticket()).await.is_ok() {
-                navigation.go(&Route::path(cache.as_str(), hash.as_str()));
-                return;
-            }
-        }
-        if let Some(cache) = caches.first() {
-            navigation.go(&Route::path(cache.as_str(), hash.as_str()));
-        }
-    });
-}
-
-/// The field with its list.
-pub fn omnibox() -> AnyView {
-    let session = session();
-    let navigation = navigation();
-    let announcer = announcer();
-    let input = NodeRef::<Input>::new();
-    let text = RwSignal::new(String::new());
-    let asked = RwSignal::new(String::new());
-    let open = RwSignal::new(false);
-    let active = RwSignal::new(None::<usize>);
-
-    let found = Remote::<Page<PathRow>>::new(move || {
-        let Entry::Words(words) = entry::read(&asked.get()) else {
+/// What the server knows about the text: in the cache of the page, or in all.
+fn ask(session: Session, asked: RwSignal<String>) -> impl Fn() -> Option<Found> + Send + Sync {
+    let searched = move || match entry::read(&asked.get()) {
+        Entry::Words(words) | Entry::Nar(words) => Some((words, session.cache())),
+        // A whole hash is asked of every cache: it may be in another one.
+        Entry::Path(hash) => Some((hash, None)),
+        Entry::Empty | Entry::NotAHash { .. } | Entry::List(_) => None,
+    };
+    let here = Remote::<Page<PathRow>>::new(move || {
+        let (words, Some(cache)) = searched()? else {
             return None;
         };
-        let cache = session.cache()?;
         let query = PathsQuery {
             q: words,
             ..PathsQuery::default()
         };
         Some(api::paths_path(&cache, &query, SUGGESTIONS))
     });
-    let mut ask = debounce(Duration::from_millis(PAUSE), move |text: String| {
-        asked.set(text);
-    });
-    let offered = memo(move || {
-        let text = text.get();
-        // Suggestions of an earlier text would be wrong ones.
-        let found = (asked.get() == text).then(|| found.get()).flatten();
-        choices(&text, session, found.as_deref())
-            .into_iter()
-            .map(Offered)
-            .collect::<Vec<_>>()
-    });
-    let wrong = memo(move || match entry::read(&text.get()) {
-        Entry::NotAHash { letters } => Some(entry::explain_not_a_hash(&letters)),
+    let everywhere = Remote::<Lookup>::new(move || match searched()? {
+        (words, None) => Some(api::search_path(&words)),
         _ => None,
     });
-    effect(move || {
-        if let Some(wrong) = wrong.get() {
-            announcer.say(&wrong);
+    move || match searched()? {
+        (_, Some(cache)) if !here.is_waiting() => {
+            let page = here.get()?;
+            Some(vec![(cache, page.items.clone(), page.total)])
         }
-    });
+        (_, None) if !everywhere.is_waiting() => {
+            let lookup = everywhere.get()?;
+            let caches = lookup.items.iter().flat_map(|item| &item.caches);
+            Some(
+                caches
+                    .map(|found| (found.cache.clone(), found.paths.clone(), found.total))
+                    .collect(),
+            )
+        }
+        _ => None,
+    }
+}
 
-    let close = move || {
-        open.set(false);
-        active.set(None);
-    };
-    let go = move |route: &Route| {
-        close();
-        text.set(String::new());
-        if let Some(input) = input.get_untracked() {
+/// Names of the keys that are known in the cache; asked for when somebody first types.
+fn key_names(session: Session, text: RwSignal<String>) -> Memo<Vec<String>> {
+    let typed = memo(move || text.with(|text| !text.is_empty()));
+    let keys = Remote::<Page<Key>>::new(move || {
+        let cache = session.cache()?;
+        typed.get().then(|| api::keys_path(&cache))
+    });
+    memo(move || {
+        keys.get().map_or_else(Vec::new, |keys| {
+            keys.items.iter().map(|key| key.name.clone()).collect()
+        })
+    })
+}
+
+impl Field {
+    fn new() -> Self {
+        let session = session();
+        let text = RwSignal::new(String::new());
+        let asked = RwSignal::new(String::new());
+        let palette = opens().palette;
+        let found = ask(session, asked);
+        let keys = key_names(session, text);
+        let offered = memo(move || {
+            let text = text.get();
+            // Suggestions of an earlier text would be wrong ones.
+            let found = (asked.get() == text).then(&found).flatten();
+            let cache = session.cache();
+            let caches = session.described.get().unwrap_or_default();
+            keys.with(|keys| {
+                choices(
+                    &entry::read(&text),
+                    &Known {
+                        cache: cache.as_deref(),
+                        caches: &caches,
+                        keys,
+                        answered: found.is_some(),
+                        found: found.as_deref().unwrap_or_default(),
+                        palette: palette.get(),
+                    },
+                )
+            })
+        });
+        let wrong = memo(move || match entry::read(&text.get()) {
+            Entry::NotAHash { letters } => Some(entry::explain_not_a_hash(&letters)),
+            _ => None,
+        });
+        Self {
+            session,
+            navigation: navigation(),
+            announcer: announcer(),
+            input: NodeRef::new(),
+            text,
+            asked,
+            open: RwSignal::new(false),
+            active: RwSignal::new(None),
+            palette,
+            offered,
+            wrong,
+        }
+    }
+
+    fn close(self) {
+        self.open.set(false);
+        self.active.set(None);
+        self.palette.set(false);
+    }
+
+    /// Does what was chosen, and leaves the field.
+    fn choose(self, deed: Deed) {
+        self.close();
+        self.text.set(String::new());
+        if let Some(input) = self.input.get_untracked() {
             let _ = input.blur();
         }
-        navigation.go(route);
-    };
-    let submit = move || {
-        let chosen = offered.with_untracked(|offered| {
-            offered
-                .get(active.get_untracked().unwrap_or(0))
-                .map(|offered| offered.0.route.clone())
-        });
-        match (chosen, entry::read(&text.get_untracked())) {
-            (Some(route), _) => go(&route),
-            (None, Entry::Path(hash)) => {
-                close();
-                text.set(String::new());
-                open_in_any_cache(hash, session);
+        let preferences = preferences();
+        match deed {
+            Deed::Open(route) => self.navigation.go(&route),
+            Deed::Theme(theme) => preferences.theme.set(theme),
+            Deed::Rows => preferences.compact.update(|on| *on = !*on),
+            Deed::Times => preferences.moments.update(|on| *on = !*on),
+            Deed::Keys => opens().help.set(true),
+            Deed::CopyLink => {
+                let link = window().location().href().unwrap_or_default();
+                copy_text(link, move |copied| {
+                    self.announcer.say(if copied {
+                        "Copied"
+                    } else {
+                        "The browser did not allow copying"
+                    });
+                });
             }
-            (None, Entry::NotAHash { .. }) => open.set(true),
-            (None, _) => {}
         }
-    };
-    let step = move |by: isize| {
-        let count = offered.with_untracked(Vec::len);
+    }
+
+    fn submit(self) {
+        let at = self.active.get_untracked().unwrap_or(0);
+        let chosen = self
+            .offered
+            .with_untracked(|offered| offered.get(at).map(|choice| choice.deed.clone()));
+        match chosen {
+            Some(deed) => self.choose(deed),
+            // A hash outside of any cache, before the caches have answered: they
+            // are asked, and the answer is chosen by a second Enter or by itself.
+            None => match entry::read(&self.text.get_untracked()) {
+                Entry::Path(hash) => self.open_anywhere(hash),
+                Entry::NotAHash { .. } => self.open.set(true),
+                _ => {}
+            },
+        }
+    }
+
+    /// Without a cache in the address: the first one that has the path, else the
+    /// first one's page that says that it is not here.
+    fn open_anywhere(self, hash: String) {
+        let address = api::search_path(&hash);
+        leptos::task::spawn_local(async move {
+            let abort = api::Abort::new();
+            let answer = api::get(address, abort.ticket()).await;
+            let found = answer.and_then(api::Body::json::<Lookup>).ok();
+            let cache = found.and_then(|found| {
+                let caches = found.items.into_iter().flat_map(|item| item.caches);
+                caches
+                    .filter(|cache| !cache.paths.is_empty())
+                    .map(|cache| cache.cache)
+                    .next()
+            });
+            let first = || Some(self.session.caches.get_now()?.items.first()?.slug.clone());
+            if let Some(cache) = cache.or_else(first) {
+                self.choose(Deed::Open(Route::path(cache, hash)));
+            }
+        });
+    }
+
+    /// Moves the choice down (`by` 1) or up (`by` -1), round at the ends.
+    fn step(self, by: isize) {
+        self.open.set(true);
+        if self.text.with_untracked(String::is_empty) {
+            self.palette.set(true);
+        }
+        let count = self.offered.with_untracked(Vec::len).cast_signed();
         if count == 0 {
             return;
         }
-        open.set(true);
-        let last = count.cast_signed() - 1;
-        active.update(|active| {
+        self.active.update(|active| {
             let next = match *active {
                 None if by > 0 => 0,
-                None => last,
-                Some(at) => at.cast_signed() + by,
+                None => count - 1,
+                Some(at) => (at.cast_signed() + by).rem_euclid(count),
             };
-            *active = Some(
-                if next > last {
-                    0
-                } else if next < 0 {
-                    last
-                } else {
-                    next
-                }
-                .cast_unsigned(),
-            );
+            *active = Some(next.cast_unsigned());
         });
-    };
-    let on_key = move |event: KeyboardEvent| match event.key().as_str() {
-        "ArrowDown" => {
-            event.prevent_default();
-            step(1);
-        }
-        "ArrowUp" => {
-            event.prevent_default();
-            step(-1);
-        }
-        "Enter" if !event.is_composing() => {
-            event.prevent_default();
-            submit();
-        }
-        "Escape" => {
-            // The browser would empty the field at once.
-            event.prevent_default();
-            if open.get_untracked() {
-                close();
-            } else if let Some(input) = input.get_untracked() {
-                text.set(String::new());
-                let _ = input.blur();
+        scroll_to_active();
+    }
+
+    fn on_key(self, event: &KeyboardEvent) {
+        match event.key().as_str() {
+            "ArrowDown" => self.step(1),
+            "ArrowUp" => self.step(-1),
+            "Enter" if !event.is_composing() => self.submit(),
+            "Escape" => {
+                // The browser would empty the field at once.
+                if self.open.get_untracked() && self.is_listed() {
+                    self.close();
+                } else if let Some(input) = self.input.get_untracked() {
+                    self.text.set(String::new());
+                    let _ = input.blur();
+                }
             }
+            _ => return,
         }
-        _ => {}
-    };
+        event.prevent_default();
+    }
+
+    /// Several paths at once: looked up, before the field loses their breaks.
+    fn on_paste(self, event: &Event) {
+        let pasted = event
+            .dyn_ref::<ClipboardEvent>()
+            .and_then(ClipboardEvent::clipboard_data)
+            .and_then(|data| data.get_data("text/plain").ok());
+        if let Some(Entry::List(list)) = pasted.map(|text| entry::read(&text)) {
+            event.prevent_default();
+            self.choose(look_up(&list).0);
+        }
+    }
+
+    /// There is something to list; tracked.
+    fn is_listed(self) -> bool {
+        self.wrong.with(Option::is_some) || self.offered.with(|offered| !offered.is_empty())
+    }
+}
+
+/// The choice that the arrows are on may lie outside of what is seen of the list.
+fn scroll_to_active() {
+    request_animation_frame(|| {
+        if let Ok(Some(option)) = document().query_selector("#omnibox-list [aria-selected=true]") {
+            let options = web_sys::ScrollIntoViewOptions::new();
+            options.set_block(web_sys::ScrollLogicalPosition::Nearest);
+            option.scroll_into_view_with_scroll_into_view_options(&options);
+        }
+    });
+}
+
+/// Says what is wrong, or how many suggestions there are, to those who do not see the list.
+fn announce(field: Field) {
+    effect(move || {
+        if let Some(wrong) = field.wrong.get() {
+            field.announcer.say(&wrong);
+        }
+    });
+    let count = memo(move || {
+        let listed = field.open.get() && !field.text.with(String::is_empty);
+        listed.then(|| field.offered.with(Vec::len))
+    });
+    effect(move || {
+        if let Some(count @ 1..) = count.get() {
+            field
+                .announcer
+                .say(&format::counted(count as u64, "suggestion", "suggestions"));
+        }
+    });
+}
+
+/// The field with its list.
+pub fn omnibox() -> AnyView {
+    let field = Field::new();
+    announce(field);
+    let mut ask = debounce(Duration::from_millis(PAUSE), move |text: String| {
+        field.asked.set(text);
+    });
     let on_input = move |event: Event| {
         let value = event_target_value(&event);
-        text.set(value.clone());
-        active.set(None);
-        open.set(true);
+        field.text.set(value.clone());
+        field.active.set(None);
+        field.palette.set(false);
+        field.open.set(true);
         ask(value);
     };
-    let list_is_open = move || {
-        open.get() && (wrong.with(Option::is_some) || offered.with(|offered| !offered.is_empty()))
-    };
-    let list = move || list_is_open().then(|| draw_list(offered, wrong, active, go));
-
+    let is_open = memo(move || (field.open.get() || field.palette.get()) && field.is_listed());
     view! {
-        <div class="omnibox" role="search" on:focusout=move |_| close()>
+        <div class="omnibox" role="search" on:focusout=move |_| field.close()>
             {icon(Icon::Search)}
             <input
-                node_ref=input
+                node_ref=field.input
                 id="omnibox"
                 type="search"
                 role="combobox"
@@ -299,105 +353,103 @@ pub fn omnibox() -> AnyView {
                 autocapitalize="off"
                 spellcheck="false"
                 enterkeyhint="go"
-                placeholder="/  Search path, hash, name"
-                aria-label="Search path, hash or name"
-                aria-expanded=move || {
-                    (open.get() && offered.with(|offered| !offered.is_empty())).to_string()
-                }
+                placeholder="/  Search path, hash, package, key…"
+                aria-label="Search path, hash, package, key"
+                aria-expanded=move || is_open.get().to_string()
                 aria-controls="omnibox-list"
                 aria-autocomplete="list"
-                aria-activedescendant=move || active.get().map(|at| format!("omnibox-{at}"))
-                prop:value=move || text.get()
+                aria-activedescendant=move || field.active.get().map(|at| format!("omnibox-{at}"))
+                prop:value=move || field.text.get()
                 on:input=on_input
-                on:focus=move |_| open.set(true)
-                on:keydown=on_key
+                on:focus=move |_| field.open.set(true)
+                on:keydown=move |event| field.on_key(&event)
+                on:paste=move |event| field.on_paste(&event)
             />
-            {changing(list)}
+            {changing(move || is_open.get().then(|| list(field)))}
         </div>
     }
     .into_any()
 }
 
-/// A choice that compares by what is shown of it.
-#[derive(Debug, Clone)]
-struct Offered(Choice);
-
-impl PartialEq for Offered {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.route == other.0.route && self.0.note == other.0.note
+/// One choice, the `at`th.
+fn option(field: Field, at: usize, choice: Choice) -> AnyView {
+    let label = match &choice.path {
+        Some(path) => path_text(path),
+        None => view! { <span class="omnibox-text break">{choice.words}</span> }.into_any(),
+    };
+    let deed = choice.deed;
+    view! {
+        <div
+            class="omnibox-option"
+            role="option"
+            id=format!("omnibox-{at}")
+            aria-selected=move || (field.active.get() == Some(at)).to_string()
+            // Before the field loses the focus and the list goes.
+            on:mousedown=move |event| {
+                event.prevent_default();
+                field.choose(deed.clone());
+            }
+        >
+            {icon(choice.picture)}
+            {label}
+            <small>{choice.note}</small>
+        </div>
     }
+    .into_any()
 }
 
-fn draw_list(
-    offered: Memo<Vec<Offered>>,
-    wrong: Memo<Option<String>>,
-    active: RwSignal<Option<usize>>,
-    go: impl Fn(&Route) + Copy + Send + Sync + 'static,
-) -> AnyView {
-    let options = move || {
-        let mut group = "";
-        offered
-            .get()
-            .into_iter()
-            .enumerate()
-            .map(|(at, Offered(choice))| {
-                let title = (choice.group != group).then(|| {
-                    group = choice.group;
-                    view! { <div class="omnibox-group" role="presentation">{group}</div> }
-                });
-                let label = match &choice.path {
-                    Some(path) => path_text(path),
-                    None => {
-                        view! { <span class="omnibox-text break">{choice.words.clone()}</span> }
-                            .into_any()
-                    }
-                };
-                let route = choice.route.clone();
-                view! {
-                    {title}
-                    <div
-                        class="omnibox-option"
-                        role="option"
-                        id=format!("omnibox-{at}")
-                        aria-selected=move || (active.get() == Some(at)).to_string()
-                        // Before the field loses the focus and the list goes.
-                        on:mousedown=move |event| {
-                            event.prevent_default();
-                            go(&route);
-                        }
-                    >
-                        {label}
-                        <small>{choice.note.clone()}</small>
+/// The choices, in their groups.
+fn groups(field: Field) -> Vec<AnyView> {
+    let mut groups: Vec<(&'static str, Vec<AnyView>)> = Vec::new();
+    for (at, choice) in field.offered.get().into_iter().enumerate() {
+        let group = choice.group;
+        let drawn = option(field, at, choice);
+        match groups.last_mut() {
+            Some((last, options)) if *last == group => options.push(drawn),
+            _ => groups.push((group, vec![drawn])),
+        }
+    }
+    groups
+        .into_iter()
+        .map(|(title, options)| {
+            view! {
+                <div role="group" aria-label=title>
+                    <div class="omnibox-group" aria-hidden="true">
+                        {title}
                     </div>
-                }
-            })
-            .collect_view()
+                    {options}
+                </div>
+            }
+            .into_any()
+        })
+        .collect()
+}
+
+fn list(field: Field) -> AnyView {
+    let note = move || {
+        field.wrong.get().map(|wrong| {
+            view! {
+                <p class="omnibox-note" id="omnibox-note">
+                    {icon(Icon::Warning)}
+                    <span>{wrong}</span>
+                </p>
+            }
+        })
+    };
+    let listed = memo(move || field.offered.with(|offered| !offered.is_empty()));
+    let options = move || {
+        listed.get().then(|| {
+            view! {
+                <div role="listbox" id="omnibox-list" aria-label="Suggestions">
+                    {changing(move || groups(field))}
+                </div>
+            }
+        })
     };
     view! {
         <div class="omnibox-list" on:mousedown=|event| event.prevent_default()>
-            {changing(move || {
-                wrong
-                    .get()
-                    .map(|wrong| {
-                        view! {
-                            <p class="omnibox-note" id="omnibox-note">
-                                {icon(Icon::Warning)}
-                                <span>{wrong}</span>
-                            </p>
-                        }
-                    })
-            })}
-            {changing(move || {
-                offered
-                    .with(|offered| !offered.is_empty())
-                    .then(|| {
-                        view! {
-                            <div role="listbox" id="omnibox-list" aria-label="Suggestions">
-                                {changing(options)}
-                            </div>
-                        }
-                    })
-            })}
+            {changing(note)}
+            {changing(options)}
         </div>
     }
     .into_any()

@@ -4,8 +4,22 @@ use leptos::prelude::*;
 
 /// `rows` rows, and what is being waited for.
 pub fn skeleton(rows: usize, what: &'static str) -> AnyView {
+    drawn(rows, what, true)
+}
+
+/// The same where nothing is waited for, to show how it looks.
+pub fn skeleton_sample(rows: usize, what: &'static str) -> AnyView {
+    drawn(rows, what, false)
+}
+
+fn drawn(rows: usize, what: &'static str, busy: bool) -> AnyView {
+    let class = if busy {
+        "skeleton"
+    } else {
+        "skeleton is-sample"
+    };
     view! {
-        <div class="skeleton" aria-busy="true">
+        <div class=class aria-busy=busy.then_some("true")>
             <div aria-hidden="true">
                 {(0..rows)
                     .map(|_| {

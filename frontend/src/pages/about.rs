@@ -2,11 +2,13 @@
 
 use leptos::prelude::*;
 use snowbank_shared::api::About;
+use snowbank_shared::route::Route;
 
 use crate::components::ago::ago;
 use crate::components::changing::changing;
 use crate::components::failure::failure_of;
 use crate::components::page_head::{heading, page_title};
+use crate::state::navigation::{href, with_base};
 use crate::state::remote::Remote;
 
 /// The page.
@@ -19,7 +21,10 @@ pub fn page() -> AnyView {
         <div class="page">
             <div class="page-head">
                 {heading("About Snowbank")}
-                <p class="state-sentence">"The console for Nix binary caches that live in S3."</p>
+                <p class="state-sentence">
+                    "The console for Nix binary caches that live in S3. " <a href=href(&Route::Help)>"Help"</a> " · "
+                    <a href=href(&Route::Components)>"Parts of the pages"</a>
+                </p>
             </div>
             {failure_of(about)}
             <dl class="facts about">
@@ -27,8 +32,15 @@ pub fn page() -> AnyView {
                 <dd>{changing(version)}</dd>
                 <dt>"Started"</dt>
                 <dd>{changing(started)}</dd>
+                <dt>"API"</dt>
+                <dd>
+                    <a href=with_base("/api/v1/openapi.json")>"openapi.json"</a>
+                    <span class="muted">"everything that these pages show, and nothing they do not"</span>
+                </dd>
                 <dt>"Licence"</dt>
                 <dd>"MIT or Apache-2.0, as you like. There is one edition, and it has everything."</dd>
+                <dt>"Made of"</dt>
+                <dd>"One program: a server in Rust, and these pages in Rust too, compiled to WebAssembly."</dd>
                 <dt>"Privacy"</dt>
                 <dd>
                     "These pages ask only this server: no fonts, scripts or counters from elsewhere. Preferences stay in this browser."

@@ -1,29 +1,29 @@
 //! One cache at a glance: how it is, how to use it, whose keys it has, what came last.
 
 use leptos::prelude::*;
-use snowbank_shared::api::{
-    Cache, CheckCount, Health, IndexState, Key, Page, PathRow, SignatureStatus,
-};
+use snowbank_shared::api::{Cache, IndexState, Page, PathRow, SignatureStatus};
 use snowbank_shared::route::{PathsQuery, Route};
 
 use crate::api;
 use crate::components::ago::ago;
 use crate::components::api_button::api_button;
+use crate::components::banner::empty;
+use crate::components::button::{Weight, link_button};
 use crate::components::changing::changing;
-use crate::components::chip::{severity_chip, signature_chip};
+use crate::components::chip::signature_chip;
 use crate::components::code::code_line;
-use crate::components::copy::copy_button;
 use crate::components::failure::{failure_now, failure_of};
-use crate::components::icon::{Icon, icon};
+use crate::components::icon::Icon;
 use crate::components::index_line::{index_banner, index_line};
+use crate::components::layout::{Column, card, section, table};
 use crate::components::page_head::{heading, page_title};
-use crate::components::signature_bar::signature_bar;
-use crate::components::size::{size, size_or};
+use crate::components::size::size;
 use crate::components::skeleton::skeleton;
 use crate::components::store_path::path_link;
-use crate::components::term::term;
 use crate::format;
-use crate::pages::caches::{signed, visibility_word};
+use crate::pages::cache_cards::{figures_card, findings_card, keys_card, signatures_card};
+use crate::pages::cache_growth::growth_section;
+use crate::pages::caches::signed;
 use crate::pages::connect::nix_conf_lines;
 use crate::state::derived::memo;
 use crate::state::live::{LiveCache, live_cache};
@@ -128,16 +128,13 @@ pub fn absent_or_failed(live: LiveCache) -> AnyView {
         if !error.is_not_found() {
             return failure_now(live.cache);
         }
-        Some(
+        Some(empty(
+            format!("There is no cache “{}” here", live.slug()),
             view! {
-                <section class="empty">
-                    <h2>{format!("There is no cache “{}” here", live.slug())}</h2>
-                    <p>"It may have another name, or be one that you may not see."</p>
-                    <a href=href(&Route::Caches)>"All caches"</a>
-                </section>
-            }
-            .into_any(),
-        )
+                <p>"It may have another name, or be one that you may not see."</p>
+                <a href=href(&Route::Caches)>"All caches"</a>
+            },
+        ))
     })
 }
 
@@ -155,9 +152,9 @@ fn overview(slug: &str, live: LiveCache, empty: bool) -> AnyView {
     }
     view! {
         <div class="overview">
-            <div class="overview-main">{use_box(live)} {latest(slug, live)}</div>
+            <div class="overview-main">{use_box(live)} {latest(slug, live)} {growth_section(slug, live)}</div>
             <div class="overview-side">
-                {part(figures)} {part(signatures_card)} {findings_card(live)} {part(keys_card)}
+                {part(figures_card)} {part(signatures_card)} {findings_card(live)} {part(keys_card)}
             </div>
         </div>
     }
@@ -165,15 +162,20 @@ fn overview(slug: &str, live: LiveCache, empty: bool) -> AnyView {
 }
 
 fn empty_bucket(cache: &Cache) -> AnyView {
-    view! {
-        <section class="empty">
-            <h2>"The bucket is empty"</h2>
+    let target = copy_target(cache);
+    let ci = format!(
+        "- run: nix build\n- run: nix copy --to '{target}' ./result\n  env:\n    AWS_ACCESS_KEY_ID: ${{{{ secrets.AWS_ACCESS_KEY_ID }}}}\n    AWS_SECRET_ACCESS_KEY: ${{{{ secrets.AWS_SECRET_ACCESS_KEY }}}}\n"
+    );
+    empty(
+        "The bucket is empty",
+        view! {
             <p>"Copy a first path into it from a machine that may write to the bucket:"</p>
-            {code_line("Command", format!("nix copy --to '{}' nixpkgs#hello", copy_target(cache)))}
-            <p>"It appears here with the next sweep, "{format::duration(cache.index.sweep_seconds)} " at most."</p>
-        </section>
-    }
-    .into_any()
+            {code_line("Command", format!("nix copy --to '{target}' nixpkgs#hello"))}
+            <p>"Or after each build in CI:"</p>
+            {code_line("Steps of a GitHub workflow", ci)}
+            <p>"What is copied appears here with the next sweep, " {format::duration(cache.index.sweep_seconds)} " at most."</p>
+        },
+    )
 }
 
 /// Where `nix copy` writes: the bucket itself where it is one, else this server.
@@ -200,197 +202,30 @@ fn use_box(live: LiveCache) -> AnyView {
     ]
     .map(|(name, word)| view! { <a href=with_base(&format!("/c/{slug}/{name}"))>{word}</a> " " })
     .collect_view();
-    view! {
-        <section class="card" aria-labelledby="use-title">
-            <div class="card-head">
-                <h2 id="use-title">"Use this cache"</h2>
-                <a class="button" href=connect>
-                    {icon(Icon::Connect)}
-                    "NixOS and other ways"
-                </a>
-            </div>
-            <div class="card-body">
-                <p class="muted">"In " <code>"/etc/nix/nix.conf"</code> ", then restart the Nix daemon:"</p>
-                {changing(move || lines.get().map(|lines| code_line("Lines for nix.conf", lines)))}
-                <p class="machine-links muted">"For scripts: " {machine}</p>
-            </div>
-        </section>
-    }
-    .into_any()
-}
-
-fn figures(cache: &Cache) -> AnyView {
-    let about = if cache.index.state == IndexState::Indexing {
-        "≈ "
-    } else {
-        ""
-    };
-    let ratio = cache
-        .stored_bytes
-        .and_then(|stored| format::ratio(cache.nar_bytes, stored));
-    view! {
-        <section class="card" aria-labelledby="figures-title">
-            <div class="card-head">
-                <h2 id="figures-title">"Figures"</h2>
-            </div>
-            <dl class="card-body facts">
-                <dt>"Paths"</dt>
-                <dd class="tabular">{about} {format::count(cache.paths)}</dd>
-                <dt>
-                    {term(
-                        "term-stored",
-                        "Stored",
-                        "Bytes of the NARs as they lie in the bucket, compressed, each file counted once.",
-                    )}
-                </dt>
-                <dd class="tabular">
-                    {size_or(cache.stored_bytes, "not yet: the whole bucket has not been listed")}
-                </dd>
-                <dt>{term("term-unpacked", "Unpacked", "Sum of the NAR sizes of all paths.")}</dt>
-                <dd class="tabular">
-                    {about} {size(cache.nar_bytes)} {ratio.map(|ratio| view! { <span class="muted">{ratio}</span> })}
-                </dd>
-                <dt>
-                    {term(
-                        "term-objects",
-                        "Objects",
-                        "Everything that lies in the bucket under this cache's prefix, NARs and all else, and the bytes of it.",
-                    )}
-                </dt>
-                <dd class="tabular" id="objects">{objects(cache)}</dd>
-                <dt>{term("term-priority", "Priority", "Clients ask the cache with the smaller number first. cache.nixos.org has 40.")}</dt>
-                <dd class="tabular">{cache.priority}</dd>
-                <dt>"Store"</dt>
-                <dd class="mono">{cache.store_dir.clone()}</dd>
-                <dt>"Bucket"</dt>
-                <dd class="mono">{cache.source.clone()}</dd>
-                <dt>"Visibility"</dt>
-                <dd>{visibility_word(cache.visibility)}</dd>
-            </dl>
-        </section>
-    }
-    .into_any()
-}
-
-/// Everything in the bucket, to the last byte.
-fn objects(cache: &Cache) -> AnyView {
-    let (Some(count), Some(bytes)) = (cache.objects, cache.object_bytes) else {
-        return view! { <span class="muted">"not yet: the whole bucket has not been listed"</span> }
-            .into_any();
-    };
-    view! {
-        <span>{format::count(count)}</span>
-        {size(bytes)}
-        <span class="muted">{format::exact_bytes(bytes)}</span>
-    }
-    .into_any()
-}
-
-fn signatures_card(cache: &Cache) -> AnyView {
-    view! {
-        <section class="card" aria-labelledby="signatures-title">
-            <div class="card-head">
-                <h2 id="signatures-title">"Signatures"</h2>
-            </div>
-            <div class="card-body">{signature_bar(&cache.slug, &cache.signatures)}</div>
-        </section>
-    }
-    .into_any()
-}
-
-fn findings_card(live: LiveCache) -> AnyView {
-    let slug = live.slug();
-    let link = href(&Route::health(slug.as_str()));
-    let count = memo(move || live.cache.get().map_or(0, |cache| cache.findings));
-    let known = memo(move || {
-        live.index
-            .with(|index| index.as_ref().is_some_and(|index| index.as_of.is_some()))
-    });
-    let health = Remote::<Health>::new(move || {
-        (count.get() > 0).then(|| api::health_path(&slug, None, None))
-    });
-    let check_row = move |check: &CheckCount| {
-        let route = Route::Health {
-            cache: live.slug(),
-            check: Some(check.check.clone()),
-        };
+    let other = link_button(
+        Weight::Plain,
+        Some(Icon::Connect),
+        "NixOS and other ways",
+        connect,
+    );
+    card(
+        "Use this cache",
+        other,
         view! {
-            <li>
-                <a class="mono" href=href(&route)>{check.check.clone()}</a>
-                {severity_chip(check.severity)}
-                <span class="number">{format::count(check.count)}</span>
-            </li>
-        }
-    };
-    let body = move || {
-        if count.get() > 0 {
-            return health.get().map(|health| {
-                health
-                    .checks
-                    .iter()
-                    .map(check_row)
-                    .collect_view()
-                    .into_any()
-            });
-        }
-        let words = if known.get() {
-            "No problem found in the narinfos of this bucket."
-        } else {
-            "Not known yet: the first sweep is not complete."
-        };
-        Some(view! { <li class="muted">{words}</li> }.into_any())
-    };
-    view! {
-        <section class="card" aria-labelledby="findings-title">
-            <div class="card-head">
-                <h2 id="findings-title">"Findings"</h2>
-                <a href=link class="quiet">"All " {changing(move || format::count(count.get()))}</a>
-            </div>
-            <ul class="card-body check-list">{changing(body)}</ul>
-        </section>
-    }
-    .into_any()
+            <p class="muted">"In " <code>"/etc/nix/nix.conf"</code> ", then restart the Nix daemon:"</p>
+            {changing(move || lines.get().map(|lines| code_line("Lines for nix.conf", lines)))}
+            <p class="machine-links muted">"For scripts: " {machine}</p>
+        },
+    )
 }
 
-fn keys_card(cache: &Cache) -> AnyView {
-    let keys: &[Key] = &cache.keys;
-    let slug = &cache.slug;
-    let list = keys
-        .iter()
-        .map(|key| {
-            let public = key.public_key.clone();
-            view! {
-                <li>
-                    <div class="key-line">
-                        <b class="mono">{key.name.clone()}</b>
-                        <span class="muted">{format::counted(key.paths, "path", "paths")}</span>
-                        {copy_button("Copy the public key", false, move || public.clone())}
-                    </div>
-                    <p class="fingerprint" title="SHA-256 of the 32 raw bytes">
-                        {format!("SHA256 {}", format::hex_groups(&key.fingerprint))}
-                    </p>
-                </li>
-            }
-        })
-        .collect_view();
-    let none = keys.is_empty().then(|| {
-        view! {
-            <li class="muted">
-                "None. Clients take only paths with a signature of a key they already trust, or content-addressed ones."
-            </li>
-        }
-    });
-    view! {
-        <section class="card" aria-labelledby="keys-title">
-            <div class="card-head">
-                <h2 id="keys-title">"Public keys"</h2>
-                <a class="quiet" href=with_base(&format!("/c/{slug}/keys.txt"))>"keys.txt"</a>
-            </div>
-            <ul class="card-body key-list">{list} {none}</ul>
-        </section>
-    }
-    .into_any()
-}
+/// The columns of the latest paths.
+const COLUMNS: [Column; 4] = [
+    ("Path", "", ""),
+    ("NAR size", "number", ""),
+    ("Signature", "", ""),
+    ("Added", "", ""),
+];
 
 fn latest(slug: &str, live: LiveCache) -> AnyView {
     let newest = PathsQuery::default();
@@ -406,7 +241,7 @@ fn latest(slug: &str, live: LiveCache) -> AnyView {
         None if rows.error().is_none() => skeleton(LATEST, "Reading the latest paths…"),
         None => ().into_any(),
         Some(page) => {
-            let rows = page
+            let drawn = page
                 .items
                 .iter()
                 .map(|row| {
@@ -420,34 +255,15 @@ fn latest(slug: &str, live: LiveCache) -> AnyView {
                     }
                 })
                 .collect_view();
-            view! {
-                <div class="table-wrap">
-                    <table class="table">
-                        <caption class="visually-hidden">"Paths added last"</caption>
-                        <thead>
-                            <tr>
-                                <th scope="col">"Path"</th>
-                                <th scope="col" class="number">"NAR size"</th>
-                                <th scope="col">"Signature"</th>
-                                <th scope="col">"Added"</th>
-                            </tr>
-                        </thead>
-                        <tbody>{rows}</tbody>
-                    </table>
-                </div>
-            }
-            .into_any()
+            table("Paths added last", "table", &COLUMNS, drawn)
         }
     };
-    view! {
-        <section class="section" aria-labelledby="latest-title">
-            <div class="section-head">
-                <h2 id="latest-title">"Added last"</h2>
-                <a href=href(&Route::paths(slug))>"All paths"</a>
-            </div>
+    section(
+        "Added last",
+        view! { <a href=href(&Route::paths(slug))>"All paths"</a> },
+        view! {
             {failure_of(rows)}
             {changing(body)}
-        </section>
-    }
-    .into_any()
+        },
+    )
 }

@@ -2,10 +2,11 @@
 
 use leptos::prelude::*;
 
+use crate::components::layout::section;
 use crate::components::page_head::{heading, page_title};
 
 /// Anchor, word, meaning.
-const WORDS: [(&str, &str, &str); 22] = [
+const WORDS: [(&str, &str, &str); 32] = [
     (
         "path",
         "Path",
@@ -57,6 +58,16 @@ const WORDS: [(&str, &str, &str); 22] = [
         "NAR sizes of a closure added up. What a machine that has nothing needs on disk.",
     ),
     (
+        "added-size",
+        "Added size",
+        "What would go with a path if it went: itself and what nothing else in the closure needs. Smaller than the closure size where paths are shared.",
+    ),
+    (
+        "exclusive-size",
+        "Exclusive size",
+        "What only one pin keeps: the bytes that would be free if it were unpinned.",
+    ),
+    (
         "stored",
         "Stored",
         "Bytes of NARs as they lie in the bucket, each file counted once.",
@@ -72,6 +83,11 @@ const WORDS: [(&str, &str, &str); 22] = [
         "A path that mentions this one, in this cache.",
     ),
     (
+        "dangling-reference",
+        "Dangling reference",
+        "A reference to a path that this cache does not have. It may be upstream: then clients fetch it from there.",
+    ),
+    (
         "deriver",
         "Deriver",
         "The .drv file, the recipe, that a path was built from. A narinfo may say; no signature covers it.",
@@ -79,12 +95,12 @@ const WORDS: [(&str, &str, &str); 22] = [
     (
         "key",
         "Key",
-        "A pair: the secret half signs, the public half lets everybody check. Its name is part of every signature.",
+        "A pair: the secret half signs, the public half lets everybody check. Its name is part of every signature, and of two keys of one name Nix believes the first it is told of.",
     ),
     (
         "signature",
         "Signature",
-        "A key's word for a store path, its NarHash, its NarSize and its references. It covers neither the URL nor the bytes behind it.",
+        "A key's word for a store path, its NarHash, its NarSize and its references. It covers neither the URL nor the bytes behind it. One valid signature by one trusted key is enough.",
     ),
     (
         "fingerprint",
@@ -102,27 +118,77 @@ const WORDS: [(&str, &str, &str); 22] = [
         "A path whose name follows from its content. It needs no signature.",
     ),
     (
-        "dangling-reference",
-        "Dangling reference",
-        "A reference to a path that this cache does not have.",
-    ),
-    (
         "finding",
         "Finding",
         "Something wrong or odd in the bucket, with the object and the reason.",
+    ),
+    (
+        "orphan-nar",
+        "Orphan NAR",
+        "A NAR that no narinfo names: stored for nobody.",
+    ),
+    (
+        "pin",
+        "Pin",
+        "A name that keeps a path and its closure, whatever the keep rules say.",
+    ),
+    (
+        "keep-rule",
+        "Keep rule",
+        "What stays without a pin: by age, by last fetch, by name.",
+    ),
+    ("dead", "Dead", "Kept by no pin and no keep rule."),
+    (
+        "plan",
+        "Plan",
+        "A frozen list of what would be removed. Making one changes nothing.",
+    ),
+    (
+        "run",
+        "Run",
+        "A plan carried out. What it removes can be brought back for a while.",
+    ),
+    (
+        "purge",
+        "Purge",
+        "Removal for good, at once, of what must not be served any longer.",
     ),
     (
         "as-of",
         "As of",
         "The moment a sweep of the bucket began. What others changed later is not known yet.",
     ),
+    (
+        "negative-cache",
+        "Remembered miss",
+        "A client remembers for an hour that a cache did not have a path, for 30 days that it had one, and for 7 days what nix-cache-info said.",
+    ),
 ];
 
-/// The page.
-pub fn page() -> AnyView {
-    page_title(|| "Glossary".to_owned());
-    let words = WORDS
-        .map(|(anchor, word, meaning)| {
+/// Words for what is not there: four, and no other.
+const NOTHING: [(&str, &str, &str); 4] = [
+    ("none", "none", "Counted, and there is nothing."),
+    (
+        "not-yet",
+        "not yet",
+        "It will be known; counting has not come that far.",
+    ),
+    (
+        "unknown",
+        "unknown",
+        "Nobody can say: what would tell is missing or cannot be read.",
+    ),
+    (
+        "not-configured",
+        "not configured",
+        "The server was not told to look.",
+    ),
+];
+
+fn list(words: &[(&'static str, &'static str, &'static str)]) -> AnyView {
+    let words = words
+        .iter()
+        .map(|&(anchor, word, meaning)| {
             view! {
                 <div id=anchor>
                     <dt>{word}</dt>
@@ -131,14 +197,38 @@ pub fn page() -> AnyView {
             }
         })
         .collect_view();
+    view! { <dl class="glossary">{words}</dl> }.into_any()
+}
+
+/// The page.
+pub fn page() -> AnyView {
+    page_title(|| "Glossary".to_owned());
     view! {
         <div class="page">
             <div class="page-head">
                 {heading("Words used here")}
                 <p class="state-sentence">"One word, one thing. Sizes are in IEC units: 1 MiB is 1,048,576 bytes."</p>
             </div>
-            <dl class="glossary">{words}</dl>
+            {list(&WORDS)}
+            {section("What is not there", (), list(&NOTHING))}
         </div>
     }
     .into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_has_one_meaning_and_one_anchor() {
+        let all: Vec<_> = WORDS.iter().chain(&NOTHING).collect();
+        for (at, (anchor, word, meaning)) in all.iter().enumerate() {
+            assert!(!meaning.is_empty() && meaning.ends_with('.'), "{word}");
+            assert!(
+                !all[at + 1..].iter().any(|(other, ..)| other == anchor),
+                "{anchor}"
+            );
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! Help: keys, how the dashboard looks and behaves in this browser, addresses for machines.
+//! Help: what the search takes, the keys, addresses for programs, and where to read more.
 
 use leptos::prelude::*;
 use snowbank_shared::route::Route;
@@ -6,7 +6,6 @@ use snowbank_shared::route::Route;
 use crate::components::page_head::{heading, page_title};
 use crate::components::shortcuts::{shortcut_lists, shortcut_switch};
 use crate::state::navigation::{href, with_base};
-use crate::state::preferences::{Theme, preferences};
 
 /// Addresses that need no browser: address, what is there.
 const MACHINE: [(&str, &str); 7] = [
@@ -25,26 +24,6 @@ const MACHINE: [(&str, &str); 7] = [
 /// The page.
 pub fn page() -> AnyView {
     page_title(|| "Help".to_owned());
-    let preferences = preferences();
-    let themes = Theme::ALL
-        .map(|theme| {
-            view! {
-                <label class="choice">
-                    <input
-                        type="radio"
-                        name="theme"
-                        prop:checked=move || preferences.theme.get() == theme
-                        on:change=move |_| preferences.theme.set(theme)
-                    />
-                    {match theme {
-                        Theme::System => "As the system",
-                        Theme::Light => "Light",
-                        Theme::Dark => "Dark",
-                    }}
-                </label>
-            }
-        })
-        .collect_view();
     let machine = MACHINE
         .map(|(address, what)| {
             let shown = with_base(address);
@@ -71,28 +50,25 @@ pub fn page() -> AnyView {
             <section class="section" aria-labelledby="search-title">
                 <h2 id="search-title">"Search"</h2>
                 <p>
-                    "The field at the top takes a full store path, its last part, its 32-character hash, the address of a narinfo, and opens the path. Anything else is searched: words of the name, or how a hash begins."
+                    "The field at the top takes a full store path, its last part, its 32-character hash or the address of a narinfo, and opens the path. It takes the address or the hash of a NAR and finds its paths, and several paths at once. The name of a key leads to what it signed, the name of a page or of an act to that. Anything else is searched: words of the name, or how a hash begins, four characters at least."
                 </p>
             </section>
             <section class="section" aria-labelledby="keys-title">
                 <h2 id="keys-title">"Keyboard"</h2>
                 {shortcut_lists()}
+{shortcut_switch()}
+                <p>
+                    <a href=href(&Route::Preferences)>"Theme, rows, times and more"</a>
+                </p>
             </section>
-            <section class="section" aria-labelledby="preferences-title">
-                <h2 id="preferences-title">"In this browser"</h2>
-                {shortcut_switch()}
-                <label class="choice">
-                    <input
-                        type="checkbox"
-                        prop:checked=move || preferences.compact.get()
-                        on:change=move |_| preferences.compact.update(|on| *on = !*on)
-                    />
-                    "Compact rows"
-                </label>
-                <fieldset class="choices-row">
-                    <legend>"Theme"</legend>
-                    {themes}
-                </fieldset>
+            <section class="section" aria-labelledby="states-title">
+                <h2 id="states-title">"How to read these pages"</h2>
+                <p>
+                    "Every number says as of when. A number with ≈ is a lower bound, while the bucket is still being read. Signature and content are two things: a signature does not cover the bytes behind it. A size or a hash has its exact form on hover, and a click on the icon beside it copies it."
+                </p>
+                <p>
+                    "Every address can be shared: it holds the search, the filters, the order and the tab. “API” on a page gives the same as JSON."
+                </p>
             </section>
             <section class="section" aria-labelledby="machine-title">
                 <h2 id="machine-title">"Addresses for programs"</h2>

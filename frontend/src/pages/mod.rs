@@ -2,7 +2,10 @@
 
 pub mod about;
 pub mod cache;
+pub mod cache_cards;
+pub mod cache_growth;
 pub mod caches;
+pub mod components;
 pub mod connect;
 pub mod glossary;
 pub mod health;
@@ -26,3 +29,4 @@ pub mod paths_keys;
 pub mod paths_link;
 pub mod paths_selection;
 pub mod paths_table;
+pub mod preferences;

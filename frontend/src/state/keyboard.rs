@@ -3,10 +3,11 @@
 //! be switched off.
 
 use leptos::prelude::*;
-use snowbank_shared::route::{ConnectTarget, Route};
+use snowbank_shared::route::Route;
 use wasm_bindgen::JsCast;
 use web_sys::{Element, HtmlElement, HtmlInputElement, KeyboardEvent};
 
+use crate::places::places;
 use crate::state::navigation::{close_menus, listen, navigation};
 use crate::state::preferences::{Preferences, preferences};
 use crate::state::session::session;
@@ -14,8 +15,31 @@ use crate::state::session::session;
 /// How long after `g` its letter counts, in milliseconds.
 const CHORD: f64 = 1500.0;
 
-/// Listens. Once, at the start; `help` opens the dialog with the keys.
-pub fn start(help: RwSignal<bool>) {
+/// What the keys open. Copy it freely.
+#[derive(Debug, Clone, Copy)]
+pub struct Opens {
+    /// The dialog with the keys.
+    pub help: RwSignal<bool>,
+    /// The list of places and acts below the search field, before anything is typed.
+    pub palette: RwSignal<bool>,
+}
+
+/// What the keys open.
+///
+/// # Panics
+/// Outside of the application.
+pub fn opens() -> Opens {
+    expect_context()
+}
+
+/// Listens. Once, at the start.
+pub fn start() {
+    let opens = Opens {
+        help: RwSignal::new(false),
+        palette: RwSignal::new(false),
+    };
+    provide_context(opens);
+    let Opens { help, palette } = opens;
     let navigation = navigation();
     let preferences = preferences();
     let session = session();
@@ -29,6 +53,7 @@ pub fn start(help: RwSignal<bool>) {
             if key.eq_ignore_ascii_case("k") {
                 event.prevent_default();
                 focus_search();
+                palette.set(true);
             }
             return;
         }
@@ -43,7 +68,7 @@ pub fn start(help: RwSignal<bool>) {
         chord.set_value(0.0);
         if after_g {
             let cache = untrack(move || session.cache());
-            if let Some(page) = page_of(&key, cache) {
+            if let Some(page) = page_of(&key, cache.as_deref()) {
                 event.prevent_default();
                 navigation.go(&page);
                 return;
@@ -66,19 +91,11 @@ pub fn start(help: RwSignal<bool>) {
 }
 
 /// The page that `g` and this letter open.
-fn page_of(letter: &str, cache: Option<String>) -> Option<Route> {
-    match (letter, cache) {
-        ("c", _) => Some(Route::Caches),
-        ("n", Some(cache)) => Some(Route::connect(cache)),
-        ("n", None) => Some(Route::Connect {
-            caches: Vec::new(),
-            target: ConnectTarget::default(),
-        }),
-        ("o", Some(cache)) => Some(Route::of_cache(cache)),
-        ("p", Some(cache)) => Some(Route::paths(cache)),
-        ("h", Some(cache)) => Some(Route::health(cache)),
-        _ => None,
-    }
+fn page_of(letter: &str, cache: Option<&str>) -> Option<Route> {
+    let mut places = places(cache).into_iter();
+    places
+        .find(|place| place.letter != ' ' && letter.chars().eq([place.letter]))
+        .map(|place| place.route)
 }
 
 /// Single keys are switched on, nobody types, and no dialog is open.

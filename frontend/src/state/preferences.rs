@@ -1,6 +1,6 @@
 //! What this browser remembers of how its user wants things: theme, density,
-//! rail, whether single keys are shortcuts. `theme.js` reads the first three
-//! before the first paint.
+//! rail, whether single keys are shortcuts, whether times are moments.
+//! `theme.js` reads the first three before the first paint.
 
 use leptos::prelude::*;
 
@@ -20,6 +20,9 @@ pub enum Theme {
 impl Theme {
     /// Every choice.
     pub const ALL: [Self; 3] = [Self::System, Self::Light, Self::Dark];
+
+    /// Their words, in the same order.
+    pub const WORDS: [&str; 3] = ["As the system", "Light", "Dark"];
 
     /// The next in turn.
     pub const fn next(self) -> Self {
@@ -51,6 +54,8 @@ pub struct Preferences {
     pub folded: RwSignal<bool>,
     /// Single keys are shortcuts (WCAG 2.1.4 asks for a switch).
     pub shortcuts: RwSignal<bool>,
+    /// Times are shown as moments, not as how long ago.
+    pub moments: RwSignal<bool>,
 }
 
 /// The choices of this browser.
@@ -73,6 +78,7 @@ impl Preferences {
             compact: RwSignal::new(stored("density").as_deref() == Some("compact")),
             folded: RwSignal::new(stored("rail").as_deref() == Some("folded")),
             shortcuts: RwSignal::new(stored("shortcuts").as_deref() != Some("off")),
+            moments: RwSignal::new(stored("times").as_deref() == Some("moments")),
         };
         provide_context(preferences);
         keep("theme", move || match preferences.theme.get() {
@@ -86,8 +92,25 @@ impl Preferences {
         keep("shortcuts", move || {
             (!preferences.shortcuts.get()).then_some("off")
         });
+        keep("times", move || {
+            preferences.moments.get().then_some("moments")
+        });
         preferences
     }
+
+    /// Everything as it was before anybody chose.
+    pub fn reset(self) {
+        self.theme.set(Theme::System);
+        self.compact.set(false);
+        self.folded.set(false);
+        self.shortcuts.set(true);
+        self.moments.set(false);
+    }
+}
+
+/// Whether this browser lets anything be remembered at all.
+pub fn can_be_kept() -> bool {
+    storage().is_some()
 }
 
 fn storage() -> Option<web_sys::Storage> {

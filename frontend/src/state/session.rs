@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use leptos::prelude::*;
-use snowbank_shared::api::{Cache, IndexState, IndexStatus, Page};
+use snowbank_shared::api::{Cache, IndexState, IndexStatus, Page, Recent, Served};
 
 use crate::api;
 use crate::state::derived::memo;
@@ -29,9 +29,20 @@ pub fn session() -> Session {
     expect_context()
 }
 
-/// What a cache is, as far as its index does not matter.
+/// What a cache is, as far as its index and its counters do not matter.
 fn without_index(cache: &Cache) -> Cache {
     Cache {
+        recent: Recent {
+            last_added_at: None,
+            paths: Vec::new(),
+            nar_bytes: 0,
+        },
+        served: Served {
+            since: String::new(),
+            hits: 0,
+            misses: 0,
+            nar_bytes: 0,
+        },
         index: IndexStatus {
             revision: String::new(),
             as_of: None,

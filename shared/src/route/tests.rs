@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::api::{ContentStatus, SignatureStatus};
 
 const HASH: &str = "xynxqns12h5f1dcq1j5x3c3232454njk";
 
@@ -62,6 +63,8 @@ fn every_page() -> Vec<Route> {
         },
         Route::Help,
         Route::Glossary,
+        Route::Components,
+        Route::Preferences,
         Route::About,
     ]);
     pages
@@ -89,6 +92,8 @@ fn addresses_are_these() {
     /lookup?p=xynxqns12h5f1dcq1j5x3c3232454njk&p=%2Fnix%2Fstore%2Fx
     /help
     /help/glossary
+    /help/components
+    /me/preferences
     /about
     ");
     for route in every_page() {

@@ -67,6 +67,8 @@ pub(super) async fn all(server: &Server) -> anyhow::Result<Vec<Named>> {
         ),
         ("help", "/help".to_owned()),
         ("glossary", "/help/glossary".to_owned()),
+        ("components", "/help/components".to_owned()),
+        ("preferences", "/me/preferences".to_owned()),
         ("about", "/about".to_owned()),
     ])
 }

@@ -11,7 +11,7 @@ use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, openat, statat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, openat, readlinkat, statat};
 use rustix::io::Errno;
 
 /// An open folder that paths are resolved below.
@@ -138,19 +138,22 @@ impl Beneath {
         self.walk(path, flags)
     }
 
-    /// Resolves a path whose last part, and no other, is a link that stays inside.
+    /// Resolves a path whose last part, and no other, is a link to a file beside it. A link
+    /// to anywhere else could lead to what is hidden: another cache, the state, a part of an
+    /// upload.
     fn linked(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
-        #[cfg(any(target_os = "linux", target_os = "android"))]
-        {
-            use rustix::fs::ResolveFlags;
-            let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-            self.folder(folder)?;
-            match self.openat2(path, flags, ResolveFlags::empty()) {
-                Err(Errno::NOSYS | Errno::PERM) => {}
-                other => return other,
-            }
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let target = readlinkat(self.folder(folder)?, name, Vec::new())?;
+        let beside = target
+            .to_str()
+            .ok()
+            .filter(|target| !target.contains('/') && !target.starts_with('.'))
+            .ok_or(Errno::LOOP)?;
+        if folder.is_empty() {
+            self.resolve(beside, flags)
+        } else {
+            self.resolve(&format!("{folder}/{beside}"), flags)
         }
-        Err(Errno::LOOP)
     }
 
     #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -216,6 +219,13 @@ mod tests {
         symlink("a", root.join("nar/good")).unwrap();
         symlink("../../outside/secret", root.join("nar/bad")).unwrap();
         symlink(dir.path().join("outside/secret"), root.join("absolute")).unwrap();
+        fs::create_dir_all(root.join(".snowbank")).unwrap();
+        fs::write(root.join(".snowbank/secret"), "secret").unwrap();
+        fs::write(root.join(".hidden"), "secret").unwrap();
+        symlink("../.snowbank/secret", root.join("nar/state")).unwrap();
+        symlink(".snowbank/secret", root.join("state")).unwrap();
+        symlink(".hidden", root.join("dotted")).unwrap();
+        symlink("state", root.join("twice")).unwrap();
         symlink("../outside", root.join("folder")).unwrap();
         symlink("nar", root.join("inner")).unwrap();
         symlink(".", root.join("loop")).unwrap();
@@ -230,6 +240,10 @@ mod tests {
         for path in [
             "nar/bad",
             "absolute",
+            "nar/state",
+            "state",
+            "dotted",
+            "twice",
             "folder/secret",
             "inner/a",
             "loop/nar/a",
@@ -245,9 +259,8 @@ mod tests {
         assert!(beneath.folder("").is_ok());
     }
 
-    #[cfg(target_os = "linux")]
     #[test]
-    fn a_link_that_stays_inside_is_an_object() {
+    fn a_link_to_a_file_beside_it_is_an_object() {
         let (_dir, beneath) = tree();
         assert!(beneath.file("nar/good").unwrap().is_some());
         assert_eq!(beneath.stat("nar/good").unwrap().unwrap().st_size, 6);

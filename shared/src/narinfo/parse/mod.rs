@@ -1,5 +1,7 @@
 //! Reading a narinfo as Nix does, noting what is odd.
 
+use std::collections::HashSet;
+
 use super::error::{ErrorCode, NarInfoError, excerpt};
 use super::fields::{Field, Fields, Span, line_of};
 use super::oddity::{Oddity, OddityKind};
@@ -57,6 +59,7 @@ struct Reader<'a> {
     deriver: Option<Option<Span>>,
     system: Option<Span>,
     signatures: Vec<Span>,
+    signature_values: HashSet<&'a str>,
     ca: Option<Option<ContentAddress>>,
     ca_at: usize,
     oddities: Vec<Oddity>,
@@ -81,6 +84,7 @@ impl<'a> Reader<'a> {
             deriver: None,
             system: None,
             signatures: Vec::new(),
+            signature_values: HashSet::new(),
             ca: None,
             ca_at: 0,
             oddities: Vec::new(),
@@ -289,10 +293,9 @@ impl<'a> Reader<'a> {
             }
             Ok(_) => {}
         }
-        if self
-            .signatures
-            .iter()
-            .any(|known| text.get(known.range()) == Some(value))
+        if !text
+            .get(span.range())
+            .is_none_or(|value| self.signature_values.insert(value))
         {
             self.odd_at(field.colon, OddityKind::DuplicateSignature);
         }
@@ -333,8 +336,11 @@ impl<'a> Reader<'a> {
     }
 
     fn odd_at(&mut self, offset: usize, kind: OddityKind) {
-        let line = line_of(self.text.as_bytes(), offset);
-        self.odd(line, kind);
+        // Which line it is costs a look at all before it: only for what is kept.
+        if self.has_room(&kind) {
+            let line = line_of(self.text.as_bytes(), offset);
+            self.odd(line, kind);
+        }
     }
 
     fn odd(&mut self, line: u32, kind: OddityKind) {
@@ -346,11 +352,13 @@ impl<'a> Reader<'a> {
     }
 
     /// Bounded: a text of a million strange lines is odd enough after a hundred.
-    fn push(&mut self, line: Option<u32>, kind: OddityKind) {
+    fn has_room(&self, kind: &OddityKind) -> bool {
         const MOST: usize = 100;
-        if self.oddities.len() < MOST
-            || kind.is_refused_on_upload() && self.oddities.len() < 2 * MOST
-        {
+        self.oddities.len() < MOST || kind.is_refused_on_upload() && self.oddities.len() < 2 * MOST
+    }
+
+    fn push(&mut self, line: Option<u32>, kind: OddityKind) {
+        if self.has_room(&kind) {
             self.oddities.push(Oddity { line, kind });
         }
     }

@@ -1,0 +1,200 @@
+//! The places one can go to: one table for the rail, the bar at the bottom of a
+//! phone, the suggestions of the search field, and the letters after `g`. A page
+//! that is added here can be found in all four.
+
+use snowbank_shared::route::{ConnectTarget, Route};
+
+use crate::components::icon::Icon;
+
+/// Where a place stands in the rail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shelf {
+    /// Above the cache.
+    Top,
+    /// Below the name of the cache.
+    OfCache,
+    /// Below that, whatever the cache; on a phone under “More”.
+    Aside,
+    /// Below that, whatever the cache.
+    Below,
+    /// At the foot.
+    Foot,
+    /// Not in the rail, and found by its words.
+    Hidden,
+}
+
+/// A place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Its address.
+    pub route: Route,
+    /// Its word in the rail.
+    pub word: &'static str,
+    /// What else it is looked for by, in small letters.
+    pub also: &'static str,
+    /// Its icon.
+    pub picture: Icon,
+    /// The letter after `g`; a space where it has none.
+    pub letter: char,
+    /// Where it stands.
+    pub shelf: Shelf,
+}
+
+/// Every place that can be opened now: those of a cache only where there is one.
+pub fn places(cache: Option<&str>) -> Vec<Place> {
+    let place = |shelf, letter, picture, word, also, route| Place {
+        route,
+        word,
+        also,
+        picture,
+        letter,
+        shelf,
+    };
+    let mut places = vec![place(
+        Shelf::Top,
+        'c',
+        Icon::Caches,
+        "Caches",
+        "all caches start home",
+        Route::Caches,
+    )];
+    if let Some(cache) = cache {
+        places.extend([
+            place(
+                Shelf::OfCache,
+                'o',
+                Icon::Overview,
+                "Overview",
+                "figures public keys use this cache",
+                Route::of_cache(cache),
+            ),
+            place(
+                Shelf::OfCache,
+                'p',
+                Icon::Paths,
+                "Paths",
+                "browse store paths narinfos",
+                Route::paths(cache),
+            ),
+            place(
+                Shelf::OfCache,
+                'h',
+                Icon::Health,
+                "Health",
+                "findings problems errors warnings",
+                Route::health(cache),
+            ),
+        ]);
+    }
+    places.extend([
+        place(
+            Shelf::Aside,
+            'l',
+            Icon::Search,
+            "Look up",
+            "many paths is it cached dry-run",
+            Route::Lookup { paths: Vec::new() },
+        ),
+        place(
+            Shelf::Below,
+            'n',
+            Icon::Connect,
+            "Connect",
+            "a machine nix.conf nixos module substituter",
+            cache.map_or_else(
+                || Route::Connect {
+                    caches: Vec::new(),
+                    target: ConnectTarget::default(),
+                },
+                Route::connect,
+            ),
+        ),
+        place(
+            Shelf::Foot,
+            ' ',
+            Icon::Help,
+            "Help",
+            "keyboard shortcuts api addresses",
+            Route::Help,
+        ),
+        place(
+            Shelf::Hidden,
+            ' ',
+            Icon::Help,
+            "Glossary",
+            "words terms sizes meaning",
+            Route::Glossary,
+        ),
+        place(
+            Shelf::Hidden,
+            ' ',
+            Icon::Overview,
+            "Parts of the pages",
+            "components design system",
+            Route::Components,
+        ),
+        place(
+            Shelf::Foot,
+            ',',
+            Icon::Sliders,
+            "Preferences",
+            "theme dark light compact density times settings",
+            Route::Preferences,
+        ),
+        place(
+            Shelf::Foot,
+            ' ',
+            Icon::Info,
+            "About",
+            "version licence privacy",
+            Route::About,
+        ),
+    ]);
+    places
+}
+
+/// The word of the place that a page belongs to.
+pub const fn home_of(route: &Route) -> &'static str {
+    match route {
+        Route::Caches => "Caches",
+        Route::Cache { .. } => "Overview",
+        Route::Paths { .. } | Route::Path { .. } => "Paths",
+        Route::Health { .. } => "Health",
+        Route::Lookup { .. } => "Look up",
+        Route::Connect { .. } => "Connect",
+        Route::Help | Route::Glossary | Route::Components => "Help",
+        Route::Preferences => "Preferences",
+        Route::About => "About",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_letter_leads_to_two_places_and_every_page_of_the_rail_is_its_own_home() {
+        let places = places(Some("main"));
+        for (at, place) in places.iter().enumerate() {
+            for other in &places[at + 1..] {
+                assert!(
+                    place.letter == ' ' || place.letter != other.letter,
+                    "{other:?}"
+                );
+                assert_ne!(place.word, other.word);
+            }
+            if place.shelf != Shelf::Hidden {
+                assert_eq!(home_of(&place.route), place.word);
+            }
+        }
+    }
+
+    #[test]
+    fn without_a_cache_there_are_only_the_pages_of_the_server() {
+        assert!(
+            places(None)
+                .iter()
+                .all(|place| place.route.cache().is_none())
+        );
+    }
+}
