@@ -267,3 +267,64 @@ fn secrets_do_not_lie_where_objects_lie() {
     )
     .expect("beside is fine");
 }
+
+#[test]
+fn the_state_lies_in_the_first_cache_s_bucket_unless_told_otherwise() {
+    let two = "[caches.b]\nbucket = 'bucket-b'\n[caches.a]\nbucket = 'bucket-a'\nprefix = 'nix'\n[caches.d]\nbucket = 'bucket-a'";
+    let config = load(two, &[], &[]).expect("fine");
+    let places = config.state.places(&config.caches);
+    let names: Vec<_> = places
+        .iter()
+        .map(|place| match &place.source {
+            Source::Bucket { bucket, prefix, .. } => format!("{bucket}/{prefix}"),
+            Source::Folder { .. } => "folder".to_owned(),
+        })
+        .collect();
+    assert_eq!(names, ["bucket-a/.snowbank", "bucket-b/.snowbank"]);
+    let hidden = config.state.hidden_from(&config.caches[0]);
+    assert_eq!(hidden.as_deref(), Some(".snowbank/"));
+
+    let named = format!("[state]\nbucket = 'own'\nprefix = '/a/b/'\nregion = 'eu'\n{two}");
+    let config = load(&named, &[("SNOWBANK_STATE__CLIENT_ADDRESSES", "1d")], &[]).expect("fine");
+    let places = config.state.places(&config.caches);
+    assert_eq!(places.len(), 1);
+    assert!(places[0].named && places[0].source.prefix() == "a/b");
+    assert_eq!(config.state.hidden_from(&config.caches[0]), None);
+    assert_eq!(config.state.client_addresses, Duration::from_secs(86400));
+}
+
+#[test]
+fn a_state_that_would_hide_a_cache_or_be_read_by_others_is_refused() {
+    let cache = "[caches.a]\nbucket = 'bucket-a'\nprefix = 'nix/x'";
+    for (state, says) in [
+        ("prefix = ''", "`state.prefix` is empty"),
+        ("prefix = 'nix'", "cache `a` lies below `state.prefix`"),
+        ("region = 'eu'", "`state.bucket` is missing"),
+        (
+            "folder = '/srv/state'\nprefix = ''",
+            "hidden from S3 clients",
+        ),
+        ("writer = 'somebody'", "`this`, or the URL"),
+        ("bucket = 'x'\nbuket = 'y'", "did you mean `state.bucket`?"),
+    ] {
+        let said = error(&format!("[state]\n{state}\n{cache}"), &[], &[]);
+        assert!(said.contains(says), "{state}: {said}");
+    }
+    let inside = "data_dir = '/srv/state/data'\n[state]\nfolder = '/srv/state'\n";
+    let said = error(&format!("{inside}{cache}"), &[], &[]);
+    assert!(said.contains("inside the folder of the state"), "{said}");
+}
+
+#[test]
+fn another_server_may_write() {
+    let cache = "[caches.a]\nbucket = 'bucket-a'";
+    let config = load(
+        &format!("[state]\nwriter = 'https://one.example.org'\n{cache}"),
+        &[],
+        &[],
+    );
+    let writer = config.expect("fine").state.writer.expect("an address");
+    assert_eq!(writer.to_string(), "https://one.example.org");
+    let config = load(&format!("[state]\nwriter = 'this'\n{cache}"), &[], &[]);
+    assert!(config.expect("fine").state.writer.is_none());
+}

@@ -6,8 +6,9 @@ use std::net::IpAddr;
 use futures_util::{StreamExt as _, stream};
 use tokio::sync::oneshot;
 
+use super::chain::{Break, breaks};
 use super::event::Event;
-use super::journal::{self, AT_ONCE, Break, Place, Waiting, breaks};
+use super::journal::{self, AT_ONCE, Place, Waiting};
 use super::{Ledger, LedgerError, lock};
 
 /// Segments of which one look at the audit reads at most.

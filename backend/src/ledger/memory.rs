@@ -9,7 +9,7 @@
 //! It is a lower bound: merging two memories takes the higher of each, and one that was
 //! written late or lost only knows less.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -28,9 +28,10 @@ pub(super) struct Memory {
     /// By record's path.
     #[serde(default)]
     pub(super) records: BTreeMap<Box<str>, Seen>,
-    /// Paths of records with a tombstone.
+    /// Paths of records with a tombstone; with the end of the record, where it had one: nobody
+    /// can bring it back after that, and the tombstone may go.
     #[serde(default)]
-    pub(super) tombstones: BTreeSet<Box<str>>,
+    pub(super) tombstones: BTreeMap<Box<str>, Option<i64>>,
     /// By chain, such as `audit/INSTANCE`: the last segment's number and hash.
     #[serde(default)]
     pub(super) chains: BTreeMap<Box<str>, Head>,
@@ -74,11 +75,14 @@ impl Memory {
     }
 
     /// Notes a tombstone. Says whether that is news.
-    pub(super) fn buried(&mut self, path: &str) -> bool {
+    pub(super) fn buried(&mut self, path: &str, expires: Option<i64>) -> bool {
         self.records.remove(path);
-        let news = self.tombstones.insert(path.into());
-        self.dirty |= news;
-        news
+        if self.tombstones.contains_key(path) {
+            return false;
+        }
+        self.tombstones.insert(path.into(), expires);
+        self.dirty = true;
+        true
     }
 
     /// Notes the end of a chain. Says whether that is news.
@@ -93,25 +97,26 @@ impl Memory {
         }
     }
 
-    /// Forgets records that have ended by themselves.
+    /// Forgets what has ended by itself.
     pub(super) fn forget_expired(&mut self, now: OffsetDateTime) {
         let now = now.unix_timestamp();
-        let before = self.records.len();
-        self.records
-            .retain(|_, seen| seen.expires.is_none_or(|expires| expires > now));
-        self.dirty |= self.records.len() != before;
+        let before = self.records.len() + self.tombstones.len();
+        let lasts = |expires: Option<i64>| expires.is_none_or(|expires| expires > now);
+        self.records.retain(|_, seen| lasts(seen.expires));
+        self.tombstones.retain(|_, expires| lasts(*expires));
+        self.dirty |= self.records.len() + self.tombstones.len() != before;
     }
 
     /// Takes the higher of each. Says whether anything was news.
     pub(super) fn merge(&mut self, other: &Self) -> bool {
         let mut news = false;
         for (path, seen) in &other.records {
-            if !self.tombstones.contains(path) {
+            if !self.tombstones.contains_key(path) {
                 news |= self.saw(path, seen.sequence, seen.expires);
             }
         }
-        for path in &other.tombstones {
-            news |= self.buried(path);
+        for (path, expires) in &other.tombstones {
+            news |= self.buried(path, *expires);
         }
         for (chain, head) in &other.chains {
             news |= self.grown(chain, head.clone());
@@ -123,9 +128,12 @@ impl Memory {
     /// Whether this memory knows everything that the other knows.
     pub(super) fn covers(&self, other: &Self) -> bool {
         let at_least = |mine: Option<u64>, theirs: u64| mine.is_some_and(|mine| mine >= theirs);
-        other.tombstones.is_subset(&self.tombstones)
+        other
+            .tombstones
+            .keys()
+            .all(|path| self.tombstones.contains_key(path))
             && other.records.iter().all(|(path, seen)| {
-                self.tombstones.contains(path)
+                self.tombstones.contains_key(path)
                     || at_least(self.records.get(path).map(|it| it.sequence), seen.sequence)
             })
             && other.chains.iter().all(|(chain, head)| {
@@ -170,10 +178,10 @@ mod tests {
         assert!(one.saw("members/a", 3, None) && !one.saw("members/a", 2, None));
         two.saw("members/a", 5, None);
         two.saw("members/b", 1, None);
-        one.buried("members/b");
+        one.buried("members/b", None);
         assert!(!one.covers(&two) && one.merge(&two) && !one.merge(&two) && one.covers(&two));
         assert_eq!(one.records["members/a"].sequence, 5);
-        assert!(!one.records.contains_key("members/b") && one.tombstones.contains("members/b"));
+        assert!(!one.records.contains_key("members/b") && one.tombstones.contains_key("members/b"));
     }
 
     #[test]

@@ -66,13 +66,17 @@
 //! server's area, an area that everybody can read. In doubt nobody is let in and nothing is written.
 
 mod audit;
+mod chain;
 mod changes;
 mod envelope;
+mod error;
 pub mod event;
 mod format;
 mod journal;
 pub mod kind;
 mod memory;
+#[cfg(test)]
+mod newer_format;
 mod opening;
 mod pen;
 mod receipts;
@@ -96,9 +100,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use audit::{AuditDay, AuditEntry, ChainReport};
+pub use chain::Break;
 pub use changes::{Change, News};
+pub use error::LedgerError;
 pub use event::Event;
-pub use journal::Break;
 pub use kind::{Kind, Record, RecordId, RecordPath, Scope, Unverified};
 pub use opening::{Phase, ReadOnly, Refusal};
 pub use pen::PenTimes;
@@ -107,7 +112,6 @@ pub use seal::SealError;
 pub use store::{BucketStore, Store, Stored, When};
 pub use transfer::{ExportLine, Imported, Rekeyed};
 pub use view::{Entry, LedgerFinding, Tombstone, Trouble, View};
-pub use write::LedgerError;
 
 use crate::bucket::Capabilities;
 use crate::secrets::StateSecret;

@@ -316,6 +316,41 @@ impl Ledger {
         Ok(phase)
     }
 
+    /// Looks again at who may read and write the area: a newer version may have come, somebody
+    /// may have opened the bucket to everybody, or closed it again.
+    pub(super) async fn look_at_area(&self) {
+        let store = &self.0.params.store;
+        let now = self.0.phase.borrow().clone();
+        // Others come of the pen, or need a restart.
+        let by_area = matches!(
+            now,
+            Phase::Open | Phase::ReadOnly(ReadOnly::NewerFormat) | Phase::Refused(_)
+        );
+        let Ok(Some(stored)) = store.get(format::KEY).await else {
+            return;
+        };
+        let found = match self.read_format(&stored.bytes) {
+            Err(Trouble::Refused(refusal)) => Phase::Refused(refusal),
+            Err(Trouble::Later(_)) => return,
+            Ok(format) if format.read > FORMAT => Phase::Refused(Refusal::NewerFormat),
+            Ok(format) if Some(format.server.as_str()) != self.server() => {
+                Phase::Refused(Refusal::OtherServer {
+                    ours: self.server().unwrap_or_default().to_owned(),
+                    theirs: format.server,
+                })
+            }
+            Ok(format) => match store.open_to_anyone(format::KEY).await {
+                Err(_) => return,
+                Ok(true) => Phase::Refused(Refusal::OpenToAnyone),
+                Ok(false) if format.write > FORMAT => Phase::ReadOnly(ReadOnly::NewerFormat),
+                Ok(false) => Phase::Open,
+            },
+        };
+        if by_area && !matches!(now, Phase::Refused(Refusal::SecondWriter(_))) {
+            self.say(&found);
+        }
+    }
+
     fn read_format(&self, bytes: &[u8]) -> Result<Format, Trouble> {
         let store = &self.0.params.store;
         let read = Format::read(bytes, store.prefix(), &self.0.params.secret);

@@ -6,7 +6,8 @@
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
-use super::journal::{self, Break, Place, Waiting, breaks};
+use super::chain::{Break, breaks};
+use super::journal::{self, Place, Waiting};
 use super::{Ledger, LedgerError, lock};
 
 /// What is known of a path from the one who received it.

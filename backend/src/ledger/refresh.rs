@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::envelope::{Believed, Envelope};
 use super::kind::RecordPath;
-use super::memory::{Memory, Seen};
+use super::memory::Memory;
 use super::view::{Grave, Slot, Token, Tombstone, Trouble, View};
 use super::{Area, Ledger, LedgerError, lock};
 use crate::bucket::{BucketError, ObjectMeta};
@@ -325,14 +325,15 @@ fn tombstone(
     {
         return false;
     }
-    let (tombstone, trouble) = match found {
+    let (tombstone, expires, trouble) = match found {
         Found::Gone => return false,
         Found::Believed(_, envelope) => {
-            memory.buried(path);
-            (Tombstone::of(&envelope), None)
+            memory.buried(path, envelope.expires);
+            (Tombstone::of(&envelope), envelope.expires, None)
         }
         Found::Bad(trouble) => (
             Tombstone::unknown(),
+            None,
             Some(Trouble::TombstoneForged(trouble.to_string())),
         ),
     };
@@ -340,6 +341,7 @@ fn tombstone(
         token: Some(token),
         known_at: began,
         tombstone,
+        expires,
         trouble,
     };
     view.graves.insert(path.into(), grave);
@@ -356,11 +358,11 @@ fn missing(
 ) -> bool {
     let mut changed = false;
     // One that has expired since is no loss.
-    let may_be_gone = |seen: &Seen| seen.expires.is_some_and(|at| at <= now.unix_timestamp());
+    let has_ended = |expires: Option<i64>| expires.is_some_and(|at| at <= now.unix_timestamp());
     let is_listed =
         |folder: &str, path: &str| listed.contains(format!("{RECORDS}{folder}{path}").as_str());
-    for path in &memory.tombstones {
-        if is_listed(TOMBSTONES, path) {
+    for (path, expires) in &memory.tombstones {
+        if is_listed(TOMBSTONES, path) || has_ended(*expires) {
             continue;
         }
         let known = view.graves.get(path);
@@ -371,6 +373,7 @@ fn missing(
             token: None,
             known_at: began,
             tombstone: known.map_or_else(Tombstone::unknown, |known| known.tombstone.clone()),
+            expires: *expires,
             trouble: Some(Trouble::TombstoneGone),
         };
         view.graves.insert(path.clone(), grave);
@@ -379,7 +382,9 @@ fn missing(
     // A tombstone that never verified is nobody's once it is gone.
     let before = view.graves.len();
     view.graves.retain(|path, grave| {
-        grave.known_at > began || memory.tombstones.contains(path) || is_listed(TOMBSTONES, path)
+        grave.known_at > began
+            || memory.tombstones.contains_key(path)
+            || is_listed(TOMBSTONES, path)
     });
     changed |= view.graves.len() != before;
 
@@ -401,7 +406,7 @@ fn missing(
         }
     }
     for (path, seen) in &memory.records {
-        if is_listed("", path) || view.graves.contains_key(path) || may_be_gone(seen) {
+        if is_listed("", path) || view.graves.contains_key(path) || has_ended(seen.expires) {
             continue;
         }
         let known = view.slots.get(path);

@@ -10,12 +10,14 @@ use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use super::journal::{CLIENTS, day};
-use super::refresh::{BULLETINS, RECORDS, WITNESS};
+use super::refresh::{BULLETINS, RECORDS, TOMBSTONES, WITNESS};
 use super::store::When;
 use super::{Ledger, LedgerError, lock};
 
 /// Between two rounds.
 const ROUND: Duration = Duration::from_secs(300);
+/// Between two looks at who may read and write the area.
+const AREA: Duration = Duration::from_secs(60);
 /// The witness is written so long after something was learnt that it does not know.
 const WITNESS_AFTER: Duration = Duration::from_secs(5);
 /// An expired record stays so long, so that nobody's clock matters.
@@ -30,15 +32,23 @@ const MOST: usize = 1000;
 pub(super) struct Due {
     witness: Option<Instant>,
     round: Option<Instant>,
+    area: Option<Instant>,
 }
 
 impl Ledger {
     /// Does what is due. Failing is for the next time.
     pub(super) async fn upkeep(&self, due: &mut Due) {
+        let now = Instant::now();
+        if due.area.is_none_or(|at| at <= now) {
+            let is_first = due.area.is_none();
+            due.area = Some(now + AREA);
+            if !is_first {
+                self.look_at_area().await;
+            }
+        }
         if self.writable().is_err() {
             return;
         }
-        let now = Instant::now();
         let is_behind = {
             let memory = lock(&self.0.memory);
             let witness = lock(&self.0.witness);
@@ -112,7 +122,13 @@ impl Ledger {
                             .is_some_and(|it| long_expired(it.envelope.expires)))
             })
             .map(|(path, _)| format!("{RECORDS}{path}"));
-        let mut gone: Vec<String> = records.take(MOST).collect();
+        let graves = view
+            .graves
+            .iter()
+            .filter(|(_, grave)| grave.token.is_some() && long_expired(grave.expires))
+            .map(|(path, _)| format!("{RECORDS}{TOMBSTONES}{path}"));
+        // Records before their tombstones.
+        let mut gone: Vec<String> = records.chain(graves).take(MOST).collect();
         let store = &self.0.params.store;
         for prefix in [format!("{RECORDS}{BULLETINS}"), "probe/".to_owned()] {
             for meta in store.list(&prefix).await? {

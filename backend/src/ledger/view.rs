@@ -167,6 +167,8 @@ pub(super) struct Grave {
     pub(super) token: Option<Token>,
     pub(super) known_at: Instant,
     pub(super) tombstone: Tombstone,
+    /// When the record ends by itself, seconds since 1970: nothing comes back after that.
+    pub(super) expires: Option<i64>,
     pub(super) trouble: Option<Trouble>,
 }
 

@@ -1,6 +1,5 @@
 //! Writing records: compare and retry, so that no change is lost and none is made twice.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use time::OffsetDateTime;
 use tokio::time::Instant;
 
 use super::envelope::{Believed, Envelope};
+use super::error::{LedgerError, MOST_RECORD};
 use super::kind::{Kind, Record, RecordId, RecordPath, Scope};
 use super::opening::Phase;
 use super::refresh::{Found, RECORDS, TOMBSTONES};
@@ -20,78 +20,6 @@ use crate::secrets::{self, SecretError};
 
 /// Conflicts in a row after which a write is given up.
 const CONFLICTS: u32 = 24;
-/// The largest record, in bytes of JSON.
-const MOST_RECORD: usize = 256 << 10;
-
-/// Why the ledger did not do something.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum LedgerError {
-    /// The state area is not open, or may not be written.
-    #[error("the server's state cannot be changed now: {0}")]
-    Closed(String),
-    /// It was not readable for too long.
-    #[error("the server's state could not be read for {} s: nothing is changed until it can", .0.as_secs())]
-    Lost(Duration),
-    /// There is such a record already.
-    #[error("there is a `{0}` already")]
-    Exists(RecordPath),
-    /// There is no such record.
-    #[error("there is no `{0}`")]
-    Absent(RecordPath),
-    /// It was revoked or deleted, and that is for ever.
-    #[error("`{0}` was revoked: its name is never used again")]
-    Buried(RecordPath),
-    /// What lies there cannot be believed.
-    #[error("`{path}` cannot be changed: {trouble}")]
-    Unbelievable {
-        /// The record.
-        path: RecordPath,
-        /// What is wrong with it.
-        trouble: Trouble,
-    },
-    /// Others changed it again and again.
-    #[error("`{0}` was changed by others at every try: try again")]
-    Contended(RecordPath),
-    /// It is too large.
-    #[error("`{path}` has {size} bytes; a record has at most {MOST_RECORD}")]
-    TooLarge {
-        /// The record.
-        path: RecordPath,
-        /// Bytes of its JSON.
-        size: usize,
-    },
-    /// The bucket failed. A write may have happened all the same.
-    #[error("{0}")]
-    Bucket(#[from] BucketError),
-    /// The memory's file cannot be used.
-    #[error("cannot use {}: {reason}", path.display())]
-    Memory {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        reason: String,
-    },
-    /// The system gives no random bytes.
-    #[error("{0}")]
-    Random(String),
-}
-
-impl From<SecretError> for LedgerError {
-    fn from(error: SecretError) -> Self {
-        Self::Random(error.to_string())
-    }
-}
-
-impl LedgerError {
-    /// Whether the same request may succeed a little later.
-    pub fn is_retryable(&self) -> bool {
-        match self {
-            Self::Contended(_) | Self::Lost(_) => true,
-            Self::Bucket(error) => error.is_retryable(),
-            _ => false,
-        }
-    }
-}
 
 /// A record's object as it lies in the bucket.
 struct Current {
@@ -229,12 +157,18 @@ impl Ledger {
         let area = self.writable()?;
         let _writing = self.0.writing.lock().await;
         let store = &self.0.params.store;
+        // A record that ends by itself needs its tombstone no longer than that.
+        let view = self.view();
+        let believed = view
+            .slots
+            .get(path.as_str())
+            .and_then(|slot| slot.believed.as_ref());
         let envelope = Envelope {
             write: fresh_id()?,
             recent: Vec::new(),
             at: OffsetDateTime::now_utc().unix_timestamp(),
             author: author.to_owned(),
-            expires: None,
+            expires: believed.and_then(|believed| believed.envelope.expires),
             record: json!({ "reason": reason }),
         };
         let key = format!("{RECORDS}{TOMBSTONES}{path}");
@@ -244,11 +178,12 @@ impl Ledger {
             Ok(written) => {
                 let _changing = lock(&self.0.changing);
                 let mut view = super::View::clone(&self.view());
-                lock(&self.0.memory).buried(path.as_str());
+                lock(&self.0.memory).buried(path.as_str(), envelope.expires);
                 let grave = Grave {
                     token: Some(Token::written(size, written.etag)),
                     known_at: Instant::now(),
                     tombstone: Tombstone::of(&envelope),
+                    expires: envelope.expires,
                     trouble: None,
                 };
                 view.graves.insert(path.as_str().into(), grave);

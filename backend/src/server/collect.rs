@@ -14,6 +14,7 @@ use time::OffsetDateTime;
 
 use super::connection::Answering;
 use super::dispatch::metrics_text;
+use crate::ledger::{Freshness, Phase};
 use crate::site::Site;
 use crate::web::{Request, Response, headers};
 
@@ -68,6 +69,7 @@ impl Collector for Caches {
             ConstGauge::new(value)
                 .encode(failed.encode_family(&[("cache", cache.slug.as_str())])?)?;
         }
+        state(&site, &mut encoder)?;
         let help = "Requests to the bucket, repeated ones included";
         let mut sent =
             encoder.encode_descriptor("bucket_requests", help, None, MetricType::Counter)?;
@@ -102,6 +104,28 @@ impl Collector for Caches {
         }
         Ok(())
     }
+}
+
+/// The figures of the server's own state.
+fn state(site: &Site, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+    let help =
+        "Seconds since the last complete look at the server's state began; absent before the first";
+    let age = encoder.encode_descriptor("state_age_seconds", help, None, MetricType::Gauge)?;
+    let known = match site.ledger.freshness() {
+        Freshness::Never => None,
+        Freshness::Fresh(age) | Freshness::Stale(age) | Freshness::Lost(age) => Some(age),
+    };
+    if let Some(known) = known {
+        ConstGauge::new(known.as_secs_f64()).encode(age)?;
+    }
+    let help = "1 where people, tokens and rules can be changed here";
+    let open = encoder.encode_descriptor("state_writable", help, None, MetricType::Gauge)?;
+    let writable = i64::from(*site.ledger.phase().borrow() == Phase::Open);
+    ConstGauge::new(writable).encode(open)?;
+    let help = "Records of the server's state that cannot be believed";
+    let findings = encoder.encode_descriptor("state_findings", help, None, MetricType::Gauge)?;
+    let count = i64::try_from(site.ledger.view().findings().len()).unwrap_or(i64::MAX);
+    ConstGauge::new(count).encode(findings)
 }
 
 /// The listener that answers `/metrics` and nothing else.

@@ -195,6 +195,7 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
     let hints = opened.hints();
     let closing = site.closing.clone();
     tasks.spawn(state::follow(site.ledger.clone(), hints, closing));
+    tasks.spawn(state::show_findings(site.ledger.clone(), Arc::clone(&site)));
     tasks.close();
     Ok(RunningServer {
         addr,

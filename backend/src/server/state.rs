@@ -1,8 +1,9 @@
 //! Opening the server's own state: finding its place, then the ledger over it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use snowbank_shared::api::{Finding, Severity};
 use snowbank_shared::store_path::StorePathHash;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
@@ -12,8 +13,12 @@ use super::embedded::{self, Buckets};
 use super::open::place;
 use crate::bucket::embedded::EmbeddedS3;
 use crate::config::Config;
-use crate::ledger::{BucketStore, Ledger, LedgerParams, News, Pace, PenTimes, Store};
+use crate::index::{Change, Index};
+use crate::ledger::{
+    BucketStore, Freshness, Ledger, LedgerFinding, LedgerParams, News, Pace, PenTimes, Store,
+};
 use crate::secrets::{self, StateSecret};
+use crate::site::Site;
 use crate::sync::Hints;
 
 /// Opens the ledger. That its bucket does not answer is no failure: it goes on trying.
@@ -118,6 +123,70 @@ pub(super) async fn follow(
             }
             Err(RecvError::Closed) => return,
         }
+    }
+}
+
+/// The check of findings about records of a cache.
+const STATE_CHECK: &str = "state-record";
+
+/// Shows in a cache's Health what stops its plans, runs and purges, until the server ends.
+pub(super) async fn show_findings(ledger: Ledger, site: Arc<Site>) {
+    let mut revision = ledger.subscribe();
+    loop {
+        // Before the first look nothing is known, which is not that nothing is wrong.
+        if ledger.freshness() != Freshness::Never {
+            let view = ledger.view();
+            for cache in &site.caches {
+                let stops = view.stops(cache.slug.as_str());
+                let index = cache.index.clone();
+                let shown = tokio::task::spawn_blocking(move || show(&index, &stops));
+                if let Err(error) = shown.await {
+                    tracing::error!(cache = %cache.slug, %error, "showing findings of the state failed");
+                }
+            }
+        }
+        tokio::select! {
+            () = site.closing.cancelled() => return,
+            changed = revision.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// Holds what an index shows against what is so. Not for the reactor.
+fn show(index: &Index, stops: &[LedgerFinding]) {
+    let view = index.view();
+    let mut over = BTreeSet::new();
+    let mut cursor: Option<String> = None;
+    // A cursor that the view itself gave is never refused.
+    while let Ok(page) = view.health(Some(STATE_CHECK), 1000, cursor.as_deref()) {
+        over.extend(page.items.into_iter().map(|finding| finding.object));
+        match page.next {
+            Some(next) => cursor = Some(next),
+            None => break,
+        }
+    }
+    let mut changes = Vec::new();
+    for stop in stops {
+        if !over.remove(&stop.path) {
+            changes.push(Change::Finding(Finding {
+                check: STATE_CHECK.to_owned(),
+                severity: Severity::Error,
+                object: stop.path.clone(),
+                line: None,
+                reason: format!(
+                    "{}. Plans, runs and purges of this cache stop until it is settled",
+                    stop.trouble
+                ),
+                hash: None,
+            }));
+        }
+    }
+    changes.extend(
+        over.into_iter()
+            .map(|object| Change::Settled(STATE_CHECK.to_owned(), object)),
+    );
+    if !changes.is_empty() {
+        index.apply(changes);
     }
 }
 

@@ -3,6 +3,7 @@
 #![allow(missing_docs, reason = "a test target has no readers of its docs")]
 
 mod audit;
+mod command_line;
 mod conductor;
 mod model;
 mod opening;

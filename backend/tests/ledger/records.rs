@@ -255,3 +255,28 @@ async fn a_restart_finds_everything() {
             .ends_with("p7")
     );
 }
+
+#[tokio::test]
+async fn a_tombstone_of_what_ends_by_itself_ends_with_it() {
+    let world = World::new().await;
+    let (one, two) = (world.replica("one").await, world.replica("two").await);
+    let until = OffsetDateTime::now_utc().unix_timestamp() + 2;
+    one.create(Scope::Server, &id("t"), "server", Pass { until })
+        .await
+        .expect("made");
+    one.tombstone(kind::TOKENS, Scope::Server, &id("t"), "server", "stolen")
+        .await
+        .expect("revoked");
+    two.look().await.expect("a look");
+    assert!(
+        two.view()
+            .tombstone(kind::TOKENS, Scope::Server, &id("t"))
+            .is_some()
+    );
+    tokio::time::sleep(Duration::from_millis(3100)).await;
+    world.remove("records/tombstones/tokens/t");
+    for ledger in [&one, &two] {
+        ledger.look().await.expect("a look");
+        assert_eq!(ledger.view().findings(), []);
+    }
+}

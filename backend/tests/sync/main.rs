@@ -4,6 +4,7 @@
 
 mod adopting;
 mod bad_inputs;
+mod hinted;
 mod refreshing;
 mod removing;
 mod restarting;

@@ -78,6 +78,10 @@ pub fn of(check: &str) -> (&'static str, &'static str) {
             "The listing lacks so many paths at once that a second one has to agree before they are taken out.",
             "If nobody removed them, look at the bucket: a wrong prefix, a rule that expires objects, a broken listing.",
         ),
+        "state-record" => (
+            "A setting, pin or plan of this cache cannot be believed: somebody changed the server's state past the server.",
+            "Find out who writes into the state area. Then settle it: snowbank state check --settle with its path.",
+        ),
         "bad-url" => (
             "The URL leads out of the cache or has no safe form.",
             UPLOAD_AGAIN,
