@@ -13,10 +13,10 @@ pub enum Shelf {
     Top,
     /// Below the name of the cache.
     OfCache,
-    /// Below that, whatever the cache; on a phone under “More”.
-    Aside,
     /// Below that, whatever the cache.
     Below,
+    /// Below that, whatever the cache; on a phone under “More”, for its bar has room for five.
+    Aside,
     /// At the foot.
     Foot,
     /// Not in the rail, and found by its words.
@@ -88,14 +88,6 @@ pub fn places(cache: Option<&str>) -> Vec<Place> {
     }
     places.extend([
         place(
-            Shelf::Aside,
-            'l',
-            Icon::Search,
-            "Look up",
-            "many paths is it cached dry-run",
-            Route::Lookup { paths: Vec::new() },
-        ),
-        place(
             Shelf::Below,
             'n',
             Icon::Connect,
@@ -110,7 +102,15 @@ pub fn places(cache: Option<&str>) -> Vec<Place> {
             ),
         ),
         place(
-            Shelf::Below,
+            Shelf::Aside,
+            'l',
+            Icon::Search,
+            "Look up",
+            "many paths is it cached dry-run",
+            Route::Lookup { paths: Vec::new() },
+        ),
+        place(
+            Shelf::Aside,
             'm',
             Icon::People,
             "Members",
@@ -118,7 +118,7 @@ pub fn places(cache: Option<&str>) -> Vec<Place> {
             Route::Access(AccessRoute::Members),
         ),
         place(
-            Shelf::Below,
+            Shelf::Aside,
             'a',
             Icon::Record,
             "Audit",
@@ -126,7 +126,7 @@ pub fn places(cache: Option<&str>) -> Vec<Place> {
             Route::Access(AccessRoute::audit(None)),
         ),
         place(
-            Shelf::Below,
+            Shelf::Aside,
             ' ',
             Icon::Key,
             "Settings",

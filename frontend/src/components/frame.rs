@@ -87,8 +87,8 @@ fn rail() -> AnyView {
     };
     let below = move || {
         view! {
-            {shelf(None, Shelf::Aside, "rail-wide")}
             {shelf(cache.get().as_deref(), Shelf::Below, "")}
+            {shelf(None, Shelf::Aside, "rail-wide")}
         }
     };
     view! {
