@@ -38,6 +38,19 @@ pub struct Page<T> {
     pub complete: bool,
 }
 
+impl<T> Page<T> {
+    /// A list that is always answered whole.
+    pub fn whole(items: Vec<T>, revision: String) -> Self {
+        Self {
+            total: items.len() as u64,
+            items,
+            next: None,
+            revision,
+            complete: true,
+        }
+    }
+}
+
 /// An error, as `application/problem+json` (RFC 9457).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]

@@ -9,6 +9,7 @@ use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use snowbank_shared::api::Problem;
 use snowbank_shared::api::access::Act;
 use snowbank_shared::api::audit::{AuditCheck, AuditEntry, AuditPage};
+use snowbank_shared::table;
 
 use super::problem::ApiError;
 use super::request::{Asked, Paging, nothing_left, pairs};
@@ -208,7 +209,7 @@ async fn answer(site: &Site, filter: &Filter, asked: &Asked) -> Result<Response,
         .into_response())
 }
 
-/// RFC 4180; what a spreadsheet would take for a formula begins with an apostrophe.
+/// RFC 4180, safe for spreadsheets.
 fn csv(items: &[AuditEntry]) -> String {
     let mut text = String::from("time,actor,action,object,cache,result,detail,client,id\r\n");
     for item in items {
@@ -232,14 +233,7 @@ fn csv(items: &[AuditEntry]) -> String {
             if at > 0 {
                 text.push(',');
             }
-            let safe = if field.starts_with(['=', '+', '-', '@', '\t', '\r']) {
-                format!("'{field}")
-            } else {
-                (*field).to_owned()
-            };
-            text.push('"');
-            text.push_str(&safe.replace('"', "\"\""));
-            text.push('"');
+            table::push_csv(field, &mut text);
         }
         text.push_str("\r\n");
     }

@@ -33,13 +33,8 @@ pub(super) async fn list(
     asked.must(&site, Act::SeeMembers, On::Server)?;
     let whole = auth::may(&asked.caller, Act::ManageMembers, On::Server).is_ok();
     let items = site.access.members(whole);
-    Ok(Json(Page {
-        total: items.len() as u64,
-        items,
-        next: None,
-        revision: site.access.ledger().view().revision().to_string(),
-        complete: true,
-    }))
+    let revision = site.access.ledger().view().revision().to_string();
+    Ok(Json(Page::whole(items, revision)))
 }
 
 /// Invites somebody: a link for the person, shown this once, that works once within a week.

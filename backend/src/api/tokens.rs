@@ -46,13 +46,8 @@ pub(super) async fn list(
         }
         Some(_) => return Err(ApiError::bad_parameter("`of` is `me` or `all`")),
     };
-    Ok(Json(Page {
-        total: items.len() as u64,
-        items,
-        next: None,
-        revision: site.access.ledger().view().revision().to_string(),
-        complete: true,
-    }))
+    let revision = site.access.ledger().view().revision().to_string();
+    Ok(Json(Page::whole(items, revision)))
 }
 
 /// Makes a token. Its secret is in this answer and nowhere else.

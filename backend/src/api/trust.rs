@@ -34,13 +34,8 @@ pub(super) async fn list(
 ) -> Result<Json<Page<TrustRule>>, ApiError> {
     asked.must(&site, Act::ManageTrust, On::Server)?;
     let items = site.access.trust_rules();
-    Ok(Json(Page {
-        total: items.len() as u64,
-        items,
-        next: None,
-        revision: site.access.ledger().view().revision().to_string(),
-        complete: true,
-    }))
+    let revision = site.access.ledger().view().revision().to_string();
+    Ok(Json(Page::whole(items, revision)))
 }
 
 /// Adds a trust rule: which jobs of which provider get which tokens.
