@@ -310,7 +310,7 @@ async fn every_bad_vector_leaves_the_server_answering() -> anyhow::Result<()> {
             format!("/{}/{}.narinfo", case.id, case.hash),
             format!("/{}/nix-cache-info", case.id),
         ] {
-            let status = server.status(&path).await?;
+            let status = server.patient_status(&path).await?;
             ensure!(
                 status == StatusCode::OK || status == StatusCode::NOT_FOUND,
                 "{path}: {status}"

@@ -280,6 +280,27 @@ impl Server {
         Ok(self.get(path).await?.status())
     }
 
+    /// The status of a GET by a client that asks more often than a stranger may, and waits
+    /// where it is told to: 429 with `Retry-After`.
+    ///
+    /// # Errors
+    /// As [`Self::get`], and when it is told to wait again and again.
+    pub async fn patient_status(&self, path: &str) -> anyhow::Result<StatusCode> {
+        for _ in 0..10 {
+            let answer = self.get(path).await?;
+            if answer.status() != StatusCode::TOO_MANY_REQUESTS {
+                return Ok(answer.status());
+            }
+            let seconds = answer
+                .headers()
+                .get(reqwest::header::RETRY_AFTER)
+                .and_then(|seconds| seconds.to_str().ok()?.parse().ok())
+                .with_context(|| format!("GET {path}: 429 that does not say how long"))?;
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+        }
+        anyhow::bail!("GET {path}: ten times 429")
+    }
+
     /// The bytes of a GET that has to be 200.
     ///
     /// # Errors
