@@ -4,7 +4,9 @@
 //!    a target folder of its own below the outer one (sharing the outer one waits
 //!    for ever on its lock), with the environment scrubbed of what cargo tells
 //!    build scripts, so that it does not depend on how the outer build was started.
-//! 2. wasm-bindgen, as a library, writes the JavaScript glue (target `web`).
+//! 2. wasm-split cuts off the parts that pages bring with them (`frontend/src/parts.rs`)
+//!    and writes the script that fetches them; wasm-bindgen, as a library, writes the
+//!    JavaScript glue of the program that is left (target `web`).
 //! 3. Every asset gets a name with the beginning of its SHA-256, and brotli and
 //!    gzip twins where they are smaller (level 11 and 9 in release, quick in dev).
 //! 4. `$OUT_DIR/assets.rs` holds the table that `src/ui/assets.rs` includes.
@@ -20,8 +22,8 @@
 //! | `style/order.txt` | names of the CSS files in `style/`, one a line in the order of the cascade; `#` begins a comment |
 //!
 //! In `index.html` and `boot.js` these placeholders stand for asset names, without
-//! a folder: `{{css}}`, `{{theme}}`, `{{favicon}}`, `{{app_js}}`, `{{app_wasm}}`, and in
-//! `index.html` also `{{boot}}`. Assets lie side by side under `{{base}}_app/`, so a
+//! a folder: `{{css}}`, `{{theme}}`, `{{favicon}}`, `{{app_js}}`, `{{app_wasm}}`,
+//! `{{parts_js}}` (which fetches parts of the program), and in `index.html` also `{{boot}}`. Assets lie side by side under `{{base}}_app/`, so a
 //! script names another as `./{{app_js}}`. The server replaces at start, in
 //! `index.html` only: `{{base}}` (the path of the public URL with its last slash,
 //! so `/` or like `/nix/`) and `{{noscript}}` (what each public cache puts into
@@ -215,22 +217,50 @@ fn ensure_wasm_target(root: &Path) -> Result<(), String> {
     }
 }
 
-/// The program with its JavaScript glue.
+/// The program with its JavaScript glue, and the parts cut off it.
 struct Glue {
     js: Vec<u8>,
     wasm: Vec<u8>,
+    /// The script that fetches parts, which it calls `./NAME.wasm`.
+    parts_js: String,
+    /// By name.
+    parts: BTreeMap<String, Vec<u8>>,
 }
+
+/// How the glue and the script that fetches parts call each other before they have their names.
+const APP_JS: &str = "app.js";
+const PARTS_JS: &str = "parts.js";
 
 fn bind(wasm: &Path, target_dir: &Path, release: bool) -> Result<Glue, String> {
     let dir = target_dir.join(if release { "bound" } else { "bound-dev" });
     let _ = fs::remove_dir_all(&dir);
+    let (whole, main) = (read(wasm)?, dir.join("main.wasm"));
+    let mut cut = wasm_split_cli_support::Options::new(&whole);
+    let (main_module, link_name) = (format!("./{APP_JS}"), format!("./{PARTS_JS}"));
+    cut.output_dir = &dir;
+    cut.main_out_path = &main;
+    cut.main_module = &main_module;
+    cut.link_name = &link_name;
+    let files = wasm_split_cli_support::transform(cut)
+        .map_err(|error| format!("wasm-split: {error:#}"))?
+        .split_modules;
+    let parts = files
+        .iter()
+        .map(|file| {
+            let name = file.file_stem().unwrap_or_default().to_string_lossy();
+            read(file).map(|bytes| (name.into_owned(), bytes))
+        })
+        .collect::<Result<_, _>>()?;
+
     let mut bindgen = wasm_bindgen_cli_support::Bindgen::new();
     bindgen
-        .input_path(wasm)
+        .input_path(&main)
         .out_name("app")
         .typescript(false)
         .omit_default_module_path(true)
         .keep_debug(false)
+        // What the parts use of the program.
+        .keep_lld_exports(true)
         .remove_name_section(release)
         .remove_producers_section(true)
         .web(true)
@@ -243,60 +273,96 @@ fn bind(wasm: &Path, target_dir: &Path, release: bool) -> Result<Glue, String> {
         );
     }
     Ok(Glue {
-        js: read(&dir.join("app.js"))?,
+        js: read(&dir.join(APP_JS))?,
         wasm: read(&dir.join("app_bg.wasm"))?,
+        parts_js: read_text(&dir.join(PARTS_JS))?,
+        parts,
     })
 }
 
 /// Names the assets by their content and fills the names into what refers to them.
 fn assemble(root: &Path, glue: &Glue) -> Result<(String, BTreeMap<String, Vec<u8>>), String> {
     let frontend = root.join("frontend");
-    let mut assets = BTreeMap::new();
-    let mut names: Vec<(&str, String)> = Vec::new();
-    let mut add = |placeholder,
-                   stem: &str,
-                   extension: &str,
-                   bytes: Vec<u8>,
-                   names: &mut Vec<(&str, String)>| {
-        let name = format!("{stem}-{}.{extension}", &hex(&Sha256::digest(&bytes))[..16]);
-        assets.insert(name.clone(), bytes);
-        names.push((placeholder, name));
-    };
-    add(
-        "{{css}}",
-        "style",
-        "css",
-        stylesheet(&root.join("style"))?,
-        &mut names,
-    );
-    add(
+    let mut assets = Assets::default();
+    assets.add("{{css}}", "style", "css", stylesheet(&root.join("style"))?);
+    assets.add(
         "{{theme}}",
         "theme",
         "js",
         read(&frontend.join("theme.js"))?,
-        &mut names,
     );
-    add(
+    assets.add(
         "{{favicon}}",
         "favicon",
         "svg",
         read(&frontend.join("favicon.svg"))?,
-        &mut names,
     );
-    add("{{app_js}}", "app", "js", glue.js.clone(), &mut names);
-    add("{{app_wasm}}", "app", "wasm", glue.wasm.clone(), &mut names);
-    let boot = fill(&read_text(&frontend.join("boot.js"))?, &names);
-    add("{{boot}}", "boot", "js", boot.into_bytes(), &mut names);
-    let index = fill(&read_text(&frontend.join("index.html"))?, &names);
-    Ok((index, assets))
+    assets.add("{{app_wasm}}", "app", "wasm", glue.wasm.clone());
+
+    let mut parts_js = glue.parts_js.clone();
+    for (part, bytes) in &glue.parts {
+        let name = named(part, "wasm", &[bytes]);
+        parts_js = parts_js.replace(&format!("\"./{part}.wasm\""), &format!("\"./{name}\""));
+        assets.files.insert(name, bytes.clone());
+    }
+    // These two name each other, so both are named by the content of both.
+    let both: [&[u8]; 2] = [&glue.js, parts_js.as_bytes()];
+    let (app, parts) = (named("app", "js", &both), named("parts", "js", &both));
+    // Only where it imports: the program itself keeps calling its imports as they were.
+    let refer = |text: &str, to: &str, name: &str| {
+        text.replace(&format!("from \"./{to}\""), &format!("from \"./{name}\""))
+    };
+    let app_js = String::from_utf8_lossy(&glue.js);
+    assets.insert(
+        "{{app_js}}",
+        app.clone(),
+        refer(&app_js, PARTS_JS, &parts).into_bytes(),
+    );
+    assets.insert(
+        "{{parts_js}}",
+        parts,
+        refer(&parts_js, APP_JS, &app).into_bytes(),
+    );
+
+    let boot = assets.fill(&read_text(&frontend.join("boot.js"))?);
+    assets.add("{{boot}}", "boot", "js", boot.into_bytes());
+    let index = assets.fill(&read_text(&frontend.join("index.html"))?);
+    Ok((index, assets.files))
 }
 
-fn fill(template: &str, names: &[(&str, String)]) -> String {
-    names
-        .iter()
-        .fold(template.to_owned(), |text, (placeholder, name)| {
-            text.replace(placeholder, name)
-        })
+/// `STEM-HASH.EXTENSION`, with the beginning of the SHA-256 of what makes up the content.
+fn named(stem: &str, extension: &str, content: &[&[u8]]) -> String {
+    let mut hash = Sha256::new();
+    for piece in content {
+        hash.update(piece);
+    }
+    format!("{stem}-{}.{extension}", &hex(&hash.finalize())[..16])
+}
+
+/// Files by name, and the names that stand for placeholders.
+#[derive(Default)]
+struct Assets {
+    files: BTreeMap<String, Vec<u8>>,
+    names: Vec<(&'static str, String)>,
+}
+
+impl Assets {
+    fn add(&mut self, placeholder: &'static str, stem: &str, extension: &str, bytes: Vec<u8>) {
+        self.insert(placeholder, named(stem, extension, &[&bytes]), bytes);
+    }
+
+    fn insert(&mut self, placeholder: &'static str, name: String, bytes: Vec<u8>) {
+        self.files.insert(name.clone(), bytes);
+        self.names.push((placeholder, name));
+    }
+
+    fn fill(&self, template: &str) -> String {
+        self.names
+            .iter()
+            .fold(template.to_owned(), |text, (placeholder, name)| {
+                text.replace(placeholder, name)
+            })
+    }
 }
 
 /// The files that `order.txt` names, one after the other.

@@ -1,7 +1,7 @@
 //! From the static shell to the running dashboard, and from an address to its page.
 
 use leptos::prelude::*;
-use snowbank_shared::route::{AccessRoute, Route, RouteError};
+use snowbank_shared::route::{Route, RouteError};
 use wasm_bindgen::JsCast;
 use web_sys::HtmlElement;
 
@@ -12,6 +12,7 @@ use crate::components::frame::frame;
 use crate::components::help_dialog::help_dialog;
 use crate::components::page_head::Opened;
 use crate::pages;
+use crate::parts::{Browse, Guide, Page, Parts};
 use crate::state::derived::memo;
 use crate::state::identity::Identity;
 use crate::state::keyboard;
@@ -41,6 +42,7 @@ fn app() -> AnyView {
     Session::start();
     Identity::start();
     keyboard::start();
+    let parts = Parts::start();
 
     // Two levels, so that a search or a tab changes only what it has to: the
     // cache is followed as long as the address is below it, the page is made
@@ -61,7 +63,7 @@ fn app() -> AnyView {
         if let Some(slug) = cache.get() {
             provide_context(LiveCache::follow(&slug));
         }
-        changing(move || draw(page.get().0))
+        changing(move || draw(parts, page.get().0))
     };
     view! {
         {frame(shown)}
@@ -85,33 +87,22 @@ impl PageOf {
     }
 }
 
-fn draw(place: Result<Route, RouteError>) -> AnyView {
-    match place {
-        Ok(Route::Caches) => pages::caches::page(),
-        Ok(Route::Cache { cache }) => pages::cache::page(&cache),
-        Ok(Route::Paths { cache, .. }) => pages::paths::page(&cache),
-        Ok(Route::Path { cache, hash, .. }) => pages::path::page(&cache, &hash),
-        Ok(Route::Health { cache, .. }) => pages::health::page(&cache),
-        Ok(Route::Connect { .. }) => pages::connect::page(),
-        Ok(Route::Lookup { .. }) => pages::lookup::page(),
-        Ok(Route::Help) => pages::help::page(),
-        Ok(Route::Glossary) => pages::glossary::page(),
-        Ok(Route::Components) => pages::components::page(),
-        Ok(Route::Preferences) => pages::preferences::page(),
-        Ok(Route::About) => pages::about::page(),
-        Ok(Route::Access(route)) => about_people(route),
-        Err(error) => pages::not_found::page(&error),
-    }
-}
-
-fn about_people(route: AccessRoute) -> AnyView {
-    match route {
-        AccessRoute::Login { back, problem } => pages::login::page(back, problem),
-        AccessRoute::Invite { link } => pages::login::invite(link),
-        AccessRoute::Members => pages::members::page(),
-        AccessRoute::Me => pages::me::page(),
-        AccessRoute::Tokens => pages::me::tokens(),
-        AccessRoute::Settings { cache } => pages::settings::page(cache),
-        AccessRoute::Audit { cache, .. } => pages::audit::page(cache),
-    }
+fn draw(parts: Parts, place: Result<Route, RouteError>) -> AnyView {
+    let page = match place {
+        Ok(Route::Caches) => return pages::caches::page(),
+        Ok(Route::Cache { cache }) => return pages::cache::page(&cache),
+        Ok(Route::Paths { cache, .. }) => Page::Browse(Browse::Paths { cache }),
+        Ok(Route::Path { cache, hash, .. }) => Page::Path { cache, hash },
+        Ok(Route::Health { cache, .. }) => Page::Browse(Browse::Health { cache }),
+        Ok(Route::Lookup { .. }) => Page::Browse(Browse::Lookup),
+        Ok(Route::Connect { .. }) => Page::Guide(Guide::Connect),
+        Ok(Route::Help) => Page::Guide(Guide::Help),
+        Ok(Route::Glossary) => Page::Guide(Guide::Glossary),
+        Ok(Route::Components) => Page::Guide(Guide::Components),
+        Ok(Route::Preferences) => Page::Guide(Guide::Preferences),
+        Ok(Route::About) => Page::Guide(Guide::About),
+        Ok(Route::Access(route)) => Page::People(route),
+        Err(error) => Page::Guide(Guide::NotFound(error)),
+    };
+    parts.draw(page)
 }

@@ -7,6 +7,7 @@
 //!   fills in the names of the assets, the server `{{base}}`, the path of the public URL
 //!   with its last slash (`/`, `/nixcache/`), and `{{noscript}}`, for each public cache
 //!   a heading and a `<pre>` with its two nix.conf lines.
+//! - `parts.rs`: which pages are in the program and which arrive later, in parts.
 //! - `boot.js`: loads the program, and says so where it cannot.
 //! - `theme.js`: sets the theme before the first paint.
 //! - `style/order.txt`, in the folder beside this one: the style sheets, one a line, in the
@@ -24,6 +25,7 @@ mod entry;
 mod format;
 mod narinfo_lines;
 mod pages;
+mod parts;
 mod places;
 mod state;
 mod verification;

@@ -11,6 +11,7 @@ mod listing;
 mod omnibox;
 mod overview;
 mod pages;
+mod parts;
 mod path_page;
 mod pictures;
 mod preferences;

@@ -1,0 +1,242 @@
+//! The parts of the program that arrive when a page first needs them.
+//!
+//! What every page stands on, the caches and a cache's overview are the program
+//! itself. The other pages are cut off it: each function below marked
+//! `wasm_split`, with all that nothing else uses, becomes a file of its own,
+//! which `backend/build.rs` cuts and names.
+//!
+//! A part is fetched once, when a page of it is opened. Some seconds after the
+//! start the rest is fetched too, one after the other, so that the next click
+//! waits for nothing and still works once the server was replaced by a newer
+//! one. Who saves data is spared that.
+//!
+//! A new page goes into the part whose pages its readers have open anyway.
+
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use snowbank_shared::route::{AccessRoute, RouteError};
+use wasm_split_helpers::{SplitLoaderError, wasm_split};
+
+use crate::components::banner::alert;
+use crate::components::button::{Weight, button};
+use crate::components::changing::changing;
+use crate::components::chip::Tone;
+use crate::components::icon::Icon;
+use crate::components::page_head::{heading, page_title};
+use crate::components::skeleton::skeleton;
+use crate::pages;
+
+/// A page that is not in the program itself, by the part that holds it.
+#[derive(Debug, Clone)]
+pub enum Page {
+    Browse(Browse),
+    Path { cache: String, hash: String },
+    People(AccessRoute),
+    Guide(Guide),
+}
+
+/// Lists of paths.
+#[derive(Debug, Clone)]
+pub enum Browse {
+    Paths { cache: String },
+    Lookup,
+    Health { cache: String },
+}
+
+/// How to use a cache and this dashboard.
+#[derive(Debug, Clone)]
+pub enum Guide {
+    Connect,
+    Help,
+    Glossary,
+    Components,
+    Preferences,
+    About,
+    NotFound(RouteError),
+}
+
+#[wasm_split(browse, fallible, preload(fetch_browse))]
+fn browse(page: Browse) -> Result<AnyView, SplitLoaderError> {
+    Ok(match page {
+        Browse::Paths { cache } => pages::paths::page(&cache),
+        Browse::Lookup => pages::lookup::page(),
+        Browse::Health { cache } => pages::health::page(&cache),
+    })
+}
+
+#[wasm_split(path, fallible, preload(fetch_path))]
+fn path(cache: String, hash: String) -> Result<AnyView, SplitLoaderError> {
+    Ok(pages::path::page(&cache, &hash))
+}
+
+#[wasm_split(people, fallible, preload(fetch_people))]
+fn people(page: AccessRoute) -> Result<AnyView, SplitLoaderError> {
+    Ok(match page {
+        AccessRoute::Login { back, problem } => pages::login::page(back, problem),
+        AccessRoute::Invite { link } => pages::login::invite(link),
+        AccessRoute::Members => pages::members::page(),
+        AccessRoute::Me => pages::me::page(),
+        AccessRoute::Tokens => pages::me::tokens(),
+        AccessRoute::Settings { cache } => pages::settings::page(cache),
+        AccessRoute::Audit { cache, .. } => pages::audit::page(cache),
+    })
+}
+
+#[wasm_split(guide, fallible, preload(fetch_guide))]
+fn guide(page: Guide) -> Result<AnyView, SplitLoaderError> {
+    Ok(match page {
+        Guide::Connect => pages::connect::page(),
+        Guide::Help => pages::help::page(),
+        Guide::Glossary => pages::glossary::page(),
+        Guide::Components => pages::components::page(),
+        Guide::Preferences => pages::preferences::page(),
+        Guide::About => pages::about::page(),
+        Guide::NotFound(error) => pages::not_found::page(&error),
+    })
+}
+
+/// A file of pages.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    Browse,
+    Path,
+    People,
+    Guide,
+}
+
+impl Part {
+    const ALL: [Self; 4] = [Self::Browse, Self::Path, Self::Guide, Self::People];
+
+    const fn of(page: &Page) -> Self {
+        match page {
+            Page::Browse(_) => Self::Browse,
+            Page::Path { .. } => Self::Path,
+            Page::People(_) => Self::People,
+            Page::Guide(_) => Self::Guide,
+        }
+    }
+
+    async fn fetch(self) -> Result<(), SplitLoaderError> {
+        match self {
+            Self::Browse => fetch_browse().await,
+            Self::Path => fetch_path().await,
+            Self::People => fetch_people().await,
+            Self::Guide => fetch_guide().await,
+        }
+    }
+}
+
+/// Where a part is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Arrival {
+    /// Nobody has asked for it.
+    Due,
+    OnItsWay,
+    Here,
+    Failed,
+}
+
+/// Which parts are here. Copy it freely.
+#[derive(Debug, Clone, Copy)]
+pub struct Parts([RwSignal<Arrival>; Part::ALL.len()]);
+
+/// How long after the start the parts that nobody asked for are fetched.
+const AT_LEISURE: Duration = Duration::from_secs(4);
+
+impl Parts {
+    /// Once, at the start.
+    pub fn start() -> Self {
+        let parts = Self(std::array::from_fn(|_| RwSignal::new(Arrival::Due)));
+        if !saves_data() {
+            set_timeout(move || spawn_local(parts.bring_the_rest()), AT_LEISURE);
+        }
+        parts
+    }
+
+    /// Draws a page, as soon as its part is here.
+    pub fn draw(self, page: Page) -> AnyView {
+        let part = Part::of(&page);
+        changing(move || match self.arrival(part) {
+            Arrival::Here => drawn(page.clone()).into_any(),
+            Arrival::Failed => self.not_here(part),
+            Arrival::Due | Arrival::OnItsWay => skeleton(6, "Fetching this part of the dashboard…"),
+        })
+    }
+
+    /// Tracked. Asks for the part where nobody has.
+    fn arrival(self, part: Part) -> Arrival {
+        let state = self.0[part as usize];
+        if state.get_untracked() == Arrival::Due {
+            self.ask(part);
+        }
+        state.get()
+    }
+
+    fn ask(self, part: Part) {
+        spawn_local(self.bring(part, Arrival::Failed));
+    }
+
+    async fn bring(self, part: Part, otherwise: Arrival) {
+        let state = self.0[part as usize];
+        state.set(Arrival::OnItsWay);
+        let arrived = part.fetch().await.is_ok();
+        state.set(if arrived { Arrival::Here } else { otherwise });
+    }
+
+    async fn bring_the_rest(self) {
+        for part in Part::ALL {
+            if self.0[part as usize].get_untracked() == Arrival::Due {
+                self.bring(part, Arrival::Due).await;
+            }
+        }
+    }
+
+    fn not_here(self, part: Part) -> AnyView {
+        page_title(|| "This page did not arrive".to_owned());
+        let words = view! {
+            <p>
+                "A part of the dashboard could not be fetched: the connection is gone, or the server was replaced by a newer one."
+            </p>
+            <p>"Try again. If that does not help, reload the page in the browser."</p>
+        };
+        let again = button(Weight::Plain, Some(Icon::Again), "Try again", move || {
+            self.ask(part);
+        });
+        view! {
+            {heading("This page did not arrive")}
+            {alert(Tone::Bad, "", words, again)}
+        }
+        .into_any()
+    }
+}
+
+/// A page whose part is here.
+fn drawn(page: Page) -> Option<AnyView> {
+    match page {
+        Page::Browse(page) => at_once(browse(page)),
+        Page::Path { cache, hash } => at_once(path(cache, hash)),
+        Page::People(page) => at_once(people(page)),
+        Page::Guide(page) => at_once(guide(page)),
+    }
+}
+
+/// What a future gives that has nothing to wait for.
+fn at_once(future: impl Future<Output = Result<AnyView, SplitLoaderError>>) -> Option<AnyView> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(view) => view.ok(),
+        Poll::Pending => None,
+    }
+}
+
+/// Whether the browser was told to save data; not every browser says.
+fn saves_data() -> bool {
+    let get = |of: &wasm_bindgen::JsValue, name: &str| js_sys::Reflect::get(of, &name.into()).ok();
+    get(&window().navigator(), "connection")
+        .filter(wasm_bindgen::JsValue::is_object)
+        .and_then(|connection| get(&connection, "saveData"))
+        .is_some_and(|saves| saves.is_truthy())
+}
