@@ -143,6 +143,8 @@ Sig: cache.nixos.org-1:FsONxUGa/AiJw7Ke1hbEqEKOQjI2vMmNmmdLGW4oC7luUVhFm+ZSMKm+/
             withheld: None,
             narinfo: OPENAPV.to_owned(),
             closure_file_size: None,
+            added_size: 797_328,
+            added_paths: 1,
             closure_missing: Vec::new(),
             revision: String::new(),
         }
