@@ -255,7 +255,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "caches.SLUG.signing_key_files",
         "FILE, a list",
-        "made, for a folder",
+        "made, for a folder without narinfos",
         "secret keys of the cache; clients trust their public halves",
     ),
     setting(

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use snowbank_shared::api::{KeyPurpose, KeyState};
 use snowbank_shared::nix_conf::{ClientSettings, SubstituterUrl};
 use snowbank_shared::signature::{KeyRing, KnownKey, PublicKey};
+use snowbank_shared::store_path::StorePathHash;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::StartError;
@@ -231,11 +232,36 @@ fn own_keys(
     }
     if declared.make_key {
         let path = key_path(&config.data_dir, declared);
-        let name = key_name(declared, cache_url)?;
-        keys.push(secrets::read_or_make_key(&path, &name)?.public_key());
+        if !path.exists() && holds_narinfos(&declared.source) {
+            tracing::warn!(
+                cache = %declared.slug,
+                "its folder holds narinfos already, which a new key would not have signed, so none was made: \
+                 name the key that signed them with caches.{0}.public_keys, or its file with caches.{0}.signing_key_files",
+                declared.slug
+            );
+        } else {
+            let name = key_name(declared, cache_url)?;
+            keys.push(secrets::read_or_make_key(&path, &name)?.public_key());
+        }
     }
     keys.extend(declared.public_keys.iter().cloned());
     Ok(keys)
+}
+
+/// Whether a cache in a folder has a narinfo. One that cannot be read has none here: that is
+/// reported where it is opened.
+fn holds_narinfos(source: &Source) -> bool {
+    let Source::Folder { folder, .. } = source else {
+        return false;
+    };
+    std::fs::read_dir(folder.join(source.prefix())).is_ok_and(|entries| {
+        entries.flatten().any(|entry| {
+            let name = entry.file_name();
+            name.to_str()
+                .and_then(StorePathHash::from_narinfo_key)
+                .is_some()
+        })
+    })
 }
 
 /// Where the key is that was made for a cache.

@@ -48,6 +48,36 @@ async fn the_first_start_makes_a_key_and_a_secret_and_the_second_keeps_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_holds_narinfos_gets_no_key_that_signed_none_of_them() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let shelf = Shelf::new(dir.path().join("cache"));
+    shelf.put("app-1.0", &[]);
+    let start = || {
+        let mut config = config(dir.path());
+        config.caches[0].make_key = true;
+        config.caches[0].public_keys.clear();
+        config
+    };
+    let made = dir.path().join("data/keys/main.secret");
+    let server = server::start(start()).await.expect("a server");
+    let lines = server.site().cache("main").expect("main").nix_conf();
+    assert!(!lines.contains("trusted-public-keys"), "{lines}");
+    assert!(!made.exists());
+    server.shutdown().await;
+
+    // One that was made while the folder was empty stays.
+    std::fs::create_dir_all(made.parent().expect("a folder")).expect("a folder");
+    std::fs::write(&made, shelf.key.to_secret_text()).expect("a file");
+    let server = server::start(start()).await.expect("a server");
+    let lines = server.site().cache("main").expect("main").nix_conf();
+    assert!(
+        lines.contains(&shelf.key.public_key().to_string()),
+        "{lines}"
+    );
+    server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_index_that_was_deleted_is_built_again_with_the_same_answers() {
     let dir = tempfile::tempdir().expect("a folder");
     let shelf = Shelf::new(dir.path().join("cache"));
