@@ -68,7 +68,7 @@ pub enum Source {
     },
     /// In a local folder, through the embedded S3.
     Folder {
-        /// The folder; made where it is missing.
+        /// The folder; made where it is missing, which the configuration allows only below `data_dir`.
         folder: PathBuf,
         /// The cache lies below it; may be empty.
         prefix: String,

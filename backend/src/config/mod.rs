@@ -260,13 +260,37 @@ impl Config {
         }
         self.state.checked(&self.caches)?;
         self.secrets_lie_outside()?;
+        self.folders_exist()?;
         Ok(self)
+    }
+
+    /// Refuses a folder that is not there, unless it is one of the server's own, below the data folder.
+    fn folders_exist(&self) -> Result<(), ConfigError> {
+        let own = whole(&self.data_dir);
+        let caches = self.caches.iter().filter_map(|cache| match &cache.source {
+            Source::Folder { folder, .. } => {
+                Some((folder.as_path(), format!("caches.{}.folder", cache.slug)))
+            }
+            Source::Bucket { .. } => None,
+        });
+        let state = self
+            .state
+            .folder()
+            .map(|folder| (folder, "state.folder".to_owned()));
+        match caches
+            .chain(state)
+            .find(|(folder, _)| !folder.is_dir() && !whole(folder).starts_with(&own))
+        {
+            Some((folder, key)) => Err(ConfigError::NoFolder {
+                key,
+                path: folder.to_owned(),
+            }),
+            None => Ok(()),
+        }
     }
 
     /// Refuses a secret below a folder whose files are objects of a bucket.
     fn secrets_lie_outside(&self) -> Result<(), ConfigError> {
-        // Where the current folder is unknown, nothing relative can be compared.
-        let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let mut secrets = vec![
             ("data_dir".to_owned(), whole(&self.data_dir)),
             ("secret_file".to_owned(), whole(&self.secret_path())),
@@ -308,6 +332,11 @@ impl Config {
             .clone()
             .unwrap_or_else(|| self.data_dir.join("state.secret"))
     }
+}
+
+/// An absolute path. Where the current folder is unknown, nothing relative can be compared.
+fn whole(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 fn take<T>(
