@@ -1,7 +1,7 @@
 //! The running server: opens the caches, listens, answers until it is told to stop.
 //!
 //! [`open`] turns a configuration into caches, [`connection`] accepts and bounds
-//! connections, [`dispatch`] decides who answers a request. Shutting down stops accepting,
+//! connections, [`dispatch`] decides who answers a request, [`ready`] says whether they can be answered rightly. Shutting down stops accepting,
 //! ends streams of events, lets answers under way finish within a bound, then ends the
 //! sweeps and writes the indexes.
 
@@ -11,6 +11,7 @@ mod connection;
 pub mod dispatch;
 mod embedded;
 mod open;
+mod ready;
 mod state;
 
 pub use open::Opened;

@@ -202,6 +202,7 @@ async fn open(
         bucket,
         index,
         status: sync.status(),
+        answered: sync.answered(),
         key_ring,
         settings: ClientSettings::new(address, own_keys),
         lookups: Lookups::default(),
