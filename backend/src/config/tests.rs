@@ -182,6 +182,40 @@ fn unknown_keys_are_refused_with_a_suggestion() {
 }
 
 #[test]
+fn what_is_unknown_is_said_before_what_is_missing() {
+    for (toml, unknown) in [
+        ("[caches.t]\nbuckt = 'b'", "caches.t.buckt"),
+        (
+            "lisen = '127.0.0.1:1'\n[caches.t]\ntitle = 'no place'",
+            "lisen",
+        ),
+        (
+            "[caches.a]\ntitle = 'no place'\n[caches.b]\nbuckt = 'b'",
+            "caches.b.buckt",
+        ),
+        ("[state]\nbuket = 'b'\nregion = 'eu'", "state.buket"),
+        (
+            "[oidc]\nissuer = 'https://i.example'\nclientid = 'c'",
+            "oidc.clientid",
+        ),
+        (
+            "[[caches.t.upstreams]]\nulr = 'u'\n[caches.t]\nbucket = 'b'",
+            "caches.t.upstreams.0.ulr",
+        ),
+    ] {
+        let said = error(toml, &[], &[]);
+        assert!(
+            said.starts_with(&format!("there is no setting `{unknown}`")),
+            "{toml}: {said}"
+        );
+    }
+    assert_eq!(
+        error("[oidc]\nclient_id = 'c'", &[], &[]),
+        "`oidc.issuer` is missing: the provider's URL"
+    );
+}
+
+#[test]
 fn settings_that_cannot_stand_together_are_refused() {
     insta::assert_snapshot!(
         [

@@ -155,6 +155,8 @@ fn the_program_greets_serves_and_ends_at_a_signal() {
     assert!(child.wait().expect("an end").success());
     let mut child = snowbank(dir.path())
         .env("SNOWBANK_LISTEN", "127.0.0.1:0")
+        .env("SNOWBANK_LISEN", "127.0.0.1:1")
+        .env("SNOWBANK_SKIP", "nix")
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -189,5 +191,10 @@ fn the_program_greets_serves_and_ends_at_a_signal() {
     let begun = std::time::Instant::now();
     let ended = child.wait_with_output().expect("an end");
     assert!(ended.status.success(), "{}", text(&ended.stderr));
+    let log = text(&ended.stderr);
+    assert!(
+        log.contains("SNOWBANK_LISEN is no setting") && !log.contains("SNOWBANK_SKIP"),
+        "{log}"
+    );
     assert!(begun.elapsed() < std::time::Duration::from_secs(15));
 }
