@@ -229,7 +229,9 @@ fn own_keys(
 ) -> Result<Vec<PublicKey>, StartError> {
     let mut keys = Vec::new();
     for path in &declared.signing_key_files {
-        keys.push(secrets::read_key(path)?.public_key());
+        let key = format!("caches.{}.signing_key_files", declared.slug);
+        let secret = secrets::read_key(path).map_err(StartError::secret_of(key))?;
+        keys.push(secret.public_key());
     }
     if declared.make_key {
         let path = key_path(&config.data_dir, declared);
@@ -242,7 +244,9 @@ fn own_keys(
             );
         } else {
             let name = key_name(declared, cache_url)?;
-            keys.push(secrets::read_or_make_key(&path, &name)?.public_key());
+            let secret = secrets::read_or_make_key(&path, &name);
+            let secret = secret.map_err(StartError::secret_of(super::DATA_DIR))?;
+            keys.push(secret.public_key());
         }
     }
     keys.extend(declared.public_keys.iter().cloned());
