@@ -29,6 +29,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::IntoResponse as _;
 use axum::routing::get;
 use bytes::Bytes;
@@ -69,23 +70,30 @@ use request::Asked;
 )]
 struct Document;
 
-fn routes() -> OpenApiRouter<Arc<Site>> {
-    OpenApiRouter::with_openapi(Document::openapi())
-        .routes(routes!(caches::list))
-        .routes(routes!(caches::one))
-        .routes(routes!(caches::growth))
+/// What searches or walks the graph: strangers are counted there.
+fn computing() -> OpenApiRouter<Arc<Site>> {
+    OpenApiRouter::new()
         .routes(routes!(paths::list))
         .routes(routes!(browse::facets))
         .routes(routes!(browse::selection))
         .routes(routes!(paths::one))
         .routes(routes!(paths::closure))
         .routes(routes!(paths::referrers))
+        .routes(routes!(lookup::lookup))
+}
+
+/// Everything, with what computes as it is given.
+fn routes(computing: OpenApiRouter<Arc<Site>>) -> OpenApiRouter<Arc<Site>> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(caches::list))
+        .routes(routes!(caches::one))
+        .routes(routes!(caches::growth))
+        .merge(computing)
         .routes(routes!(paths::signatures))
         .routes(routes!(paths::raw))
         .routes(routes!(keys::list))
         .routes(routes!(health::list))
         .routes(routes!(events::stream))
-        .routes(routes!(lookup::lookup))
         .routes(routes!(about::about))
         .routes(routes!(me::me))
         .routes(routes!(session::look_at_link))
@@ -111,7 +119,10 @@ fn routes() -> OpenApiRouter<Arc<Site>> {
 
 /// The OpenAPI document, as JSON.
 pub fn document() -> String {
-    routes().into_openapi().to_pretty_json().unwrap_or_default()
+    routes(computing())
+        .into_openapi()
+        .to_pretty_json()
+        .unwrap_or_default()
 }
 
 /// The API of a server.
@@ -123,7 +134,8 @@ pub struct Api {
 impl Api {
     /// The API over these caches.
     pub fn new(site: Arc<Site>) -> Self {
-        let (router, _) = routes().split_for_parts();
+        let counted = from_fn_with_state(Arc::clone(&site), counting_strangers);
+        let (router, _) = routes(computing().route_layer(counted)).split_for_parts();
         let document: Arc<str> = document().into();
         let router = router
             .route("/openapi.json", get(openapi).with_state(document))
@@ -194,7 +206,7 @@ impl Api {
 }
 
 impl Api {
-    /// Who asks; refuses what comes from a foreign page, and strangers who ask too often.
+    /// Who asks; refuses what comes from a foreign page.
     async fn asked(
         &self,
         request: &Parts,
@@ -207,11 +219,23 @@ impl Api {
         origin::check(method, headers, &self.site.public_url, has_session)
             .map_err(|foreign| ApiError::foreign_origin(foreign.to_string()))?;
         let caller = access.patient_caller(headers).await;
-        if matches!(caller, Caller::Stranger(_)) {
-            access.queries.take(client).map_err(ApiError::too_often)?;
-        }
         Ok(Asked { caller, id, client })
     }
+}
+
+/// Refuses strangers who ask too often for what computes.
+async fn counting_strangers(
+    State(site): State<Arc<Site>>,
+    request: axum::extract::Request,
+    next: Next,
+) -> axum::response::Response {
+    let asked = request.extensions().get::<Asked>();
+    if let Some(asked) = asked.filter(|asked| matches!(asked.caller, Caller::Stranger(_)))
+        && let Err(wait) = site.access.queries.take(asked.client)
+    {
+        return ApiError::too_often(wait).into_response();
+    }
+    next.run(request).await
 }
 
 /// Axum has counted the body of a GET already.

@@ -1,6 +1,7 @@
 //! Limits on how often and how much at once.
 //!
-//! *Per address*, for what guesses or computes: signing in, searches, the graph. A bucket that
+//! *Per address*, for what guesses or computes: signing in, and, for strangers, looking a pasted line up,
+//! searching the paths, and walking the graph. Nothing else of the API counts. A bucket that
 //! fills at a steady rate; an IPv6 neighbour counts by its /64, because one machine has all of it.
 //! *Per token*, for the Nix protocol: how many requests at once, never how many a minute, so that
 //! a company behind one address is not locked out. Public narinfos have no limit of their own.
@@ -28,7 +29,7 @@ pub const SIGN_IN: Rate = Rate {
     every: Duration::from_millis(500),
 };
 
-/// Searches and queries on the graph: a page makes several at once, typing makes some a second.
+/// Searches, lookups and queries on the graph, by strangers: a page makes several at once, typing makes some a second.
 pub const QUERIES: Rate = Rate {
     burst: 400,
     every: Duration::from_millis(20),

@@ -78,6 +78,35 @@ async fn paths_that_climb_reach_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn strangers_are_counted_where_the_server_computes_and_nowhere_else() {
+    let server = server().await;
+    let ask = async |path: &str| server.get(path).await.status().as_u16();
+    // More at once than the burst of what is counted.
+    for _ in 0..150 {
+        for path in [
+            "/api/v1/about",
+            "/api/v1/caches",
+            "/api/v1/caches/main/keys",
+            "/api/v1/me",
+        ] {
+            assert_eq!(ask(path).await, 200, "{path}");
+        }
+    }
+    let mut last = 0;
+    for _ in 0..3000 {
+        let asking = ["/api/v1/caches/main/paths?q=base", "/api/v1/lookup?p=base"];
+        let answers = futures_util::future::join_all(asking.map(ask)).await;
+        last = answers[0];
+        if last == 429 {
+            break;
+        }
+    }
+    assert_eq!(last, 429, "searching is slowed down");
+    assert_eq!(ask("/api/v1/about").await, 200);
+    assert_eq!(ask("/main/nix-cache-info").await, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_too_large_is_refused() {
     let server = server().await;
     let long = format!(
