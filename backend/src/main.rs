@@ -6,7 +6,7 @@ fn main() -> ExitCode {
     match snowbank::cli::run() {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("snowbank: {error:#}");
+            eprintln!("snowbank: {}", snowbank::cli::told(&error));
             ExitCode::FAILURE
         }
     }

@@ -150,6 +150,18 @@ pub fn run() -> anyhow::Result<ExitCode> {
     }
 }
 
+/// An error and its causes, each said once: most errors name their cause themselves.
+pub fn told(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
+}
+
 /// Prints a line; a reader that has left is no error worth a word.
 fn print(text: &str) -> std::io::Result<()> {
     use std::io::Write as _;
@@ -172,6 +184,28 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
+
+    #[test]
+    fn a_cause_is_said_once_and_none_is_left_out() {
+        use anyhow::Context as _;
+        let denied = || std::io::Error::other("denied");
+        let ours = crate::server::StartError::Listen {
+            key: "listen",
+            address: ([127, 0, 0, 1], 80).into(),
+            source: denied(),
+        };
+        assert_eq!(
+            told(&ours.into()),
+            "cannot listen on 127.0.0.1:80 (`listen`): denied"
+        );
+        let plain = Err::<(), _>(denied())
+            .context("the file")
+            .context("the record");
+        assert_eq!(
+            told(&plain.expect_err("denied")),
+            "the record: the file: denied"
+        );
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

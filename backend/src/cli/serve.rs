@@ -3,12 +3,15 @@
 use std::process::ExitCode;
 
 use super::{ServeArgs, logging, print, runtime};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::server::{self, RunningServer};
 
 pub(super) fn run(args: &ServeArgs) -> anyhow::Result<ExitCode> {
     let config = args.config()?;
     logging::begin(&args.log, "info")?;
+    for line in config::unknown_variables(std::env::vars_os().map(|(name, _)| name)) {
+        tracing::warn!("{line}");
+    }
     runtime()?.block_on(async {
         let stop = Stop::listen()?;
         let server = server::start(config.clone()).await?;

@@ -68,7 +68,7 @@ pub enum Source {
     },
     /// In a local folder, through the embedded S3.
     Folder {
-        /// The folder; made where it is missing.
+        /// The folder; made where it is missing, which the configuration allows only below `data_dir`.
         folder: PathBuf,
         /// The cache lies below it; may be empty.
         prefix: String,
@@ -193,7 +193,6 @@ impl CacheConfig {
                 allowed: reason.to_string(),
             })?;
         let source = read_source(&mut table)?;
-        let embedded = matches!(source, Source::Folder { .. });
         let title = take(&mut table, "title", |given| {
             let text = given.text()?;
             let fine =
@@ -260,17 +259,20 @@ impl CacheConfig {
                     } else {
                         Err(given.refuse("it is an http:// or https:// URL"))
                     }
-                })?
-                .ok_or(ConfigError::Missing {
-                    key,
-                    needed: "the cache's substituter URL".into(),
                 })?;
                 let keys = take(&mut table, "keys", keys)?.unwrap_or_default();
                 table.finish()?;
-                Ok(Upstream { url, keys })
+                let url = url.ok_or(ConfigError::Missing {
+                    key,
+                    needed: "the cache's substituter URL".into(),
+                });
+                Ok(url.map(|url| Upstream { url, keys }))
             })
             .collect::<Result<Vec<_>, ConfigError>>()?;
         table.finish()?;
+        let source = source?;
+        let embedded = matches!(source, Source::Folder { .. });
+        let upstreams = upstreams.into_iter().collect::<Result<Vec<_>, _>>()?;
         if embedded && nar == Some(NarDelivery::Redirect) {
             return Err(ConfigError::Conflict(format!(
                 "`caches.{slug}.nar` cannot be `redirect`: clients cannot reach a local folder, only a bucket"
@@ -303,21 +305,21 @@ impl CacheConfig {
 }
 
 /// Where a cache lies: exactly one of `bucket` and `folder`.
-fn read_source(table: &mut Table) -> Result<Source, ConfigError> {
+fn read_source(table: &mut Table) -> Result<Result<Source, ConfigError>, ConfigError> {
     let missing = ConfigError::Missing {
         key: format!("{}.bucket", table.key()),
         needed: "the name of the bucket the cache lies in (or `folder`, a local folder)".into(),
     };
-    match read_place(table)? {
-        (Some(source), _) => Ok(source),
-        (None, _) => Err(missing),
-    }
+    let (place, _) = read_place(table)?;
+    Ok(place.and_then(|source| source.ok_or(missing)))
 }
 
-/// What names a place: a bucket or a folder where one is named, and the prefix.
-pub(super) fn read_place(
-    table: &mut Table,
-) -> Result<(Option<Source>, Option<String>), ConfigError> {
+/// A bucket or a folder, where one is named.
+type Place = Result<Option<Source>, ConfigError>;
+
+/// What names a place, and the prefix. That it is named wrong or not at all is said after what is
+/// unknown in its table.
+pub(super) fn read_place(table: &mut Table) -> Result<(Place, Option<String>), ConfigError> {
     let key = table.key().to_owned();
     let bucket = take(table, "bucket", |given| given.text().map(str::to_owned))?;
     let folder = take(table, "folder", path)?;
@@ -343,7 +345,7 @@ pub(super) fn read_place(
     let write = read_credentials(credentials.table("write")?)?;
     let delete = read_credentials(credentials.table("delete")?)?;
     credentials.finish()?;
-    match (bucket, folder) {
+    let place = match (bucket, folder) {
         (Some(bucket), None) => {
             let chosen = profile.map_or(CredentialSource::Chain, CredentialSource::Profile);
             let credentials = Credentials {
@@ -359,17 +361,18 @@ pub(super) fn read_place(
                 path_style,
                 credentials,
             };
-            Ok((Some(source), given_prefix))
+            Ok(Some(source))
         }
         (None, Some(folder)) => {
             let for_buckets =
                 endpoint.is_some() || region.is_some() || path_style.is_some() || profile.is_some();
             if for_buckets || read.is_some() || write.is_some() || delete.is_some() {
-                return Err(ConfigError::Conflict(format!(
+                Err(ConfigError::Conflict(format!(
                     "`{key}.folder` is a local folder: endpoint, region, path_style, profile and credentials belong to `bucket`"
-                )));
+                )))
+            } else {
+                Ok(Some(Source::Folder { folder, prefix }))
             }
-            Ok((Some(Source::Folder { folder, prefix }), given_prefix))
         }
         (Some(_), Some(_)) => Err(ConfigError::Conflict(format!(
             "`{key}` has both `bucket` and `folder`: it lies in one of them"
@@ -382,14 +385,16 @@ pub(super) fn read_place(
                 || write.is_some()
                 || delete.is_some()
             {
-                return Err(ConfigError::Missing {
+                Err(ConfigError::Missing {
                     key: format!("{key}.bucket"),
                     needed: "the name of the bucket that its other settings are for".into(),
-                });
+                })
+            } else {
+                Ok(None)
             }
-            Ok((None, given_prefix))
         }
-    }
+    };
+    Ok((place, given_prefix))
 }
 
 fn read_credentials(mut table: Table) -> Result<Option<CredentialSource>, ConfigError> {

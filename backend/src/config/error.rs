@@ -43,6 +43,14 @@ pub enum ConfigError {
         /// What it has to say.
         needed: String,
     },
+    /// A folder that is not there, which is more often a typing error than a new cache.
+    #[error("`{key}` is {}, and there is no such folder: correct the path, or make the folder where a new cache is meant", path.display())]
+    NoFolder {
+        /// The dotted key.
+        key: String,
+        /// The folder.
+        path: PathBuf,
+    },
     /// Two settings that cannot stand together.
     #[error("{0}")]
     Conflict(String),

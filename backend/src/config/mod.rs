@@ -2,10 +2,12 @@
 //!
 //! [`Config::load`] merges the layers ([`source`]), reads every value with its type
 //! ([`reader`], [`cache`]) and refuses what is unknown, so that a typing error never silently
-//! means the default. [`reference`] is the table of all settings.
+//! means the default: before what is missing, because a name that is spelled wrong is both. Variables that
+//! are no setting may be another program's, and are warned about ([`unknown_variables`]). [`reference`] is the table of all settings.
 
 mod cache;
 mod error;
+mod foreign;
 mod oidc;
 mod reader;
 pub mod reference;
@@ -20,6 +22,7 @@ use std::path::{Path, PathBuf};
 
 pub use cache::{CacheConfig, Misses, NarDelivery, Serve, Source, Upstream};
 pub use error::ConfigError;
+pub use foreign::unknown_variables;
 pub use oidc::OidcConfig;
 pub use state::{StateConfig, StatePlace};
 pub use url::PublicUrl;
@@ -147,7 +150,8 @@ impl Config {
         let cache_url = take(&mut root, "cache_url", |given| given.parsed(URL))?;
         let trusted_proxies = take(&mut root, "trusted_proxies", blocks)?.unwrap_or_default();
         let outbound_allow = take(&mut root, "outbound_allow", blocks)?.unwrap_or_default();
-        let oidc = OidcConfig::read(root.table("oidc")?)?;
+        let mut missing = None;
+        let oidc = later(OidcConfig::read(root.table("oidc")?), &mut missing)?.flatten();
         let data_dir =
             take(&mut root, "data_dir", path)?.unwrap_or_else(|| default_data_dir(environment));
         let secret_file = take(&mut root, "secret_file", path)?;
@@ -164,13 +168,17 @@ impl Config {
         })?
         .unwrap_or_default();
         let metrics_listen = take(&mut root, "metrics_listen", |given| given.parsed(ADDRESS))?;
-        let mut state = StateConfig::read(root.table("state")?)?;
+        let state = later(StateConfig::read(root.table("state")?), &mut missing)?;
         let mut declared = root.table("caches")?;
         let mut caches = Vec::new();
         for (name, table) in declared.tables()? {
-            caches.push(CacheConfig::read(&name, table)?);
+            caches.extend(later(CacheConfig::read(&name, table), &mut missing)?);
         }
         root.finish()?;
+        if let Some(missing) = missing {
+            return Err(missing);
+        }
+        let mut state = state.unwrap_or_default();
         if caches.is_empty() && has_file {
             state.or_in(data_dir.join("buckets").join("state"));
         } else if caches.is_empty() {
@@ -260,13 +268,37 @@ impl Config {
         }
         self.state.checked(&self.caches)?;
         self.secrets_lie_outside()?;
+        self.folders_exist()?;
         Ok(self)
+    }
+
+    /// Refuses a folder that is not there, unless it is one of the server's own, below the data folder.
+    fn folders_exist(&self) -> Result<(), ConfigError> {
+        let own = whole(&self.data_dir);
+        let caches = self.caches.iter().filter_map(|cache| match &cache.source {
+            Source::Folder { folder, .. } => {
+                Some((folder.as_path(), format!("caches.{}.folder", cache.slug)))
+            }
+            Source::Bucket { .. } => None,
+        });
+        let state = self
+            .state
+            .folder()
+            .map(|folder| (folder, "state.folder".to_owned()));
+        match caches
+            .chain(state)
+            .find(|(folder, _)| !folder.is_dir() && !whole(folder).starts_with(&own))
+        {
+            Some((folder, key)) => Err(ConfigError::NoFolder {
+                key,
+                path: folder.to_owned(),
+            }),
+            None => Ok(()),
+        }
     }
 
     /// Refuses a secret below a folder whose files are objects of a bucket.
     fn secrets_lie_outside(&self) -> Result<(), ConfigError> {
-        // Where the current folder is unknown, nothing relative can be compared.
-        let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let mut secrets = vec![
             ("data_dir".to_owned(), whole(&self.data_dir)),
             ("secret_file".to_owned(), whole(&self.secret_path())),
@@ -310,12 +342,31 @@ impl Config {
     }
 }
 
+/// An absolute path. Where the current folder is unknown, nothing relative can be compared.
+fn whole(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
 fn take<T>(
     table: &mut Table,
     name: &'static str,
     read: impl FnOnce(&Given) -> Result<T, ConfigError>,
 ) -> Result<Option<T>, ConfigError> {
     table.take(name)?.map(|given| read(&given)).transpose()
+}
+
+/// Puts the first that is missing aside, until it is known whether anything is unknown.
+fn later<T>(
+    read: Result<T, ConfigError>,
+    missing: &mut Option<ConfigError>,
+) -> Result<Option<T>, ConfigError> {
+    match read {
+        Err(error @ ConfigError::Missing { .. }) => {
+            missing.get_or_insert(error);
+            Ok(None)
+        }
+        read => read.map(Some),
+    }
 }
 
 /// A list of addresses and blocks of them.

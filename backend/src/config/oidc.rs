@@ -94,8 +94,8 @@ impl OidcConfig {
         let (issuer, client_id) = match (issuer, client_id) {
             (Some(issuer), Some(client_id)) => (issuer, client_id),
             (None, None) if roles.is_empty() => return Ok(None),
-            (None, _) => return Err(ConfigError::Conflict("`oidc` needs an `issuer`".into())),
-            (_, None) => return Err(ConfigError::Conflict("`oidc` needs a `client_id`".into())),
+            (None, _) => return Err(missing("issuer", "the provider's URL")),
+            (_, None) => return Err(missing("client_id", "the id that it gave this server")),
         };
         let mut config = Self::new(issuer, client_id);
         config.client_secret = secret.or(secret_file).filter(|secret| !secret.is_empty());
@@ -110,6 +110,13 @@ impl OidcConfig {
             config.groups_claim = claim;
         }
         Ok(Some(config))
+    }
+}
+
+fn missing(name: &str, needed: &str) -> ConfigError {
+    ConfigError::Missing {
+        key: format!("oidc.{name}"),
+        needed: needed.to_owned(),
     }
 }
 

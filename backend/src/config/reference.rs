@@ -142,7 +142,7 @@ pub const SETTINGS: &[Setting] = &[
         "state.folder",
         "DIR",
         "-",
-        "instead of bucket: a local folder, served by the embedded S3",
+        "instead of bucket: a local folder that is there, served by the embedded S3",
     ),
     setting(
         "state.prefix",
@@ -172,7 +172,7 @@ pub const SETTINGS: &[Setting] = &[
         "caches.SLUG.folder",
         "DIR",
         "-",
-        "instead of bucket: a local folder, served by the embedded S3",
+        "instead of bucket: a local folder that is there, served by the embedded S3",
     ),
     setting(
         "caches.SLUG.prefix",
@@ -255,7 +255,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "caches.SLUG.signing_key_files",
         "FILE, a list",
-        "made, for a folder",
+        "made, for a folder without narinfos",
         "secret keys of the cache; clients trust their public halves",
     ),
     setting(

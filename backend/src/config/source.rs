@@ -100,8 +100,8 @@ impl Node {
     /// Adds what the `SNOWBANK_…` variables say. `__` stands for a dot, and `_` within a
     /// cache's slug for `-`.
     ///
-    /// A variable that is no setting at its top level is left alone: other programs of the
-    /// house have theirs under the same prefix. Below `CACHES__` it is refused later, with
+    /// A variable that is no setting at its top level is left alone, with a warning: other programs
+    /// of the house have theirs under the same prefix. Below `CACHES__` it is refused later, with
     /// the rest of what is unknown.
     pub(super) fn add_environment(
         &mut self,

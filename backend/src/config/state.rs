@@ -62,7 +62,7 @@ impl StateConfig {
         })?;
         table.finish()?;
         Ok(Self {
-            place: place.map(|place| place.at(&prefix)),
+            place: place?.map(|place| place.at(&prefix)),
             prefix,
             writer: writer.flatten(),
             client_addresses: client_addresses.unwrap_or(default.client_addresses),

@@ -182,6 +182,40 @@ fn unknown_keys_are_refused_with_a_suggestion() {
 }
 
 #[test]
+fn what_is_unknown_is_said_before_what_is_missing() {
+    for (toml, unknown) in [
+        ("[caches.t]\nbuckt = 'b'", "caches.t.buckt"),
+        (
+            "lisen = '127.0.0.1:1'\n[caches.t]\ntitle = 'no place'",
+            "lisen",
+        ),
+        (
+            "[caches.a]\ntitle = 'no place'\n[caches.b]\nbuckt = 'b'",
+            "caches.b.buckt",
+        ),
+        ("[state]\nbuket = 'b'\nregion = 'eu'", "state.buket"),
+        (
+            "[oidc]\nissuer = 'https://i.example'\nclientid = 'c'",
+            "oidc.clientid",
+        ),
+        (
+            "[[caches.t.upstreams]]\nulr = 'u'\n[caches.t]\nbucket = 'b'",
+            "caches.t.upstreams.0.ulr",
+        ),
+    ] {
+        let said = error(toml, &[], &[]);
+        assert!(
+            said.starts_with(&format!("there is no setting `{unknown}`")),
+            "{toml}: {said}"
+        );
+    }
+    assert_eq!(
+        error("[oidc]\nclient_id = 'c'", &[], &[]),
+        "`oidc.issuer` is missing: the provider's URL"
+    );
+}
+
+#[test]
 fn settings_that_cannot_stand_together_are_refused() {
     insta::assert_snapshot!(
         [
@@ -260,12 +294,30 @@ fn secrets_do_not_lie_where_objects_lie() {
         let text = error(toml, &[], &[]);
         assert!(text.contains("inside the folder of cache `t`"), "{text}");
     }
-    load(
-        "data_dir = '/x/cache-data'\n[caches.t]\nfolder = '/x/cache'",
-        &[],
-        &[],
-    )
-    .expect("beside is fine");
+    let beside = "data_dir = '/usr-data'\n[caches.t]\nfolder = '/usr'";
+    load(beside, &[], &[]).expect("beside is fine");
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_refused_and_not_made() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    let data = format!("data_dir = '{}'\n", at("data"));
+    for (table, key) in [("caches.t", "caches.t.folder"), ("state", "state.folder")] {
+        let toml = format!("{data}[{table}]\nfolder = '{}'", at("cahce"));
+        let said = error(&toml, &[], &[]);
+        let whole = format!("`{key}` is {}, and there is no such folder", at("cahce"));
+        assert!(said.starts_with(&whole), "{said}");
+    }
+    assert!(!dir.path().join("cahce").exists());
+    std::fs::create_dir(dir.path().join("cache")).expect("a folder");
+    for own in [at("cache"), at("data/buckets/t")] {
+        let toml = format!("{data}[caches.t]\nfolder = '{own}'");
+        load(&toml, &[], &[]).expect("there, or the server's own");
+    }
+    std::fs::write(dir.path().join("file"), "").expect("a file");
+    let toml = format!("{data}[caches.t]\nfolder = '{}'", at("file"));
+    assert!(error(&toml, &[], &[]).contains("no such folder"));
 }
 
 #[test]

@@ -156,7 +156,7 @@ impl Dispatch {
         let path = self.local(request.uri.path());
         match path {
             "/healthz" => return (Endpoint::Probe, headers::line(StatusCode::OK, "ok\n")),
-            "/readyz" => return (Endpoint::Probe, self.ready()),
+            "/readyz" => return (Endpoint::Probe, super::ready::answer(&self.site)),
             "/metrics" if self.metrics_here => {
                 return (Endpoint::Metrics, metrics_text(&self.site));
             }
@@ -244,25 +244,6 @@ impl Dispatch {
             }
             _ => true,
         }
-    }
-
-    /// Whether every cache can be answered for rightly.
-    fn ready(&self) -> Response {
-        use crate::config::Misses;
-        let unready = self
-            .site
-            .caches
-            .iter()
-            .filter(|cache| cache.misses == Misses::Index && !cache.is_complete())
-            .count();
-        if unready == 0 {
-            return headers::line(StatusCode::OK, "ready\n");
-        }
-        let text = format!(
-            "not ready: the first index of {unready} of {} caches is still being built\n",
-            self.site.caches.len()
-        );
-        headers::line(StatusCode::SERVICE_UNAVAILABLE, text)
     }
 }
 

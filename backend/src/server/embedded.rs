@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::StartError;
 use crate::bucket::embedded::access::{Anonymous, Credentials};
-use crate::bucket::embedded::{EmbeddedConfig, EmbeddedS3, ListenerConfig};
+use crate::bucket::embedded::{EmbeddedConfig, EmbeddedError, EmbeddedS3, ListenerConfig};
 use crate::bucket::{self, BucketConfig, CredentialSource};
 use crate::config::{Config, Source};
 use crate::secrets::{self, SecretError};
@@ -79,9 +79,14 @@ pub(super) async fn start(
         ..EmbeddedConfig::new()
     };
     let started = EmbeddedS3::start(embedded).await;
-    started
-        .map(Some)
-        .map_err(|error| StartError::Embedded(error.to_string()))
+    started.map(Some).map_err(|error| match error {
+        EmbeddedError::Listen { address, source } => StartError::Listen {
+            key: "s3_listen",
+            address,
+            source,
+        },
+        error => StartError::Embedded(error.to_string()),
+    })
 }
 
 /// What S3 clients never see: the state's prefix, in whatever bucket.
@@ -128,9 +133,12 @@ pub(super) fn place(
 
 /// The credentials for S3 clients, in the form of an AWS credentials file; made once.
 fn stable_credentials(path: &Path) -> Result<Credentials, StartError> {
-    let failed = |source| SecretError::File {
-        path: path.to_owned(),
-        source,
+    let named = StartError::secret_of;
+    let failed = |source| {
+        named(super::DATA_DIR)(SecretError::File {
+            path: path.to_owned(),
+            source,
+        })
     };
     if !path.exists() {
         let fresh = Credentials::generate().map_err(failed)?;
@@ -138,7 +146,7 @@ fn stable_credentials(path: &Path) -> Result<Credentials, StartError> {
             "[default]\naws_access_key_id = {}\naws_secret_access_key = {}\n",
             fresh.access_key, fresh.secret_key
         );
-        secrets::create(path, text.as_bytes())?;
+        secrets::create(path, text.as_bytes()).map_err(named(super::DATA_DIR))?;
     }
     let text = fs::read_to_string(path).map_err(failed)?;
     let value = |name: &str| {

@@ -1,7 +1,7 @@
 //! The running server: opens the caches, listens, answers until it is told to stop.
 //!
 //! [`open`] turns a configuration into caches, [`connection`] accepts and bounds
-//! connections, [`dispatch`] decides who answers a request. Shutting down stops accepting,
+//! connections, [`dispatch`] decides who answers a request, [`ready`] says whether they can be answered rightly. Shutting down stops accepting,
 //! ends streams of events, lets answers under way finish within a bound, then ends the
 //! sweeps and writes the indexes.
 
@@ -11,6 +11,7 @@ mod connection;
 pub mod dispatch;
 mod embedded;
 mod open;
+mod ready;
 mod state;
 
 pub use open::Opened;
@@ -64,19 +65,19 @@ pub enum StartError {
         /// What the system says.
         source: std::io::Error,
     },
-    /// A folder cannot be used.
-    #[error("cannot use the folder {}: {source}", path.display())]
-    Folder {
-        /// The folder.
-        path: std::path::PathBuf,
-        /// What the system says.
-        source: std::io::Error,
-    },
     /// A secret cannot be had.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// A secret cannot be had from where a setting says.
+    #[error("`{key}`: {source}")]
+    SecretOf {
+        /// The setting.
+        key: String,
+        /// What is wrong.
+        source: SecretError,
+    },
     /// A bucket's settings cannot be right.
-    #[error("cache `{cache}`: {source}")]
+    #[error("`caches.{cache}`: {source}")]
     Bucket {
         /// Its slug.
         cache: String,
@@ -110,6 +111,25 @@ pub enum StartError {
     Embedded(String),
 }
 
+impl StartError {
+    /// Names the setting that leads to a secret.
+    fn secret_of(key: impl Into<String>) -> impl FnOnce(SecretError) -> Self {
+        let key = key.into();
+        move |source| Self::SecretOf { key, source }
+    }
+
+    /// Names the setting that leads to the state secret.
+    fn state_secret_of(config: &Config) -> impl FnOnce(SecretError) -> Self {
+        Self::secret_of(match config.secret_file {
+            Some(_) => "secret_file",
+            None => DATA_DIR,
+        })
+    }
+}
+
+/// The setting below which everything is made that has no setting of its own.
+const DATA_DIR: &str = "data_dir";
+
 /// A server that answers.
 pub struct RunningServer {
     /// Where it listens.
@@ -139,7 +159,8 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
         .cache_url
         .clone()
         .unwrap_or_else(|| public_url.clone());
-    let secret = secrets::read_or_make_state_secret(&config.secret_path())?;
+    let secret = secrets::read_or_make_state_secret(&config.secret_path())
+        .map_err(StartError::state_secret_of(&config))?;
     let metrics = Metrics::default();
     let opened = open::caches(
         &config,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use snowbank_shared::api::{KeyPurpose, KeyState};
 use snowbank_shared::nix_conf::{ClientSettings, SubstituterUrl};
 use snowbank_shared::signature::{KeyRing, KnownKey, PublicKey};
+use snowbank_shared::store_path::StorePathHash;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::StartError;
@@ -201,6 +202,7 @@ async fn open(
         bucket,
         index,
         status: sync.status(),
+        answered: sync.answered(),
         key_ring,
         settings: ClientSettings::new(address, own_keys),
         lookups: Lookups::default(),
@@ -227,15 +229,44 @@ fn own_keys(
 ) -> Result<Vec<PublicKey>, StartError> {
     let mut keys = Vec::new();
     for path in &declared.signing_key_files {
-        keys.push(secrets::read_key(path)?.public_key());
+        let key = format!("caches.{}.signing_key_files", declared.slug);
+        let secret = secrets::read_key(path).map_err(StartError::secret_of(key))?;
+        keys.push(secret.public_key());
     }
     if declared.make_key {
         let path = key_path(&config.data_dir, declared);
-        let name = key_name(declared, cache_url)?;
-        keys.push(secrets::read_or_make_key(&path, &name)?.public_key());
+        if !path.exists() && holds_narinfos(&declared.source) {
+            tracing::warn!(
+                cache = %declared.slug,
+                "its folder holds narinfos already, which a new key would not have signed, so none was made: \
+                 name the key that signed them with caches.{0}.public_keys, or its file with caches.{0}.signing_key_files",
+                declared.slug
+            );
+        } else {
+            let name = key_name(declared, cache_url)?;
+            let secret = secrets::read_or_make_key(&path, &name);
+            let secret = secret.map_err(StartError::secret_of(super::DATA_DIR))?;
+            keys.push(secret.public_key());
+        }
     }
     keys.extend(declared.public_keys.iter().cloned());
     Ok(keys)
+}
+
+/// Whether a cache in a folder has a narinfo. One that cannot be read has none here: that is
+/// reported where it is opened.
+fn holds_narinfos(source: &Source) -> bool {
+    let Source::Folder { folder, .. } = source else {
+        return false;
+    };
+    std::fs::read_dir(folder.join(source.prefix())).is_ok_and(|entries| {
+        entries.flatten().any(|entry| {
+            let name = entry.file_name();
+            name.to_str()
+                .and_then(StorePathHash::from_narinfo_key)
+                .is_some()
+        })
+    })
 }
 
 /// Where the key is that was made for a cache.

@@ -213,7 +213,8 @@ impl OpenedState {
 /// # Errors
 /// What keeps it from being tried; whether it is open, its phase says.
 pub async fn open_state(config: &Config, begin: bool) -> Result<OpenedState, StartError> {
-    let secret = secrets::read_state_secret(&config.secret_path())?;
+    let secret = secrets::read_state_secret(&config.secret_path())
+        .map_err(StartError::state_secret_of(config))?;
     // The buckets of caches are not touched, and S3 clients stay out.
     let config = Config {
         s3_listen: None,

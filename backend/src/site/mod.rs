@@ -23,6 +23,7 @@ use crate::config::{Misses, NarDelivery, PublicUrl, Serve, Slug};
 use crate::index::{Index, View, rfc3339};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
+use crate::sync::Answered;
 use crate::upstream::Upstreams;
 
 pub use counters::CacheCounters;
@@ -82,6 +83,8 @@ pub struct Cache {
     pub index: Index,
     /// What the sweeps are doing that keep the index fresh.
     pub status: watch::Receiver<IndexStatus>,
+    /// Whether its bucket has answered them, well or not.
+    pub answered: Answered,
     /// The keys it judges by.
     pub key_ring: Arc<KeyRing>,
     /// What clients put into their configuration.

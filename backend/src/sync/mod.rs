@@ -51,6 +51,7 @@ use crate::bucket::{Bucket, BucketError};
 use crate::index::Index;
 use fetch::Fetched;
 pub use follow::Hints;
+pub use progress::Answered;
 use task::{Command, Task};
 pub use whole::{ObjectClass, Tally, WholeSummary};
 
@@ -193,6 +194,7 @@ impl Sync {
             cache_info,
             stop.clone(),
         );
+        let answered = task.answered();
         let (hints, hinted) = Hints::new(commands.clone());
         let join = tokio::spawn(task.run(inbox, hinted));
         SyncHandle {
@@ -200,6 +202,7 @@ impl Sync {
             commands,
             hints,
             status: status_receiver,
+            answered,
             cache_info: cache_info_receiver,
             stop,
             join,
@@ -214,6 +217,7 @@ pub struct SyncHandle {
     commands: mpsc::UnboundedSender<Command>,
     hints: Hints,
     status: watch::Receiver<IndexStatus>,
+    answered: Answered,
     cache_info: watch::Receiver<Option<CacheInfo>>,
     stop: CancellationToken,
     join: JoinHandle<()>,
@@ -223,6 +227,11 @@ impl SyncHandle {
     /// What goes on, live: changes a few times a second while a sweep runs.
     pub fn status(&self) -> watch::Receiver<IndexStatus> {
         self.status.clone()
+    }
+
+    /// Whether the bucket has answered, well or not.
+    pub fn answered(&self) -> Answered {
+        self.answered.clone()
     }
 
     /// The bucket's own `nix-cache-info`, as last read; `None`: not yet, or none that parses.

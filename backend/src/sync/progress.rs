@@ -4,15 +4,30 @@
 //! second, so that a million narinfos are not a million messages.
 
 use std::collections::VecDeque;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use snowbank_shared::api::Progress;
 
 /// Over how long the rate is taken.
 const WINDOW: Duration = Duration::from_secs(5);
+
+/// Whether a sweep has had any answer of the bucket since the program began: a page of its
+/// listing, or an error after all tries.
+#[derive(Debug, Clone, Default)]
+pub struct Answered(Arc<AtomicBool>);
+
+impl Answered {
+    pub(super) fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it has.
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 /// What a running sweep has counted.
 #[derive(Debug, Default)]
@@ -26,10 +41,23 @@ pub(super) struct Live {
     /// Those that could not be fetched or read.
     failed: AtomicU64,
     listed: AtomicBool,
+    answered: Answered,
     recent: Mutex<VecDeque<(Instant, u64)>>,
 }
 
 impl Live {
+    /// Of a sweep that tells when the bucket answers.
+    pub(super) fn telling(answered: &Answered) -> Self {
+        Self {
+            answered: answered.clone(),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn answered(&self) {
+        self.answered.set();
+    }
+
     pub(super) fn found(&self, narinfos: u64) {
         self.found.fetch_add(narinfos, Ordering::Relaxed);
     }

@@ -137,6 +137,7 @@ impl RootSweep<'_> {
         let mut pages = listing::pages(&self.fetcher.bucket, Scope::Root, self.listings);
         while let Some(page) = pages.next().await {
             let page = page.map_err(Stopped::Bucket)?;
+            live.answered();
             let mut wanted = Vec::new();
             for object in &page.objects {
                 let Some(hash) = StorePathHash::from_narinfo_key(&object.key) else {

@@ -15,7 +15,7 @@ use super::entering::Entering;
 use super::fetch::Fetcher;
 use super::follow::Follower;
 use super::noted::Noted;
-use super::progress::Live;
+use super::progress::{Answered, Live};
 use super::removal::Removals;
 use super::root::RootSweep;
 use super::whole::WholeSweep;
@@ -43,6 +43,7 @@ pub(super) struct Task {
     index: Index,
     params: SyncParams,
     status: watch::Sender<IndexStatus>,
+    answered: Answered,
     cache_info: watch::Sender<Option<CacheInfo>>,
     stop: CancellationToken,
     judging: Arc<Semaphore>,
@@ -86,6 +87,7 @@ impl Task {
             index,
             params,
             status,
+            answered: Answered::default(),
             cache_info,
             stop,
             noted: Arc::default(),
@@ -94,6 +96,11 @@ impl Task {
             whole_at: None,
             failures: 0,
         }
+    }
+
+    /// Whether the bucket has answered; set as it does.
+    pub(super) fn answered(&self) -> Answered {
+        self.answered.clone()
     }
 
     /// Sweeps until it is told to stop.
@@ -205,7 +212,7 @@ impl Task {
 
     async fn sweep(&mut self, whole: bool) -> Result<Summary, SyncError> {
         let begun = Instant::now();
-        let live = Arc::new(Live::default());
+        let live = Arc::new(Live::telling(&self.answered));
         let first = self.index.view().swept_at().is_none();
         self.status.send_modify(|status| {
             status.state = if first {
@@ -307,6 +314,9 @@ impl Task {
         let view = self.index.view();
         let revision = view.revision().to_owned();
         let as_of = view.swept_at().and_then(rfc3339);
+        if !matches!(outcome, Err(SyncError::Stopped)) {
+            self.answered.set();
+        }
         match outcome {
             Ok(summary) => {
                 self.failures = 0;

@@ -13,6 +13,7 @@ fn snowbank(dir: &Path) -> Command {
     }
     command
         .env("HOME", dir)
+        .env("SNOWBANK_LISTEN", "127.0.0.1:0")
         .env_remove("XDG_DATA_HOME")
         .env_remove("STATE_DIRECTORY")
         .current_dir(dir);
@@ -34,6 +35,7 @@ fn text(bytes: &[u8]) -> String {
 #[test]
 fn wrong_settings_end_the_program_with_one_line() {
     let dir = tempfile::tempdir().expect("a folder");
+    std::fs::write(dir.path().join("file"), "").expect("a file");
     for (arguments, named) in [
         (
             &["serve", "--listen", "nonsense"][..],
@@ -43,6 +45,36 @@ fn wrong_settings_end_the_program_with_one_line() {
         (&["serve", "--config", "absent.toml"], "absent.toml"),
         (&["serve", "--set", "nothing"], "KEY=VALUE"),
         (&["index", "--cache", "absent"], "no cache `absent`"),
+        (
+            &["serve", "--set", "secret_file=file/secret"],
+            "`secret_file`: file/secret: ",
+        ),
+        (&["serve", "--data-dir", "file"], "`data_dir`: file"),
+        (
+            &[
+                "index",
+                "--set",
+                "caches.t.bucket=t",
+                "--set",
+                "caches.t.signing_key_files=gone",
+            ],
+            "`caches.t.signing_key_files`: gone: ",
+        ),
+        (
+            &[
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--s3-listen",
+                "192.0.2.1:9",
+            ],
+            "cannot listen on 192.0.2.1:9 (`s3_listen`): ",
+        ),
+        (
+            &["serve", "--listen", "192.0.2.1:9"],
+            "cannot listen on 192.0.2.1:9 (`listen`): ",
+        ),
+        (&["index", "--set", "caches.t.bucket=A/b"], "`caches.t`: "),
     ] {
         let output = run(dir.path(), arguments);
         assert!(!output.status.success(), "{arguments:?}");
@@ -51,6 +83,8 @@ fn wrong_settings_end_the_program_with_one_line() {
             error.starts_with("snowbank: ") && error.contains(named) && error.lines().count() == 1,
             "{arguments:?}: {error}"
         );
+        // What the system says stands there once.
+        assert!(error.matches("(os error").count() <= 1, "{error}");
     }
 }
 
@@ -154,7 +188,8 @@ fn the_program_greets_serves_and_ends_at_a_signal() {
         .expect("the program");
     assert!(child.wait().expect("an end").success());
     let mut child = snowbank(dir.path())
-        .env("SNOWBANK_LISTEN", "127.0.0.1:0")
+        .env("SNOWBANK_LISEN", "127.0.0.1:1")
+        .env("SNOWBANK_SKIP", "nix")
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -189,5 +224,10 @@ fn the_program_greets_serves_and_ends_at_a_signal() {
     let begun = std::time::Instant::now();
     let ended = child.wait_with_output().expect("an end");
     assert!(ended.status.success(), "{}", text(&ended.stderr));
+    let log = text(&ended.stderr);
+    assert!(
+        log.contains("SNOWBANK_LISEN is no setting") && !log.contains("SNOWBANK_SKIP"),
+        "{log}"
+    );
     assert!(begun.elapsed() < std::time::Duration::from_secs(15));
 }

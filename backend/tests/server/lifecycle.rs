@@ -48,6 +48,36 @@ async fn the_first_start_makes_a_key_and_a_secret_and_the_second_keeps_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_holds_narinfos_gets_no_key_that_signed_none_of_them() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let shelf = Shelf::new(dir.path().join("cache"));
+    shelf.put("app-1.0", &[]);
+    let start = || {
+        let mut config = config(dir.path());
+        config.caches[0].make_key = true;
+        config.caches[0].public_keys.clear();
+        config
+    };
+    let made = dir.path().join("data/keys/main.secret");
+    let server = server::start(start()).await.expect("a server");
+    let lines = server.site().cache("main").expect("main").nix_conf();
+    assert!(!lines.contains("trusted-public-keys"), "{lines}");
+    assert!(!made.exists());
+    server.shutdown().await;
+
+    // One that was made while the folder was empty stays.
+    std::fs::create_dir_all(made.parent().expect("a folder")).expect("a folder");
+    std::fs::write(&made, shelf.key.to_secret_text()).expect("a file");
+    let server = server::start(start()).await.expect("a server");
+    let lines = server.site().cache("main").expect("main").nix_conf();
+    assert!(
+        lines.contains(&shelf.key.public_key().to_string()),
+        "{lines}"
+    );
+    server.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_index_that_was_deleted_is_built_again_with_the_same_answers() {
     let dir = tempfile::tempdir().expect("a folder");
     let shelf = Shelf::new(dir.path().join("cache"));
@@ -145,14 +175,69 @@ async fn ready_means_that_every_cache_can_be_answered_for() {
     .await;
     let response = server.get("/readyz").await;
     assert_eq!(response.status(), 503);
-    assert!(
-        response
-            .text()
-            .await
-            .expect("text")
-            .contains("1 of 2 caches")
+    assert_eq!(
+        response.text().await.expect("text"),
+        "not ready: no complete index yet of `far`\n"
     );
     assert_eq!(server.get("/healthz").await.status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ready_waits_until_every_bucket_has_answered_or_failed() {
+    let dir = tempfile::tempdir().expect("a folder");
+    // It takes connections and says nothing, until it is dropped.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a listener");
+    let endpoint = format!("http://{}", silent.local_addr().expect("an address"));
+    let mut sources = snowbank::config::Sources::default();
+    let data = dir.path().join("data");
+    for assignment in [
+        "listen=127.0.0.1:0".to_owned(),
+        format!("data_dir={}", data.display()),
+        format!("state.folder={}", data.join("state").display()),
+        "caches.far.bucket=far".to_owned(),
+        format!("caches.far.endpoint={endpoint}"),
+        "caches.far.credentials.read.anonymous=true".to_owned(),
+        "caches.inner.bucket=inner".to_owned(),
+        format!("caches.inner.endpoint={endpoint}"),
+        "caches.inner.credentials.read.anonymous=true".to_owned(),
+        "caches.inner.visibility=private".to_owned(),
+        format!("caches.near.folder={}", data.join("near").display()),
+    ] {
+        sources.set(&assignment).expect("a setting");
+    }
+    let config = Config::load(&sources).expect("a configuration");
+    let server = server::start(config).await.expect("a server");
+    server
+        .sync("near")
+        .expect("a sync")
+        .sweep_now()
+        .await
+        .expect("a sweep");
+    let ready = async || {
+        let answer = reqwest::get(format!("http://{}/readyz", server.addr)).await;
+        let answer = answer.expect("an answer");
+        (answer.status(), answer.text().await.expect("text"))
+    };
+    let (status, text) = ready().await;
+    assert_eq!(status, 503, "{text}");
+    assert_eq!(
+        text,
+        "not ready: no answer yet from the bucket of `far`, a cache that is not public\n"
+    );
+    // Connections are refused now: the buckets are seen failing.
+    drop(silent);
+    let mut last = String::new();
+    for _ in 0..600 {
+        let (status, text) = ready().await;
+        if status == 200 {
+            return server.shutdown().await;
+        }
+        last = text;
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    panic!("{last}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -175,7 +175,7 @@ pub enum EmbeddedError {
         source: io::Error,
     },
     /// The system refuses threads or randomness.
-    #[error("the embedded S3 server cannot start: {0}")]
+    #[error("the system refuses what it needs: {0}")]
     Io(#[from] io::Error),
 }
 
