@@ -19,6 +19,7 @@ async fn a_build_goes_to_s3_is_seen_and_comes_back() -> anyhow::Result<()> {
     };
     let home = nix.home();
     let bucket = home.join("bucket");
+    std::fs::create_dir(&bucket)?;
 
     // A key, made by Nix.
     let secret = nix

@@ -54,11 +54,7 @@ fn explained(name: &str) -> Option<String> {
         return None;
     }
     let has_tables = |top: &&str| lower.starts_with(&format!("{top}_"));
-    let hint = if below.is_none()
-        && ["caches", "oidc", "state"]
-            .iter()
-            .any(|top| has_tables(&top))
-    {
+    let hint = if below.is_none() && ["caches", "oidc", "state"].iter().any(has_tables) {
         ": each dot of a key is `__`, as in SNOWBANK_CACHES__TEAM__BUCKET".to_owned()
     } else if let Some(near) = nearest(top, &known) {
         let below = below.map(|below| format!("__{below}")).unwrap_or_default();

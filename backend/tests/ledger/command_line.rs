@@ -16,6 +16,7 @@ impl Place {
             place.0.path().display()
         );
         fs::write(place.path("s.toml"), settings).expect("a file");
+        fs::create_dir(place.path("cache")).expect("a folder");
         place
     }
 

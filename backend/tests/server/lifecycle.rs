@@ -215,8 +215,13 @@ async fn ready_waits_until_every_bucket_has_answered_or_failed() {
         .sweep_now()
         .await
         .expect("a sweep");
+    let client = reqwest::Client::builder()
+        .timeout(std::time::Duration::from_secs(30))
+        .build()
+        .expect("a client");
     let ready = async || {
-        let answer = reqwest::get(format!("http://{}/readyz", server.addr)).await;
+        let url = format!("http://{}/readyz", server.addr);
+        let answer = client.get(url).send().await;
         let answer = answer.expect("an answer");
         (answer.status(), answer.text().await.expect("text"))
     };
