@@ -200,7 +200,7 @@ fn row(found: &ConnectionCheck) -> AnyView {
             Tone::Unknown,
             Icon::Info,
             "not tried",
-            "An earlier check failed.",
+            "It could not be tried.",
         ),
     };
     let policy = found.policy.clone().map(|policy| {
