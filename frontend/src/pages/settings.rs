@@ -17,8 +17,10 @@ use crate::components::failure::failure_of;
 use crate::components::field::{Field, text_field};
 use crate::components::layout::{card, fact, facts, table};
 use crate::components::page_head::{heading, page_title};
+use crate::components::skeleton::skeleton;
 use crate::pages::caches::visibility_word;
 use crate::pages::members::{cache_field, cache_select};
+use crate::state::derived::{effect, memo};
 use crate::state::identity::identity;
 use crate::state::navigation::absolute;
 use crate::state::remote::Remote;
@@ -90,7 +92,7 @@ fn of_server() -> AnyView {
         tokens.value.set(now.token_days.to_string());
         addresses.set(now.note_addresses);
     };
-    crate::state::derived::effect(move || {
+    effect(move || {
         if let Some(now) = settings.get() {
             fill(&now);
         }
@@ -130,20 +132,29 @@ fn of_server() -> AnyView {
         Some(view! { <small>"Changed by " {who} " " {ago(&when)}</small> })
     };
     let form = move || {
-        settings.is_there().then(|| {
-            view! {
-                <div class="form">
-                    {text_field(sessions, "number", "off")} {text_field(tokens, "number", "off")}
-                    {check("Note addresses in the audit", "Where an act came from; the configuration says how long it is kept (state.client_addresses).", addresses)}
-                    {sending.notice()}
-                    <p>
-                        {button_when(Weight::Primary, None, "Save", move || sending.readiness(identity.readiness(None, Act::ChangeSettings)), save)}
-                    </p>
-                </div>
-            }
-        })
+        view! {
+            <div class="form">
+                {text_field(sessions, "number", "off")} {text_field(tokens, "number", "off")}
+                {check("Note addresses in the audit", "Where an act came from; the configuration says how long it is kept (state.client_addresses).", addresses)}
+                {sending.notice()}
+                <p>
+                    {button_when(Weight::Primary, None, "Save", move || sending.readiness(identity.readiness(None, Act::ChangeSettings)), save)}
+                </p>
+            </div>
+        }
     };
-    view! { {failure_of(settings)} {card("Server", changing(changed), changing(form))} }.into_any()
+    // Only where there is something to show: to others the failure says why there is not.
+    let known = memo(move || settings.is_there());
+    let shown = move || {
+        if known.get() {
+            Some(card("Server", changing(changed), form()))
+        } else {
+            settings
+                .is_waiting()
+                .then(|| skeleton(3, "Asking for the settings…"))
+        }
+    };
+    view! { {failure_of(settings)} {changing(shown)} }.into_any()
 }
 
 /// Which CI jobs get tokens for their identity.
