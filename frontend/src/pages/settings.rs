@@ -173,7 +173,7 @@ fn trust() -> AnyView {
         (!rows.is_empty()).then(|| {
             table(
                 "Trust rules",
-                "",
+                "table",
                 &[
                     ("Name", "", ""),
                     ("Issuer", "", ""),
@@ -227,11 +227,11 @@ fn rule_row(rule: &TrustRule, sending: Sending, rules: Remote<Page<TrustRule>>) 
     };
     view! {
         <tr>
-            <th scope="row">{rule.name.clone()}</th>
-            <td><code class="break">{rule.issuer.clone()}</code></td>
-            <td><code class="break">{claims.join(", ")}</code></td>
-            <td>{verbs.join(", ")} ": " {caches}</td>
-            <td>
+            <th scope="row"><strong>{rule.name.clone()}</strong></th>
+            <td class="wide wrap" data-label="Issuer"><code>{rule.issuer.clone()}</code></td>
+            <td class="wide wrap" data-label="Where"><code>{claims.join(", ")}</code></td>
+            <td class="wrap" data-label="Token">{verbs.join(", ")} ": " {caches}</td>
+            <td class="row-button">
                 <button type="button" class="button" aria-label=format!("Remove {}", rule.name) on:click=move |_| open.set(true)>
                     "Remove…"
                 </button>
@@ -319,11 +319,14 @@ fn rule_form(sending: Sending, rules: Remote<Page<TrustRule>>) -> AnyView {
         .into_iter()
         .collect_view();
     view! {
-        <details>
+        <details class="explain">
             <summary>"Add a rule"</summary>
-            <div class="form">
-                {text_field(name, "text", "off")} {text_field(issuer, "url", "off")} {text_field(audience, "text", "off")}
-                {fields} {cache_select(cache)} {check("Push", "Also upload; without it, only read.", push)}
+            <div class="form form-wide">
+                <div class="form form-columns">
+                    {text_field(name, "text", "off")} {text_field(issuer, "url", "off")} {text_field(audience, "text", "off")}
+                    {fields} {cache_select(cache)}
+                </div>
+                {check("Push", "Also upload; without it, only read.", push)}
                 <p>{button_when(Weight::Primary, None, "Add the rule", ready, go)}</p>
             </div>
         </details>
