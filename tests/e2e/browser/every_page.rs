@@ -121,7 +121,7 @@ async fn a97_axe_finds_nothing_in_the_dialogs_of_an_owner() -> anyhow::Result<()
     ] {
         browser.open(path).await?;
         let press = format!(
-            "const it = document.querySelector('main button[aria-label={}]'); if (!it) return false; it.click(); return true",
+            "const it = [...document.querySelectorAll('main button')].find(it => it.getAttribute('aria-label') === {}); if (!it) return false; it.click(); return true",
             serde_json::to_string(button)?
         );
         browser.until(button, &press).await?;
