@@ -52,15 +52,17 @@ const NAME: &str = "Name and address";
 const REACH: &str = "Connection";
 const LIST: &str = "List objects";
 const INFO: &str = "Read nix-cache-info";
+const AGES: &str = "Lifecycle rules";
 const WRITE: &str = "Write and delete an object";
 const CONDITIONS: &str = "Conditional writes";
 
 /// The checks that come after the settings, in order.
-const LATER: [(&str, &str); 6] = [
+const LATER: [(&str, &str); 7] = [
     ("dns", NAME),
     ("connect", REACH),
     ("list", LIST),
     ("get", INFO),
+    ("lifecycle", AGES),
     ("write", WRITE),
     ("conditions", CONDITIONS),
 ];
@@ -112,6 +114,7 @@ async fn run(connection: &Connection, outbound: &Outbound, report: &mut Report) 
         return;
     }
     info(connection, &bucket, report).await;
+    ages(&bucket, report).await;
     write(connection, &bucket, report).await;
 }
 
@@ -325,6 +328,34 @@ async fn info(connection: &Connection, bucket: &Bucket, report: &mut Report) {
     }
 }
 
+/// Rules of the bucket that delete objects by age: Nix finds narinfos whose NARs are gone.
+async fn ages(bucket: &Bucket, report: &mut Report) {
+    let (outcome, detail) = match bucket.harmful_rules().await {
+        Ok(rules) if rules.is_empty() => (
+            CheckOutcome::Passed,
+            "None takes objects of the cache away.".to_owned(),
+        ),
+        Ok(rules) => {
+            let rules: Vec<String> = rules.iter().map(ToString::to_string).collect();
+            let detail = format!(
+                "The store will break this cache: {}. Paths then stay listed while their contents are gone, whatever still needs them. Take these rules away first; Snowbank's own retention knows what is in use.",
+                rules.join("; ")
+            );
+            (CheckOutcome::Warning, detail)
+        }
+        Err(error) if denied(&error) => (
+            CheckOutcome::Warning,
+            "The credentials lack `s3:GetLifecycleConfiguration`, so it is unknown whether a rule deletes objects by age. Look in the bucket's settings: such a rule breaks a cache.".to_owned(),
+        ),
+        Err(error) if matches!(error.status(), Some(400 | 405 | 501)) => (
+            CheckOutcome::Skipped,
+            "The store does not tell its rules over S3. If it has any, none may delete objects by age.".to_owned(),
+        ),
+        Err(error) => (CheckOutcome::Warning, explained(&error)),
+    };
+    report.add("lifecycle", AGES, outcome, detail);
+}
+
 async fn write(connection: &Connection, bucket: &Bucket, report: &mut Report) {
     const READ_ONLY: &str = "Reading is enough to show and serve the cache; members, tokens and uploads need a place to write: this bucket, or `[state] bucket`.";
     let random = crate::secrets::random::<8>().map_or(0, u64::from_le_bytes);
@@ -417,7 +448,7 @@ fn policy(connection: &Connection, writes: bool) -> String {
         "Statement": [
             {
                 "Effect": "Allow",
-                "Action": ["s3:ListBucket", "s3:GetBucketLocation"],
+                "Action": ["s3:ListBucket", "s3:GetBucketLocation", "s3:GetLifecycleConfiguration"],
                 "Resource": format!("arn:aws:s3:::{bucket}"),
             },
             {
@@ -497,7 +528,7 @@ mod tests {
             .checks
             .iter()
             .filter(|check| check.outcome == CheckOutcome::Skipped);
-        assert_eq!(skipped.count(), 5);
+        assert_eq!(skipped.count(), 6);
     }
 
     #[tokio::test]

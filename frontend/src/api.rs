@@ -74,7 +74,9 @@ impl ApiError {
             Self::Refused(problem) if problem.status >= 500 => {
                 "Try again. If it stays, look up the request id in the server's log."
             }
-            Self::Refused(problem) if problem.status == 401 => "Sign in, then come back here.",
+            Self::Refused(problem) if problem.status == 401 => {
+                "Signing in leads back to this page."
+            }
             Self::Refused(problem) if problem.status == 403 => "Ask one of the owners.",
             Self::Refused(_) => "Check the address and the filters.",
             Self::Unreadable { .. } => {

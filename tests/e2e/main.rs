@@ -10,4 +10,5 @@ mod conformance;
 mod crash;
 mod faults;
 mod harness;
+mod private_cache;
 mod real_nix;

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
 
+use crate::browser::Browser;
 use crate::component;
 use crate::server::Server;
 
@@ -84,6 +85,23 @@ impl Server {
 }
 
 impl Person {
+    /// Makes this person the one at the browser.
+    ///
+    /// # Errors
+    /// When the browser does not take the session's cookie.
+    pub async fn sit_down(&self, browser: &Browser, server: &Server) -> anyhow::Result<()> {
+        let (name, value) = self.cookie.split_once('=').context("a cookie")?;
+        let cookie = json!({
+            "name": name,
+            "value": value,
+            "url": server.origin,
+            "httpOnly": true,
+            "sameSite": "Strict",
+        });
+        browser.cdp("Network.setCookie", cookie).await?;
+        Ok(())
+    }
+
     /// Sends something as this person's browser would, and reads the JSON of the answer; `null`
     /// where it has none.
     ///

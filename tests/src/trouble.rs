@@ -37,6 +37,8 @@ pub struct Trouble {
     pub slow_down: AtomicBool,
     /// Connections are accepted and never answered.
     pub stall: AtomicBool,
+    /// The bucket's lifecycle rules, as XML, in the place of its own.
+    pub lifecycle: Mutex<Option<&'static str>>,
     /// Objects that are listed and gone when they are asked for.
     pub vanished: Mutex<BTreeSet<String>>,
     /// Listings asked for.
@@ -130,6 +132,10 @@ async fn answer(
             "Access Denied",
         ));
     }
+    let lifecycle = *trouble.lifecycle.lock().expect("no panic while held");
+    if let Some(xml) = lifecycle.filter(|_| request.uri().query() == Some("lifecycle")) {
+        return Ok(answered(StatusCode::OK, xml.to_owned()));
+    }
     let key = request
         .uri()
         .path()
@@ -200,6 +206,11 @@ fn refusal(status: StatusCode, code: &str, message: &str) -> Response<Body> {
     let xml = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{message}</Message></Error>"
     );
+    answered(status, xml)
+}
+
+/// An answer of XML.
+fn answered(status: StatusCode, xml: String) -> Response<Body> {
     let body = Full::new(Bytes::from(xml))
         .map_err(|never| match never {})
         .boxed();

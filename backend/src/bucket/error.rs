@@ -26,11 +26,13 @@ pub enum Operation {
     MultipartComplete,
     /// AbortMultipartUpload.
     MultipartAbort,
+    /// GetBucketLifecycleConfiguration.
+    Lifecycle,
 }
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::List,
         Self::Get,
         Self::Head,
@@ -41,6 +43,7 @@ impl Operation {
         Self::MultipartPart,
         Self::MultipartComplete,
         Self::MultipartAbort,
+        Self::Lifecycle,
     ];
 
     /// A word for metrics and logs.
@@ -56,6 +59,7 @@ impl Operation {
             Self::MultipartPart => "multipart-part",
             Self::MultipartComplete => "multipart-complete",
             Self::MultipartAbort => "multipart-abort",
+            Self::Lifecycle => "lifecycle",
         }
     }
 
@@ -71,6 +75,7 @@ impl Operation {
             | Self::MultipartComplete => "s3:PutObject",
             Self::Delete => "s3:DeleteObject",
             Self::MultipartAbort => "s3:AbortMultipartUpload",
+            Self::Lifecycle => "s3:GetLifecycleConfiguration",
         }
     }
 
@@ -86,6 +91,7 @@ impl Operation {
             Self::MultipartPart => "uploading a part of",
             Self::MultipartComplete => "completing the upload to",
             Self::MultipartAbort => "giving up the upload to",
+            Self::Lifecycle => "reading the lifecycle rules of",
         }
     }
 }
@@ -261,6 +267,9 @@ impl BucketError {
                 }
                 "s3:DeleteObject" => {
                     "allow `s3:DeleteObject` on the bucket's objects for the deleting credentials"
+                }
+                "s3:GetLifecycleConfiguration" => {
+                    "allow `s3:GetLifecycleConfiguration` on the bucket for these credentials"
                 }
                 _ => {
                     "allow `s3:AbortMultipartUpload` on the bucket's objects for the writing credentials"

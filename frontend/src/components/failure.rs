@@ -4,7 +4,7 @@ use leptos::prelude::*;
 use snowbank_shared::route::{AccessRoute, Route};
 
 use crate::api::ApiError;
-use crate::components::banner::alert;
+use crate::components::banner::{alert, banner};
 use crate::components::button::{Weight, button, link_button};
 use crate::components::changing::changing;
 use crate::components::chip::Tone;
@@ -19,6 +19,9 @@ pub fn failure(error: &ApiError, stale: bool, retry: impl Fn() + 'static) -> Any
 }
 
 fn erased(error: &ApiError, stale: bool, retry: Box<dyn Fn()>) -> AnyView {
+    if error.needs_login() {
+        return login_first(error);
+    }
     let details = error.request_id().map(|id| {
         let id = id.to_owned();
         let copied = format!(
@@ -45,14 +48,20 @@ fn erased(error: &ApiError, stale: bool, retry: Box<dyn Fn()>) -> AnyView {
         {details}
     };
     let tone = if stale { Tone::Warn } else { Tone::Bad };
-    let again = if error.needs_login() {
-        let back = navigation().route_now().map(|route| route.to_string());
-        let login = href(&Route::Access(AccessRoute::login(back)));
-        link_button(Weight::Primary, None, "Sign in", login)
-    } else {
-        button(Weight::Plain, Some(Icon::Again), "Try again", retry)
-    };
+    let again = button(Weight::Plain, Some(Icon::Again), "Try again", retry);
     alert(tone, error.what(), words, again)
+}
+
+/// Nothing failed: who asks is not known yet. Signing in leads back to the page.
+fn login_first(error: &ApiError) -> AnyView {
+    let back = navigation().route_now().map(|route| route.to_string());
+    let login = href(&Route::Access(AccessRoute::login(back)));
+    let again = link_button(Weight::Primary, None, "Sign in", login);
+    let words = view! {
+        <p>{error.why()}</p>
+        <p>{error.remedy()}</p>
+    };
+    banner(Tone::Note, error.what(), words, again)
 }
 
 /// The failure of a remote value, where it has one.

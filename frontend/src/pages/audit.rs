@@ -57,7 +57,9 @@ pub fn page(cache: Option<String>) -> AnyView {
         let path = path();
         let separator = if path.contains('?') { '&' } else { '?' };
         let address = with_base(&format!("/api/v1{path}{separator}format=csv"));
-        view! { <a class="button" href=address download="">"Export CSV"</a> }
+        found
+            .is_there()
+            .then(|| view! { <a class="button" href=address download="">"Export CSV"</a> })
     };
     view! {
         <div class="page">
@@ -207,7 +209,7 @@ fn shown(page: &AuditPage, cursor: RwSignal<Option<String>>) -> AnyView {
     } else {
         table(
             "Entries of the audit",
-            "",
+            "table",
             &[
                 ("When", "", ""),
                 ("Who", "", ""),
@@ -243,11 +245,11 @@ fn row(entry: &AuditEntry) -> AnyView {
     let place = entry.cache.as_ref().map(|cache| format!(" in {cache}"));
     view! {
         <tr id=entry.id.clone()>
-            <td>{ago(&entry.at)}</td>
-            <th scope="row">{entry.actor.clone()}</th>
-            <td><code>{entry.action.clone()}</code> " " {refused}</td>
-            <td class="break">{entry.object.clone()} {place}</td>
-            <td class="col-2 break"><small>{more.join(" · ")}</small></td>
+            <td class="muted">{ago(&entry.at)}</td>
+            <th scope="row" data-label="Who"><strong>{entry.actor.clone()}</strong></th>
+            <td data-label="What"><code>{entry.action.clone()}</code> " " {refused}</td>
+            <td class="wrap" data-label="To what"><span>{entry.object.clone()} {place}</span></td>
+            <td class="col-2 wide wrap muted"><small>{more.join(" · ")}</small></td>
         </tr>
     }
     .into_any()

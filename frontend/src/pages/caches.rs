@@ -103,12 +103,17 @@ pub fn page() -> AnyView {
         Some(slugs) if slugs.is_empty() => Some(no_cache()),
         Some(slugs) => Some(rows(session, &slugs, chosen)),
     };
+    // Nothing to connect to where there is no cache.
+    let connecting = move || {
+        let some = slugs.with(|slugs| slugs.as_ref().is_none_or(|slugs| !slugs.is_empty()));
+        some.then(|| connect(&chosen.get()))
+    };
     view! {
         <div class="page">
             <div class="page-head">
                 <div class="page-head-row">
                     {heading("Caches")}
-                    <div class="page-actions">{api_button(api::caches_path)} {changing(move || connect(&chosen.get()))}</div>
+                    <div class="page-actions">{api_button(api::caches_path)} {changing(connecting)}</div>
                 </div>
                 <p class="state-sentence">{changing(sentence)}</p>
             </div>

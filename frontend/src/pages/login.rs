@@ -64,6 +64,11 @@ pub fn page(back: Option<String>, problem: Option<String>) -> AnyView {
                 (),
             )
         });
+        let weight = if me.single_sign_on.is_some() {
+            Weight::Plain
+        } else {
+            Weight::Primary
+        };
         let provider = me.single_sign_on.clone().map(|label| {
             let address = with_base(&format!("/api/v1/login/oidc?back={}", escape(&back)));
             view! {
@@ -72,7 +77,7 @@ pub fn page(back: Option<String>, problem: Option<String>) -> AnyView {
                 </p>
             }
         });
-        Some(view! { {closed} {provider} {by_link()} }.into_any())
+        Some(view! { {closed} {provider} {by_link(weight)} }.into_any())
     };
     view! {
         <div class="page">
@@ -88,7 +93,7 @@ pub fn page(back: Option<String>, problem: Option<String>) -> AnyView {
     .into_any()
 }
 
-fn by_link() -> AnyView {
+fn by_link(weight: Weight) -> AnyView {
     let field = Field::new("One-time link", "Paste the link that an owner gave you.");
     let navigation = navigation();
     let open = move || {
@@ -113,7 +118,7 @@ fn by_link() -> AnyView {
             }
         >
             {text_field(field, "text", "off")}
-            <p>{button(Weight::Plain, None, "Use the link", open)}</p>
+            <p>{button(weight, None, "Use the link", open)}</p>
         </form>
         <p>"No link? Ask an owner for one: they make it under Members. Whoever runs the server makes one for an owner with"</p>
         {code_line("Command for an owner link", "snowbank owner-link")}

@@ -92,7 +92,7 @@ pub fn tokens() -> AnyView {
                 .collect();
             Some(table(
                 "Your tokens",
-                "",
+                "table",
                 &[
                     ("Name", "", ""),
                     ("For", "", ""),
@@ -157,12 +157,14 @@ fn row(token: &Token, sending: Sending, tokens: Remote<Page<Token>>) -> AnyView 
     };
     view! {
         <tr>
-            <th scope="row">{token.name.clone()} " " <code class="muted">{token.id.clone()}</code> " " {expired}</th>
-            <td>{caches}</td>
-            <td>{verbs.join(", ")}</td>
-            <td>{ago(&token.expires_at)}</td>
-            <td class="col-2">{used}</td>
-            <td>
+            <th scope="row">
+                <span class="wrap"><strong>{token.name.clone()}</strong> " " <code class="muted">{token.id.clone()}</code> " " {expired}</span>
+            </th>
+            <td class="wrap" data-label="For">{caches}</td>
+            <td data-label="Can">{verbs.join(", ")}</td>
+            <td data-label="Ends">{ago(&token.expires_at)}</td>
+            <td class="col-2 muted" data-label="Last used">{used}</td>
+            <td class="row-button">
                 <button type="button" class="button" aria-label=format!("End {}", token.name) on:click=move |_| open.set(true)>
                     "End…"
                 </button>

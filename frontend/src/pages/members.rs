@@ -88,7 +88,7 @@ pub fn page() -> AnyView {
                 .collect();
             Some(table(
                 "Members",
-                "",
+                "table",
                 &[
                     ("Name", "", ""),
                     ("Roles", "", ""),
@@ -153,13 +153,13 @@ fn row(doing: Doing, member: &Member) -> AnyView {
     let shown = member.clone();
     view! {
         <tr>
-            <th scope="row">{member.name.clone()} " " {state}</th>
-            <td>{roles_in_words(&member.grants)}</td>
-            <td class="col-2">{how}</td>
-            <td class="number col-2">{count(member.sessions)}</td>
-            <td class="number col-2">{count(member.tokens)}</td>
-            <td class="col-2">{ago(&member.created_at)}</td>
-            <td>
+            <th scope="row"><strong>{member.name.clone()}</strong> " " {state}</th>
+            <td class="wide wrap" data-label="Roles">{roles_in_words(&member.grants)}</td>
+            <td class="col-2" data-label="Signs in">{how}</td>
+            <td class="number col-2" data-label="Sessions">{count(member.sessions)}</td>
+            <td class="number col-2" data-label="Tokens">{count(member.tokens)}</td>
+            <td class="col-2 muted" data-label="Member since">{ago(&member.created_at)}</td>
+            <td class="row-button">
                 <button type="button" class="button" aria-label=format!("Change {}", member.name) on:click=move |_| open.set(true)>
                     "Change…"
                 </button>

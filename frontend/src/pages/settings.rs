@@ -17,8 +17,10 @@ use crate::components::failure::failure_of;
 use crate::components::field::{Field, text_field};
 use crate::components::layout::{card, fact, facts, table};
 use crate::components::page_head::{heading, page_title};
+use crate::components::skeleton::skeleton;
 use crate::pages::caches::visibility_word;
 use crate::pages::members::{cache_field, cache_select};
+use crate::state::derived::{effect, memo};
 use crate::state::identity::identity;
 use crate::state::navigation::absolute;
 use crate::state::remote::Remote;
@@ -90,7 +92,7 @@ fn of_server() -> AnyView {
         tokens.value.set(now.token_days.to_string());
         addresses.set(now.note_addresses);
     };
-    crate::state::derived::effect(move || {
+    effect(move || {
         if let Some(now) = settings.get() {
             fill(&now);
         }
@@ -130,20 +132,29 @@ fn of_server() -> AnyView {
         Some(view! { <small>"Changed by " {who} " " {ago(&when)}</small> })
     };
     let form = move || {
-        settings.is_there().then(|| {
-            view! {
-                <div class="form">
-                    {text_field(sessions, "number", "off")} {text_field(tokens, "number", "off")}
-                    {check("Note addresses in the audit", "Where an act came from; the configuration says how long it is kept (state.client_addresses).", addresses)}
-                    {sending.notice()}
-                    <p>
-                        {button_when(Weight::Primary, None, "Save", move || sending.readiness(identity.readiness(None, Act::ChangeSettings)), save)}
-                    </p>
-                </div>
-            }
-        })
+        view! {
+            <div class="form">
+                {text_field(sessions, "number", "off")} {text_field(tokens, "number", "off")}
+                {check("Note addresses in the audit", "Where an act came from; the configuration says how long it is kept (state.client_addresses).", addresses)}
+                {sending.notice()}
+                <p>
+                    {button_when(Weight::Primary, None, "Save", move || sending.readiness(identity.readiness(None, Act::ChangeSettings)), save)}
+                </p>
+            </div>
+        }
     };
-    view! { {failure_of(settings)} {card("Server", changing(changed), changing(form))} }.into_any()
+    // Only where there is something to show: to others the failure says why there is not.
+    let known = memo(move || settings.is_there());
+    let shown = move || {
+        if known.get() {
+            Some(card("Server", changing(changed), form()))
+        } else {
+            settings
+                .is_waiting()
+                .then(|| skeleton(3, "Asking for the settings…"))
+        }
+    };
+    view! { {failure_of(settings)} {changing(shown)} }.into_any()
 }
 
 /// Which CI jobs get tokens for their identity.
@@ -162,7 +173,7 @@ fn trust() -> AnyView {
         (!rows.is_empty()).then(|| {
             table(
                 "Trust rules",
-                "",
+                "table",
                 &[
                     ("Name", "", ""),
                     ("Issuer", "", ""),
@@ -216,11 +227,11 @@ fn rule_row(rule: &TrustRule, sending: Sending, rules: Remote<Page<TrustRule>>) 
     };
     view! {
         <tr>
-            <th scope="row">{rule.name.clone()}</th>
-            <td><code class="break">{rule.issuer.clone()}</code></td>
-            <td><code class="break">{claims.join(", ")}</code></td>
-            <td>{verbs.join(", ")} ": " {caches}</td>
-            <td>
+            <th scope="row"><strong>{rule.name.clone()}</strong></th>
+            <td class="wide wrap" data-label="Issuer"><code>{rule.issuer.clone()}</code></td>
+            <td class="wide wrap" data-label="Where"><code>{claims.join(", ")}</code></td>
+            <td class="wrap" data-label="Token">{verbs.join(", ")} ": " {caches}</td>
+            <td class="row-button">
                 <button type="button" class="button" aria-label=format!("Remove {}", rule.name) on:click=move |_| open.set(true)>
                     "Remove…"
                 </button>
@@ -308,11 +319,14 @@ fn rule_form(sending: Sending, rules: Remote<Page<TrustRule>>) -> AnyView {
         .into_iter()
         .collect_view();
     view! {
-        <details>
+        <details class="explain">
             <summary>"Add a rule"</summary>
-            <div class="form">
-                {text_field(name, "text", "off")} {text_field(issuer, "url", "off")} {text_field(audience, "text", "off")}
-                {fields} {cache_select(cache)} {check("Push", "Also upload; without it, only read.", push)}
+            <div class="form form-wide">
+                <div class="form form-columns">
+                    {text_field(name, "text", "off")} {text_field(issuer, "url", "off")} {text_field(audience, "text", "off")}
+                    {fields} {cache_select(cache)}
+                </div>
+                {check("Push", "Also upload; without it, only read.", push)}
                 <p>{button_when(Weight::Primary, None, "Add the rule", ready, go)}</p>
             </div>
         </details>

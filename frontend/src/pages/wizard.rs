@@ -156,13 +156,15 @@ fn wizard() -> AnyView {
         .collect_view();
     let form = view! {
         <form
-            class="form"
+            class="form form-wide"
             on:submit=move |event| {
                 event.prevent_default();
                 go();
             }
         >
-            {select_field(preset, presets)} {one} {text_field(secret, "password", "off")}
+            <div class="form form-columns">
+                {select_field(preset, presets)} {one} {text_field(secret, "password", "off")}
+            </div>
             {check("Without credentials", "Unsigned requests, for a bucket that everybody may read.", anonymous)}
             <p>{button_when(Weight::Primary, None, "Test the connection", ready, go)}</p>
             {sending.notice()}
@@ -179,7 +181,7 @@ fn wizard() -> AnyView {
 fn outcome(report: &ConnectionReport) -> AnyView {
     let rows: Vec<AnyView> = report.checks.iter().map(row).collect();
     view! {
-        {table("Checks of the connection", "", &[("Check", "", ""), ("Outcome", "", ""), ("What was found", "", "")], rows)}
+        {table("Checks of the connection", "table", &[("Check", "", ""), ("Outcome", "", ""), ("What was found", "", "")], rows)}
         <p>"Add this to the server's configuration and start it again:"</p>
         {code_file("snowbank.toml", report.toml.clone(), "snowbank.toml")}
     }
@@ -200,12 +202,12 @@ fn row(found: &ConnectionCheck) -> AnyView {
             Tone::Unknown,
             Icon::Info,
             "not tried",
-            "An earlier check failed.",
+            "It could not be tried.",
         ),
     };
     let policy = found.policy.clone().map(|policy| {
         view! {
-            <details>
+            <details class="explain">
                 <summary>"The policy that gives the permission"</summary>
                 {code_line("Policy", policy)}
             </details>
@@ -213,9 +215,9 @@ fn row(found: &ConnectionCheck) -> AnyView {
     });
     view! {
         <tr>
-            <th scope="row">{found.title.clone()}</th>
+            <th scope="row"><strong>{found.title.clone()}</strong></th>
             <td>{chip((tone, picture, word, meaning))}</td>
-            <td>{found.detail.clone()} {policy}</td>
+            <td class="wide wrap"><div>{found.detail.clone()} {policy}</div></td>
         </tr>
     }
     .into_any()

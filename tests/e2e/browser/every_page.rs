@@ -5,16 +5,30 @@ use snowbank_tests::browser::{Browser, Colours, Width};
 use snowbank_tests::server::Server;
 
 use super::pages;
+use super::scene::Scene;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a97_axe_finds_nothing_on_any_page_in_any_theme() -> anyhow::Result<()> {
-    let server = Server::demo().await?;
-    let Some(browser) = Browser::start(&server.origin).await? else {
-        return Ok(());
-    };
     let mut violations = Vec::new();
-    for (name, path) in pages::all(&server).await? {
-        browser.open(&path).await?;
+    for scene in Scene::all().await? {
+        let Some(browser) = scene.browser().await? else {
+            return Ok(());
+        };
+        judge_every_page(&browser, &scene, &mut violations).await?;
+        browser.finish().await?;
+    }
+    ensure!(violations.is_empty(), "{}", violations.join("\n"));
+    Ok(())
+}
+
+/// Opens every page of a scene in every theme and at 320 pixels.
+async fn judge_every_page(
+    browser: &Browser,
+    scene: &Scene,
+    violations: &mut Vec<String>,
+) -> anyhow::Result<()> {
+    for (name, path) in &scene.pages {
+        browser.open(path).await?;
         for colours in Colours::ALL {
             browser.colours(colours).await?;
             let what = format!("{name} ({path}) in {colours:?}");
@@ -30,8 +44,7 @@ async fn a97_axe_finds_nothing_on_any_page_in_any_theme() -> anyhow::Result<()> 
         }
         browser.resize(Width::Wide).await?;
     }
-    ensure!(violations.is_empty(), "{}", violations.join("\n"));
-    browser.finish().await
+    Ok(())
 }
 
 /// What opens on top of a page is judged too: every menu of it, the help, the suggestions.
@@ -93,29 +106,67 @@ async fn a97_axe_finds_nothing_in_what_opens() -> anyhow::Result<()> {
     browser.finish().await
 }
 
+/// The dialogs in which an owner changes things.
 #[tokio::test(flavor = "multi_thread")]
-async fn a98_at_320_pixels_nothing_but_code_scrolls_sideways() -> anyhow::Result<()> {
-    let server = Server::demo().await?;
-    let Some(browser) = Browser::start(&server.origin).await? else {
+async fn a97_axe_finds_nothing_in_the_dialogs_of_an_owner() -> anyhow::Result<()> {
+    let scene = Scene::owner().await?;
+    let Some(browser) = scene.browser().await? else {
         return Ok(());
     };
-    browser.resize(Width::Narrow).await?;
+    let mut violations = Vec::new();
+    for (path, button) in [
+        ("/members", "Change rita"),
+        ("/me/tokens", "End a test's"),
+        ("/settings", "Remove ci"),
+    ] {
+        browser.open(path).await?;
+        let press = format!(
+            "const it = [...document.querySelectorAll('main button')].find(it => it.getAttribute('aria-label') === {}); if (!it) return false; it.click(); return true",
+            serde_json::to_string(button)?
+        );
+        browser.until(button, &press).await?;
+        browser.find("dialog[open]").await?;
+        for width in [Width::Wide, Width::Narrow] {
+            browser.resize(width).await?;
+            for colours in Colours::ALL {
+                browser.colours(colours).await?;
+                let what = format!("{button} in {colours:?} at {width:?}");
+                if let Err(error) = browser.accessible(&what).await {
+                    violations.push(format!("{error:#}"));
+                }
+            }
+        }
+        browser.resize(Width::Wide).await?;
+    }
+    ensure!(violations.is_empty(), "{}", violations.join("\n"));
+    browser.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a98_at_320_pixels_nothing_but_code_scrolls_sideways() -> anyhow::Result<()> {
     let mut wrong = Vec::new();
-    for (name, path) in pages::all(&server).await? {
-        browser.open(&path).await?;
-        let wide = browser
-            .script("const e = document.scrollingElement; return e.scrollWidth > e.clientWidth ? [e.scrollWidth, e.clientWidth] : null", vec![])
-            .await?;
-        if !wide.is_null() {
-            wrong.push(format!("{name} ({path}) scrolls sideways: {wide}"));
+    for scene in Scene::all().await? {
+        let Some(browser) = scene.browser().await? else {
+            return Ok(());
+        };
+        browser.resize(Width::Narrow).await?;
+        for (name, path) in &scene.pages {
+            browser.open(path).await?;
+            let wide = browser
+                .script("const e = document.scrollingElement; return e.scrollWidth > e.clientWidth ? [e.scrollWidth, e.clientWidth] : null", vec![])
+                .await?;
+            if !wide.is_null() {
+                wrong.push(format!("{name} ({path}) scrolls sideways: {wide}"));
+            }
+            let out = browser.sideways().await?;
+            if !out.is_empty() {
+                wrong.push(format!("{name} ({path}):\n  {}", out.join("\n  ")));
+            }
         }
-        let out = browser.sideways().await?;
-        if !out.is_empty() {
-            wrong.push(format!("{name} ({path}):\n  {}", out.join("\n  ")));
-        }
+        browser.finish().await?;
     }
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
-    browser.finish().await
+    Ok(())
 }
 
 /// Names of the buttons, links, menus and fields that can be reached, menus opened. Heads
@@ -135,66 +186,70 @@ return [...new Set([...document.querySelectorAll('a[href], button, summary, sele
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a98_at_320_pixels_every_action_is_reachable() -> anyhow::Result<()> {
-    let server = Server::demo().await?;
-    let Some(browser) = Browser::start(&server.origin).await? else {
-        return Ok(());
-    };
     let mut lost = Vec::new();
-    for (name, path) in pages::all(&server).await? {
-        let mut actions = Vec::new();
-        for width in [Width::Wide, Width::Narrow] {
-            browser.resize(width).await?;
-            browser.open(&path).await?;
-            let found = browser.script(ACTIONS, vec![]).await?;
-            let found: Vec<String> = serde_json::from_value(found)?;
-            ensure!(found.len() > 8, "{name} at {width:?} has only {found:?}");
-            actions.push(found);
-        }
-        for action in &actions[0] {
-            // The bar at the foot of a phone needs no folding; the keys are one tap further, in Help.
-            let elsewhere = ["button Fold", "button Keyboard help"].contains(&action.as_str());
-            if !actions[1].contains(action) && !elsewhere {
-                lost.push(format!("{name} ({path}) has no {action}"));
+    for scene in Scene::all().await? {
+        let Some(browser) = scene.browser().await? else {
+            return Ok(());
+        };
+        for (name, path) in &scene.pages {
+            let mut actions = Vec::new();
+            for width in [Width::Wide, Width::Narrow] {
+                browser.resize(width).await?;
+                browser.open(path).await?;
+                let found = browser.script(ACTIONS, vec![]).await?;
+                let found: Vec<String> = serde_json::from_value(found)?;
+                ensure!(found.len() > 8, "{name} at {width:?} has only {found:?}");
+                actions.push(found);
+            }
+            for action in &actions[0] {
+                // The bar at the foot of a phone needs no folding; the keys are one tap further, in Help.
+                let elsewhere = ["button Fold", "button Keyboard help"].contains(&action.as_str());
+                if !actions[1].contains(action) && !elsewhere {
+                    lost.push(format!("{name} ({path}) has no {action}"));
+                }
             }
         }
+        browser.finish().await?;
     }
     ensure!(lost.is_empty(), "at 320 pixels:\n{}", lost.join("\n"));
-    browser.finish().await
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a100_targets_are_24_pixels_or_spaced() -> anyhow::Result<()> {
-    let server = Server::demo().await?;
-    let Some(browser) = Browser::start(&server.origin).await? else {
-        return Ok(());
-    };
     let mut small = Vec::new();
-    for compact in [false, true] {
-        browser.open("/").await?;
-        if compact {
-            browser
-                .script(
-                    "localStorage.setItem('snowbank.density', 'compact')",
-                    vec![],
-                )
-                .await?;
-        }
-        for (name, path) in pages::all(&server).await? {
-            for width in [Width::Wide, Width::Narrow] {
-                browser.resize(width).await?;
-                browser.open(&path).await?;
-                let found = browser.small_targets().await?;
-                if !found.is_empty() {
-                    small.push(format!(
-                        "{name} ({path}) at {width:?}, compact {compact}:\n  {}",
-                        found.join("\n  ")
-                    ));
+    for scene in Scene::all().await? {
+        let Some(browser) = scene.browser().await? else {
+            return Ok(());
+        };
+        for compact in [false, true] {
+            browser.open("/").await?;
+            if compact {
+                browser
+                    .script(
+                        "localStorage.setItem('snowbank.density', 'compact')",
+                        vec![],
+                    )
+                    .await?;
+            }
+            for (name, path) in &scene.pages {
+                for width in [Width::Wide, Width::Narrow] {
+                    browser.resize(width).await?;
+                    browser.open(path).await?;
+                    let found = browser.small_targets().await?;
+                    if !found.is_empty() {
+                        small.push(format!(
+                            "{name} ({path}) at {width:?}, compact {compact}:\n  {}",
+                            found.join("\n  ")
+                        ));
+                    }
                 }
             }
         }
+        browser.finish().await?;
     }
     ensure!(small.is_empty(), "{}", small.join("\n"));
-    browser.finish().await
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

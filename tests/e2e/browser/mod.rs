@@ -1,6 +1,7 @@
 //! What a user sees and does in a browser. Tests are named by the line of the
 //! acceptance list that they show.
 
+mod access;
 mod choosing;
 mod closure;
 mod copying;
@@ -16,6 +17,7 @@ mod path_page;
 mod pictures;
 mod preferences;
 mod proxy;
+mod scene;
 mod search;
 mod shell;
 

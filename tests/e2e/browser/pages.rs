@@ -69,6 +69,12 @@ pub(super) async fn all(server: &Server) -> anyhow::Result<Vec<Named>> {
         ("glossary", "/help/glossary".to_owned()),
         ("components", "/help/components".to_owned()),
         ("preferences", "/me/preferences".to_owned()),
+        ("login", "/login".to_owned()),
+        ("members", "/members".to_owned()),
+        ("me", "/me".to_owned()),
+        ("tokens", "/me/tokens".to_owned()),
+        ("settings", "/settings".to_owned()),
+        ("audit", "/audit".to_owned()),
         ("about", "/about".to_owned()),
     ])
 }

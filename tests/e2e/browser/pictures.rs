@@ -6,37 +6,38 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::ensure;
-use snowbank_tests::browser::{Browser, Colours, Width};
-use snowbank_tests::server::Server;
+use snowbank_tests::browser::{Colours, Width};
 
-use super::pages;
+use super::scene::Scene;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn screenshots_of_every_page() -> anyhow::Result<()> {
-    let server = Server::demo().await?;
-    let Some(browser) = Browser::start(&server.origin).await? else {
-        return Ok(());
-    };
     let folder = std::env::var_os("SNOWBANK_SCREENSHOTS").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("screenshots/new"),
         PathBuf::from,
     );
     std::fs::create_dir_all(&folder)?;
-    for (name, path) in pages::all(&server).await? {
-        for width in [Width::Wide, Width::Narrow] {
-            browser.resize(width).await?;
-            browser.open(&path).await?;
-            for (colours, word) in [(Colours::Light, "light"), (Colours::Dark, "dark")] {
-                browser.colours(colours).await?;
-                let file = folder.join(format!("{name}-{}-{word}.webp", width.pixels()));
-                browser.screenshot(&file).await?;
-                ensure!(
-                    std::fs::metadata(&file)?.len() > 1000,
-                    "{} is empty",
-                    file.display()
-                );
+    for scene in Scene::all().await? {
+        let Some(browser) = scene.browser().await? else {
+            return Ok(());
+        };
+        for (name, path) in &scene.pages {
+            for width in [Width::Wide, Width::Narrow] {
+                browser.resize(width).await?;
+                browser.open(path).await?;
+                for (colours, word) in [(Colours::Light, "light"), (Colours::Dark, "dark")] {
+                    browser.colours(colours).await?;
+                    let file = folder.join(format!("{name}-{}-{word}.webp", width.pixels()));
+                    browser.screenshot(&file).await?;
+                    ensure!(
+                        std::fs::metadata(&file)?.len() > 1000,
+                        "{} is empty",
+                        file.display()
+                    );
+                }
             }
         }
+        browser.finish().await?;
     }
-    browser.finish().await
+    Ok(())
 }

@@ -81,7 +81,11 @@ impl Target {
             (&Method::GET, true) if bucket.is_empty() => Operation::ListBuckets,
             (&Method::GET, true) if has("location") => Operation::Location,
             (&Method::GET, true) if has("uploads") => Operation::ListUploads,
-            (&Method::GET, true) if has("versioning") || has("acl") || has("policy") => {
+            (&Method::GET, true)
+                if ["versioning", "acl", "policy", "lifecycle"]
+                    .into_iter()
+                    .any(has) =>
+            {
                 Operation::Other
             }
             (&Method::GET, true) => Operation::List,

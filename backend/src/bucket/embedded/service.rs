@@ -277,6 +277,17 @@ impl S3 for Endpoint {
         answer(GetBucketLocationOutput::default())
     }
 
+    async fn get_bucket_lifecycle_configuration(
+        &self,
+        request: S3Request<GetBucketLifecycleConfigurationInput>,
+    ) -> S3Result<S3Response<GetBucketLifecycleConfigurationOutput>> {
+        self.folder(&request.input.bucket)?;
+        Err(s3_error!(
+            NoSuchLifecycleConfiguration,
+            "The lifecycle configuration does not exist"
+        ))
+    }
+
     async fn get_bucket_versioning(
         &self,
         request: S3Request<GetBucketVersioningInput>,

@@ -1,0 +1,144 @@
+//! What is looked at where something has to hold on every page: a server, who is at the browser,
+//! and the pages that this person opens.
+
+use anyhow::Context as _;
+use reqwest::Method;
+use serde_json::json;
+use snowbank_tests::browser::Browser;
+use snowbank_tests::people::Person;
+use snowbank_tests::server::{Server, Setup};
+use tempfile::TempDir;
+
+use super::pages::{self, Named};
+
+/// A server, who looks, and at what.
+pub(super) struct Scene {
+    /// The pages.
+    pub(super) pages: Vec<Named>,
+    server: Server,
+    person: Option<Person>,
+    // The folder of the bucket.
+    _home: Option<TempDir>,
+}
+
+impl Scene {
+    /// A visitor of the demo, an owner of a private cache, and one of a server without caches.
+    pub(super) async fn all() -> anyhow::Result<Vec<Self>> {
+        Ok(vec![
+            Self::visitor().await?,
+            Self::owner().await?,
+            Self::founder().await?,
+        ])
+    }
+
+    async fn visitor() -> anyhow::Result<Self> {
+        let server = Server::demo().await?;
+        Ok(Self {
+            pages: pages::all(&server).await?,
+            server,
+            person: None,
+            _home: None,
+        })
+    }
+
+    /// An owner of a private cache in which people are.
+    pub(super) async fn owner() -> anyhow::Result<Self> {
+        let (server, home) = private().await?;
+        let olga = server.owner("olga").await?;
+        inhabit(&server, &olga).await?;
+        let audit = "/audit?actor=olga&action=member".to_owned();
+        Ok(Self {
+            pages: vec![
+                ("login-signed-in", "/login".to_owned()),
+                ("members-owner", "/members".to_owned()),
+                ("me-owner", "/me".to_owned()),
+                ("tokens-owner", "/me/tokens".to_owned()),
+                ("settings-owner", "/settings".to_owned()),
+                ("settings-cache", "/c/team/settings".to_owned()),
+                ("audit-owner", "/audit".to_owned()),
+                ("audit-filtered", audit),
+                ("audit-cache", "/c/team/audit".to_owned()),
+                ("invitation", invitation(&server, &olga).await?),
+                ("invitation-over", "/invite/snl_nothing".to_owned()),
+            ],
+            server,
+            person: Some(olga),
+            _home: Some(home),
+        })
+    }
+
+    async fn founder() -> anyhow::Result<Self> {
+        let server = Setup::new().start().await?;
+        let olga = server.owner("olga").await?;
+        Ok(Self {
+            pages: vec![("wizard", "/".to_owned())],
+            server,
+            person: Some(olga),
+            _home: None,
+        })
+    }
+
+    /// A browser with this person at it; nothing where there is no browser.
+    pub(super) async fn browser(&self) -> anyhow::Result<Option<Browser>> {
+        let Some(browser) = Browser::start(&self.server.origin).await? else {
+            return Ok(None);
+        };
+        if let Some(person) = &self.person {
+            person.sit_down(&browser, &self.server).await?;
+        }
+        Ok(Some(browser))
+    }
+}
+
+/// A server with the demo's closure in a private cache `team`.
+pub(super) async fn private() -> anyhow::Result<(Server, TempDir)> {
+    let home = tempfile::tempdir()?;
+    let filled = snowbank::demo::prepare(home.path())?;
+    let server = Setup::new()
+        .folder(
+            "team",
+            &filled.bucket,
+            &[
+                format!("public_keys = [{:?}]", filled.public_key),
+                "visibility = \"private\"".to_owned(),
+            ],
+        )
+        .start()
+        .await?;
+    Ok((server, home))
+}
+
+/// Members of every kind, a token, a trust rule.
+async fn inhabit(server: &Server, olga: &Person) -> anyhow::Result<()> {
+    olga.invite(server, "rita", json!([{"role": "reader", "cache": "team"}]))
+        .await?;
+    let carl = olga
+        .invite(server, "carl", json!([{"role": "contributor"}]))
+        .await?;
+    carl.token(server, &["team"]).await?;
+    olga.invite(server, "sam", json!([{"role": "maintainer"}]))
+        .await?;
+    let suspended = json!({"suspended": true});
+    olga.send(server, Method::PATCH, "/members/sam", suspended)
+        .await?;
+    olga.token(server, &["team"]).await?;
+    let rule = json!({
+        "name": "ci",
+        "issuer": "https://token.actions.githubusercontent.com",
+        "audience": server.origin,
+        "claims": {"repository": "team/app", "ref": "refs/heads/main"},
+        "caches": ["team"],
+        "verbs": ["read", "push"],
+    });
+    olga.send(server, Method::POST, "/trust", rule).await?;
+    Ok(())
+}
+
+/// The page of a link that is still to be used.
+async fn invitation(server: &Server, olga: &Person) -> anyhow::Result<String> {
+    let wish = json!({"name": "ines", "grants": [{"role": "auditor"}]});
+    let made = olga.send(server, Method::POST, "/members", wish).await?;
+    let url = made["url"].as_str().context("no link")?;
+    let at = url.find("/invite/").context("no link")?;
+    Ok(url[at..].to_owned())
+}
