@@ -139,6 +139,7 @@ async fn every_nix_reads_a_private_cache_with_the_right_token_only() -> anyhow::
 #[tokio::test(flavor = "multi_thread")]
 async fn a52_curl_is_told_what_to_do() -> anyhow::Result<()> {
     let home = tempfile::tempdir()?;
+    std::fs::create_dir(home.path().join("bucket"))?;
     let server = Setup::new()
         .folder(
             "team",

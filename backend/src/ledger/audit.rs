@@ -118,15 +118,16 @@ impl Ledger {
             let events: Vec<Event> = journal::entries(&content.segment);
             for (at, mut event) in events.into_iter().enumerate() {
                 event.client = known.and_then(|known| known.get(&at)?.parse::<IpAddr>().ok());
-                entries.push(AuditEntry {
-                    id: format!("{}-{}-{at}", segment.instance, segment.number),
-                    event,
-                });
+                let id = format!("{}-{}-{at}", segment.instance, segment.number);
+                let place = (segment.instance.clone(), segment.number, at);
+                entries.push((place, AuditEntry { id, event }));
             }
         }
-        entries.sort_by(|one, two| (two.event.at, &two.id).cmp(&(one.event.at, &one.id)));
+        // Within a second by place, whose numbers count: the tenth comes after the second.
+        entries
+            .sort_by(|(there, one), (here, two)| (two.event.at, here).cmp(&(one.event.at, there)));
         Ok(AuditDay {
-            entries,
+            entries: entries.into_iter().map(|(_, entry)| entry).collect(),
             breaks: breaks(&Place::Audit, &segments, &BTreeMap::new(), false),
         })
     }

@@ -130,3 +130,17 @@ async fn altered_removed_swapped_and_cut_segments_are_named() {
     restore();
     assert!(numbers().await.is_empty());
 }
+
+#[tokio::test]
+async fn what_happened_within_a_second_is_read_back_newest_first() {
+    let world = World::new().await;
+    let ledger = world.replica("one").await;
+    some_events(&ledger, 0, 12).await;
+    let mut objects = Vec::new();
+    for day in ledger.audit_days().await.expect("days") {
+        let day = ledger.audit_day(&day).await.expect("a day");
+        objects.extend(day.entries.into_iter().map(|entry| entry.event.object));
+    }
+    let newest_first: Vec<_> = (0..12).rev().map(|n| format!("tokens/t{n}")).collect();
+    assert_eq!(objects, newest_first);
+}

@@ -257,6 +257,7 @@ async fn a37_a_token_is_shown_once_with_its_netrc() -> anyhow::Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a64_the_secret_of_a_cache_key_is_in_no_answer_page_or_log() -> anyhow::Result<()> {
     let home = tempfile::tempdir()?;
+    fs::create_dir(home.path().join("bucket"))?;
     let mut server = Setup::new()
         .folder("team", &home.path().join("bucket"), &[])
         .start()
@@ -345,6 +346,7 @@ async fn a64_the_secret_of_a_cache_key_is_in_no_answer_page_or_log() -> anyhow::
 async fn a83_the_audit_filters_exports_and_shows_a_broken_chain() -> anyhow::Result<()> {
     let home = tempfile::tempdir()?;
     let bucket = home.path().join("bucket");
+    fs::create_dir(&bucket)?;
     let server = Setup::new().folder("team", &bucket, &[]).start().await?;
     let olga = server.owner("olga").await?;
     let rita = olga
