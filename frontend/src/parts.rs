@@ -207,8 +207,10 @@ impl Parts {
             self.ask(part);
         });
         view! {
-            {heading("This page did not arrive")}
-            {alert(Tone::Bad, "", words, again)}
+            <div class="page">
+                <div class="page-head">{heading("This page did not arrive")}</div>
+                {alert(Tone::Bad, "", words, again)}
+            </div>
         }
         .into_any()
     }
