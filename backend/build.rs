@@ -33,16 +33,20 @@
 //!
 //! - `SNOWBANK_SKIP_FRONTEND=1` leaves the dashboard out; the server then has a page that says so.
 
+#[path = "build/twins.rs"]
+mod twins;
+
 use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use sha2::{Digest, Sha256};
+
+use twins::{Asset, Twins};
 
 const WASM_TARGET: &str = "wasm32-unknown-unknown";
 
@@ -72,6 +76,7 @@ fn run() -> Result<(), String> {
         .to_path_buf();
     let out_dir = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=build");
     println!("cargo::rerun-if-env-changed=SNOWBANK_SKIP_FRONTEND");
 
     let skip = env::var_os("SNOWBANK_SKIP_FRONTEND")
@@ -377,78 +382,6 @@ fn stylesheet(dir: &Path) -> Result<Vec<u8>, String> {
         }
     }
     Ok(css)
-}
-
-/// An asset and what of its twins is worth sending.
-struct Asset {
-    bytes: Vec<u8>,
-    brotli: Option<Vec<u8>>,
-    gzip: Option<Vec<u8>>,
-}
-
-/// Compresses, and remembers by content: brotli 11 of the program takes seconds.
-struct Twins {
-    dir: PathBuf,
-    release: bool,
-}
-
-impl Twins {
-    fn compress(&self, bytes: Vec<u8>) -> Result<Asset, String> {
-        let brotli =
-            self.remembered(&bytes, if self.release { "br11" } else { "br3" }, |bytes| {
-                self.brotli(bytes)
-            })?;
-        let gzip = self.remembered(&bytes, if self.release { "gz9" } else { "gz3" }, |bytes| {
-            self.gzip(bytes)
-        })?;
-        let smaller = |twin: Vec<u8>| (twin.len() < bytes.len()).then_some(twin);
-        Ok(Asset {
-            brotli: smaller(brotli),
-            gzip: smaller(gzip),
-            bytes,
-        })
-    }
-
-    fn remembered(
-        &self,
-        bytes: &[u8],
-        kind: &str,
-        make: impl Fn(&[u8]) -> std::io::Result<Vec<u8>>,
-    ) -> Result<Vec<u8>, String> {
-        let path = self
-            .dir
-            .join(format!("{}.{kind}", hex(&Sha256::digest(bytes))));
-        if let Ok(known) = fs::read(&path) {
-            return Ok(known);
-        }
-        let made = make(bytes).map_err(|error| format!("compressing: {error}"))?;
-        // Written aside and renamed, so that a build that is cut off leaves no half twin.
-        let partial = path.with_extension(format!("{kind}.{}", std::process::id()));
-        fs::create_dir_all(&self.dir)
-            .and_then(|()| fs::write(&partial, &made))
-            .and_then(|()| fs::rename(&partial, &path))
-            .map_err(|error| format!("{}: {error}", path.display()))?;
-        Ok(made)
-    }
-
-    fn brotli(&self, bytes: &[u8]) -> std::io::Result<Vec<u8>> {
-        let params = brotli::enc::BrotliEncoderParams {
-            quality: if self.release { 11 } else { 3 },
-            lgwin: 24,
-            size_hint: bytes.len(),
-            ..Default::default()
-        };
-        let mut out = Vec::new();
-        brotli::BrotliCompress(&mut &bytes[..], &mut out, &params)?;
-        Ok(out)
-    }
-
-    fn gzip(&self, bytes: &[u8]) -> std::io::Result<Vec<u8>> {
-        let level = flate2::Compression::new(if self.release { 9 } else { 3 });
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), level);
-        encoder.write_all(bytes)?;
-        encoder.finish()
-    }
 }
 
 /// Writes the assets beside `assets.rs`, which includes them.
