@@ -32,6 +32,7 @@
 
 mod access;
 mod caller;
+mod contributors;
 pub mod cookie;
 pub mod credential;
 mod error;
@@ -47,6 +48,7 @@ mod tokens;
 
 pub use access::{Access, By};
 pub use caller::{Caller, MemberCaller, Stranger, TokenCaller};
+pub use contributors::{Contributor, KeyRefusal, matches_glob};
 pub use error::AccessError;
 pub use permission::{On, Refusal, may};
 pub use snowbank_shared::api::access::Act;

@@ -8,7 +8,8 @@ use snowbank_shared::api::access::{Grant, LinkKind, Verb};
 use time::OffsetDateTime;
 
 use crate::ledger::kind::{
-    EXCHANGED, EXCHANGES, INVITATIONS, Kind, MEMBERS, Record, SERVER_SETTINGS, SESSIONS, TOKENS,
+    CONTRIBUTORS, EXCHANGED, EXCHANGES, INVITATIONS, KEY_NAMES, Kind, MEMBERS, Record,
+    SERVER_SETTINGS, SESSIONS, TOKENS,
 };
 
 /// Now, in seconds since 1970.
@@ -147,6 +148,62 @@ impl Record for TokenRecord {
 
 /// Seconds that an expired token is remembered: long enough for whoever still uses it to be told so.
 const AFTERLIFE: i64 = 14 * 86_400;
+
+/// A contributor's key, by the SHA-256 of its 32 bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContributorRecord {
+    /// `name:base64`.
+    pub public_key: String,
+    /// The member whose it is.
+    pub owner: String,
+    /// What it may sign.
+    pub scope: KeyScope,
+    /// When it was registered.
+    pub created_at: i64,
+    /// When it ends.
+    pub expires_at: i64,
+    /// When its owner proved to hold it.
+    #[serde(default)]
+    pub proven_at: Option<i64>,
+    /// Who accepted it with this scope.
+    #[serde(default)]
+    pub accepted_by: Option<String>,
+    /// When its owner retired it: what it signed stays good, and it signs no more.
+    #[serde(default)]
+    pub retired_at: Option<i64>,
+    /// Whether it is kept out for now.
+    #[serde(default)]
+    pub suspended: bool,
+}
+
+impl Record for ContributorRecord {
+    const KIND: Kind = CONTRIBUTORS;
+}
+
+/// What a contributor's key may sign.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyScope {
+    /// The caches; `None`: all.
+    pub caches: Option<Vec<String>>,
+    /// Patterns of paths' names, in which `*` stands for any text. None: nothing.
+    pub names: Vec<String>,
+    /// Bytes of a NAR at most.
+    #[serde(default)]
+    pub max_nar_size: Option<u64>,
+}
+
+/// A key's name that was given, by the name in lower case: for ever.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyNameRecord {
+    /// `name:base64`.
+    pub public_key: String,
+    /// The member whose it is.
+    pub owner: String,
+}
+
+impl Record for KeyNameRecord {
+    const KIND: Kind = KEY_NAMES;
+}
 
 /// Which machines get which tokens, by the rule's name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

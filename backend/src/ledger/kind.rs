@@ -84,6 +84,8 @@ pub const EXCHANGES: Kind = granting("exchanges", ScopeKind::Server);
 pub const EXCHANGED: Kind = granting("exchanged", ScopeKind::Server);
 /// Contributors' keys, by the SHA-256 of the public key.
 pub const CONTRIBUTORS: Kind = granting("contributors", ScopeKind::Server);
+/// Names of contributors' keys, in lower case: given once, for ever.
+pub const KEY_NAMES: Kind = granting("keynames", ScopeKind::Server);
 /// Settings of the whole server.
 pub const SERVER_SETTINGS: Kind = granting("server", ScopeKind::Server);
 /// Policy and rules of a cache.
@@ -106,6 +108,7 @@ pub const KINDS: &[Kind] = &[
     EXCHANGES,
     EXCHANGED,
     CONTRIBUTORS,
+    KEY_NAMES,
     SERVER_SETTINGS,
     SETTINGS,
     PINS,
