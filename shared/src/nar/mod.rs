@@ -18,21 +18,27 @@
 //!   [`Event`]s. It holds at most one name or target at a time, whatever the archive's size.
 //! - [`NarWriter`] is its inverse: the events of an archive, written, are the archive.
 //! - [`Listing`] is the tree without the files' contents: the `.ls` file of a cache.
-//! - [`ReferenceScanner`] finds store path hashes in the bytes, as a Nix build does.
+//! - [`ReferenceScanner`] finds store path hashes in the bytes, as a Nix build does;
+//!   [`Mentions`] finds them before anybody said which.
+//! - [`Inspector`] is all of it in one pass.
 //!
 //! The rules are PROTOCOL.md §7, the listing is §9.
 
 mod error;
 mod file_name;
+mod inspect;
 mod listing;
 mod listing_json;
+mod mentions;
 mod parser;
 mod reference_scanner;
 mod writer;
 
 pub use error::{NarError, NarErrorKind};
 pub use file_name::{FileName, FileNameError};
+pub use inspect::{Inspection, Inspector};
 pub use listing::{Listing, ListingBuilder, ListingError, ListingLimits, ListingNode};
+pub use mentions::Mentions;
 pub use parser::{Event, NarParser};
 pub use reference_scanner::ReferenceScanner;
 pub use writer::{NarWriter, WriteError};
