@@ -19,6 +19,7 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod index;
+pub mod intake;
 pub mod ledger;
 pub mod metrics;
 pub mod outbound;

@@ -24,6 +24,7 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 pub enum Endpoint {
     Narinfo,
     Substituter,
+    Upload,
     Api,
     Machine,
     Page,

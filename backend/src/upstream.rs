@@ -16,6 +16,7 @@ use futures_util::future::{BoxFuture, Shared, join_all};
 use http::StatusCode;
 use snowbank_shared::api::{Presence, UpstreamAnswer};
 use snowbank_shared::narinfo::NarInfo;
+use snowbank_shared::signature::{PublicKey, Signature};
 use snowbank_shared::store_path::{StoreDir, StorePathHash};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -45,7 +46,7 @@ const fn remembered(presence: Presence) -> Duration {
 pub struct Upstreams(Arc<Asking>);
 
 struct Asking {
-    urls: Vec<String>,
+    upstreams: Vec<Upstream>,
     store_dir: StoreDir,
     outbound: Outbound,
     answers: Mutex<HashMap<(usize, StorePathHash), Asked>>,
@@ -53,7 +54,45 @@ struct Asking {
     waiting: AtomicUsize,
 }
 
-type Answering = Shared<BoxFuture<'static, UpstreamAnswer>>;
+/// A cache that has what this one lacks.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    /// Its substituter URL.
+    pub url: String,
+    /// The keys by which its signatures are believed.
+    pub keys: Vec<PublicKey>,
+}
+
+/// What an upstream has of a path, by its narinfo.
+#[derive(Debug, Clone)]
+pub enum Holding {
+    /// The path, described by this narinfo, which a key of the upstream has signed.
+    Signed(Arc<NarInfo>),
+    /// The path, without a signature that we can check.
+    Unsigned,
+    /// Nothing.
+    Absent,
+    /// It did not say, for this reason.
+    Unknown(String),
+}
+
+/// An answer, with the narinfo that it is taken from.
+#[derive(Debug, Clone)]
+struct Looked {
+    answer: UpstreamAnswer,
+    narinfo: Option<Arc<NarInfo>>,
+}
+
+impl From<UpstreamAnswer> for Looked {
+    fn from(answer: UpstreamAnswer) -> Self {
+        Self {
+            answer,
+            narinfo: None,
+        }
+    }
+}
+
+type Answering = Shared<BoxFuture<'static, Looked>>;
 
 struct Asked {
     answer: Answering,
@@ -65,16 +104,16 @@ impl Asked {
     fn is_fresh(&self) -> bool {
         match self.answer.peek() {
             None => true,
-            Some(answer) => self.at.elapsed() < remembered(answer.presence),
+            Some(looked) => self.at.elapsed() < remembered(looked.answer.presence),
         }
     }
 }
 
 impl Upstreams {
-    /// The upstreams at these substituter URLs, whose paths lie in this store directory.
-    pub fn new(urls: Vec<String>, store_dir: StoreDir, outbound: Outbound) -> Self {
+    /// These upstreams, whose paths lie in this store directory.
+    pub fn new(upstreams: Vec<Upstream>, store_dir: StoreDir, outbound: Outbound) -> Self {
         Self(Arc::new(Asking {
-            urls,
+            upstreams,
             store_dir,
             outbound,
             answers: Mutex::default(),
@@ -85,23 +124,38 @@ impl Upstreams {
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.0.urls.is_empty()
+        self.0.upstreams.is_empty()
     }
 
     /// Asks every upstream for a path, in the order of the configuration. Takes a few seconds
     /// at most.
     pub async fn ask(&self, hash: StorePathHash) -> Vec<UpstreamAnswer> {
-        let answers = (0..self.0.urls.len()).map(|number| self.answer(number, hash));
+        let answers = (0..self.0.upstreams.len()).map(|number| self.answer(number, hash));
+        let looked = join_all(answers).await;
+        looked.into_iter().map(|looked| looked.answer).collect()
+    }
+
+    /// What every upstream that has keys says of a path, with its URL. Others cannot be checked.
+    pub async fn holdings(&self, hash: StorePathHash) -> Vec<(String, Holding)> {
+        let asked = self.0.upstreams.iter().enumerate();
+        let asked = asked.filter(|(_, upstream)| !upstream.keys.is_empty());
+        let answers = asked.map(|(number, upstream)| async move {
+            let looked = self.answer(number, hash).await;
+            (upstream.url.clone(), holding(looked, &upstream.keys))
+        });
         join_all(answers).await
     }
 
-    async fn answer(&self, number: usize, hash: StorePathHash) -> UpstreamAnswer {
+    async fn answer(&self, number: usize, hash: StorePathHash) -> Looked {
         let Some(asked) = self.join(number, hash) else {
-            return self.0.unknown(number, "too many questions are waiting");
+            return self
+                .0
+                .unknown(number, "too many questions are waiting")
+                .into();
         };
         tokio::time::timeout(PATIENCE, asked)
             .await
-            .unwrap_or_else(|_| self.0.unknown(number, "it has not answered yet"))
+            .unwrap_or_else(|_| self.0.unknown(number, "it has not answered yet").into())
     }
 
     /// Joins the question, or begins it. On a task of its own: who leaves does not end it for
@@ -137,7 +191,7 @@ impl Upstreams {
         let asking = Arc::clone(&self.0);
         let answer = async move {
             task.await
-                .unwrap_or_else(|_| asking.unknown(number, "asking it failed"))
+                .unwrap_or_else(|_| asking.unknown(number, "asking it failed").into())
         };
         let answer = answer.boxed().shared();
         let asked = Asked {
@@ -150,8 +204,11 @@ impl Upstreams {
 }
 
 impl Asking {
-    async fn look(&self, number: usize, hash: StorePathHash) -> UpstreamAnswer {
-        let url = format!("{}/{hash}.narinfo", self.urls[number].trim_end_matches('/'));
+    async fn look(&self, number: usize, hash: StorePathHash) -> Looked {
+        let url = format!(
+            "{}/{hash}.narinfo",
+            self.upstreams[number].url.trim_end_matches('/')
+        );
         let bytes = match self.outbound.get(&url).await {
             Ok(bytes) => bytes,
             // An S3 bucket that cannot be listed says 403 of what it does not have, and Nix
@@ -160,24 +217,29 @@ impl Asking {
                 status: StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::FORBIDDEN,
                 ..
             }) => {
-                return self.of(number, Presence::Absent);
+                return self.of(number, Presence::Absent).into();
             }
-            Err(error) => return self.unknown(number, &error.to_string()),
+            Err(error) => return self.unknown(number, &error.to_string()).into(),
         };
         match NarInfo::parse(&bytes, &self.store_dir) {
-            Ok(narinfo) if narinfo.store_path().hash() == hash => UpstreamAnswer {
-                name: Some(narinfo.store_path().name().to_owned()),
-                nar_size: Some(narinfo.nar_size()),
-                file_size: narinfo.file_size(),
-                ..self.of(number, Presence::Present)
+            Ok(narinfo) if narinfo.store_path().hash() == hash => Looked {
+                answer: UpstreamAnswer {
+                    name: Some(narinfo.store_path().name().to_owned()),
+                    nar_size: Some(narinfo.nar_size()),
+                    file_size: narinfo.file_size(),
+                    ..self.of(number, Presence::Present)
+                },
+                narinfo: Some(Arc::new(narinfo)),
             },
-            _ => self.unknown(number, "it answered with what is not this path's narinfo"),
+            _ => self
+                .unknown(number, "it answered with what is not this path's narinfo")
+                .into(),
         }
     }
 
     fn of(&self, number: usize, presence: Presence) -> UpstreamAnswer {
         UpstreamAnswer {
-            url: self.urls[number].clone(),
+            url: self.upstreams[number].url.clone(),
             presence,
             reason: None,
             name: None,
@@ -196,5 +258,28 @@ impl Asking {
             reason: Some(reason.to_owned()),
             ..self.of(number, Presence::Unknown)
         }
+    }
+}
+
+/// What an answer is worth: only what the upstream signed is its word.
+fn holding(looked: Looked, keys: &[PublicKey]) -> Holding {
+    let narinfo = match (looked.answer.presence, looked.narinfo) {
+        (Presence::Absent, _) => return Holding::Absent,
+        (_, Some(narinfo)) => narinfo,
+        (_, None) => return Holding::Unknown(looked.answer.reason.unwrap_or_default()),
+    };
+    let fingerprint = narinfo.fingerprint();
+    let signed = narinfo.signatures().any(|text| {
+        text.parse::<Signature>().is_ok_and(|parts| {
+            keys.iter().any(|key| {
+                key.name() == parts.key_name()
+                    && key.verifies(fingerprint.as_bytes(), parts.bytes())
+            })
+        })
+    });
+    if signed {
+        Holding::Signed(narinfo)
+    } else {
+        Holding::Unsigned
     }
 }

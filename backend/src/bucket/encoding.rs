@@ -170,7 +170,11 @@ fn is_text(bytes: &[u8]) -> bool {
         })
 }
 
-fn decode(coding: Coding, stored: &[u8], limits: DecodeLimits) -> Result<Bytes, DecodeError> {
+/// The decoded bytes.
+///
+/// # Errors
+/// Where they are not of this coding, or more than the limits allow.
+pub fn decode(coding: Coding, stored: &[u8], limits: DecodeLimits) -> Result<Bytes, DecodeError> {
     let most = limits.for_input(stored.len());
     let damaged = |error: io::Error| DecodeError::Damaged(coding.as_str(), error.to_string());
     let mut decoded = Vec::with_capacity(stored.len().saturating_mul(3).min(most));

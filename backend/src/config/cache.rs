@@ -39,6 +39,10 @@ pub struct CacheConfig {
     pub misses: Misses,
     /// How NARs reach the client.
     pub nar: NarDelivery,
+    /// Bytes of an archive at most, packed or not.
+    pub max_nar_size: u64,
+    /// Bytes of all archives at most, as stored.
+    pub max_bytes: Option<u64>,
     /// Between two sweeps of the root.
     pub sweep: Duration,
     /// Between two sweeps of the whole bucket.
@@ -46,6 +50,9 @@ pub struct CacheConfig {
     /// Caches whose paths lie here too.
     pub upstreams: Vec<Upstream>,
 }
+
+/// Bytes of an archive at most where nothing else is said: 20 GiB.
+const MAX_NAR_SIZE: u64 = 20 << 30;
 
 /// Where a cache lies.
 #[derive(Debug, Clone)]
@@ -177,6 +184,8 @@ impl CacheConfig {
             serve: Serve::All,
             misses: Misses::Index,
             nar: NarDelivery::Proxy,
+            max_nar_size: MAX_NAR_SIZE,
+            max_bytes: None,
             sweep: Duration::from_secs(60),
             full_sweep: Duration::from_secs(86400),
             upstreams: Vec::new(),
@@ -238,6 +247,9 @@ impl CacheConfig {
                 ("redirect", NarDelivery::Redirect),
             ])
         })?;
+        let bytes = |given: &Given| given.integer(1..=i64::MAX).map(i64::unsigned_abs);
+        let max_nar_size = take(&mut table, "max_nar_size", bytes)?;
+        let max_bytes = take(&mut table, "max_bytes", bytes)?;
         let day = Duration::from_secs(86400);
         let sweep = take(&mut table, "sweep", |given| {
             given.duration(Duration::from_secs(1), 7 * day)
@@ -297,6 +309,8 @@ impl CacheConfig {
                 Misses::Bucket
             }),
             nar: nar.unwrap_or(NarDelivery::Proxy),
+            max_nar_size: max_nar_size.unwrap_or(MAX_NAR_SIZE),
+            max_bytes,
             sweep: sweep.unwrap_or(Duration::from_secs(if embedded { 60 } else { 600 })),
             full_sweep: full_sweep.unwrap_or(day),
             upstreams,

@@ -301,6 +301,18 @@ pub const SETTINGS: &[Setting] = &[
         "how often to list the whole bucket for exact sizes",
     ),
     setting(
+        "caches.SLUG.max_nar_size",
+        "BYTES",
+        "21474836480 (20 GiB)",
+        "the largest archive that may be uploaded, packed or not",
+    ),
+    setting(
+        "caches.SLUG.max_bytes",
+        "BYTES",
+        "none",
+        "what all archives may take together, as stored: uploads beyond it are refused",
+    ),
+    setting(
         "caches.SLUG.upstreams.N.url",
         "URL",
         "-",
@@ -310,16 +322,12 @@ pub const SETTINGS: &[Setting] = &[
         "caches.SLUG.upstreams.N.keys",
         "NAME:BASE64, a list",
         "none",
-        "its keys: signatures by them are recognised",
+        "its keys: signatures by them are recognised, and an upload that differs from what they signed is refused",
     ),
 ];
 
 /// Settings of the design that this version does not have, and what they wait for.
-pub(super) const NOT_YET: &[(&str, &str)] = &[
-    ("max_nar_size", "uploads"),
-    ("max_bytes", "uploads"),
-    ("mode", "virtual upstreams"),
-];
+pub(super) const NOT_YET: &[(&str, &str)] = &[("mode", "virtual upstreams")];
 
 /// The nearest known name, if it is near enough to be a typing error, or begins with what was given.
 pub(super) fn nearest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {

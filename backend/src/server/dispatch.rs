@@ -24,6 +24,7 @@ use crate::api::problem::ApiError;
 use crate::api::{Api, machine};
 use crate::auth::{self, Act, Caller};
 use crate::config::{AddressBlock, Config};
+use crate::intake::{self, Intake};
 use crate::metrics::{self, Endpoint};
 use crate::site::{Cache, Site};
 use crate::substituter;
@@ -42,6 +43,7 @@ const BODY_TIME: Duration = Duration::from_secs(15);
 /// Decides who answers.
 pub struct Dispatch {
     site: Arc<Site>,
+    intake: Intake,
     api: Api,
     ui: Ui,
     trusted_proxies: Vec<AddressBlock>,
@@ -64,6 +66,7 @@ impl Dispatch {
             .collect();
         let all_public = lines.len() == site.caches.len();
         Self {
+            intake: Intake::new(site),
             api: Api::new(Arc::clone(site)),
             ui: Ui::new(site.public_url.base(), &lines, config.ui_dir.clone()),
             trusted_proxies: config.trusted_proxies.clone(),
@@ -195,6 +198,16 @@ impl Dispatch {
             } else {
                 Endpoint::Substituter
             };
+            if intake::is_upload(&request.method) {
+                let answer = self
+                    .intake
+                    .put(cache, rest, request, body, id, client)
+                    .await;
+                return (Endpoint::Upload, answer);
+            }
+            if let Some(answer) = self.intake.held(cache, rest, request) {
+                return (endpoint, answer);
+            }
             return (
                 endpoint,
                 substituter::answer(&self.site, cache, rest, request, id).await,

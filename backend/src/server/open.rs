@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use snowbank_shared::api::{KeyPurpose, KeyState};
 use snowbank_shared::nix_conf::{ClientSettings, SubstituterUrl};
-use snowbank_shared::signature::{KeyRing, KnownKey, PublicKey};
+use snowbank_shared::signature::{KeyRing, KnownKey, PublicKey, SecretKey};
 use snowbank_shared::store_path::StorePathHash;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -23,7 +23,7 @@ use crate::outbound::{Outbound, Policy};
 use crate::secrets::{self, StateSecret};
 use crate::site::{Cache, CacheCounters, Lookups};
 use crate::sync::{Hints, Schedule, Sync, SyncHandle, SyncParams};
-use crate::upstream::Upstreams;
+use crate::upstream::{Upstream, Upstreams};
 
 /// Where the state of any server lies unless told otherwise; never part of a cache.
 pub(super) const STATE_AREA: &str = ".snowbank/";
@@ -120,7 +120,12 @@ async fn open(
     schedule: Schedule,
 ) -> Result<(Cache, SyncHandle), StartError> {
     let slug = &declared.slug;
-    let own_keys = own_keys(config, declared, cache_url)?;
+    let (own_keys, signers) = own_keys(config, declared, cache_url)?;
+    let upstream_keys = declared
+        .upstreams
+        .iter()
+        .flat_map(|upstream| upstream.keys.clone())
+        .collect();
     let url = cache_url.join(slug.as_str());
     let address: SubstituterUrl =
         url.parse()
@@ -205,6 +210,10 @@ async fn open(
         answered: sync.answered(),
         key_ring,
         settings: ClientSettings::new(address, own_keys),
+        signers,
+        upstream_keys,
+        max_nar_size: declared.max_nar_size,
+        max_bytes: declared.max_bytes,
         lookups: Lookups::default(),
         counters: CacheCounters::of(metrics, slug.as_str()),
         opened_at: time::OffsetDateTime::now_utc(),
@@ -212,7 +221,10 @@ async fn open(
             declared
                 .upstreams
                 .iter()
-                .map(|upstream| upstream.url.clone())
+                .map(|upstream| Upstream {
+                    url: upstream.url.clone(),
+                    keys: upstream.keys.clone(),
+                })
                 .collect(),
             declared.store_dir.clone(),
             Outbound::new(Policy::new(&config.outbound_allow)),
@@ -221,17 +233,18 @@ async fn open(
     Ok((cache, sync))
 }
 
-/// The public keys that clients of the cache trust: of its secret keys, then those declared.
+/// The public keys that clients of the cache trust: of its secret keys, then those declared. And the
+/// secret keys.
 fn own_keys(
     config: &Config,
     declared: &CacheConfig,
     cache_url: &PublicUrl,
-) -> Result<Vec<PublicKey>, StartError> {
-    let mut keys = Vec::new();
+) -> Result<(Vec<PublicKey>, Vec<SecretKey>), StartError> {
+    let mut signers = Vec::new();
     for path in &declared.signing_key_files {
         let key = format!("caches.{}.signing_key_files", declared.slug);
         let secret = secrets::read_key(path).map_err(StartError::secret_of(key))?;
-        keys.push(secret.public_key());
+        signers.push(secret);
     }
     if declared.make_key {
         let path = key_path(&config.data_dir, declared);
@@ -246,11 +259,12 @@ fn own_keys(
             let name = key_name(declared, cache_url)?;
             let secret = secrets::read_or_make_key(&path, &name);
             let secret = secret.map_err(StartError::secret_of(super::DATA_DIR))?;
-            keys.push(secret.public_key());
+            signers.push(secret);
         }
     }
-    keys.extend(declared.public_keys.iter().cloned());
-    Ok(keys)
+    let own = signers.iter().map(SecretKey::public_key);
+    let keys = own.chain(declared.public_keys.iter().cloned()).collect();
+    Ok((keys, signers))
 }
 
 /// Whether a cache in a folder has a narinfo. One that cannot be read has none here: that is

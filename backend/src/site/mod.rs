@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use snowbank_shared::api::{self, IndexState, IndexStatus, KeyPurpose, Visibility};
 use snowbank_shared::nix_conf::ClientSettings;
-use snowbank_shared::signature::{KeyRing, KnownKey};
+use snowbank_shared::signature::{KeyRing, KnownKey, PublicKey, SecretKey};
 use snowbank_shared::store_path::StoreDir;
 use time::OffsetDateTime;
 use tokio::sync::{Semaphore, watch};
@@ -89,6 +89,14 @@ pub struct Cache {
     pub key_ring: Arc<KeyRing>,
     /// What clients put into their configuration.
     pub settings: ClientSettings,
+    /// The cache's own secret keys; the first one signs what is published. Never shown.
+    pub signers: Vec<SecretKey>,
+    /// Keys of the upstreams that the configuration names: what they signed may be uploaded.
+    pub upstream_keys: Vec<PublicKey>,
+    /// Bytes of an archive at most, packed or not.
+    pub max_nar_size: u64,
+    /// Bytes of all archives at most, as stored.
+    pub max_bytes: Option<u64>,
     /// Narinfos that are being looked for in the bucket.
     pub lookups: Lookups,
     /// Counters of the substituter.
@@ -114,6 +122,11 @@ impl Cache {
             slug: self.slug.as_str(),
             visibility: self.visibility,
         }
+    }
+
+    /// Whether an upstream of the configuration is known by this key.
+    pub fn trusts(&self, key: &PublicKey) -> bool {
+        self.upstream_keys.contains(key)
     }
 
     /// The two lines for nix.conf; one where the cache has no key.

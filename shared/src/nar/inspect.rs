@@ -99,7 +99,11 @@ mod tests {
         assert_eq!(known.nar_size, archive.len() as u64);
         assert_eq!(known.nar_hash, Sha256::digest(&archive));
         assert!(known.listing.expect("a listing").find(b"link").is_some());
-        let named: Vec<String> = known.mentions.found().map(|hash| hash.to_string()).collect();
+        let named: Vec<String> = known
+            .mentions
+            .found()
+            .map(|hash| hash.to_string())
+            .collect();
         assert_eq!(named, [NAMED]);
         let mut cut = Inspector::new(ListingLimits::default());
         cut.push(&archive[..40]).expect("a beginning");

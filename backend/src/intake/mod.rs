@@ -1,0 +1,292 @@
+//! Taking uploads: what arrives is verified, then published; nothing else is.
+//!
+//! ```text
+//!                       PUT nar/…                                   PUT HASH.narinfo
+//!  nix copy ──▶ receive ─┬─▶ parts of an uncompleted upload         judge: strict form, the archive's
+//!                        │      completed only when all is well      facts, references, signature or
+//!                        └─▶ examine, on a thread: FileHash,         content address, upstream
+//!                             decompress, NAR form, NarHash,            │
+//!                             listing, what it names ──▶ facts ────────▶│
+//!                                                                    publish: .ls, receipt, counter-
+//!                                                                    signature, narinfo, index
+//! ```
+//!
+//! **Who.** A token or session that may upload, checked before a byte of the body is read and again
+//! at the moment of publishing. The key that signed must be the uploader's own, active, and for this
+//! cache, name and size ([`crate::auth::Contributor`]); a key that an upstream of the cache's
+//! configuration is known by will do as well, and so will a content address of SHA-256, whose content
+//! was hashed here.
+//!
+//! **A NAR in transit** does not exist: up to 8 MiB it is in memory, beyond that in an upload that is
+//! not completed. It is completed when its hash is its name and its form is right. Without a narinfo
+//! it is nobody's; only its uploader is told that it is there ([`Intake::held`]). What was found out
+//! about it is remembered ([`pending`]); what was forgotten, or lies in the bucket already, is found
+//! out again from the bucket.
+//!
+//! **A narinfo is written last**, only where there is none, and the index shows it before the answer.
+//! For a path that is there with the same NAR a PUT adds the signatures that verify, and changes no
+//! other byte; with another NAR it is 409 and the first stays.
+//!
+//! **Answers** are 200, or a 4xx with one line of less than 1 kB, which Nix shows to its user
+//! (PROTOCOL.md §11). A bucket that fails is a 424, not a 5xx: old clients would send the rest of
+//! an exhausted body until somebody hangs up.
+//!
+//! **Bounds.** Bytes by the cache's `max_nar_size`, its `max_bytes` and 2,000 times what came; uploads
+//! at once by [`UPLOADS`]; decoders at work by the number of cores less one: a thread that waits for its
+//! client does not count. Windows of decoders are bounded by [`codec`].
+
+mod body;
+pub mod codec;
+mod examine;
+mod judge;
+mod narinfo;
+mod pending;
+mod policy;
+mod publish;
+mod receive;
+mod refusal;
+mod side;
+mod stored;
+mod upstream;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::header::{
+    ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue,
+    WWW_AUTHENTICATE,
+};
+use http::request::Parts;
+use http::{Method, StatusCode};
+use hyper::body::Incoming;
+use tokio::sync::Semaphore;
+
+pub use policy::UploadPolicy;
+pub use refusal::Refusal;
+
+use crate::auth::{self, Act, Caller, Stranger};
+use crate::site::{Cache, Site};
+use crate::substituter::key::{self, Wanted};
+use crate::web::{Body, RequestId, Response, headers};
+use body::Upload;
+use examine::Gate;
+use pending::Pending;
+
+/// Uploads at once, of all caches: each holds a thread and two parts of 8 MiB at most.
+pub const UPLOADS: usize = 32;
+
+/// What takes uploads. Cloning is cheap.
+#[derive(Clone)]
+pub struct Intake(Arc<Inner>);
+
+struct Inner {
+    site: Arc<Site>,
+    /// Archives that arrived and no narinfo names yet.
+    pending: Pending,
+    /// Threads that decode at this moment.
+    gate: Gate,
+    /// Uploads under way.
+    uploads: Arc<Semaphore>,
+}
+
+/// Who sends something, to which cache.
+struct Sender<'a> {
+    cache: &'a Arc<Cache>,
+    request: &'a Parts,
+    caller: Caller,
+    id: RequestId,
+    client: IpAddr,
+}
+
+impl Sender<'_> {
+    /// Whose uploads these are: the member's, whichever token they use, or the machine's.
+    fn owner(&self) -> String {
+        owner(&self.caller)
+    }
+}
+
+fn owner(caller: &Caller) -> String {
+    match caller {
+        Caller::Member(member) => format!("member:{}", member.name),
+        Caller::Token(token) => match &token.owner {
+            Some(owner) => format!("member:{owner}"),
+            None => format!("token:{}", token.id),
+        },
+        Caller::Stranger(_) => "stranger".to_owned(),
+    }
+}
+
+impl Intake {
+    /// For the caches of a site.
+    pub fn new(site: &Arc<Site>) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self(Arc::new(Inner {
+            site: Arc::clone(site),
+            pending: Pending::default(),
+            gate: Gate::new(cores.saturating_sub(1).max(1)),
+            uploads: Arc::new(Semaphore::new(UPLOADS)),
+        }))
+    }
+
+    /// The answer to the question that `nix copy` asks before it sends an archive, where the caller
+    /// has put it and no narinfo names it yet. `None`: others decide.
+    pub fn held(&self, cache: &Cache, rest: &str, request: &Parts) -> Option<Response> {
+        if request.method != Method::HEAD || !request.headers.contains_key(AUTHORIZATION) {
+            return None;
+        }
+        let Some(Wanted::Nar(key)) = key::parse(rest) else {
+            return None;
+        };
+        let caller = self.0.site.access.caller(&request.headers);
+        permitted(cache, &caller).ok()?;
+        let pending = &self.0.pending;
+        let facts = pending.of(cache.slug.as_str(), &key, &owner(&caller))?;
+        let mut response = headers::line(StatusCode::OK, Body::Sized(facts.file_size));
+        let fields = response.headers_mut();
+        fields.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+        fields.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/x-nix-nar"),
+        );
+        Some(response)
+    }
+
+    /// Answers a PUT below `/{cache}/`; `rest` is the path behind that, as sent.
+    pub async fn put(
+        &self,
+        cache: &Arc<Cache>,
+        rest: &str,
+        request: &Parts,
+        body: Incoming,
+        id: RequestId,
+        client: IpAddr,
+    ) -> Response {
+        let mut upload = Upload::new(body, request);
+        let answer = self.answer(cache, rest, request, &mut upload, id, client);
+        match Box::pin(answer).await {
+            Ok(()) => headers::line(StatusCode::OK, ""),
+            Err(refusal) => {
+                // So that the client reads the answer, and not a broken connection.
+                upload.drain();
+                tracing::info!(
+                    request_id = id.as_str(),
+                    cache = %cache.slug,
+                    code = refusal.code,
+                    reason = refusal.text,
+                    "an upload was refused"
+                );
+                self.refused(cache, &refusal)
+            }
+        }
+    }
+
+    async fn answer(
+        &self,
+        cache: &Arc<Cache>,
+        rest: &str,
+        request: &Parts,
+        upload: &mut Upload,
+        id: RequestId,
+        client: IpAddr,
+    ) -> Result<(), Refusal> {
+        let site = &self.0.site;
+        let wanted = key::parse(rest).ok_or_else(|| {
+            Refusal::new(
+                StatusCode::BAD_REQUEST,
+                "bad-key",
+                "a binary cache has no object of that name",
+            )
+        })?;
+        let caller = site.access.patient_caller(&request.headers).await;
+        permitted(cache, &caller)?;
+        let _turn = match &caller {
+            Caller::Token(token) => site.access.turns.turn(&token.id).await,
+            _ => None,
+        };
+        let sender = Sender {
+            cache,
+            request,
+            caller,
+            id,
+            client,
+        };
+        match wanted {
+            Wanted::Nar(key) => self.nar(&sender, &key, upload).await,
+            Wanted::Narinfo(hash) => self.narinfo(&sender, hash, upload).await,
+            Wanted::Side(kind, key) => self.side(&sender, kind, &key, upload).await,
+            Wanted::CacheInfo => self.cache_info(&sender, upload).await,
+            Wanted::Cache => Err(Refusal::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "bad-key",
+                "name the object to put",
+            )),
+        }
+    }
+
+    fn refused(&self, cache: &Cache, refusal: &Refusal) -> Response {
+        let mut response = headers::line(refusal.status, refusal.line());
+        let fields = response.headers_mut();
+        match refusal.status {
+            StatusCode::UNAUTHORIZED => {
+                fields.insert(
+                    WWW_AUTHENTICATE,
+                    HeaderValue::from_static("Basic realm=\"Nix binary cache\", charset=\"UTF-8\""),
+                );
+            }
+            StatusCode::METHOD_NOT_ALLOWED => {
+                fields.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            }
+            _ => {}
+        }
+        fields.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+        tracing::debug!(cache = %cache.slug, status = refusal.status.as_u16(), "refused");
+        response
+    }
+}
+
+/// Whether the caller may put something into the cache.
+fn permitted(cache: &Cache, caller: &Caller) -> Result<(), Refusal> {
+    let Err(refusal) = auth::may(caller, Act::Upload, cache.on()) else {
+        return Ok(());
+    };
+    let who = match (&refusal, caller) {
+        (auth::Refusal::WhoAreYou, Caller::Stranger(stranger)) => match stranger {
+            Stranger::Unavailable => {
+                return Err(Refusal::dependency(
+                    "who may upload cannot be looked up at the moment: try again",
+                ));
+            }
+            Stranger::Expired => "your token has expired",
+            Stranger::Ended => "your token was ended, or its owner may not upload any more",
+            Stranger::Unknown => "nobody here was given that token",
+            Stranger::NoCredential => "no token came with it",
+        },
+        _ => {
+            return Err(Refusal::new(
+                StatusCode::FORBIDDEN,
+                "not-allowed",
+                format!(
+                    "this token may not upload to the cache {}: make one with the verb push, by a Contributor of it",
+                    cache.slug
+                ),
+            ));
+        }
+    };
+    Err(Refusal::new(
+        StatusCode::UNAUTHORIZED,
+        "no-token",
+        format!(
+            "uploading needs a token, and {who}: make one on the page me/tokens and put its lines into your netrc file"
+        ),
+    ))
+}
+
+/// The coding of a body that is small enough to be decoded whole.
+fn content_encoding(request: &Parts) -> Option<&str> {
+    request.headers.get(CONTENT_ENCODING)?.to_str().ok()
+}
+
+/// Whether this method puts something.
+pub fn is_upload(method: &Method) -> bool {
+    *method == Method::PUT
+}

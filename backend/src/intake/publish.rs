@@ -1,0 +1,329 @@
+//! Publishing: what goes beside first, the receipt, then the narinfo, then the index.
+//!
+//! Killed between any two steps, nothing is visible but what is whole: a listing or a receipt
+//! without its narinfo is overwritten by the next try.
+
+use snowbank_shared::api::{ContentStatus, Finding, Severity};
+use snowbank_shared::hash::Sha256;
+use snowbank_shared::nar::{Listing, ListingNode};
+use snowbank_shared::narinfo::{MAX_BYTES, NarInfo};
+use snowbank_shared::store_path::StorePathHash;
+
+use super::examine::Facts;
+use super::judge::Voucher;
+use super::{Intake, Refusal, Sender};
+use crate::auth::records::now;
+use crate::bucket::{BucketError, BucketErrorKind, ETag, PutOptions};
+use crate::index::{Change, ChangeToken, ParsedEntry};
+use crate::ledger::Receipt;
+use crate::site::Cache;
+
+/// Debug links made for one path at most; glibc has some 300.
+const MOST_DEBUG_LINKS: usize = 2000;
+/// The check whose findings are archives that name what they do not declare.
+const UNDECLARED: &str = "undeclared-reference";
+
+/// A path that may be published.
+pub(super) struct Publication<'a> {
+    pub(super) narinfo: &'a NarInfo,
+    pub(super) facts: &'a Facts,
+    pub(super) nar_key: &'a str,
+    pub(super) voucher: &'a Voucher,
+    /// Paths of the cache that it names and does not declare.
+    pub(super) undeclared: &'a [String],
+}
+
+/// A narinfo that is in the bucket.
+pub(super) struct Existing {
+    pub(super) narinfo: NarInfo,
+    etag: Option<ETag>,
+}
+
+impl Intake {
+    /// The narinfo that is there; the bucket is asked, not the index.
+    pub(super) async fn existing(
+        &self,
+        cache: &Cache,
+        hash: StorePathHash,
+    ) -> Result<Option<Existing>, Refusal> {
+        let object = match cache.bucket.get_small(&hash.narinfo_key(), MAX_BYTES).await {
+            Ok(object) => object,
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let narinfo = NarInfo::parse(&object.bytes, &cache.store_dir).map_err(|error| {
+            Refusal::conflict(
+                "conflict",
+                format!(
+                    "a broken narinfo lies there already ({error}): an owner has to remove it first"
+                ),
+            )
+        })?;
+        Ok(Some(Existing {
+            narinfo,
+            etag: object.meta.etag,
+        }))
+    }
+
+    /// Publishes a path. False where another came first.
+    pub(super) async fn publish(
+        &self,
+        sender: &Sender<'_>,
+        publication: &Publication<'_>,
+    ) -> Result<bool, Refusal> {
+        let cache = sender.cache;
+        let Publication { narinfo, facts, .. } = publication;
+        let hash = narinfo.store_path().hash();
+        if let Some(listing) = &facts.inspection.listing {
+            let json = PutOptions {
+                content_type: Some("application/json".to_owned()),
+                ..PutOptions::default()
+            };
+            let bytes = listing.to_json().into();
+            cache
+                .bucket
+                .put(&format!("{hash}.ls"), bytes, &json)
+                .await?;
+            for (key, link) in debug_links(listing, publication.nar_key) {
+                match cache.bucket.put_if_absent(&key, link.into(), &json).await {
+                    Err(error) if error.kind() != BucketErrorKind::PreconditionFailed => {
+                        return Err(error.into());
+                    }
+                    _ => {}
+                }
+            }
+        }
+        let signed = countersigned(cache, narinfo)?;
+        let receipt = Receipt {
+            path: hash.to_string(),
+            nar_hash: format!("sha256:{}", narinfo.nar_hash().to_nix32()),
+            nar_key: publication.nar_key.to_owned(),
+            nar_etag: None,
+            narinfo: Sha256::digest(signed.to_bytes()).to_base16(),
+            by: sender.owner(),
+            key: publication.voucher.key().map(str::to_owned),
+            first_seen: now(),
+            verified_at: Some(now()),
+            verified_by: Some("upload".to_owned()),
+        };
+        let ledger = &self.0.site.ledger;
+        ledger
+            .receipt(cache.slug.as_str(), &receipt)
+            .await
+            .map_err(|error| {
+                tracing::warn!(%error, "a receipt could not be written");
+                Refusal::dependency("the receipt could not be written, so nothing was published: run the same command again")
+            })?;
+        let written = cache
+            .bucket
+            .put_if_absent(
+                &hash.narinfo_key(),
+                signed.to_bytes().to_vec().into(),
+                &narinfo_options(),
+            )
+            .await;
+        match written {
+            Ok(_) => {}
+            Err(error) if error.kind() == BucketErrorKind::PreconditionFailed => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
+        let mut changes = self.shown(cache, signed.clone(), now()).await;
+        changes.push(Change::Content(hash, ContentStatus::Verified));
+        changes.extend(undeclared(publication));
+        cache.index.apply(changes);
+        self.told(cache, hash);
+        self.0
+            .pending
+            .published(cache.slug.as_str(), publication.nar_key);
+        tracing::info!(
+            request_id = sender.id.as_str(),
+            cache = %cache.slug,
+            path = %narinfo.store_path(),
+            nar_size = narinfo.nar_size(),
+            by = sender.caller.actor(),
+            client = %sender.client,
+            "published"
+        );
+        Ok(true)
+    }
+
+    /// Writes a narinfo over the version that was read.
+    pub(super) async fn rewrite(
+        &self,
+        sender: &Sender<'_>,
+        existing: &Existing,
+        narinfo: &NarInfo,
+    ) -> Result<(), BucketError> {
+        let cache = sender.cache;
+        let hash = narinfo.store_path().hash();
+        let bytes = narinfo.to_bytes().to_vec().into();
+        let options = narinfo_options();
+        match &existing.etag {
+            Some(etag) => {
+                cache
+                    .bucket
+                    .put_if_match(&hash.narinfo_key(), bytes, &options, etag)
+                    .await?
+            }
+            None => {
+                cache
+                    .bucket
+                    .put(&hash.narinfo_key(), bytes, &options)
+                    .await?
+            }
+        };
+        let changes = self.shown(cache, narinfo.clone(), now()).await;
+        cache.index.apply(changes);
+        self.told(cache, hash);
+        Ok(())
+    }
+
+    /// The change by which the index shows a narinfo that was just written.
+    async fn shown(&self, cache: &Cache, narinfo: NarInfo, added_at: i64) -> Vec<Change> {
+        let key = narinfo.store_path().hash().narinfo_key();
+        // As the next listing will have it, so that the sweep does not fetch it again. Without an
+        // answer it does.
+        let token = match cache.bucket.head(&key).await {
+            Ok(meta) => ChangeToken {
+                size: meta.size,
+                last_modified: meta
+                    .last_modified
+                    .map_or(0, |at| at.unix_timestamp() * 1000),
+                etag: meta.etag.map(|etag| etag.as_str().to_owned()),
+            },
+            Err(_) => ChangeToken {
+                size: narinfo.to_bytes().len() as u64,
+                last_modified: 0,
+                etag: None,
+            },
+        };
+        let judgement = cache.index.key_ring().judge(&narinfo);
+        vec![Change::Put(Box::new(ParsedEntry {
+            narinfo,
+            judgement,
+            token,
+            added_at,
+        }))]
+    }
+
+    /// Who else has to know: those who wait for it, and the other replicas.
+    fn told(&self, cache: &Cache, hash: StorePathHash) {
+        cache.lookups.forget(&hash);
+        self.0
+            .site
+            .ledger
+            .announce(cache.slug.as_str(), &hash.narinfo_key());
+    }
+}
+
+fn narinfo_options() -> PutOptions {
+    PutOptions {
+        content_type: Some("text/x-nix-narinfo".to_owned()),
+        ..PutOptions::default()
+    }
+}
+
+/// The narinfo with the cache's own signature, where the cache has a secret key.
+fn countersigned(cache: &Cache, narinfo: &NarInfo) -> Result<NarInfo, Refusal> {
+    match cache.signers.first() {
+        None => Ok(narinfo.clone()),
+        Some(signer) => {
+            let signature = signer.sign(narinfo.fingerprint().as_bytes());
+            Ok(narinfo.add_signature(&signature)?)
+        }
+    }
+}
+
+/// What an archive names and its narinfo does not declare, for Health.
+fn undeclared(publication: &Publication<'_>) -> Option<Change> {
+    let path = publication.narinfo.store_path();
+    let first = publication.undeclared.first()?;
+    let more = match publication.undeclared.len() - 1 {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    Some(Change::Finding(Finding {
+        check: UNDECLARED.to_owned(),
+        severity: Severity::Warning,
+        object: path.hash().narinfo_key(),
+        line: None,
+        reason: format!(
+            "its archive names {first}{more}, which its References do not declare: clients may run it without them"
+        ),
+        hash: Some(path.hash().to_string()),
+    }))
+}
+
+/// The links of `debuginfo/` that an archive's debug files get (PROTOCOL.md §9), as key and text.
+fn debug_links(listing: &Listing, nar_key: &str) -> Vec<(String, String)> {
+    const FOLDER: &str = "lib/debug/.build-id";
+    let Some(ListingNode::Directory { entries }) = listing.find(FOLDER.as_bytes()) else {
+        return Vec::new();
+    };
+    let is_hex = |text: &str| {
+        text.bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let mut links = Vec::new();
+    for (first, node) in entries {
+        let (Some(first), ListingNode::Directory { entries }) = (first.as_str(), node) else {
+            continue;
+        };
+        for (file, _) in entries {
+            let Some(rest) = file.as_str().and_then(|name| name.strip_suffix(".debug")) else {
+                continue;
+            };
+            let fine = first.len() == 2 && is_hex(first) && rest.len() == 38 && is_hex(rest);
+            if fine && links.len() < MOST_DEBUG_LINKS {
+                links.push((
+                    format!("debuginfo/{first}{rest}.debug"),
+                    serde_json::json!({
+                        "archive": format!("../{nar_key}"),
+                        "member": format!("{FOLDER}/{first}/{rest}.debug"),
+                    })
+                    .to_string(),
+                ));
+            }
+        }
+    }
+    links
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use snowbank_shared::nar::{Inspector, ListingLimits, NarWriter};
+
+    #[test]
+    fn debug_files_get_their_links() {
+        let id = "623e79e2c4ba2e4b3d0ff0f0a1b2c3d4e5f607".to_owned();
+        assert_eq!(id.len(), 38);
+        let mut archive = Vec::new();
+        let mut writer = NarWriter::new(|bytes: &[u8]| archive.extend_from_slice(bytes));
+        let mut deeper = |name: &str| {
+            writer.directory().expect("a directory");
+            writer.entry(name.as_bytes()).expect("an entry");
+        };
+        for name in ["lib", "debug", ".build-id", "02", &format!("{id}.debug")] {
+            deeper(name);
+        }
+        writer.file(b"x", false).expect("a file");
+        for _ in 0..5 {
+            writer.end().expect("an end");
+        }
+        writer.finish().expect("an archive");
+        let mut inspector = Inspector::new(ListingLimits::default());
+        inspector.push(&archive).expect("an archive");
+        let listing = inspector
+            .finish()
+            .expect("whole")
+            .listing
+            .expect("a listing");
+        let links = debug_links(&listing, "nar/x.nar.xz");
+        assert_eq!(links.len(), 1);
+        assert_eq!(links[0].0, format!("debuginfo/02{id}.debug"));
+        let link: serde_json::Value = serde_json::from_str(&links[0].1).expect("JSON");
+        assert_eq!(link["archive"], "../nar/x.nar.xz");
+        assert_eq!(link["member"], format!("lib/debug/.build-id/02/{id}.debug"));
+    }
+}

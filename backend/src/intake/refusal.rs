@@ -1,0 +1,117 @@
+//! An upload that is refused: one line for the person at the terminal.
+
+use http::StatusCode;
+use snowbank_shared::nar::NarError;
+use snowbank_shared::narinfo::NarInfoError;
+
+use crate::bucket::{BucketError, BucketErrorKind};
+
+/// Why an upload is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Never a 5xx and never a 202 (PROTOCOL.md §11).
+    pub status: StatusCode,
+    /// The code of PROTOCOL.md §19, or one of ours.
+    pub code: &'static str,
+    /// What is wrong and what to do, on one line.
+    pub text: String,
+}
+
+/// Bytes of a line at most: Nix does not show an answer of 1,024.
+const LONGEST: usize = 900;
+
+impl Refusal {
+    /// A refusal.
+    pub fn new(status: StatusCode, code: &'static str, text: impl Into<String>) -> Self {
+        Self {
+            status,
+            code,
+            text: text.into(),
+        }
+    }
+
+    /// What is sent is wrong in itself.
+    pub fn unprocessable(code: &'static str, text: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, text)
+    }
+
+    /// What is sent does not go with what is there.
+    pub fn conflict(code: &'static str, text: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, code, text)
+    }
+
+    /// The sender may not.
+    pub fn forbidden(code: &'static str, text: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, code, text)
+    }
+
+    /// Something that we need does not work. Nothing is wrong with the upload.
+    pub fn dependency(text: impl Into<String>) -> Self {
+        Self::new(StatusCode::FAILED_DEPENDENCY, "unavailable", text)
+    }
+
+    /// The answer's text: code and reason, with nothing in it that moves a terminal's cursor.
+    pub fn line(&self) -> String {
+        let mut line = format!("{}: ", self.code);
+        for character in self.text.chars() {
+            let plain = matches!(character, '\'' | '"' | '\\');
+            if line.len() > LONGEST {
+                line.push('…');
+                break;
+            }
+            match plain {
+                true => line.push(character),
+                false => line.extend(character.escape_debug()),
+            }
+        }
+        line.push('\n');
+        line
+    }
+}
+
+impl From<BucketError> for Refusal {
+    fn from(error: BucketError) -> Self {
+        tracing::warn!(%error, "the bucket failed during an upload");
+        let why = match error.kind() {
+            BucketErrorKind::AccessDenied { action } => format!(
+                "the server may not write to its bucket ({action} is missing): this is a fault of its setup, tell its owners"
+            ),
+            _ => "the bucket behind this cache failed: nothing was published; run the same command again".to_owned(),
+        };
+        Self::dependency(why)
+    }
+}
+
+impl From<NarInfoError> for Refusal {
+    fn from(error: NarInfoError) -> Self {
+        let status =
+            StatusCode::from_u16(error.code.http_status()).unwrap_or(StatusCode::BAD_REQUEST);
+        Self::new(status, error.code.as_str(), format!("the narinfo: {error}"))
+    }
+}
+
+impl From<NarError> for Refusal {
+    fn from(error: NarError) -> Self {
+        Self::unprocessable(error.code(), error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_one_line_and_short_enough_to_be_shown() {
+        let nasty = Refusal::unprocessable(
+            "bad-nar",
+            format!("it's\n\x1b[2J\u{202e}{}", "é".repeat(2000)),
+        );
+        let line = nasty.line();
+        assert!(line.len() < 1024, "{}", line.len());
+        assert!(
+            line.starts_with("bad-nar: it's\\n\\u{1b}[2J\\u{202e}é"),
+            "{line}"
+        );
+        assert_eq!(line.matches('\n').count(), 1);
+    }
+}
