@@ -36,7 +36,7 @@ pub fn split(path: &str) -> Option<(&str, &str)> {
 /// Answers one of them.
 pub async fn answer(site: &Site, slug: &str, file: &str, request: &Parts) -> Response {
     if !matches!(request.method, Method::GET | Method::HEAD) {
-        return headers::method_not_allowed("this file is read with GET\n");
+        return headers::method_not_allowed("GET, HEAD", "this file is read with GET\n");
     }
     let Some(cache) = site.cache(slug) else {
         return headers::line(StatusCode::NOT_FOUND, "there is no such cache here\n");

@@ -163,7 +163,7 @@ fn unknown_keys_are_refused_with_a_suggestion() {
         [
             error("lisen = '127.0.0.1:1'", &[], &[]),
             error("[caches.t]\nbuckt = 'b'\nbucket = 'c'", &[], &[]),
-            error("[caches.t]\nbucket = 'c'\nmax_nar_size = 1", &[], &[]),
+            error("[caches.t]\nbucket = 'c'\nmode = 'virtual'", &[], &[]),
             error(
                 "[caches.t]\nbucket = 'c'",
                 &[("SNOWBANK_CACHES__T__PRIO", "1")],

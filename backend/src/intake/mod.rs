@@ -234,7 +234,7 @@ impl Intake {
                 );
             }
             StatusCode::METHOD_NOT_ALLOWED => {
-                fields.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+                fields.insert(ALLOW, HeaderValue::from_static("GET, HEAD, PUT"));
             }
             _ => {}
         }

@@ -42,7 +42,8 @@ pub async fn answer(
 ) -> Response {
     if !matches!(request.method, Method::GET | Method::HEAD) {
         return headers::method_not_allowed(
-            "this server takes no uploads yet: this cache is filled through its bucket\n",
+            "GET, HEAD, PUT",
+            "objects of a cache are read with GET and HEAD, and uploaded with PUT\n",
         );
     }
     let wanted = key::parse(rest);

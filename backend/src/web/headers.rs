@@ -76,10 +76,10 @@ pub fn line(status: StatusCode, text: impl Into<Body>) -> Response {
 }
 
 /// 405 with what is allowed.
-pub fn method_not_allowed(text: &'static str) -> Response {
+pub fn method_not_allowed(allowed: &'static str, text: &'static str) -> Response {
     let mut response = line(StatusCode::METHOD_NOT_ALLOWED, text);
     response
         .headers_mut()
-        .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        .insert(ALLOW, HeaderValue::from_static(allowed));
     response
 }

@@ -16,5 +16,7 @@ mod protocol;
 mod redirect;
 mod single_sign_on;
 mod sweep;
+mod upload_vectors;
+mod uploads;
 mod upstream;
 mod visibility;

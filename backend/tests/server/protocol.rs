@@ -355,7 +355,7 @@ async fn objects_beside_have_their_types_and_are_decoded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn uploads_are_refused_in_one_line() {
+async fn what_may_not_be_sent_is_refused_in_one_line() {
     let server = plain().await;
     for method in [
         reqwest::Method::PUT,
@@ -373,8 +373,13 @@ async fn uploads_are_refused_in_one_line() {
                 .request(method.clone(), server.url(path))
                 .body("x");
             let response = request.send().await.expect("an answer");
-            assert_eq!(response.status(), 405, "{method} {path}");
-            assert_eq!(header(&response, "allow"), "GET, HEAD");
+            if method == reqwest::Method::PUT {
+                assert_eq!(response.status(), 401, "{path}");
+                assert!(header(&response, "www-authenticate").starts_with("Basic "));
+            } else {
+                assert_eq!(response.status(), 405, "{method} {path}");
+                assert_eq!(header(&response, "allow"), "GET, HEAD, PUT");
+            }
             assert!(header(&response, "content-type").starts_with("text/plain"));
             let text = response.text().await.expect("text");
             assert!(text.lines().count() == 1 && text.len() < 1024, "{text:?}");

@@ -23,7 +23,11 @@ async fn a28_an_upstream_says_what_it_has_and_what_it_has_not() {
     let loopback = ["127.0.0.0/8".parse().expect("a block")];
     let ask = |url: String| {
         let outbound = Outbound::new(Policy::new(&loopback));
-        Upstreams::new(vec![url], StoreDir::default(), outbound)
+        let upstream = snowbank::upstream::Upstream {
+            url,
+            keys: Vec::new(),
+        };
+        Upstreams::new(vec![upstream], StoreDir::default(), outbound)
     };
     let upstreams = ask(theirs.url("/main/"));
     let there = &upstreams.ask(hash(&theirs, "theirs-1.0")).await[0];
