@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 pub mod access;
 pub mod audit;
 mod browse;
+pub mod contributors;
 mod flat;
 mod growth;
 mod lookup;

@@ -12,3 +12,4 @@ mod faults;
 mod harness;
 mod private_cache;
 mod real_nix;
+mod uploads;

@@ -8,6 +8,7 @@ mod about;
 mod audit;
 mod browse;
 mod caches;
+mod contributors;
 mod events;
 mod export;
 mod health;
@@ -64,6 +65,7 @@ use request::Asked;
         (name = "caches", description = "The caches of this server"),
         (name = "paths", description = "Store paths of a cache"),
         (name = "people", description = "Who asks: sessions, members, tokens, trust in machines"),
+        (name = "keys", description = "Contributors' keys: everyone signs with their own"),
         (name = "audit", description = "Who did what"),
         (name = "server", description = "The server itself"),
     ),
@@ -110,6 +112,14 @@ fn routes(computing: OpenApiRouter<Arc<Site>>) -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(trust::list, trust::add))
         .routes(routes!(trust::remove))
         .routes(routes!(trust::exchange))
+        .routes(routes!(contributors::list, contributors::register))
+        .routes(routes!(contributors::challenge))
+        .routes(routes!(contributors::prove))
+        .routes(routes!(contributors::accept))
+        .routes(routes!(contributors::suspend))
+        .routes(routes!(contributors::resume))
+        .routes(routes!(contributors::retire))
+        .routes(routes!(contributors::revoke))
         .routes(routes!(settings::read, settings::change))
         .routes(routes!(wizard::test))
         .routes(routes!(audit::list))

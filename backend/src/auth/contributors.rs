@@ -11,7 +11,7 @@
 use snowbank_shared::api::KeyState;
 use snowbank_shared::signature::PublicKey;
 
-use super::access::Access;
+use super::access::{Access, member};
 use super::records::{ContributorRecord, KeyNameRecord, now};
 use crate::ledger::kind::CONTRIBUTORS;
 use crate::ledger::{RecordId, Scope, View};
@@ -181,7 +181,13 @@ fn contributor(view: &View, name: &KeyNameRecord) -> Option<Contributor> {
     let (state, record) = match found {
         // Of two records that disagree neither grants anything.
         Some(found) if found.public_key == name.public_key && found.owner == name.owner => {
-            (state_of(&found), Some((*found.record).clone()))
+            // Who is kept out, or is no member any more, signs nothing.
+            let enters = member(view, &name.owner).is_some_and(|member| !member.suspended);
+            let state = match state_of(&found) {
+                KeyState::Active | KeyState::Pending if !enters => KeyState::Suspended,
+                state => state,
+            };
+            (state, Some((*found.record).clone()))
         }
         Some(_) => return None,
         None => {

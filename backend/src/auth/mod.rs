@@ -36,6 +36,7 @@ mod contributors;
 pub mod cookie;
 pub mod credential;
 mod error;
+mod key_values;
 pub mod limits;
 pub mod links;
 mod members;
@@ -43,6 +44,7 @@ pub mod oidc;
 pub mod origin;
 pub mod permission;
 pub mod records;
+mod registration;
 mod settings;
 mod tokens;
 

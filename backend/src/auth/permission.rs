@@ -60,6 +60,7 @@ const fn rule(act: Act) -> Rule {
         Act::Manage => row(&[], &[Owner], true),
         Act::ReadAudit => row(&[], &[Auditor, Owner], true),
         Act::OwnTokens => row(&[], EVERY_MEMBER, false),
+        Act::OwnKeys => row(&[], &[Contributor, Maintainer, Owner], false),
         Act::SeeMembers => row(&[], EVERY_MEMBER, false),
         Act::ManageMembers => row(&[], &[Owner], false),
         Act::ManageTrust => row(&[], &[Owner], false),
@@ -81,8 +82,9 @@ pub const ON_CACHES: [Act; 7] = [
 ];
 
 /// The acts on the server, in the order of `/me`.
-pub const ON_SERVER: [Act; 7] = [
+pub const ON_SERVER: [Act; 8] = [
     Act::OwnTokens,
+    Act::OwnKeys,
     Act::SeeMembers,
     Act::ManageMembers,
     Act::ManageTrust,
@@ -224,7 +226,7 @@ fn holds(grants: &[Grant], roles: &[Role], act: Act, on: On<'_>) -> bool {
             (None, _) => true,
             (Some(cache), On::Cache { slug, .. }) => cache == slug,
             // Who has any role anywhere is a member of the server.
-            (Some(_), On::Server) => matches!(act, Act::OwnTokens | Act::SeeMembers),
+            (Some(_), On::Server) => matches!(act, Act::OwnTokens | Act::OwnKeys | Act::SeeMembers),
         };
         here && roles.contains(&grant.role)
     })
@@ -414,6 +416,7 @@ mod tests {
         let all = token(Verb::ALL, None, Some((Owner, None)));
         for act in [
             Act::OwnTokens,
+            Act::OwnKeys,
             Act::ManageMembers,
             Act::ManageTrust,
             Act::TestConnection,

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Subcommand;
+use snowbank_shared::key_proof::KeyProof;
 use snowbank_shared::signature::SecretKey;
 
 use super::print;
@@ -28,6 +29,15 @@ pub(super) enum KeyCommand {
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
     },
+    /// Prove to a server that you hold a key: sign its message, and nothing else
+    Prove {
+        /// The secret key's file
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        /// The message as the server gave it; else it is read from standard input
+        #[arg(value_name = "FILE")]
+        message: Option<PathBuf>,
+    },
 }
 
 pub(super) fn run(command: &KeyCommand) -> anyhow::Result<ExitCode> {
@@ -46,6 +56,23 @@ pub(super) fn run(command: &KeyCommand) -> anyhow::Result<ExitCode> {
                     print(&key.public_key().to_string())?;
                 }
             }
+        }
+        KeyCommand::Prove { key, message } => {
+            let key = secrets::read_key(key)?;
+            let text = match message {
+                Some(path) => {
+                    std::fs::read_to_string(path).with_context(|| path.display().to_string())?
+                }
+                None => {
+                    let mut text = String::new();
+                    std::io::stdin()
+                        .take(64 * 1024)
+                        .read_to_string(&mut text)
+                        .context("standard input")?;
+                    text
+                }
+            };
+            print(&proven(&key, &text)?)?;
         }
         KeyCommand::Convert { file } => {
             let key: SecretKey = match file {
@@ -66,4 +93,37 @@ pub(super) fn run(command: &KeyCommand) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The signature of a proof. Any other text stays unsigned: it could be a path's fingerprint.
+fn proven(key: &SecretKey, message: &str) -> anyhow::Result<String> {
+    let proof: KeyProof = message
+        .parse()
+        .context("this is not the message of a proof")?;
+    anyhow::ensure!(
+        proof.key == key.public_key(),
+        "the message is about the key {}, and this is {}",
+        proof.key,
+        key.public_key()
+    );
+    Ok(key.sign(proof.to_string().as_bytes()).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_proof_of_this_very_key_is_signed() {
+        let key = |name: &str| SecretKey::generate(name, [3; 32]).expect("a key");
+        let proof = KeyProof {
+            origin: "https://cache.example.org".into(),
+            key: key("alice-1").public_key(),
+            nonce: "1-x".into(),
+        };
+        let signature = proven(&key("alice-1"), &proof.to_string()).expect("signed");
+        assert!(signature.starts_with("alice-1:"), "{signature}");
+        assert!(proven(&key("alice-2"), &proof.to_string()).is_err());
+        assert!(proven(&key("alice-1"), "1;/nix/store/x;sha256:0;1;").is_err());
+    }
 }

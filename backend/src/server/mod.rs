@@ -12,6 +12,7 @@ pub mod dispatch;
 mod embedded;
 mod open;
 mod ready;
+mod ring;
 mod state;
 
 pub use open::Opened;
@@ -216,6 +217,7 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
     let hints = opened.hints();
     let closing = site.closing.clone();
     tasks.spawn(state::follow(site.ledger.clone(), hints, closing));
+    tasks.spawn(ring::follow(Arc::clone(&site)));
     tasks.spawn(state::show_findings(site.ledger.clone(), Arc::clone(&site)));
     tasks.close();
     Ok(RunningServer {

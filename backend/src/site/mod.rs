@@ -85,7 +85,7 @@ pub struct Cache {
     pub status: watch::Receiver<IndexStatus>,
     /// Whether its bucket has answered them, well or not.
     pub answered: Answered,
-    /// The keys it judges by.
+    /// The keys of the configuration. It judges by these and the contributors', which the index has.
     pub key_ring: Arc<KeyRing>,
     /// What clients put into their configuration.
     pub settings: ClientSettings,
@@ -217,6 +217,6 @@ impl Cache {
             state: known.state,
             paths: signed.get(known.key.name()).copied().unwrap_or_default(),
         };
-        self.key_ring.keys().iter().map(describe).collect()
+        view.key_ring().keys().iter().map(describe).collect()
     }
 }

@@ -95,7 +95,7 @@ async fn look(cache: Arc<Cache>, hash: StorePathHash) -> Outcome {
             return Outcome::HeldBack;
         }
     };
-    let judgement = cache.key_ring.judge(&narinfo);
+    let judgement = cache.index.key_ring().judge(&narinfo);
     let served = narinfo.crash_risk().is_none()
         && narinfo::allowed(cache.serve, || {
             Some((judgement.status, ContentStatus::NotChecked))

@@ -4,6 +4,7 @@ mod access;
 mod api;
 mod browse;
 mod config;
+mod contributors;
 mod events;
 mod harness;
 mod hostile;

@@ -97,6 +97,8 @@ pub enum Act {
     ReadAudit,
     /// Make and end tokens of one's own.
     OwnTokens,
+    /// Register and end keys of one's own, with which one signs uploads.
+    OwnKeys,
     /// See who the members are.
     SeeMembers,
     /// Invite, change and remove members; end tokens of others.
@@ -120,6 +122,7 @@ words!(Act {
     Manage = "manage",
     ReadAudit = "read-audit",
     OwnTokens = "own-tokens",
+    OwnKeys = "own-keys",
     SeeMembers = "see-members",
     ManageMembers = "manage-members",
     ManageTrust = "manage-trust",

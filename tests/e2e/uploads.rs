@@ -1,0 +1,322 @@
+//! Uploads by stock Nix: everyone with their own key, and clients that trust the cache's alone.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::{fs, io::Write as _};
+
+use anyhow::{Context as _, ensure};
+use reqwest::Method;
+use serde_json::{Value, json};
+use snowbank_tests::closure::Closure;
+use snowbank_tests::component;
+use snowbank_tests::nix::{Nix, Outcome};
+use snowbank_tests::people::Person;
+use snowbank_tests::server::{Server, Setup};
+
+/// Somebody who uploads: a netrc file with their token, a secret key file.
+struct Uploader {
+    netrc: PathBuf,
+    key: PathBuf,
+}
+
+/// Runs our own program, with a text on its standard input.
+fn snowbank(args: &[&str], input: &str) -> anyhow::Result<String> {
+    let mut child = Command::new(component::binary())
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    child
+        .stdin
+        .take()
+        .context("standard input")?
+        .write_all(input.as_bytes())?;
+    let output = child.wait_with_output()?;
+    ensure!(output.status.success(), "snowbank {args:?} failed");
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// Registers a secret key file for a person, proves it by the command line, and has it accepted.
+async fn register(
+    server: &Server,
+    owner: &Person,
+    person: &Person,
+    file: &Path,
+) -> anyhow::Result<String> {
+    let file = file.to_str().context("a name")?;
+    let public = snowbank(&["key", "convert", file], "")?.trim().to_owned();
+    let name = public.split(':').next().context("a name")?.to_owned();
+    let at = |act: &str| format!("/contributors/{name}/{act}");
+    let send = async |who: &Person, path: &str, body: Value| {
+        who.send(server, Method::POST, path, body).await
+    };
+    let scope = json!({"caches": ["main"], "names": ["nothing-yet"]});
+    send(
+        person,
+        "/contributors",
+        json!({"public_key": public, "scope": scope}),
+    )
+    .await?;
+    let challenge = send(person, &at("challenge"), json!({})).await?;
+    let message = challenge["message"].as_str().context("a message")?;
+    let signature = snowbank(&["key", "prove", "--key", file], message)?;
+    send(
+        person,
+        &at("prove"),
+        json!({"message": message, "signature": signature}),
+    )
+    .await?;
+    let scope = json!({"caches": ["main"], "names": ["*"]});
+    let accepted = send(owner, &at("accept"), json!({"scope": scope})).await?;
+    ensure!(accepted["state"] == "active", "{accepted}");
+    Ok(name)
+}
+
+async fn uploader(
+    nix: &Nix,
+    server: &Server,
+    owner: &Person,
+    name: &str,
+) -> anyhow::Result<Uploader> {
+    let person = owner
+        .invite(
+            server,
+            name,
+            json!([{"role": "contributor", "cache": "main"}]),
+        )
+        .await?;
+    let wish = json!({"name": "laptop", "caches": ["main"], "verbs": ["push"], "days": 1});
+    let token = person.send(server, Method::POST, "/tokens", wish).await?;
+    let netrc = nix.home().join(format!("netrc-{name}"));
+    let token = token["secret"].as_str().context("a token")?;
+    fs::write(
+        &netrc,
+        format!("machine 127.0.0.1\nlogin nix\npassword {token}\n"),
+    )?;
+    let key = nix.home().join(format!("{name}.secret"));
+    let file = key.to_str().context("a name")?;
+    snowbank(
+        &[
+            "key",
+            "generate",
+            "--key-name",
+            &format!("{name}-1"),
+            "--out",
+            file,
+        ],
+        "",
+    )?;
+    register(server, owner, &person, &key).await?;
+    Ok(Uploader { netrc, key })
+}
+
+/// `nix copy` of a path and its closure, signing with this key on the way.
+fn push(
+    nix: &Nix,
+    store: &Path,
+    server: &Server,
+    by: &Uploader,
+    path: &str,
+) -> anyhow::Result<Outcome> {
+    let _ = fs::remove_dir_all(nix.home().join("cache"));
+    let to = format!(
+        "{}?compression=zstd&secret-key={}",
+        server.url("/main"),
+        by.key.display()
+    );
+    nix.run(
+        "nix",
+        &[
+            "--extra-experimental-features",
+            "nix-command",
+            "--option",
+            "netrc-file",
+            &by.netrc.display().to_string(),
+            "copy",
+            "--from",
+            &store.display().to_string(),
+            "--to",
+            &to,
+            "--no-check-sigs",
+            path,
+        ],
+    )
+}
+
+async fn serve() -> anyhow::Result<(Server, tempfile::TempDir, Person)> {
+    let home = tempfile::tempdir()?;
+    let bucket = home.path().join("bucket");
+    fs::create_dir_all(&bucket)?;
+    let server = Setup::new().folder("main", &bucket, &[]).start().await?;
+    let owner = server.owner("olga").await?;
+    Ok((server, home, owner))
+}
+
+/// The narinfos that are there.
+fn published(home: &tempfile::TempDir) -> anyhow::Result<Vec<String>> {
+    let mut names: Vec<String> = fs::read_dir(home.path().join("bucket"))?
+        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+        .collect::<anyhow::Result<_>>()?;
+    names.retain(|name| name.ends_with(".narinfo"));
+    Ok(names)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stock_nix_uploads_clients_fetch_by_the_caches_key_alone() -> anyhow::Result<()> {
+    let Some(builder) = Nix::system()? else {
+        return Ok(());
+    };
+    let closure = Closure::get(&builder)?;
+    for nix in Nix::each()? {
+        let (server, home, owner) = serve().await?;
+        let alice = uploader(&nix, &server, &owner, "alice").await?;
+        push(&nix, &closure.store(), &server, &alice, &closure.app)?.ok()?;
+        let whole = builder.closure(&closure.store().display().to_string(), &closure.app)?;
+        ensure!(published(&home)?.len() == whole.len(), "{}", nix.version);
+        // Again, and by somebody else: nothing changes but signatures.
+        push(&nix, &closure.store(), &server, &alice, &closure.app)?.ok()?;
+        let bob = uploader(&nix, &server, &owner, "bob").await?;
+        push(&nix, &closure.store(), &server, &bob, &closure.app)?.ok()?;
+        ensure!(published(&home)?.len() == whole.len(), "{}", nix.version);
+        let keys = server.text("/c/main/keys.txt").await?;
+        let key = keys
+            .lines()
+            .find(|line| !line.starts_with('#') && !line.is_empty())
+            .context("the cache's key")?;
+        for client in Nix::each()? {
+            let store = client
+                .home()
+                .join(format!("store-of-{}", nix.version.len()));
+            client
+                .substitute(&server.url("/main"), key, &store, &closure.app)?
+                .ok()?;
+            let got = client.closure(&store.display().to_string(), &closure.app)?;
+            ensure!(
+                got == whole,
+                "another closure arrived in {}",
+                client.version
+            );
+        }
+        for path in server.items("/api/v1/caches/main/paths").await? {
+            ensure!(
+                path["signature"] == "valid" && path["content"] == "verified",
+                "{path}"
+            );
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stock_nix_is_told_on_its_terminal_why_not_and_nothing_is_left() -> anyhow::Result<()> {
+    let Some(builder) = Nix::system()? else {
+        return Ok(());
+    };
+    let closure = Closure::get(&builder)?;
+    for nix in Nix::each()? {
+        let (server, home, owner) = serve().await?;
+        let alice = uploader(&nix, &server, &owner, "alice").await?;
+        let refused = |by: &Uploader, store: &Path, says: &str| -> anyhow::Result<()> {
+            let outcome = push(&nix, store, &server, by, &closure.doc)?;
+            ensure!(
+                !outcome.success,
+                "{}: it went through: {outcome:?}",
+                nix.version
+            );
+            ensure!(
+                outcome.stderr.contains(says),
+                "{}: {says} is not said: {}",
+                nix.version,
+                outcome.stderr
+            );
+            ensure!(
+                published(&home)?.is_empty(),
+                "{}: something is left",
+                nix.version
+            );
+            Ok(())
+        };
+        let file = |name: &str| nix.home().join(name);
+        let stranger = Uploader {
+            netrc: alice.netrc.clone(),
+            key: file("stranger.secret"),
+        };
+        let name = stranger.key.to_str().context("a name")?;
+        snowbank(
+            &["key", "generate", "--key-name", "stranger-1", "--out", name],
+            "",
+        )?;
+        refused(
+            &stranger,
+            &closure.store(),
+            "nobody registered the key stranger-1",
+        )?;
+        // Somebody else's key under a name that is known.
+        let forged = Uploader {
+            netrc: alice.netrc.clone(),
+            key: file("forged.secret"),
+        };
+        let name = forged.key.to_str().context("a name")?;
+        snowbank(
+            &["key", "generate", "--key-name", "alice-1", "--out", name],
+            "",
+        )?;
+        refused(
+            &forged,
+            &closure.store(),
+            "the signature by alice-1 does not match",
+        )?;
+        // What changed on the disk after it was built: Nix signs and sends it all the same.
+        let spoilt = file("spoilt");
+        ensure!(
+            Command::new("cp")
+                .arg("-a")
+                .arg(closure.store())
+                .arg(&spoilt)
+                .status()?
+                .success(),
+            "the store cannot be copied"
+        );
+        let victim = spoilt.join(closure.doc.trim_start_matches('/'));
+        ensure!(
+            Command::new("chmod")
+                .args(["-R", "u+w"])
+                .arg(&victim)
+                .status()?
+                .success()
+        );
+        let target = if victim.is_dir() {
+            first_file(&victim)?.context("a file")?
+        } else {
+            victim
+        };
+        let mut bytes = fs::read(&target)?;
+        let last = bytes.last_mut().context("some bytes")?;
+        *last ^= 1;
+        fs::write(&target, bytes)?;
+        refused(&alice, &spoilt, "the content differs")?;
+        let _ = Command::new("chmod")
+            .args(["-R", "u+w"])
+            .arg(&spoilt)
+            .status();
+    }
+    Ok(())
+}
+
+fn first_file(folder: &Path) -> anyhow::Result<Option<PathBuf>> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_symlink() {
+            continue;
+        }
+        if path.is_file() && fs::metadata(&path)?.len() > 0 {
+            return Ok(Some(path));
+        }
+        if path.is_dir()
+            && let Some(found) = first_file(&path)?
+        {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
