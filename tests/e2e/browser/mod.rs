@@ -6,6 +6,7 @@ mod choosing;
 mod closure;
 mod copying;
 mod every_page;
+mod hostile;
 mod indexing;
 mod keyboard;
 mod listing;
@@ -20,6 +21,7 @@ mod proxy;
 mod scene;
 mod search;
 mod shell;
+mod snapshots;
 
 /// FX1 of the acceptance list: top → mid → leaf. The demo holds it.
 mod fx1 {
