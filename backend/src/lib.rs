@@ -3,12 +3,13 @@
 //! ```text
 //!           list+get                 delta                    query
 //!  bucket ───────────▶ sync ───────────────────▶ index ◀──────────────── api ◀── browser
-//!    ▲                                              ▲
-//!    └──────────────── substituter ◀── nix ─────────┘ (answers narinfos from memory)
+//!    ▲  ▲                                           ▲
+//!    │  └───────────── substituter ◀── nix ─────────┘ (answers narinfos from memory)
+//!    └──────────────── intake ◀── nix copy (verifies, then publishes)
 //! ```
 //!
 //! The modules have an order, lowest first: bucket, index, secrets, ledger, sync, config,
-//! outbound, auth, wizard, upstream, metrics, web, site, substituter, api, ui, server, demo, bench_data, cli. Each may use
+//! outbound, auth, wizard, upstream, metrics, web, site, substituter, intake, api, ui, server, demo, bench_data, cli. Each may use
 //! only what stands before it; `tests/layers.rs` holds that rule.
 
 pub mod api;

@@ -81,6 +81,7 @@ fn people(page: AccessRoute) -> Result<AnyView, SplitLoaderError> {
         AccessRoute::Members => pages::members::page(),
         AccessRoute::Me => pages::me::page(),
         AccessRoute::Tokens => pages::me::tokens(),
+        AccessRoute::Keys => pages::keys::page(),
         AccessRoute::Settings { cache } => pages::settings::page(cache),
         AccessRoute::Audit { cache, .. } => pages::audit::page(cache),
     })

@@ -145,6 +145,14 @@ pub fn places(cache: Option<&str>) -> Vec<Place> {
             Shelf::Hidden,
             ' ',
             Icon::Key,
+            "Your keys",
+            "contributor sign upload register prove key",
+            Route::Access(AccessRoute::Keys),
+        ),
+        place(
+            Shelf::Hidden,
+            ' ',
+            Icon::Key,
             "Sign in",
             "login link",
             Route::Access(AccessRoute::login(None)),
@@ -209,7 +217,7 @@ pub const fn home_of(route: &Route) -> &'static str {
             AccessRoute::Members => "Members",
             AccessRoute::Settings { .. } => "Settings",
             AccessRoute::Audit { .. } => "Audit",
-            AccessRoute::Me | AccessRoute::Tokens => "You",
+            AccessRoute::Me | AccessRoute::Tokens | AccessRoute::Keys => "You",
             AccessRoute::Login { .. } | AccessRoute::Invite { .. } => "Sign in",
         },
     }

@@ -188,7 +188,7 @@ async fn what_stock_nix_uploads_clients_fetch_by_the_caches_key_alone() -> anyho
                 .home()
                 .join(format!("store-of-{}", nix.version.len()));
             client
-                .substitute(&server.url("/main"), key, &store, &closure.app)?
+                .substitute(&store, &server.url("/main"), key, &closure.app)?
                 .ok()?;
             let got = client.closure(&store.display().to_string(), &closure.app)?;
             ensure!(

@@ -13,7 +13,7 @@ use snowbank_shared::api::contributors::{
 use snowbank_shared::api::{Page, Problem};
 
 use super::problem::ApiError;
-use super::request::{Asked, body};
+use super::request::{Asked, body, heavy};
 use crate::auth::On;
 use crate::site::Site;
 
@@ -34,7 +34,19 @@ pub(super) async fn list(
     Extension(asked): Extension<Asked>,
 ) -> Result<Json<Page<ContributorKey>>, ApiError> {
     asked.must(&site, Act::SeeMembers, On::Server)?;
-    let items = site.access.contributors_for(asked.member()?);
+    let mut items = site.access.contributors_for(asked.member()?);
+    let counting = Arc::clone(&site);
+    let items = heavy(&site, move || {
+        for cache in &counting.caches {
+            let view = cache.index.view();
+            let signed = &view.totals().keys;
+            for key in &mut items {
+                key.paths += signed.get(&key.name).copied().unwrap_or_default();
+            }
+        }
+        Ok(items)
+    })
+    .await?;
     let revision = site.access.ledger().view().revision().to_string();
     Ok(Json(Page::whole(items, revision)))
 }

@@ -111,7 +111,11 @@ impl Access {
         };
         let view = self.ledger.view();
         let there = view.get::<ContributorRecord>(Scope::Server, &key_id(&key));
-        if there.is_some()
+        // Who never proved to hold it keeps nobody from it who does.
+        let claimed = there
+            .as_ref()
+            .is_some_and(|there| there.proven_at.is_none() && there.owner != owner);
+        if there.is_some() && !claimed
             || view
                 .tombstone(CONTRIBUTORS, Scope::Server, &key_id(&key))
                 .is_some()
@@ -140,7 +144,7 @@ impl Access {
             Err(LedgerError::Buried(_)) => return Err(taken(key.name())),
             Err(error) => return Err(error.into()),
         }
-        let record = ContributorRecord {
+        let fresh = ContributorRecord {
             public_key: key.to_string(),
             owner: owner.to_owned(),
             scope,
@@ -153,10 +157,19 @@ impl Access {
         };
         match self
             .ledger
-            .create(Scope::Server, &key_id(&key), &by.actor, record)
+            .create(Scope::Server, &key_id(&key), &by.actor, fresh.clone())
             .await
         {
             Ok(_) => {}
+            Err(LedgerError::Exists(_)) if claimed => {
+                let taking = |there: &ContributorRecord| match there.proven_at {
+                    None => Ok(fresh.clone()),
+                    Some(_) => Err(registered()),
+                };
+                self.ledger
+                    .update(Scope::Server, &key_id(&key), &by.actor, taking)
+                    .await?;
+            }
             Err(LedgerError::Exists(_) | LedgerError::Buried(_)) => return Err(registered()),
             Err(error) => return Err(error.into()),
         }
@@ -340,6 +353,15 @@ impl Access {
                 REASONS.join(", ")
             )));
         }
+        if known
+            .record
+            .as_ref()
+            .is_some_and(|record| record.proven_at.is_none())
+        {
+            return Err(AccessError::Bad(
+                "Nobody has proven to hold this key: it signs nothing, and there is nothing to revoke. Retire it.".into(),
+            ));
+        }
         self.ledger
             .tombstone(
                 CONTRIBUTORS,
@@ -453,6 +475,7 @@ fn describe(known: &Contributor) -> ContributorKey {
             names: record.scope.names.clone(),
             max_nar_size: record.scope.max_nar_size,
         }),
+        paths: 0,
         created_at: record.map(|record| spelled(record.created_at)),
         expires_at: record.map(|record| spelled(record.expires_at)),
     }

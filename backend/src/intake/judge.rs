@@ -23,7 +23,7 @@ const AT_ONCE: usize = 16;
 pub(super) enum Voucher {
     /// A contributor's key, `name:base64`.
     Contributor(String),
-    /// A key of the cache itself, or one that an upstream of its configuration is known by.
+    /// A key that an upstream of the configuration is known by; where relaying is allowed, the cache's.
     Known(String),
     /// Its content address.
     ContentAddress,
@@ -259,6 +259,14 @@ impl Intake {
                     }
                 }
                 Verified::Known(key) => known = Some(Voucher::Known(key)),
+                // It vouched once; what was taken out of the cache must not come back by that.
+                Verified::Own(key) if policy.relay => known = Some(Voucher::Known(key)),
+                Verified::Own(key) => {
+                    why.get_or_insert(Refusal::forbidden(
+                        "bad-signature",
+                        format!("only the cache's own key {key} has signed it: sign it with yours"),
+                    ));
+                }
                 Verified::No(refusal) => {
                     why.get_or_insert(refusal);
                 }
@@ -300,10 +308,11 @@ impl Intake {
                 && (known.purpose == KeyPurpose::Cache || cache.trusts(&known.key))
         });
         if let Some(known) = configured {
-            return if known.key.verifies(fingerprint, parts.bytes()) {
-                Verified::Known(known.key.to_string())
-            } else {
-                mismatch()
+            let key = known.key.to_string();
+            return match known.key.verifies(fingerprint, parts.bytes()) {
+                true if known.purpose == KeyPurpose::Cache => Verified::Own(key),
+                true => Verified::Known(key),
+                false => mismatch(),
             };
         }
         match self.0.site.access.contributor(name) {
@@ -325,8 +334,10 @@ impl Intake {
 pub(super) enum Verified {
     /// By this contributor's key.
     Contributor(Box<crate::auth::Contributor>),
-    /// By a key of the configuration, `name:base64`.
+    /// By a key of an upstream, `name:base64`.
     Known(String),
+    /// By a key of this cache, `name:base64`.
+    Own(String),
     /// By nobody who is known, or for something else.
     No(Refusal),
 }

@@ -99,7 +99,13 @@ impl Intake {
     async fn facts(&self, sender: &Sender<'_>, key: &str) -> Result<Arc<Facts>, Refusal> {
         let cache = sender.cache;
         if let Some(facts) = self.0.pending.facts(cache.slug.as_str(), key) {
-            return Ok(facts);
+            // It may have been taken away since.
+            match cache.bucket.head(key).await {
+                Ok(meta) if meta.size == facts.file_size => return Ok(facts),
+                Ok(_) => {}
+                Err(error) if error.is_not_found() => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         self.facts_of_stored(cache, key).await?.ok_or_else(|| {
             Refusal::conflict(
@@ -178,7 +184,7 @@ impl Intake {
                 Verified::Contributor(contributor) => contributor
                     .may_publish(sender.cache.slug.as_str(), name, narinfo.nar_size())
                     .is_ok(),
-                Verified::Known(_) => true,
+                Verified::Known(_) | Verified::Own(_) => true,
                 Verified::No(_) => false,
             };
             if !good {

@@ -3,6 +3,7 @@
 //! Killed between any two steps, nothing is visible but what is whole: a listing or a receipt
 //! without its narinfo is overwritten by the next try.
 
+use bytes::Bytes;
 use snowbank_shared::api::{ContentStatus, Finding, Severity};
 use snowbank_shared::hash::Sha256;
 use snowbank_shared::nar::{Listing, ListingNode};
@@ -72,27 +73,9 @@ impl Intake {
         publication: &Publication<'_>,
     ) -> Result<bool, Refusal> {
         let cache = sender.cache;
-        let Publication { narinfo, facts, .. } = publication;
+        let narinfo = publication.narinfo;
         let hash = narinfo.store_path().hash();
-        if let Some(listing) = &facts.inspection.listing {
-            let json = PutOptions {
-                content_type: Some("application/json".to_owned()),
-                ..PutOptions::default()
-            };
-            let bytes = listing.to_json().into();
-            cache
-                .bucket
-                .put(&format!("{hash}.ls"), bytes, &json)
-                .await?;
-            for (key, link) in debug_links(listing, publication.nar_key) {
-                match cache.bucket.put_if_absent(&key, link.into(), &json).await {
-                    Err(error) if error.kind() != BucketErrorKind::PreconditionFailed => {
-                        return Err(error.into());
-                    }
-                    _ => {}
-                }
-            }
-        }
+        let stale = self.beside(cache, publication).await?;
         let signed = countersigned(cache, narinfo)?;
         let receipt = Receipt {
             path: hash.to_string(),
@@ -127,6 +110,12 @@ impl Intake {
             Err(error) if error.kind() == BucketErrorKind::PreconditionFailed => return Ok(false),
             Err(error) => return Err(error.into()),
         }
+        // Of a try that did not come to its end, or of another content that did not win.
+        if let Some((key, listing)) = stale
+            && let Err(error) = cache.bucket.put(&key, listing, &json_options()).await
+        {
+            tracing::warn!(key, %error, "an old listing stays beside a new path");
+        }
         let mut changes = self.shown(cache, signed.clone(), now()).await;
         changes.push(Change::Content(hash, ContentStatus::Verified));
         changes.extend(undeclared(publication));
@@ -145,6 +134,25 @@ impl Intake {
             "published"
         );
         Ok(true)
+    }
+
+    /// Writes what lies beside a narinfo, where nothing is. Gives back the listing that another one's
+    /// place is taken by: it is written once the path is ours.
+    async fn beside(
+        &self,
+        cache: &Cache,
+        publication: &Publication<'_>,
+    ) -> Result<Option<(String, Bytes)>, Refusal> {
+        let Some(listing) = &publication.facts.inspection.listing else {
+            return Ok(None);
+        };
+        for (key, link) in debug_links(listing, publication.nar_key) {
+            written(cache, &key, link.into()).await?;
+        }
+        let key = format!("{}.ls", publication.narinfo.store_path().hash());
+        let listing = Bytes::from(listing.to_json());
+        let new = written(cache, &key, listing.clone()).await?;
+        Ok((!new).then_some((key, listing)))
     }
 
     /// Writes a narinfo over the version that was read.
@@ -213,6 +221,26 @@ impl Intake {
             .site
             .ledger
             .announce(cache.slug.as_str(), &hash.narinfo_key());
+    }
+}
+
+/// Writes some JSON where nothing is; false where something is.
+async fn written(cache: &Cache, key: &str, bytes: Bytes) -> Result<bool, Refusal> {
+    match cache
+        .bucket
+        .put_if_absent(key, bytes, &json_options())
+        .await
+    {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == BucketErrorKind::PreconditionFailed => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn json_options() -> PutOptions {
+    PutOptions {
+        content_type: Some("application/json".to_owned()),
+        ..PutOptions::default()
     }
 }
 

@@ -222,6 +222,7 @@ async fn names_are_given_once_and_a_key_is_one_persons() {
     };
     let first = key("Alice-1", 1);
     assert_eq!(register(&alice, &first, &["app-*"]).await.0, 201);
+    assert_eq!(prove(&site, &alice, "Alice-1", &first).await.0, 200);
     for (who, secret, why) in [
         (&bob, key("alice-1", 2), "whatever its case"),
         (&bob, key("bob-1", 1), "the same key under another name"),
@@ -248,6 +249,22 @@ async fn names_are_given_once_and_a_key_is_one_persons() {
             "{names:?}"
         );
     }
+    // A key that somebody only claims is nothing: it cannot be buried, and who proves it has it.
+    let bobs = key("bobs-1", 8);
+    let claim = key("claimed-1", 8);
+    assert_eq!(register(&alice, &claim, &["app-*"]).await.0, 201);
+    let reason = json!({"reason": "lost"});
+    let buried = alice
+        .post(server, "/contributors/claimed-1/revoke", reason)
+        .await;
+    assert_eq!(said(buried).await.0, 422);
+    assert_eq!(register(&bob, &bobs, &["app-*"]).await.0, 201);
+    assert_eq!(prove(&site, &bob, "bobs-1", &bobs).await.0, 200);
+    assert_eq!(
+        register(&alice, &key("claimed-2", 8), &["app-*"]).await.0,
+        422
+    );
+    assert_eq!(prove(&site, &alice, "Alice-1", &first).await.0, 200);
     // Buried, neither name nor key come back.
     let reason = json!({"reason": "lost"});
     assert_eq!(
@@ -276,8 +293,8 @@ async fn names_are_given_once_and_a_key_is_one_persons() {
             .expect("keys")
             .len()
     };
-    assert_eq!((listed(&alice).await, listed(&site.owner).await), (1, 1));
-    assert_eq!(listed(&bob).await, 0);
+    assert_eq!((listed(&alice).await, listed(&site.owner).await), (1, 2));
+    assert_eq!(listed(&bob).await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -22,7 +22,6 @@ pub struct Site {
 
 /// Somebody who may upload, with a token and a key.
 pub struct Uploader {
-    pub name: String,
     pub token: String,
     pub key: SecretKey,
 }
@@ -51,7 +50,6 @@ impl Site {
         let key = SecretKey::generate(&format!("{name}-1"), seed).expect("a key");
         self.register(name, &key.public_key(), |_| {}).await;
         Uploader {
-            name: name.to_owned(),
             token: made["secret"].as_str().expect("a token").to_owned(),
             key,
         }
@@ -561,6 +559,51 @@ async fn a_large_archive_goes_up_in_parts_and_a_broken_one_leaves_nothing() {
         site.put(&alice, &twin.key(), twin.text()).await,
         (200, String::new())
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_taken_out_does_not_come_back_by_the_caches_own_signature() {
+    let site = Site::start(|_| {}).await;
+    let (alice, bob) = (
+        site.contributor("alice").await,
+        site.contributor("bob").await,
+    );
+    let made = Made::file("x-1", "x", &[], &alice.key);
+    assert_eq!(site.upload(&alice, &made).await.0, 200);
+    let published = site.served(&made).await.expect("published");
+    let own = site.server.server.site().caches[0].signers[0]
+        .name()
+        .to_owned();
+    let only_own: String = published
+        .text()
+        .lines()
+        .filter(|line| !line.starts_with("Sig: alice"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    assert!(only_own.contains(&own));
+    // An owner takes it away; the archive stays for its time.
+    let folder = site.server.shelf().folder;
+    std::fs::remove_file(folder.join(made.key())).expect("removed");
+    let sync = site.server.server.sync("main").expect("main");
+    sync.sweep_now().await.expect("a sweep");
+    assert!(site.served(&made).await.is_none());
+    let (status, text) = site.put(&bob, &made.key(), only_own.clone()).await;
+    assert_eq!(
+        (status, text.contains("sign it with yours")),
+        (403, true),
+        "{text}"
+    );
+    let (status, text) = site.put(&bob, &made.key(), published.text()).await;
+    assert_eq!(status, 403, "another's old signature: {text}");
+    // Without the archive nothing is published, whatever was known of it once.
+    std::fs::remove_file(folder.join(made.url())).expect("removed");
+    let (status, text) = site.put(&alice, &made.key(), made.text()).await;
+    assert_eq!(
+        (status, text.starts_with("nar-missing")),
+        (409, true),
+        "{text}"
+    );
+    assert_eq!(site.upload(&alice, &made).await, (200, String::new()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -53,6 +53,7 @@ pub fn page() -> AnyView {
                 {sending.notice()}
                 <p class="link-row">
                     {link_button(Weight::Plain, None, "Your tokens", href(&Route::Access(AccessRoute::Tokens)))}
+                    {link_button(Weight::Plain, None, "Your keys", href(&Route::Access(AccessRoute::Keys)))}
                     {button_when(Weight::Plain, None, "Sign out", ready, leave("/session"))}
                     {button_when(Weight::Plain, None, "Sign out everywhere", ready, leave("/sessions"))}
                 </p>

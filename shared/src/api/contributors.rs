@@ -41,6 +41,9 @@ pub struct ContributorKey {
     pub accepted_by: Option<String>,
     /// What it may sign; `null` where it was revoked.
     pub scope: Option<KeyScope>,
+    /// Paths with a signature by this name, in all caches; 0 where they were not counted.
+    #[serde(default)]
+    pub paths: u64,
     /// When it was registered.
     pub created_at: Option<String>,
     /// When it ends.

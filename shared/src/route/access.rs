@@ -26,6 +26,8 @@ pub enum AccessRoute {
     Me,
     /// `/me/tokens`: what my machines send.
     Tokens,
+    /// `/me/keys`: the keys with which I sign what I upload.
+    Keys,
     /// `/settings`, `/c/{cache}/settings`.
     Settings {
         /// Slug of the cache; `None`: the server.
@@ -137,6 +139,7 @@ impl AccessRoute {
             ["members"] => Self::Members,
             ["me"] => Self::Me,
             ["me", "tokens"] => Self::Tokens,
+            ["me", "keys"] => Self::Keys,
             ["settings"] => Self::Settings { cache: None },
             ["c", cache, "settings"] => Self::Settings { cache: text(cache) },
             ["audit"] => Self::Audit {
@@ -168,6 +171,7 @@ impl fmt::Display for AccessRoute {
             Self::Members => f.write_str("/members"),
             Self::Me => f.write_str("/me"),
             Self::Tokens => f.write_str("/me/tokens"),
+            Self::Keys => f.write_str("/me/keys"),
             Self::Settings { cache: None } => f.write_str("/settings"),
             Self::Settings { cache: Some(cache) } => write!(f, "/c/{}/settings", escape(cache)),
             Self::Audit { cache: None, query } => write!(f, "/audit{query}"),
@@ -207,6 +211,7 @@ mod tests {
             (AccessRoute::Members, "/members"),
             (AccessRoute::Me, "/me"),
             (AccessRoute::Tokens, "/me/tokens"),
+            (AccessRoute::Keys, "/me/keys"),
             (AccessRoute::Settings { cache: None }, "/settings"),
             (
                 AccessRoute::Settings {

@@ -14,7 +14,7 @@ use super::scene::private;
 use crate::faults::Bucket;
 
 /// Puts a text into the field with this label.
-async fn fill(browser: &Browser, label: &str, text: &str) -> anyhow::Result<()> {
+pub(super) async fn fill(browser: &Browser, label: &str, text: &str) -> anyhow::Result<()> {
     let quoted = serde_json::to_string(label)?;
     browser
         .until(
@@ -32,7 +32,7 @@ async fn fill(browser: &Browser, label: &str, text: &str) -> anyhow::Result<()> 
 }
 
 /// Clicks the button or link with this text, in the open dialog where there is one.
-async fn click(browser: &Browser, text: &str) -> anyhow::Result<()> {
+pub(super) async fn click(browser: &Browser, text: &str) -> anyhow::Result<()> {
     let quoted = serde_json::to_string(text)?;
     browser
         .until(

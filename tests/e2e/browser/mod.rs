@@ -9,6 +9,7 @@ mod every_page;
 mod hostile;
 mod indexing;
 mod keyboard;
+mod keys;
 mod listing;
 mod omnibox;
 mod overview;

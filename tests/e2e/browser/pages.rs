@@ -73,6 +73,7 @@ pub(super) async fn all(server: &Server) -> anyhow::Result<Vec<Named>> {
         ("members", "/members".to_owned()),
         ("me", "/me".to_owned()),
         ("tokens", "/me/tokens".to_owned()),
+        ("keys", "/me/keys".to_owned()),
         ("settings", "/settings".to_owned()),
         ("audit", "/audit".to_owned()),
         ("about", "/about".to_owned()),

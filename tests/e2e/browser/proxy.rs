@@ -102,7 +102,17 @@ async fn a104_under_a_sub_path_behind_a_proxy_every_link_stays_below_it() -> any
         let of_people = link
             .strip_prefix("/nixcache/api/v1/")
             .and_then(|rest| rest.split(['/', '?']).next())
-            .is_some_and(|what| ["audit", "members", "tokens", "settings", "me"].contains(&what));
+            .is_some_and(|what| {
+                [
+                    "audit",
+                    "contributors",
+                    "members",
+                    "tokens",
+                    "settings",
+                    "me",
+                ]
+                .contains(&what)
+            });
         let not_for_strangers = of_people && status == 401;
         // An address that CI posts to is shown, not opened.
         let posted_to = link == "/nixcache/api/v1/oidc/exchange" && status == 405;

@@ -1,0 +1,176 @@
+//! Contributors' keys in the dashboard: made in the tab, proven there, revoked after a count; and
+//! no secret key leaves the browser.
+
+use std::path::Path;
+
+use anyhow::ensure;
+use serde_json::{Value, json};
+use snowbank_tests::browser::{Browser, Width};
+use snowbank_tests::server::{Server, Setup};
+
+use super::access::{click, fill};
+
+/// Notes what is sent and what is saved.
+const WATCH: &str = "
+window.sent = []; window.saved = '';
+const fetching = window.fetch;
+window.fetch = (...what) => { const request = new Request(...what); request.clone().text().then(text => window.sent.push(request.url + ' ' + text)); return fetching(request); };
+const making = URL.createObjectURL;
+URL.createObjectURL = blob => { blob.text?.().then(text => { window.saved = text; }); return making.call(URL, blob); };
+return true";
+
+/// A server with one cache, which makes its key.
+async fn serve() -> anyhow::Result<(Server, tempfile::TempDir)> {
+    let home = tempfile::tempdir()?;
+    let bucket = home.path().join("bucket");
+    std::fs::create_dir_all(&bucket)?;
+    let server = Setup::new().folder("main", &bucket, &[]).start().await?;
+    Ok((server, home))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_made_in_the_tab_is_registered_and_proven_and_never_sent() -> anyhow::Result<()> {
+    let (server, _home) = serve().await?;
+    let Some(browser) = Browser::start(&server.origin).await? else {
+        return Ok(());
+    };
+    let olga = server.owner("olga").await?;
+    olga.sit_down(&browser, &server).await?;
+    browser.open("/me/keys").await?;
+    browser.shows("You have no key").await?;
+    browser.accessible("the page of keys without any").await?;
+    browser.script(WATCH, vec![]).await?;
+    fill(&browser, "Name of a new key", "olga-laptop-1").await?;
+    click(&browser, "Make a key and download it").await?;
+    browser.shows("The secret key was downloaded").await?;
+    browser
+        .until(
+            "the saved file",
+            "return window.saved.startsWith('olga-laptop-1:')",
+        )
+        .await?;
+    fill(
+        &browser,
+        "Names of the paths that you build",
+        "app-*, lib-*",
+    )
+    .await?;
+    click(&browser, "Register the key").await?;
+    browser.shows("Prove that you hold olga-laptop-1").await?;
+    browser
+        .shows("snowbank key prove --key ~/.config/nix/olga-laptop-1.secret")
+        .await?;
+    browser.accessible("the proof of a key").await?;
+    click(&browser, "Prove with the key made here").await?;
+    browser
+        .shows("You hold olga-laptop-1: that is proven.")
+        .await?;
+    // An owner could accept it as well, so it is.
+    browser
+        .until(
+            "an active key",
+            "return document.querySelector('main table')?.innerText.includes('active')",
+        )
+        .await?;
+    let told = browser
+        .script("return [window.saved, window.sent.join('\\n')]", vec![])
+        .await?;
+    let secret = told[0].as_str().unwrap_or_default().trim().to_owned();
+    let sent = told[1].as_str().unwrap_or_default();
+    let half = secret.split(':').nth(1).unwrap_or_default();
+    ensure!(half.len() == 88, "no secret was saved: {told}");
+    ensure!(
+        sent.contains("/contributors") && sent.contains("olga-laptop-1:"),
+        "{sent}"
+    );
+    // The second half of the file is the public key, whose base64 may share letters with what is sent.
+    ensure!(!sent.contains(&half[..40]), "the secret was sent");
+    let keys = olga
+        .send(&server, reqwest::Method::GET, "/contributors", Value::Null)
+        .await?;
+    ensure!(keys["items"][0]["state"] == "active", "{keys}");
+    ensure!(
+        keys["items"][0]["scope"]["names"] == json!(["app-*", "lib-*"]),
+        "{keys}"
+    );
+    if let Some(folder) = std::env::var_os("SNOWBANK_SCREENSHOTS") {
+        let folder = Path::new(&folder);
+        browser.resize(Width::Wide).await?;
+        browser
+            .screenshot(&folder.join("keys-owner-1440-light.webp"))
+            .await?;
+        browser.resize(Width::Narrow).await?;
+        browser
+            .screenshot(&folder.join("keys-owner-320-light.webp"))
+            .await?;
+        browser.resize(Width::Wide).await?;
+    }
+    // Revoking counts first, and wants the name typed.
+    click(&browser, "Revoke olga-laptop-1").await?;
+    browser.shows("0 paths have").await?;
+    browser
+        .shows("neither the key nor its name comes back")
+        .await?;
+    browser
+        .until(
+            "the field to type into",
+            "const field = document.querySelector('dialog[open] input'); field?.focus(); return document.activeElement === field",
+        )
+        .await?;
+    browser
+        .cdp("Input.insertText", json!({"text": "olga-laptop-1"}))
+        .await?;
+    click(&browser, "Revoke it").await?;
+    browser.shows("olga-laptop-1 is revoked.").await?;
+    browser.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_contributors_key_waits_until_a_maintainer_says_what_it_may_sign() -> anyhow::Result<()> {
+    let (server, _home) = serve().await?;
+    let Some(browser) = Browser::start(&server.origin).await? else {
+        return Ok(());
+    };
+    let olga = server.owner("olga").await?;
+    let alice = olga
+        .invite(
+            &server,
+            "alice",
+            json!([{"role": "contributor", "cache": "main"}]),
+        )
+        .await?;
+    alice.sit_down(&browser, &server).await?;
+    browser.open("/me/keys").await?;
+    fill(&browser, "Name of a new key", "alice-1").await?;
+    click(&browser, "Make a key and download it").await?;
+    fill(&browser, "Names of the paths that you build", "app-*").await?;
+    click(&browser, "Register the key").await?;
+    click(&browser, "Prove with the key made here").await?;
+    browser.shows("You hold alice-1").await?;
+    browser
+        .until(
+            "a key that waits",
+            "return document.querySelector('main table')?.innerText.includes('waits')",
+        )
+        .await?;
+    ensure!(
+        !browser.page_text().await?.contains("Accept…"),
+        "alice may accept her own key"
+    );
+    olga.sit_down(&browser, &server).await?;
+    browser.open("/me/keys").await?;
+    click(&browser, "Accept alice-1").await?;
+    browser
+        .shows("can run code on every machine that trusts this cache")
+        .await?;
+    browser.accessible("accepting a key").await?;
+    click(&browser, "Accept it so").await?;
+    browser.shows("alice-1 is accepted.").await?;
+    browser
+        .until(
+            "an active key",
+            "return document.querySelector('main table')?.innerText.includes('active')",
+        )
+        .await?;
+    browser.finish().await
+}
