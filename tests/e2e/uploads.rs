@@ -36,6 +36,12 @@ fn snowbank(args: &[&str], input: &str) -> anyhow::Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
+/// Makes a secret key file.
+fn generate(name: &str, file: &Path) -> anyhow::Result<()> {
+    let file = file.to_str().context("a name")?;
+    snowbank(&["key", "generate", "--key-name", name, "--out", file], "").map(drop)
+}
+
 /// Registers a secret key file for a person, proves it by the command line, and has it accepted.
 async fn register(
     server: &Server,
@@ -94,18 +100,7 @@ async fn uploader(
         format!("machine 127.0.0.1\nlogin nix\npassword {token}\n"),
     )?;
     let key = nix.home().join(format!("{name}.secret"));
-    let file = key.to_str().context("a name")?;
-    snowbank(
-        &[
-            "key",
-            "generate",
-            "--key-name",
-            &format!("{name}-1"),
-            "--out",
-            file,
-        ],
-        "",
-    )?;
+    generate(&format!("{name}-1"), &key)?;
     register(server, owner, &person, &key).await?;
     Ok(Uploader { netrc, key })
 }
@@ -237,30 +232,21 @@ async fn stock_nix_is_told_on_its_terminal_why_not_and_nothing_is_left() -> anyh
             Ok(())
         };
         let file = |name: &str| nix.home().join(name);
-        let stranger = Uploader {
-            netrc: alice.netrc.clone(),
-            key: file("stranger.secret"),
+        let with_key = |name: &str, key: PathBuf| {
+            generate(name, &key)?;
+            anyhow::Ok(Uploader {
+                netrc: alice.netrc.clone(),
+                key,
+            })
         };
-        let name = stranger.key.to_str().context("a name")?;
-        snowbank(
-            &["key", "generate", "--key-name", "stranger-1", "--out", name],
-            "",
-        )?;
+        let stranger = with_key("stranger-1", file("stranger.secret"))?;
         refused(
             &stranger,
             &closure.store(),
             "nobody registered the key stranger-1",
         )?;
         // Somebody else's key under a name that is known.
-        let forged = Uploader {
-            netrc: alice.netrc.clone(),
-            key: file("forged.secret"),
-        };
-        let name = forged.key.to_str().context("a name")?;
-        snowbank(
-            &["key", "generate", "--key-name", "alice-1", "--out", name],
-            "",
-        )?;
+        let forged = with_key("alice-1", file("forged.secret"))?;
         refused(
             &forged,
             &closure.store(),

@@ -14,8 +14,14 @@ use snowbank_shared::api::{Page, Problem};
 
 use super::problem::ApiError;
 use super::request::{Asked, body, heavy};
-use crate::auth::On;
+use crate::auth::{MemberCaller, On};
 use crate::site::Site;
+
+/// The member at a browser who may have keys.
+fn keyholder<'a>(site: &Site, asked: &'a Asked) -> Result<&'a MemberCaller, ApiError> {
+    asked.must(site, Act::OwnKeys, On::Server)?;
+    asked.member()
+}
 
 /// Keys, by name: one's own, or all for Maintainers, Owners and Auditors.
 #[utoipa::path(
@@ -71,8 +77,7 @@ pub(super) async fn register(
     Extension(asked): Extension<Asked>,
     bytes: Bytes,
 ) -> Result<(StatusCode, Json<ContributorKey>), ApiError> {
-    asked.must(&site, Act::OwnKeys, On::Server)?;
-    let member = asked.member()?;
+    let member = keyholder(&site, &asked)?;
     let wish: RegisterKey = body(&bytes)?;
     let reserved: Vec<String> = site
         .caches
@@ -107,8 +112,7 @@ pub(super) async fn challenge(
     Extension(asked): Extension<Asked>,
     Path(name): Path<String>,
 ) -> Result<Json<KeyChallenge>, ApiError> {
-    asked.must(&site, Act::OwnKeys, On::Server)?;
-    let member = asked.member()?;
+    let member = keyholder(&site, &asked)?;
     Ok(Json(site.access.key_challenge(&name, &member.name)?))
 }
 
@@ -134,8 +138,7 @@ pub(super) async fn prove(
     Path(name): Path<String>,
     bytes: Bytes,
 ) -> Result<Json<ContributorKey>, ApiError> {
-    asked.must(&site, Act::OwnKeys, On::Server)?;
-    let member = asked.member()?;
+    let member = keyholder(&site, &asked)?;
     let proof: ProveKey = body(&bytes)?;
     let proven = site
         .access
@@ -166,8 +169,7 @@ pub(super) async fn accept(
     Path(name): Path<String>,
     bytes: Bytes,
 ) -> Result<Json<ContributorKey>, ApiError> {
-    asked.must(&site, Act::OwnKeys, On::Server)?;
-    let member = asked.member()?;
+    let member = keyholder(&site, &asked)?;
     let wish: AcceptKey = body(&bytes)?;
     let accepted = site
         .access
@@ -196,8 +198,7 @@ pub(super) async fn suspend(
     Extension(asked): Extension<Asked>,
     Path(name): Path<String>,
 ) -> Result<Json<ContributorKey>, ApiError> {
-    asked.must(&site, Act::OwnKeys, On::Server)?;
-    let member = asked.member()?;
+    let member = keyholder(&site, &asked)?;
     let changed = site
         .access
         .suspend_key(&name, member, true, &asked.by())
@@ -225,8 +226,7 @@ pub(super) async fn resume(
     Extension(asked): Extension<Asked>,
     Path(name): Path<String>,
 ) -> Result<Json<ContributorKey>, ApiError> {
-    asked.must(&site, Act::OwnKeys, On::Server)?;
-    let member = asked.member()?;
+    let member = keyholder(&site, &asked)?;
     let changed = site
         .access
         .suspend_key(&name, member, false, &asked.by())
@@ -254,8 +254,7 @@ pub(super) async fn retire(
     Extension(asked): Extension<Asked>,
     Path(name): Path<String>,
 ) -> Result<Json<ContributorKey>, ApiError> {
-    asked.must(&site, Act::OwnKeys, On::Server)?;
-    let member = asked.member()?;
+    let member = keyholder(&site, &asked)?;
     let changed = site.access.retire_key(&name, member, &asked.by()).await?;
     Ok(Json(changed))
 }
@@ -282,8 +281,7 @@ pub(super) async fn revoke(
     Path(name): Path<String>,
     bytes: Bytes,
 ) -> Result<Json<ContributorKey>, ApiError> {
-    asked.must(&site, Act::OwnKeys, On::Server)?;
-    let member = asked.member()?;
+    let member = keyholder(&site, &asked)?;
     let wish: RevokeKey = body(&bytes)?;
     let revoked = site
         .access

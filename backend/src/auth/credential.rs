@@ -6,9 +6,10 @@
 
 use std::fmt;
 
+use ring::hmac;
 use sha2::{Digest as _, Sha256};
 
-use crate::secrets::{self, SecretError};
+use crate::secrets::{self, SecretError, StateKey};
 
 /// What a secret is for. The prefix lets scanners of leaked secrets find ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -134,6 +135,15 @@ impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}_…", self.kind.prefix(), self.id)
     }
+}
+
+/// What only who holds the state secret can say of some bytes. `purpose` makes it one of nothing else.
+pub(super) fn code(key: &StateKey, purpose: &[u8], what: &[u8]) -> [u8; 32] {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, &key.secret);
+    let tag = hmac::sign(&key, &[purpose, what].concat());
+    let mut code = [0; 32];
+    code.copy_from_slice(tag.as_ref());
+    code
 }
 
 /// Compares without telling by its time where they differ.

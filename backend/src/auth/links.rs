@@ -9,19 +9,18 @@
 
 use std::fmt::Write as _;
 
-use ring::hmac;
 use snowbank_shared::api::access::{Grant, Link, LinkKind, NewLink, Role};
 
 use super::access::{Access, By, is_open, member};
 use super::caller::MemberCaller;
-use super::credential::{Credential, Kind};
+use super::credential::{Credential, Kind, code};
 use super::error::AccessError;
 use super::permission::owns_server;
 use super::records::{LinkRecord, MemberRecord, SessionRecord, now, now_ms, spelled};
 use crate::config::PublicUrl;
 use crate::ledger::kind::SESSIONS;
 use crate::ledger::{LedgerError, RecordId, Scope};
-use crate::secrets::{self, SecretError, StateKey, StateSecret};
+use crate::secrets::{self, SecretError, StateSecret};
 
 /// Seconds that a link lives.
 pub const LINK_LIVES: i64 = 15 * 60;
@@ -56,7 +55,7 @@ pub fn owner_link(
     id[..4].copy_from_slice(&seconds.to_be_bytes());
     id[4..].copy_from_slice(&secrets::random::<6>()?);
     let id = snowbank_shared::hash::nix32::encode(&id);
-    let code = code(&secret.keys()[0], &id);
+    let code = code(&secret.keys()[0], PURPOSE, id.as_bytes());
     let credential = Credential::with_secret(Kind::Link, id, &code);
     Ok((address(public_url, &credential), expires))
 }
@@ -65,19 +64,16 @@ fn address(public_url: &PublicUrl, credential: &Credential) -> String {
     public_url.join(&format!("invite/{}", credential.reveal()))
 }
 
-fn code(key: &StateKey, id: &str) -> [u8; 32] {
-    let key = hmac::Key::new(hmac::HMAC_SHA256, &key.secret);
-    let tag = hmac::sign(&key, &[PURPOSE, id.as_bytes()].concat());
-    let mut code = [0; 32];
-    code.copy_from_slice(tag.as_ref());
-    code
-}
-
 /// When an owner link ends, where this is one: any key of the secret may have made it.
 fn owner_link_expiry(secret: &StateSecret, credential: &Credential) -> Option<i64> {
     let id = credential.id();
     let ours = secret.keys().iter().any(|key| {
-        Credential::with_secret(Kind::Link, id.to_owned(), &code(key, id)).hash()
+        Credential::with_secret(
+            Kind::Link,
+            id.to_owned(),
+            &code(key, PURPOSE, id.as_bytes()),
+        )
+        .hash()
             == credential.hash()
     });
     let bytes = snowbank_shared::hash::nix32::decode(id, 10).ok()?;

@@ -42,6 +42,7 @@ pub mod links;
 mod members;
 pub mod oidc;
 pub mod origin;
+mod pattern;
 pub mod permission;
 pub mod records;
 mod registration;
@@ -50,7 +51,7 @@ mod tokens;
 
 pub use access::{Access, By};
 pub use caller::{Caller, MemberCaller, Stranger, TokenCaller};
-pub use contributors::{Contributor, KeyRefusal, matches_glob};
+pub use contributors::{Contributor, KeyRefusal};
 pub use error::AccessError;
 pub use permission::{On, Refusal, may};
 pub use snowbank_shared::api::access::Act;

@@ -13,7 +13,6 @@
 //! replica can check it, and nothing is kept for who asks. A proof can do one thing, once: say that
 //! the key is held.
 
-use ring::hmac;
 use snowbank_shared::api::access::Act;
 use snowbank_shared::api::contributors::{
     self as wire, AcceptKey, ContributorKey, KeyChallenge, ProveKey, RegisterKey,
@@ -26,7 +25,7 @@ use snowbank_shared::signature::{PublicKey, Signature, UPSTREAM_KEYS};
 use super::access::{Access, By};
 use super::caller::{Caller, MemberCaller};
 use super::contributors::{Contributor, key_id, name_id};
-use super::credential::same;
+use super::credential::{code, same};
 use super::error::AccessError;
 use super::key_values;
 use super::permission::{self, On};
@@ -85,7 +84,6 @@ impl Access {
             ));
         }
         let days = key_values::days(asked.days)?;
-        let taken = |name: &str| AccessError::NameTaken(name.to_owned());
         let upstream = UPSTREAM_KEYS
             .iter()
             .filter_map(|text| text.split(':').next());
@@ -93,7 +91,7 @@ impl Access {
             .chain(reserved.iter().map(String::as_str))
             .any(|name| name.eq_ignore_ascii_case(key.name()))
         {
-            return Err(taken(key.name()));
+            return Err(AccessError::NameTaken(key.name().to_owned()));
         }
         let own = self.contributors();
         let own = own
@@ -122,28 +120,7 @@ impl Access {
         {
             return Err(registered());
         }
-        let name_id = name_id(key.name()).ok_or_else(|| taken(key.name()))?;
-        let name = KeyNameRecord {
-            public_key: key.to_string(),
-            owner: owner.to_owned(),
-        };
-        let made = self
-            .ledger
-            .create(Scope::Server, &name_id, &by.actor, name.clone())
-            .await;
-        match made {
-            Ok(_) => {}
-            // The same one once more: the last time broke off after the name.
-            Err(LedgerError::Exists(_)) => {
-                let view = self.ledger.view();
-                let there = view.get::<KeyNameRecord>(Scope::Server, &name_id);
-                if there.is_none_or(|there| *there.record != name) {
-                    return Err(taken(key.name()));
-                }
-            }
-            Err(LedgerError::Buried(_)) => return Err(taken(key.name())),
-            Err(error) => return Err(error.into()),
-        }
+        self.reserve_name(&key, owner, by).await?;
         let fresh = ContributorRecord {
             public_key: key.to_string(),
             owner: owner.to_owned(),
@@ -178,6 +155,33 @@ impl Access {
         self.key_described(key.name())
     }
 
+    /// Gives a key's name to it, for ever. The same once more does nothing: the last time broke off
+    /// after the name.
+    async fn reserve_name(&self, key: &PublicKey, owner: &str, by: &By) -> Result<(), AccessError> {
+        let taken = || AccessError::NameTaken(key.name().to_owned());
+        let id = name_id(key.name()).ok_or_else(taken)?;
+        let name = KeyNameRecord {
+            public_key: key.to_string(),
+            owner: owner.to_owned(),
+        };
+        let made = self
+            .ledger
+            .create(Scope::Server, &id, &by.actor, name.clone())
+            .await;
+        match made {
+            Ok(_) => Ok(()),
+            Err(LedgerError::Exists(_)) => {
+                let view = self.ledger.view();
+                match view.get::<KeyNameRecord>(Scope::Server, &id) {
+                    Some(there) if *there.record == name => Ok(()),
+                    _ => Err(taken()),
+                }
+            }
+            Err(LedgerError::Buried(_)) => Err(taken()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// What to sign with a key, to prove that one holds it.
     ///
     /// # Errors
@@ -192,9 +196,8 @@ impl Access {
     }
 
     fn proof_of(&self, key: &PublicKey, expires: i64) -> KeyProof {
-        let with = hmac::Key::new(hmac::HMAC_SHA256, &self.secret.keys()[0].secret);
-        let what = [PURPOSE, &expires.to_le_bytes(), key.to_string().as_bytes()].concat();
-        let code = nix32::encode(&hmac::sign(&with, &what).as_ref()[..20]);
+        let what = [&expires.to_le_bytes(), key.to_string().as_bytes()].concat();
+        let code = nix32::encode(&code(&self.secret.keys()[0], PURPOSE, &what)[..20]);
         KeyProof {
             origin: self.public_url.origin().to_owned(),
             key: key.clone(),

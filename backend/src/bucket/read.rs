@@ -236,6 +236,18 @@ impl Bucket {
         ))
     }
 
+    /// As [`head`](Self::head); `None` where there is no such object.
+    ///
+    /// # Errors
+    /// See [`BucketErrorKind`].
+    pub async fn find(&self, key: &str) -> Result<Option<ObjectMeta>, BucketError> {
+        match self.head(key).await {
+            Ok(meta) => Ok(Some(meta)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// What is known of an object without its bytes, with how they are encoded.
     ///
     /// # Errors

@@ -21,6 +21,16 @@ pub struct PutOptions {
     pub cache_control: Option<String>,
 }
 
+impl PutOptions {
+    /// A Content-Type and nothing else.
+    pub fn of_type(content_type: &str) -> Self {
+        Self {
+            content_type: Some(content_type.to_owned()),
+            ..Self::default()
+        }
+    }
+}
+
 /// When a write may happen. Not every store heeds it: see [`super::Capabilities`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WriteCondition {

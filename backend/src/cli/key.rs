@@ -63,36 +63,32 @@ pub(super) fn run(command: &KeyCommand) -> anyhow::Result<ExitCode> {
                 Some(path) => {
                     std::fs::read_to_string(path).with_context(|| path.display().to_string())?
                 }
-                None => {
-                    let mut text = String::new();
-                    std::io::stdin()
-                        .take(64 * 1024)
-                        .read_to_string(&mut text)
-                        .context("standard input")?;
-                    text
-                }
+                None => standard_input()?,
             };
             print(&proven(&key, &text)?)?;
         }
         KeyCommand::Convert { file } => {
             let key: SecretKey = match file {
                 Some(path) => secrets::read_key(path)?,
-                None => {
-                    let mut text = String::new();
-                    // A key has about a hundred bytes.
-                    std::io::stdin()
-                        .take(64 * 1024)
-                        .read_to_string(&mut text)
-                        .context("standard input")?;
-                    text.trim_end()
-                        .parse()
-                        .context("standard input is not a secret key")?
-                }
+                None => standard_input()?
+                    .trim_end()
+                    .parse()
+                    .context("standard input is not a secret key")?,
             };
             print(&key.public_key().to_string())?;
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A key or a message from standard input: both have some hundred bytes.
+fn standard_input() -> anyhow::Result<String> {
+    let mut text = String::new();
+    std::io::stdin()
+        .take(64 * 1024)
+        .read_to_string(&mut text)
+        .context("standard input")?;
+    Ok(text)
 }
 
 /// The signature of a proof. Any other text stays unsigned: it could be a path's fingerprint.

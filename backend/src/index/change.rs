@@ -6,6 +6,8 @@ use snowbank_shared::signature::Judgement;
 use snowbank_shared::store_path::StorePathHash;
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::bucket::ObjectMeta;
+
 /// How a listing tells that an object is still the same: its size, its time and
 /// its ETag where the listing has one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -16,6 +18,18 @@ pub struct ChangeToken {
     pub last_modified: i64,
     /// The ETag, as listed.
     pub etag: Option<String>,
+}
+
+impl From<&ObjectMeta> for ChangeToken {
+    fn from(object: &ObjectMeta) -> Self {
+        Self {
+            size: object.size,
+            last_modified: object
+                .last_modified
+                .map_or(0, |at| at.unix_timestamp() * 1000),
+            etag: object.etag.as_ref().map(|etag| etag.as_str().to_owned()),
+        }
+    }
 }
 
 impl ChangeToken {

@@ -89,13 +89,7 @@ impl Upload {
         most: usize,
         coding: Option<&str>,
     ) -> Result<Bytes, Refusal> {
-        let too_large = || {
-            Refusal::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "too-large",
-                format!("it has more than {most} bytes"),
-            )
-        };
+        let too_large = || Refusal::too_large(format!("it has more than {most} bytes"));
         if self.length.is_some_and(|length| length > most as u64) {
             return Err(too_large());
         }
@@ -129,11 +123,7 @@ impl Upload {
     pub(super) async fn skip(&mut self, most: u64) -> Result<(), Refusal> {
         while self.next().await?.is_some() {
             if self.received > most {
-                return Err(Refusal::new(
-                    StatusCode::PAYLOAD_TOO_LARGE,
-                    "too-large",
-                    format!("it has more than {most} bytes"),
-                ));
+                return Err(Refusal::too_large(format!("it has more than {most} bytes")));
             }
         }
         Ok(())

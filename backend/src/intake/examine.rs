@@ -9,16 +9,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use http::StatusCode;
 use sha2::Digest as _;
-use snowbank_shared::content_address::{ContentAddress, Method, SelfReferenceHasher};
-use snowbank_shared::hash::{Hash, Hasher, Sha256};
-use snowbank_shared::nar::{Event, Inspection, Inspector, ListingLimits, NarParser};
+use snowbank_shared::hash::Sha256;
+use snowbank_shared::nar::{Inspection, Inspector, ListingLimits};
 use snowbank_shared::narinfo::Compression;
-use snowbank_shared::store_path::StorePathHash;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::{Refusal, codec};
+use crate::site::Cache;
 
 /// Pieces that wait for the thread.
 const WAITING: usize = 4;
@@ -62,6 +60,16 @@ pub(super) struct Bounds {
     pub(super) key: String,
 }
 
+impl Bounds {
+    /// Those of a cache, for the archive under this key.
+    pub(super) fn of(cache: &Cache, key: &str) -> Self {
+        Self {
+            nar_size: cache.max_nar_size,
+            key: key.to_owned(),
+        }
+    }
+}
+
 /// Work on the bytes of one archive, on a thread of its own.
 pub(super) struct Examination<T> {
     feed: mpsc::Sender<Bytes>,
@@ -76,7 +84,7 @@ impl Examination<Facts> {
 }
 
 impl<T: Send + 'static> Examination<T> {
-    fn spawn(
+    pub(super) fn spawn(
         gate: &Gate,
         work: impl FnOnce(Pieces) -> Result<T, Refusal> + Send + 'static,
     ) -> Self {
@@ -114,7 +122,7 @@ impl<T: Send + 'static> Examination<T> {
 }
 
 /// The pieces of a stream as one reader, which hashes them as they come.
-struct Pieces {
+pub(super) struct Pieces {
     source: mpsc::Receiver<Bytes>,
     current: Bytes,
     gate: Gate,
@@ -194,7 +202,7 @@ impl BufRead for Pieces {
 }
 
 /// Unpacks an archive and hands its bytes on; then nothing may be left. Returns its codec.
-fn unpack(
+pub(super) fn unpack(
     pieces: &mut Pieces,
     bounds: &Bounds,
     mut take: impl FnMut(&[u8]) -> Result<(), Refusal>,
@@ -220,14 +228,10 @@ fn unpack(
         };
         total += length as u64;
         if total > bounds.nar_size {
-            return Err(Refusal::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "too-large",
-                format!(
-                    "it unpacks to more than the {} bytes that this cache takes (max_nar_size)",
-                    bounds.nar_size
-                ),
-            ));
+            return Err(Refusal::too_large(format!(
+                "it unpacks to more than the {} bytes that this cache takes (max_nar_size)",
+                bounds.nar_size
+            )));
         }
         let came = received.load(Ordering::Relaxed);
         if total > came.saturating_mul(RATIO).saturating_add(FREE) {
@@ -258,84 +262,6 @@ fn examine(mut pieces: Pieces, bounds: &Bounds) -> Result<Facts, Refusal> {
         file_hash: Sha256(pieces.hash.finalize().into()),
         inspection,
     })
-}
-
-/// The hashes that a content address may claim for an archive.
-#[derive(Debug)]
-pub(super) struct ContentHashes(Vec<Hash>);
-
-impl ContentHashes {
-    /// Whether one of them is this: with the offsets of self references, or without, as Nix 2.17 to
-    /// 2.34 make it (PROTOCOL.md §6).
-    pub(super) fn include(&self, hash: &Hash) -> bool {
-        self.0.contains(hash)
-    }
-}
-
-impl Examination<ContentHashes> {
-    /// Begins to hash an archive as a content address says, `own` being the path's hash part.
-    pub(super) fn hash(
-        gate: &Gate,
-        bounds: Bounds,
-        ca: &ContentAddress,
-        own: StorePathHash,
-    ) -> Self {
-        let (method, algorithm) = (ca.method, ca.hash.algorithm());
-        Self::spawn(gate, move |mut pieces| match method {
-            Method::Recursive => {
-                let mut hasher = SelfReferenceHasher::new(algorithm, own);
-                unpack(&mut pieces, &bounds, |piece| {
-                    hasher.update(piece);
-                    Ok(())
-                })?;
-                let hashes = hasher.finish().map_err(|error| {
-                    Refusal::unprocessable("bad-content-address", error.to_string())
-                })?;
-                Ok(ContentHashes(vec![
-                    hashes.with_offsets,
-                    hashes.without_offsets,
-                ]))
-            }
-            Method::Flat | Method::Text => flat(&mut pieces, &bounds, Hasher::new(algorithm)),
-            Method::Git => Err(Refusal::unprocessable(
-                "bad-content-address",
-                "this server does not check git content addresses: sign the path",
-            )),
-        })
-    }
-}
-
-/// The hash of the one file that an archive is.
-fn flat(
-    pieces: &mut Pieces,
-    bounds: &Bounds,
-    mut hasher: Hasher,
-) -> Result<ContentHashes, Refusal> {
-    let mut parser = NarParser::new();
-    let mut is_file = false;
-    unpack(pieces, bounds, |piece| {
-        let mut nodes = 0_u64;
-        parser.push(piece, &mut |event: Event<'_>| match event {
-            Event::Regular { .. } => is_file = true,
-            Event::Contents(bytes) => hasher.update(bytes),
-            _ => nodes += 1,
-        })?;
-        if nodes > 0 {
-            return Err(Refusal::unprocessable(
-                "bad-content-address",
-                "its content address is that of a single file, and the archive is none",
-            ));
-        }
-        Ok(())
-    })?;
-    parser.finish()?;
-    if !is_file {
-        return Err(Refusal::unprocessable(
-            "bad-content-address",
-            "the archive is no file",
-        ));
-    }
-    Ok(ContentHashes(vec![hasher.finish()]))
 }
 
 #[cfg(test)]

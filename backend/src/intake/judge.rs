@@ -120,11 +120,10 @@ impl Intake {
         };
         let mut looks = futures_util::stream::iter(missing)
             .map(|hash| async move {
-                match cache.bucket.head(&hash.narinfo_key()).await {
-                    Ok(_) => Ok(None),
-                    Err(error) if error.is_not_found() => Ok(Some(hash)),
-                    Err(error) => Err(Refusal::from(error)),
-                }
+                let there = cache.bucket.find(&hash.narinfo_key()).await;
+                there
+                    .map(|meta| meta.is_none().then_some(hash))
+                    .map_err(Refusal::from)
             })
             .buffered(AT_ONCE);
         let mut absent = None;

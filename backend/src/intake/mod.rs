@@ -37,6 +37,7 @@
 
 mod body;
 pub mod codec;
+mod content;
 mod examine;
 mod judge;
 mod narinfo;
@@ -52,10 +53,7 @@ mod upstream;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::header::{
-    ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue,
-    WWW_AUTHENTICATE,
-};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use http::request::Parts;
 use http::{Method, StatusCode};
 use hyper::body::Incoming;
@@ -175,7 +173,7 @@ impl Intake {
                     reason = refusal.text,
                     "an upload was refused"
                 );
-                self.refused(cache, &refusal)
+                refusal.answer()
             }
         }
     }
@@ -222,26 +220,6 @@ impl Intake {
             )),
         }
     }
-
-    fn refused(&self, cache: &Cache, refusal: &Refusal) -> Response {
-        let mut response = headers::line(refusal.status, refusal.line());
-        let fields = response.headers_mut();
-        match refusal.status {
-            StatusCode::UNAUTHORIZED => {
-                fields.insert(
-                    WWW_AUTHENTICATE,
-                    HeaderValue::from_static("Basic realm=\"Nix binary cache\", charset=\"UTF-8\""),
-                );
-            }
-            StatusCode::METHOD_NOT_ALLOWED => {
-                fields.insert(ALLOW, HeaderValue::from_static("GET, HEAD, PUT"));
-            }
-            _ => {}
-        }
-        fields.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-        tracing::debug!(cache = %cache.slug, status = refusal.status.as_u16(), "refused");
-        response
-    }
 }
 
 /// Whether the caller may put something into the cache.
@@ -284,9 +262,4 @@ fn permitted(cache: &Cache, caller: &Caller) -> Result<(), Refusal> {
 /// The coding of a body that is small enough to be decoded whole.
 fn content_encoding(request: &Parts) -> Option<&str> {
     request.headers.get(CONTENT_ENCODING)?.to_str().ok()
-}
-
-/// Whether this method puts something.
-pub fn is_upload(method: &Method) -> bool {
-    *method == Method::PUT
 }

@@ -11,6 +11,7 @@ use super::body::Upload;
 use super::examine::Facts;
 use super::judge::{self, Verified};
 use super::publish::{Existing, Publication};
+use super::receive::room;
 use super::{Intake, Refusal, Sender, UploadPolicy, permitted};
 use crate::bucket::BucketErrorKind;
 
@@ -68,7 +69,7 @@ impl Intake {
         if !narinfo.is_content_addressed() {
             self.signer(sender, narinfo, policy)?;
         }
-        self.room(cache, None)?;
+        room(cache, None).await?;
         let facts = self.facts(sender, &key).await?;
         judge::of_archive(narinfo, &facts)?;
         let voucher = self.voucher(sender, narinfo, &key, policy).await?;
@@ -100,11 +101,9 @@ impl Intake {
         let cache = sender.cache;
         if let Some(facts) = self.0.pending.facts(cache.slug.as_str(), key) {
             // It may have been taken away since.
-            match cache.bucket.head(key).await {
-                Ok(meta) if meta.size == facts.file_size => return Ok(facts),
-                Ok(_) => {}
-                Err(error) if error.is_not_found() => {}
-                Err(error) => return Err(error.into()),
+            let there = cache.bucket.find(key).await?;
+            if there.is_some_and(|meta| meta.size == facts.file_size) {
+                return Ok(facts);
             }
         }
         self.facts_of_stored(cache, key).await?.ok_or_else(|| {
@@ -202,7 +201,7 @@ impl Intake {
         if merged.to_bytes() == there.to_bytes() {
             return Ok(true);
         }
-        match self.rewrite(sender, existing, &merged).await {
+        match self.rewrite(sender.cache, existing, &merged).await {
             Ok(()) => Ok(true),
             Err(error)
                 if error.kind() == BucketErrorKind::PreconditionFailed || error.is_not_found() =>

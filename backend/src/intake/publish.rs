@@ -116,8 +116,10 @@ impl Intake {
         {
             tracing::warn!(key, %error, "an old listing stays beside a new path");
         }
-        let mut changes = self.shown(cache, signed.clone(), now()).await;
-        changes.push(Change::Content(hash, ContentStatus::Verified));
+        let mut changes = vec![
+            Self::shown(cache, signed).await,
+            Change::Content(hash, ContentStatus::Verified),
+        ];
         changes.extend(undeclared(publication));
         cache.index.apply(changes);
         self.told(cache, hash);
@@ -158,11 +160,10 @@ impl Intake {
     /// Writes a narinfo over the version that was read.
     pub(super) async fn rewrite(
         &self,
-        sender: &Sender<'_>,
+        cache: &Cache,
         existing: &Existing,
         narinfo: &NarInfo,
     ) -> Result<(), BucketError> {
-        let cache = sender.cache;
         let hash = narinfo.store_path().hash();
         let bytes = narinfo.to_bytes().to_vec().into();
         let options = narinfo_options();
@@ -180,25 +181,19 @@ impl Intake {
                     .await?
             }
         };
-        let changes = self.shown(cache, narinfo.clone(), now()).await;
-        cache.index.apply(changes);
+        let shown = Self::shown(cache, narinfo.clone()).await;
+        cache.index.apply(vec![shown]);
         self.told(cache, hash);
         Ok(())
     }
 
     /// The change by which the index shows a narinfo that was just written.
-    async fn shown(&self, cache: &Cache, narinfo: NarInfo, added_at: i64) -> Vec<Change> {
+    async fn shown(cache: &Cache, narinfo: NarInfo) -> Change {
         let key = narinfo.store_path().hash().narinfo_key();
         // As the next listing will have it, so that the sweep does not fetch it again. Without an
         // answer it does.
         let token = match cache.bucket.head(&key).await {
-            Ok(meta) => ChangeToken {
-                size: meta.size,
-                last_modified: meta
-                    .last_modified
-                    .map_or(0, |at| at.unix_timestamp() * 1000),
-                etag: meta.etag.map(|etag| etag.as_str().to_owned()),
-            },
+            Ok(meta) => ChangeToken::from(&meta),
             Err(_) => ChangeToken {
                 size: narinfo.to_bytes().len() as u64,
                 last_modified: 0,
@@ -206,12 +201,13 @@ impl Intake {
             },
         };
         let judgement = cache.index.key_ring().judge(&narinfo);
-        vec![Change::Put(Box::new(ParsedEntry {
+        Change::Put(Box::new(ParsedEntry {
             narinfo,
             judgement,
             token,
-            added_at,
-        }))]
+            // Of a path that is known the index keeps the first.
+            added_at: now(),
+        }))
     }
 
     /// Who else has to know: those who wait for it, and the other replicas.
@@ -238,17 +234,11 @@ async fn written(cache: &Cache, key: &str, bytes: Bytes) -> Result<bool, Refusal
 }
 
 fn json_options() -> PutOptions {
-    PutOptions {
-        content_type: Some("application/json".to_owned()),
-        ..PutOptions::default()
-    }
+    PutOptions::of_type("application/json")
 }
 
 fn narinfo_options() -> PutOptions {
-    PutOptions {
-        content_type: Some("text/x-nix-narinfo".to_owned()),
-        ..PutOptions::default()
-    }
+    PutOptions::of_type("text/x-nix-narinfo")
 }
 
 /// The narinfo with the cache's own signature, where the cache has a secret key.

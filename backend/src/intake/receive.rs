@@ -27,7 +27,7 @@ impl Intake {
     ) -> Result<(), Refusal> {
         let cache = sender.cache;
         let promised = promised(key)?;
-        self.room(cache, upload.length)?;
+        room(cache, upload.length).await?;
         if super::content_encoding(sender.request).is_some_and(|coding| coding != "identity") {
             return Err(Refusal::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -36,19 +36,15 @@ impl Intake {
             ));
         }
         let _permit = Arc::clone(&self.0.uploads).acquire_owned().await;
-        if is_there(&cache.bucket, key).await? {
+        if cache.bucket.find(key).await?.is_some() {
             // What lies there is looked at when the narinfo comes.
             return upload
                 .skip(cache.max_nar_size.saturating_add(1 << 20))
                 .await;
         }
-        let bounds = Bounds {
-            nar_size: cache.max_nar_size,
-            key: key.to_owned(),
-        };
-        let examination = Examination::begin(&self.0.gate, bounds);
+        let examination = Examination::begin(&self.0.gate, Bounds::of(cache, key));
         let mut sink = Sink::new(cache.bucket.clone(), key);
-        let streamed = stream(upload, &examination, &mut sink, cache.max_nar_size).await;
+        let streamed = stream(upload, &examination, &mut sink, cache).await;
         let judged = match streamed {
             Ok(()) => examination.finish().await,
             // The thread found the fault, or the client broke off.
@@ -71,41 +67,44 @@ impl Intake {
             .put(cache.slug.as_str(), key, sender.owner(), Arc::new(facts));
         Ok(())
     }
+}
 
-    /// Whether the cache takes so many bytes more.
-    pub(super) fn room(&self, cache: &Cache, length: Option<u64>) -> Result<(), Refusal> {
-        let length = length.unwrap_or(0);
-        // What is packed may be a little larger than what is not.
-        if length
-            > cache
-                .max_nar_size
-                .saturating_add(cache.max_nar_size / 64 + 4096)
-        {
-            return Err(Refusal::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "too-large",
-                format!(
-                    "the archive has {length} bytes, and this cache takes {} (max_nar_size)",
-                    cache.max_nar_size
-                ),
-            ));
-        }
-        let Some(most) = cache.max_bytes else {
-            return Ok(());
-        };
-        let stored = cache.index.view().totals().stored_bytes.unwrap_or(0);
-        let left = most.saturating_sub(stored);
-        if length > left || left == 0 {
-            return Err(Refusal::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "quota",
-                format!(
-                    "not enough quota: it needs {length} bytes, and {left} of {most} are left (max_bytes); nothing was sent"
-                ),
-            ));
-        }
-        Ok(())
+/// Bytes of an archive as it is sent, at most: what is packed may be a little larger than what is not.
+fn largest_file(cache: &Cache) -> u64 {
+    let most = cache.max_nar_size;
+    most.saturating_add(most / 64 + 4096)
+}
+
+/// Whether the cache takes so many bytes more.
+pub(super) async fn room(cache: &Cache, length: Option<u64>) -> Result<(), Refusal> {
+    let length = length.unwrap_or(0);
+    if length > largest_file(cache) {
+        return Err(Refusal::too_large(format!(
+            "the archive has {length} bytes, and this cache takes {} (max_nar_size)",
+            cache.max_nar_size
+        )));
     }
+    let Some(most) = cache.max_bytes else {
+        return Ok(());
+    };
+    let view = cache.index.view();
+    // The first sum of a version looks at every path.
+    let stored = tokio::task::spawn_blocking(move || view.totals().stored_bytes)
+        .await
+        .ok()
+        .flatten()
+        .unwrap_or(0);
+    let left = most.saturating_sub(stored);
+    if length > left || left == 0 {
+        return Err(Refusal::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "quota",
+            format!(
+                "not enough quota: it needs {length} bytes, and {left} of {most} are left (max_bytes); nothing was sent"
+            ),
+        ));
+    }
+    Ok(())
 }
 
 /// The hash that an archive's key promises: its name is that of its bytes.
@@ -147,32 +146,21 @@ fn keeps(promised: Sha256, facts: Facts) -> Result<Facts, Refusal> {
     ))
 }
 
-async fn is_there(bucket: &Bucket, key: &str) -> Result<bool, BucketError> {
-    match bucket.head(key).await {
-        Ok(_) => Ok(true),
-        Err(error) if error.is_not_found() => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
 /// From the client to the thread and the bucket. Fails without a refusal where the thread has one.
 async fn stream(
     upload: &mut Upload,
     examination: &Examination<Facts>,
     sink: &mut Sink,
-    most: u64,
+    cache: &Cache,
 ) -> Result<(), Option<Refusal>> {
     let mut received = 0_u64;
     while let Some(piece) = upload.next().await? {
         received += piece.len() as u64;
-        if received > most.saturating_add(most / 64 + 4096) {
-            return Err(Some(Refusal::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "too-large",
-                format!(
-                    "the archive has more than the {most} bytes that this cache takes (max_nar_size)"
-                ),
-            )));
+        if received > largest_file(cache) {
+            return Err(Some(Refusal::too_large(format!(
+                "the archive has more than the {} bytes that this cache takes (max_nar_size)",
+                cache.max_nar_size
+            ))));
         }
         if !examination.push(piece.clone()).await {
             return Err(None);
@@ -208,10 +196,7 @@ impl Sink {
     }
 
     fn options() -> PutOptions {
-        PutOptions {
-            content_type: Some("application/x-nix-nar".to_owned()),
-            ..PutOptions::default()
-        }
+        PutOptions::of_type("application/x-nix-nar")
     }
 
     async fn push(&mut self, piece: Bytes) -> Result<(), BucketError> {

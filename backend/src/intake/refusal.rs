@@ -1,10 +1,12 @@
 //! An upload that is refused: one line for the person at the terminal.
 
 use http::StatusCode;
+use http::header::{ALLOW, CACHE_CONTROL, HeaderValue};
 use snowbank_shared::nar::NarError;
 use snowbank_shared::narinfo::NarInfoError;
 
 use crate::bucket::{BucketError, BucketErrorKind};
+use crate::web::{Response, headers};
 
 /// Why an upload is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,9 +47,29 @@ impl Refusal {
         Self::new(StatusCode::FORBIDDEN, code, text)
     }
 
+    /// It has more bytes than are taken.
+    pub fn too_large(text: impl Into<String>) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", text)
+    }
+
     /// Something that we need does not work. Nothing is wrong with the upload.
     pub fn dependency(text: impl Into<String>) -> Self {
         Self::new(StatusCode::FAILED_DEPENDENCY, "unavailable", text)
+    }
+
+    /// The answer.
+    pub fn answer(&self) -> Response {
+        let mut response = headers::line(self.status, self.line());
+        let fields = response.headers_mut();
+        match self.status {
+            StatusCode::UNAUTHORIZED => headers::ask_for_token(fields),
+            StatusCode::METHOD_NOT_ALLOWED => {
+                fields.insert(ALLOW, HeaderValue::from_static("GET, HEAD, PUT"));
+            }
+            _ => {}
+        }
+        fields.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+        response
     }
 
     /// The answer's text: code and reason, with nothing in it that moves a terminal's cursor.

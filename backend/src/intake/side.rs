@@ -45,10 +45,7 @@ impl Intake {
         let coding = super::content_encoding(sender.request);
         let text = upload.whole(LARGEST_LOG, coding).await?;
         let bucket = &sender.cache.bucket;
-        let options = PutOptions {
-            content_type: Some("text/plain; charset=utf-8".to_owned()),
-            ..PutOptions::default()
-        };
+        let options = PutOptions::of_type("text/plain; charset=utf-8");
         let there = match bucket.put_if_absent(key, text.clone(), &options).await {
             Ok(_) => return Ok(()),
             Err(error) if error.kind() == BucketErrorKind::PreconditionFailed => {

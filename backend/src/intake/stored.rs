@@ -21,11 +21,7 @@ impl Intake {
         let Some(body) = open(cache, key).await? else {
             return Ok(None);
         };
-        let bounds = Bounds {
-            nar_size: cache.max_nar_size,
-            key: key.to_owned(),
-        };
-        let examination = Examination::begin(&self.0.gate, bounds);
+        let examination = Examination::begin(&self.0.gate, Bounds::of(cache, key));
         let facts = through(body, examination).await?;
         Ok(Some(Arc::new(facts)))
     }
@@ -41,11 +37,7 @@ impl Intake {
         let Some(body) = open(cache, key).await? else {
             return Ok(false);
         };
-        let bounds = Bounds {
-            nar_size: cache.max_nar_size,
-            key: key.to_owned(),
-        };
-        let examination = Examination::hash(&self.0.gate, bounds, ca, own);
+        let examination = Examination::hash(&self.0.gate, Bounds::of(cache, key), ca, own);
         let hashes = through(body, examination).await?;
         Ok(hashes.include(&ca.hash))
     }

@@ -24,7 +24,7 @@ use crate::api::problem::ApiError;
 use crate::api::{Api, machine};
 use crate::auth::{self, Act, Caller};
 use crate::config::{AddressBlock, Config};
-use crate::intake::{self, Intake};
+use crate::intake::Intake;
 use crate::metrics::{self, Endpoint};
 use crate::site::{Cache, Site};
 use crate::substituter;
@@ -198,7 +198,7 @@ impl Dispatch {
             } else {
                 Endpoint::Substituter
             };
-            if intake::is_upload(&request.method) {
+            if request.method == Method::PUT {
                 let answer = self
                     .intake
                     .put(cache, rest, request, body, id, client)

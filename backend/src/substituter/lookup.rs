@@ -66,18 +66,7 @@ async fn look(cache: Arc<Cache>, hash: StorePathHash) -> Outcome {
         Err(error) => return Outcome::Failed(error),
     };
     let now = OffsetDateTime::now_utc();
-    let token = ChangeToken {
-        size: object.meta.size,
-        last_modified: object
-            .meta
-            .last_modified
-            .map_or(0, |at| at.unix_timestamp() * 1000),
-        etag: object
-            .meta
-            .etag
-            .as_ref()
-            .map(|etag| etag.as_str().to_owned()),
-    };
+    let token = ChangeToken::from(&object.meta);
     let narinfo = match NarInfo::parse(&object.bytes, &cache.store_dir) {
         Ok(narinfo) => match narinfo.check_key(hash) {
             Ok(()) => narinfo,

@@ -18,9 +18,7 @@ mod side;
 
 use std::sync::Arc;
 
-use http::header::{
-    CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
-};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER, VARY};
 use http::{Method, StatusCode, request::Parts};
 use snowbank_shared::api::Visibility;
 use snowbank_shared::cache_info::CacheInfo;
@@ -242,10 +240,7 @@ fn refused(
     );
     let mut response = headers::line(StatusCode::UNAUTHORIZED, text);
     let headers = response.headers_mut();
-    headers.insert(
-        WWW_AUTHENTICATE,
-        HeaderValue::from_static("Basic realm=\"Nix binary cache\", charset=\"UTF-8\""),
-    );
+    headers::ask_for_token(headers);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     response
 }

@@ -13,10 +13,9 @@ use super::entering::Entering;
 use super::fetch::{Fetcher, Wanted};
 use super::noted::Noted;
 use super::progress::Live;
-use super::root::token;
 use super::{Command, SyncError, SyncParams, off_the_reactor};
 use crate::bucket::{Bucket, BucketError};
-use crate::index::{Change, Index};
+use crate::index::{Change, ChangeToken, Index};
 
 /// Hashes that wait at most; after that a sweep is asked for.
 const QUEUE: usize = 4096;
@@ -91,7 +90,7 @@ impl Follower {
             let known = view.token(&hash.narinfo_key());
             match (head, known) {
                 (Ok(meta), known) => {
-                    let token = token(&meta);
+                    let token = ChangeToken::from(&meta);
                     if known != Some(token.fingerprint()) {
                         wanted.push(Wanted { hash, token });
                     }

@@ -21,7 +21,7 @@ use super::listing::{self, Scope};
 use super::noted::{Check, Found, Noted};
 use super::removal::Removals;
 use super::{Summary, SyncError, off_the_reactor};
-use crate::bucket::{BucketError, ObjectMeta};
+use crate::bucket::BucketError;
 use crate::index::{Change, ChangeToken, Id, Index, View};
 
 /// Narinfos between the listing and the fetching.
@@ -142,7 +142,7 @@ impl RootSweep<'_> {
             for object in &page.objects {
                 let Some(hash) = StorePathHash::from_narinfo_key(&object.key) else {
                     if object.key == snowbank_shared::cache_info::KEY {
-                        listed.cache_info = Some(token(object));
+                        listed.cache_info = Some(ChangeToken::from(object));
                     } else if object.key.ends_with(".narinfo") {
                         listed.misnamed.insert(object.key.clone());
                     }
@@ -150,7 +150,7 @@ impl RootSweep<'_> {
                 };
                 listed.found += 1;
                 live.found(1);
-                let token = token(object);
+                let token = ChangeToken::from(object);
                 let known = before.token(&object.key);
                 if let Some(id) = before.find(&hash) {
                     listed.seen.mark(id);
@@ -267,15 +267,4 @@ enum Stopped {
     Bucket(BucketError),
     /// The fetching side gave up and says why.
     NobodyFetches,
-}
-
-/// The index's token of a listed object.
-pub(super) fn token(object: &ObjectMeta) -> ChangeToken {
-    ChangeToken {
-        size: object.size,
-        last_modified: object
-            .last_modified
-            .map_or(0, |at| at.unix_timestamp() * 1000),
-        etag: object.etag.as_ref().map(|etag| etag.as_str().to_owned()),
-    }
 }

@@ -1,7 +1,7 @@
 //! Headers that keep browsers from doing what nobody meant.
 
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, WWW_AUTHENTICATE,
     X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -73,6 +73,14 @@ pub fn line(status: StatusCode, text: impl Into<Body>) -> Response {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     object(headers);
     response
+}
+
+/// Asks for a token, as netrc sends one.
+pub fn ask_for_token(headers: &mut HeaderMap) {
+    headers.insert(
+        WWW_AUTHENTICATE,
+        HeaderValue::from_static("Basic realm=\"Nix binary cache\", charset=\"UTF-8\""),
+    );
 }
 
 /// 405 with what is allowed.

@@ -5,7 +5,7 @@ use snowbank_shared::api::KeyState;
 use snowbank_shared::signature::SecretKey;
 
 use crate::people::{Actor, read};
-use crate::uploads::{Made, Site};
+use crate::upload_site::{Made, Site};
 
 fn key(name: &str, seed: u8) -> SecretKey {
     SecretKey::generate(name, [seed; 32]).expect("a key")

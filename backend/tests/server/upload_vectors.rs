@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use snowbank_shared::signature::SecretKey;
 
-use crate::uploads::{Site, Uploader};
+use crate::upload_site::{Site, Uploader};
 
 /// The vectors, where they are; they are not part of the project.
 fn vectors() -> Option<PathBuf> {

@@ -1,11 +1,9 @@
 //! Contributors' keys in the dashboard: made in the tab, proven there, revoked after a count; and
 //! no secret key leaves the browser.
 
-use std::path::Path;
-
 use anyhow::ensure;
 use serde_json::{Value, json};
-use snowbank_tests::browser::{Browser, Width};
+use snowbank_tests::browser::Browser;
 use snowbank_tests::server::{Server, Setup};
 
 use super::access::{click, fill};
@@ -93,18 +91,6 @@ async fn a_key_made_in_the_tab_is_registered_and_proven_and_never_sent() -> anyh
         keys["items"][0]["scope"]["names"] == json!(["app-*", "lib-*"]),
         "{keys}"
     );
-    if let Some(folder) = std::env::var_os("SNOWBANK_SCREENSHOTS") {
-        let folder = Path::new(&folder);
-        browser.resize(Width::Wide).await?;
-        browser
-            .screenshot(&folder.join("keys-owner-1440-light.webp"))
-            .await?;
-        browser.resize(Width::Narrow).await?;
-        browser
-            .screenshot(&folder.join("keys-owner-320-light.webp"))
-            .await?;
-        browser.resize(Width::Wide).await?;
-    }
     // Revoking counts first, and wants the name typed.
     click(&browser, "Revoke olga-laptop-1").await?;
     browser.shows("0 paths have").await?;

@@ -4,6 +4,7 @@
 use anyhow::Context as _;
 use reqwest::Method;
 use serde_json::json;
+use snowbank_shared::signature::SecretKey;
 use snowbank_tests::browser::Browser;
 use snowbank_tests::people::Person;
 use snowbank_tests::server::{Server, Setup};
@@ -53,6 +54,7 @@ impl Scene {
                 ("members-owner", "/members".to_owned()),
                 ("me-owner", "/me".to_owned()),
                 ("tokens-owner", "/me/tokens".to_owned()),
+                ("keys-owner", "/me/keys".to_owned()),
                 ("settings-owner", "/settings".to_owned()),
                 ("settings-cache", "/c/team/settings".to_owned()),
                 ("audit-owner", "/audit".to_owned()),
@@ -108,7 +110,33 @@ pub(super) async fn private() -> anyhow::Result<(Server, TempDir)> {
     Ok((server, home))
 }
 
-/// Members of every kind, a token, a trust rule.
+/// Registers a key, and then does this with it.
+async fn key(server: &Server, who: &Person, name: &str, acts: &[&str]) -> anyhow::Result<()> {
+    let mut seed = [0; 32];
+    seed[..name.len()].copy_from_slice(name.as_bytes());
+    let key = SecretKey::generate(name, seed)?;
+    let send = async |path: String, body| who.send(server, Method::POST, &path, body).await;
+    let scope = json!({"caches": ["team"], "names": ["app-*", "lib-*"]});
+    let wish = json!({"public_key": key.public_key().to_string(), "scope": scope});
+    send("/contributors".to_owned(), wish).await?;
+    for act in acts {
+        let at = |act: &str| format!("/contributors/{name}/{act}");
+        let body = match *act {
+            "prove" => {
+                let challenge = send(at("challenge"), json!({})).await?;
+                let message = challenge["message"].as_str().context("no message")?;
+                let signature = key.sign(message.as_bytes()).to_string();
+                json!({"message": message, "signature": signature})
+            }
+            "revoke" => json!({"reason": "superseded"}),
+            _ => json!({}),
+        };
+        send(at(act), body).await?;
+    }
+    Ok(())
+}
+
+/// Members of every kind, keys in every state, a token, a trust rule.
 async fn inhabit(server: &Server, olga: &Person) -> anyhow::Result<()> {
     olga.invite(server, "rita", json!([{"role": "reader", "cache": "team"}]))
         .await?;
@@ -116,6 +144,11 @@ async fn inhabit(server: &Server, olga: &Person) -> anyhow::Result<()> {
         .invite(server, "carl", json!([{"role": "contributor"}]))
         .await?;
     carl.token(server, &["team"]).await?;
+    key(server, &carl, "carl-laptop-1", &["prove"]).await?;
+    key(server, &carl, "carl-ci-1", &[]).await?;
+    key(server, olga, "olga-laptop-1", &["prove"]).await?;
+    key(server, olga, "olga-desk-1", &["prove", "suspend"]).await?;
+    key(server, olga, "olga-laptop-0", &["prove", "revoke"]).await?;
     olga.invite(server, "sam", json!([{"role": "maintainer"}]))
         .await?;
     let suspended = json!({"suspended": true});
