@@ -21,7 +21,7 @@ use crate::pages::cache::absent_or_failed;
 use crate::pages::{
     path_absent, path_closure, path_raw, path_referrers, path_signatures, path_summary,
 };
-use crate::state::derived::memo;
+use crate::state::derived::{effect, memo};
 use crate::state::live::{LiveCache, live_cache};
 use crate::state::navigation::{href, navigation};
 use crate::state::remote::Remote;
@@ -230,7 +230,34 @@ fn changed_since(page: PathPage, path: StoredValue<String>) -> AnyView {
         };
         (now != *shown).then_some("This path has changed since this page was opened.")
     };
+    // A key that was registered, accepted or revoked moves nothing on the page: its word is shown at
+    // once.
+    effect(move || {
+        let (Some(fresh), Some(shown)) = (fresh.get(), page.detail.get_now()) else {
+            return;
+        };
+        if *fresh != *shown && judged_as(&fresh, &shown) == *shown {
+            page.keys.reload();
+            page.detail.reload();
+        }
+    });
     offer(words, move || page.detail.reload())
+}
+
+/// What is told now, with the judgement of what is shown.
+fn judged_as(now: &PathDetail, shown: &PathDetail) -> PathDetail {
+    let mut now = now.clone();
+    now.revision.clone_from(&shown.revision);
+    now.row.signature = shown.row.signature;
+    now.row.signature_problem = shown.row.signature_problem;
+    now.row.signers.clone_from(&shown.row.signers);
+    let same = now.signatures.len() == shown.signatures.len();
+    for (verdict, before) in now.signatures.iter_mut().zip(&shown.signatures) {
+        if same && verdict.signature == before.signature {
+            verdict.clone_from(before);
+        }
+    }
+    now
 }
 
 /// Why clients are not served it, where they are not.

@@ -3,6 +3,9 @@
 
 use anyhow::ensure;
 use serde_json::{Value, json};
+use snowbank_shared::narinfo::NarInfo;
+use snowbank_shared::signature::SecretKey;
+use snowbank_shared::store_path::StoreDir;
 use snowbank_tests::browser::Browser;
 use snowbank_tests::server::{Server, Setup};
 
@@ -156,6 +159,65 @@ async fn a_contributors_key_waits_until_a_maintainer_says_what_it_may_sign() -> 
         .until(
             "an active key",
             "return document.querySelector('main table')?.innerText.includes('active')",
+        )
+        .await?;
+    browser.finish().await
+}
+
+/// A narinfo that only this key has signed.
+fn signed_by(key: &SecretKey) -> anyhow::Result<NarInfo> {
+    const HASH: &str = "1b4sb93wp679q4zx9k1ignby1yna3z7c4c2ri3wphylbc2dwsys0";
+    let text = format!(
+        "StorePath: /nix/store/0c0dixlhq54yv4v0kws1bsmbnrz7m6p7-app-1.0\nURL: nar/{HASH}.nar\nCompression: none\nFileHash: sha256:{HASH}\nFileSize: 120\nNarHash: sha256:{HASH}\nNarSize: 120\nReferences: \n"
+    );
+    let narinfo = NarInfo::parse(text.as_bytes(), &StoreDir::default())?;
+    let signature = key.sign(narinfo.fingerprint().as_bytes());
+    Ok(narinfo.add_signature(&signature)?)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a53_a_registered_key_turns_unknown_into_valid_without_a_reload() -> anyhow::Result<()> {
+    let home = tempfile::tempdir()?;
+    let bucket = home.path().join("bucket");
+    std::fs::create_dir_all(&bucket)?;
+    let key = SecretKey::generate("alice-1", [7; 32])?;
+    let narinfo = signed_by(&key)?;
+    let hash = narinfo.store_path().hash();
+    std::fs::write(bucket.join(hash.narinfo_key()), narinfo.to_bytes())?;
+    let server = Setup::new().folder("main", &bucket, &[]).start().await?;
+    let Some(browser) = Browser::start(&server.origin).await? else {
+        return Ok(());
+    };
+    server.indexed("main").await?;
+    let olga = server.owner("olga").await?;
+    olga.sit_down(&browser, &server).await?;
+    browser
+        .open(&format!("/c/main/p/{hash}/signatures"))
+        .await?;
+    browser.shows("Unknown key").await?;
+    browser
+        .script("window.same = true; return 1", vec![])
+        .await?;
+    let send =
+        async |path: &str, body: Value| olga.send(&server, reqwest::Method::POST, path, body).await;
+    let scope = json!({"caches": ["main"], "names": ["app-*"]});
+    send(
+        "/contributors",
+        json!({"public_key": key.public_key().to_string(), "scope": scope}),
+    )
+    .await?;
+    let challenge = send("/contributors/alice-1/challenge", json!({})).await?;
+    let message = challenge["message"].as_str().unwrap_or_default();
+    let signature = key.sign(message.as_bytes()).to_string();
+    send(
+        "/contributors/alice-1/prove",
+        json!({"message": message, "signature": signature}),
+    )
+    .await?;
+    browser
+        .until(
+            "a valid signature on the same page",
+            "const text = document.querySelector('main').innerText; return window.same && text.includes('Valid') && !text.includes('Unknown key') && !text.includes('changed since')",
         )
         .await?;
     browser.finish().await
