@@ -42,7 +42,7 @@ use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::auth::{Caller, origin};
+use crate::auth::Caller;
 use crate::site::Site;
 use crate::web::{Body, RequestId, Response, headers};
 
@@ -224,11 +224,10 @@ impl Api {
         client: IpAddr,
     ) -> Result<Asked, ApiError> {
         let access = &self.site.access;
-        let has_session = access.cookies.session(&request.headers).is_some();
-        let (method, headers) = (&request.method, &request.headers);
-        origin::check(method, headers, &self.site.public_url, has_session)
+        access
+            .from_our_page(request)
             .map_err(|foreign| ApiError::foreign_origin(foreign.to_string()))?;
-        let caller = access.patient_caller(headers).await;
+        let caller = access.patient_caller(&request.headers).await;
         Ok(Asked { caller, id, client })
     }
 }

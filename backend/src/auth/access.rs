@@ -13,12 +13,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use http::request::Parts;
 
 use super::caller::{Caller, MemberCaller, Stranger, TokenCaller};
 use super::cookie::Cookies;
 use super::credential::{Credential, Kind};
 use super::limits::{PerAddress, PerToken, QUERIES, SIGN_IN};
 use super::oidc::issuer::Issuers;
+use super::origin::{self, ForeignOrigin};
 use super::permission;
 use super::records::{MemberRecord, SessionRecord, SettingsRecord, TokenRecord, now};
 use crate::config::{Config, OidcConfig, PublicUrl};
@@ -124,6 +126,21 @@ impl Access {
     /// The identity provider at which people sign in.
     pub fn provider(&self) -> Option<&OidcConfig> {
         self.oidc.as_ref()
+    }
+
+    /// Whether a request may change something, as far as the page goes that it comes from: a browser
+    /// sends our cookie along from whatever page asks it to.
+    ///
+    /// # Errors
+    /// Where it is unsafe and not from a page of ours.
+    pub fn from_our_page(&self, request: &Parts) -> Result<(), ForeignOrigin> {
+        let has_session = self.cookies.session(&request.headers).is_some();
+        origin::check(
+            &request.method,
+            &request.headers,
+            &self.public_url,
+            has_session,
+        )
     }
 
     /// Who sent these headers. Credentials that nothing can be made of leave the caller a

@@ -195,15 +195,9 @@ impl Intake {
                 "a binary cache has no object of that name",
             )
         })?;
-        // A browser sends its cookie from whatever page asks it to.
-        let has_session = site.access.cookies.session(&request.headers).is_some();
-        auth::origin::check(
-            &request.method,
-            &request.headers,
-            &site.public_url,
-            has_session,
-        )
-        .map_err(|foreign| Refusal::forbidden("foreign-origin", foreign.to_string()))?;
+        site.access
+            .from_our_page(request)
+            .map_err(|foreign| Refusal::forbidden("foreign-origin", foreign.to_string()))?;
         let caller = site.access.patient_caller(&request.headers).await;
         permitted(cache, &caller)?;
         let _turn = match &caller {

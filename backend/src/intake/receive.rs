@@ -91,8 +91,7 @@ pub(super) async fn room(cache: &Cache, length: Option<u64>) -> Result<(), Refus
     // The first sum of a version looks at every path.
     let stored = tokio::task::spawn_blocking(move || view.totals().stored_bytes)
         .await
-        .ok()
-        .flatten()
+        .map_err(|_| Refusal::dependency("what the cache holds could not be counted"))?
         .unwrap_or(0);
     let left = most.saturating_sub(stored);
     if length > left || left == 0 {

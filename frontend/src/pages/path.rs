@@ -215,49 +215,66 @@ fn changed_since(page: PathPage, path: StoredValue<String>) -> AnyView {
         let now = page.live.index.get()?.revision;
         (shown != now && !page.live.is_partial()).then(|| path.get_value())
     });
-    let words = move || {
+    let change = memo(move || {
         let shown = page.detail.get()?;
         if fresh.error().is_some_and(|error| error.is_not_found()) {
-            return Some("This path has gone from the cache since this page was opened.");
+            return Some(Change::Gone);
         }
         let fresh = fresh.get()?;
         if page.live.index.get()?.revision != fresh.revision {
             return None;
         }
-        let now = PathDetail {
-            revision: shown.revision.clone(),
-            ..(*fresh).clone()
-        };
-        (now != *shown).then_some("This path has changed since this page was opened.")
-    };
-    // A key that was registered, accepted or revoked moves nothing on the page: its word is shown at
-    // once.
+        Change::between(&shown, &fresh)
+    });
+    // It moves nothing that is being read, so it is shown without being asked for.
     effect(move || {
-        let (Some(fresh), Some(shown)) = (fresh.get(), page.detail.get_now()) else {
-            return;
-        };
-        if *fresh != *shown && judged_as(&fresh, &shown) == *shown {
+        if change.get() == Some(Change::Judgement) {
             page.keys.reload();
             page.detail.reload();
         }
     });
+    let words = move || match change.get()? {
+        Change::Gone => Some("This path has gone from the cache since this page was opened."),
+        Change::Path => Some("This path has changed since this page was opened."),
+        Change::Judgement => None,
+    };
     offer(words, move || page.detail.reload())
 }
 
-/// What is told now, with the judgement of what is shown.
-fn judged_as(now: &PathDetail, shown: &PathDetail) -> PathDetail {
-    let mut now = now.clone();
-    now.revision.clone_from(&shown.revision);
-    now.row.signature = shown.row.signature;
-    now.row.signature_problem = shown.row.signature_problem;
-    now.row.signers.clone_from(&shown.row.signers);
-    let same = now.signatures.len() == shown.signatures.len();
-    for (verdict, before) in now.signatures.iter_mut().zip(&shown.signatures) {
-        if same && verdict.signature == before.signature {
-            verdict.clone_from(before);
+/// What is other about a path than what is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Change {
+    /// It is not there any more.
+    Gone,
+    /// A key was registered, accepted or ended: only the words on its signatures.
+    Judgement,
+    /// Anything else.
+    Path,
+}
+
+impl Change {
+    fn between(shown: &PathDetail, now: &PathDetail) -> Option<Self> {
+        let mut now = PathDetail {
+            revision: shown.revision.clone(),
+            ..now.clone()
+        };
+        if now == *shown {
+            return None;
         }
+        now.row.signature = shown.row.signature;
+        now.row.signature_problem = shown.row.signature_problem;
+        now.row.signers.clone_from(&shown.row.signers);
+        for (verdict, before) in now.signatures.iter_mut().zip(&shown.signatures) {
+            if verdict.signature == before.signature {
+                verdict.clone_from(before);
+            }
+        }
+        Some(if now == *shown {
+            Self::Judgement
+        } else {
+            Self::Path
+        })
     }
-    now
 }
 
 /// Why clients are not served it, where they are not.

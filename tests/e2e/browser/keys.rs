@@ -10,6 +10,7 @@ use snowbank_tests::browser::Browser;
 use snowbank_tests::server::{Server, Setup};
 
 use super::access::{click, fill};
+use super::scene;
 
 /// Notes what is sent and what is saved.
 const WATCH: &str = "
@@ -198,22 +199,7 @@ async fn a53_a_registered_key_turns_unknown_into_valid_without_a_reload() -> any
     browser
         .script("window.same = true; return 1", vec![])
         .await?;
-    let send =
-        async |path: &str, body: Value| olga.send(&server, reqwest::Method::POST, path, body).await;
-    let scope = json!({"caches": ["main"], "names": ["app-*"]});
-    send(
-        "/contributors",
-        json!({"public_key": key.public_key().to_string(), "scope": scope}),
-    )
-    .await?;
-    let challenge = send("/contributors/alice-1/challenge", json!({})).await?;
-    let message = challenge["message"].as_str().unwrap_or_default();
-    let signature = key.sign(message.as_bytes()).to_string();
-    send(
-        "/contributors/alice-1/prove",
-        json!({"message": message, "signature": signature}),
-    )
-    .await?;
+    scene::register(&server, &olga, &key, "main", &["prove"]).await?;
     browser
         .until(
             "a valid signature on the same page",

@@ -110,13 +110,24 @@ pub(super) async fn private() -> anyhow::Result<(Server, TempDir)> {
     Ok((server, home))
 }
 
-/// Registers a key, and then does this with it.
+/// Makes a key of this name and registers it for the cache `team`.
 async fn key(server: &Server, who: &Person, name: &str, acts: &[&str]) -> anyhow::Result<()> {
     let mut seed = [0; 32];
     seed[..name.len()].copy_from_slice(name.as_bytes());
-    let key = SecretKey::generate(name, seed)?;
+    register(server, who, &SecretKey::generate(name, seed)?, "team", acts).await
+}
+
+/// Registers a key for a cache, and then does this with it.
+pub(super) async fn register(
+    server: &Server,
+    who: &Person,
+    key: &SecretKey,
+    cache: &str,
+    acts: &[&str],
+) -> anyhow::Result<()> {
+    let name = key.name();
     let send = async |path: String, body| who.send(server, Method::POST, &path, body).await;
-    let scope = json!({"caches": ["team"], "names": ["app-*", "lib-*"]});
+    let scope = json!({"caches": [cache], "names": ["app-*", "lib-*"]});
     let wish = json!({"public_key": key.public_key().to_string(), "scope": scope});
     send("/contributors".to_owned(), wish).await?;
     for act in acts {
