@@ -17,6 +17,7 @@
 //! |---|---|
 //! | `frontend/index.html` | the page of every dashboard URL |
 //! | `frontend/boot.js` | a module script that starts the program |
+//! | `frontend/worker.js` | the same for a worker, without a window |
 //! | `frontend/theme.js` | a classic script in `<head>` that sets the theme before the first paint |
 //! | `frontend/favicon.svg` | the icon |
 //! | `style/order.txt` | names of the CSS files in `style/`, one a line in the order of the cascade; `#` begins a comment |
@@ -331,6 +332,8 @@ fn assemble(root: &Path, glue: &Glue) -> Result<(String, BTreeMap<String, Vec<u8
 
     let boot = assets.fill(&read_text(&frontend.join("boot.js"))?);
     assets.add("{{boot}}", "boot", "js", boot.into_bytes());
+    let worker = assets.fill(&read_text(&frontend.join("worker.js"))?);
+    assets.add("{{worker}}", "worker", "js", worker.into_bytes());
     let index = assets.fill(&read_text(&frontend.join("index.html"))?);
     Ok((index, assets.files))
 }

@@ -1,5 +1,5 @@
-//! The only file that asks the server for anything, and it asks only
-//! `/api/v1`. Every failure is one of [`ApiError`]; every request ends after
+//! The only file that asks the server for anything but `upload/transfer.rs`, which sends to the
+//! caches themselves; this one asks only `/api/v1`. Every failure is one of [`ApiError`]; every request ends after
 //! [`TIME_OUT`] or when its [`Abort`] is dropped.
 
 use std::cell::Cell;

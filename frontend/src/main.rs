@@ -8,6 +8,7 @@
 //!   with its last slash (`/`, `/nixcache/`), and `{{noscript}}`, for each public cache
 //!   a heading and a `<pre>` with its two nix.conf lines.
 //! - `parts.rs`: which pages are in the program and which arrive later, in parts.
+//! - `worker.js`: starts the program once more, without a window (`upload/worker.rs`).
 //! - `boot.js`: loads the program, and says so where it cannot.
 //! - `theme.js`: sets the theme before the first paint.
 //! - `style/order.txt`, in the folder beside this one: the style sheets, one a line, in the
@@ -28,9 +29,14 @@ mod pages;
 mod parts;
 mod places;
 mod state;
+mod upload;
 mod verification;
 
 fn main() {
     console_error_panic_hook::set_once();
-    app::start();
+    if web_sys::window().is_some() {
+        app::start();
+    } else {
+        parts::work();
+    }
 }

@@ -6,7 +6,7 @@
 //! which `backend/build.rs` cuts and names.
 //!
 //! A part is fetched once, when a page of it is opened. Some seconds after the
-//! start the rest is fetched too, one after the other, so that the next click
+//! start the rest (but for the upload form, whose decoders are large) is fetched too, one after the other, so that the next click
 //! waits for nothing and still works once the server was replaced by a newer
 //! one. Who saves data is spared that.
 //!
@@ -36,6 +36,7 @@ pub enum Page {
     Browse(Browse),
     Path { cache: String, hash: String },
     People(AccessRoute),
+    Upload { cache: String },
     Guide(Guide),
 }
 
@@ -87,6 +88,27 @@ fn people(page: AccessRoute) -> Result<AnyView, SplitLoaderError> {
     })
 }
 
+#[wasm_split(upload, fallible, preload(fetch_upload))]
+fn upload(cache: String) -> Result<AnyView, SplitLoaderError> {
+    Ok(pages::upload::page(&cache))
+}
+
+#[wasm_split(upload, fallible)]
+fn upload_worker() -> Result<(), SplitLoaderError> {
+    crate::upload::worker::serve();
+    Ok(())
+}
+
+/// What the program does without a window, in a worker: it waits for work.
+pub fn work() {
+    // Leptos' own needs the application to have started.
+    wasm_bindgen_futures::spawn_local(async {
+        if fetch_upload().await.is_ok() {
+            let _ = upload_worker().await;
+        }
+    });
+}
+
 #[wasm_split(guide, fallible, preload(fetch_guide))]
 fn guide(page: Guide) -> Result<AnyView, SplitLoaderError> {
     Ok(match page {
@@ -107,16 +129,22 @@ enum Part {
     Path,
     People,
     Guide,
+    /// Decoders are large and few people upload: only who opens the page fetches it.
+    Upload,
 }
 
 impl Part {
-    const ALL: [Self; 4] = [Self::Browse, Self::Path, Self::Guide, Self::People];
+    /// How many there are.
+    const COUNT: usize = 5;
+    /// What everybody gets at leisure, in this order.
+    const FOR_ALL: [Self; 4] = [Self::Browse, Self::Path, Self::Guide, Self::People];
 
     const fn of(page: &Page) -> Self {
         match page {
             Page::Browse(_) => Self::Browse,
             Page::Path { .. } => Self::Path,
             Page::People(_) => Self::People,
+            Page::Upload { .. } => Self::Upload,
             Page::Guide(_) => Self::Guide,
         }
     }
@@ -127,6 +155,7 @@ impl Part {
             Self::Path => fetch_path().await,
             Self::People => fetch_people().await,
             Self::Guide => fetch_guide().await,
+            Self::Upload => fetch_upload().await,
         }
     }
 }
@@ -143,7 +172,7 @@ enum Arrival {
 
 /// Which parts are here. Copy it freely.
 #[derive(Debug, Clone, Copy)]
-pub struct Parts([RwSignal<Arrival>; Part::ALL.len()]);
+pub struct Parts([RwSignal<Arrival>; Part::COUNT]);
 
 /// How long after the start the parts that nobody asked for are fetched.
 const AT_LEISURE: Duration = Duration::from_secs(4);
@@ -189,7 +218,7 @@ impl Parts {
     }
 
     async fn bring_the_rest(self) {
-        for part in Part::ALL {
+        for part in Part::FOR_ALL {
             if self.0[part as usize].get_untracked() == Arrival::Due {
                 self.bring(part, Arrival::Due).await;
             }
@@ -223,6 +252,7 @@ fn drawn(page: Page) -> Option<AnyView> {
         Page::Browse(page) => at_once(browse(page)),
         Page::Path { cache, hash } => at_once(path(cache, hash)),
         Page::People(page) => at_once(people(page)),
+        Page::Upload { cache } => at_once(upload(cache)),
         Page::Guide(page) => at_once(guide(page)),
     }
 }

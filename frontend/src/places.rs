@@ -84,6 +84,16 @@ pub fn places(cache: Option<&str>) -> Vec<Place> {
                 "findings problems errors warnings",
                 Route::health(cache),
             ),
+            place(
+                Shelf::OfCache,
+                'u',
+                Icon::Upload,
+                "Upload",
+                "publish push send signed paths folder",
+                Route::Upload {
+                    cache: cache.to_owned(),
+                },
+            ),
         ]);
     }
     places.extend([
@@ -208,6 +218,7 @@ pub const fn home_of(route: &Route) -> &'static str {
         Route::Cache { .. } => "Overview",
         Route::Paths { .. } | Route::Path { .. } => "Paths",
         Route::Health { .. } => "Health",
+        Route::Upload { .. } => "Upload",
         Route::Lookup { .. } => "Look up",
         Route::Connect { .. } => "Connect",
         Route::Help | Route::Glossary | Route::Components => "Help",

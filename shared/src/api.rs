@@ -112,6 +112,12 @@ pub struct Cache {
     pub object_bytes: Option<u64>,
     /// Sum of NarSize: bytes unpacked.
     pub nar_bytes: u64,
+    /// Bytes of a NAR that may be uploaded at most.
+    #[serde(default)]
+    pub max_nar_size: u64,
+    /// Bytes of the NARs as stored at most; `null`: no limit.
+    #[serde(default)]
+    pub max_bytes: Option<u64>,
     /// The keys a client has to trust to use this cache.
     pub keys: Vec<Key>,
     /// How many paths have each signature word.

@@ -30,6 +30,7 @@ pub mod nar;
 pub mod narinfo;
 pub mod nix_conf;
 pub mod pasted;
+pub mod pattern;
 pub mod route;
 pub mod signature;
 pub mod store_path;

@@ -53,6 +53,11 @@ pub enum Route {
         /// Only the findings of this check: `/c/{cache}/health/{check}`.
         check: Option<String>,
     },
+    /// `/c/{cache}/upload`: signed paths through a form.
+    Upload {
+        /// Slug of the cache.
+        cache: String,
+    },
     /// `/connect`: lines for a machine's configuration.
     Connect {
         /// Slugs of the chosen caches.
@@ -172,7 +177,8 @@ impl Route {
             Self::Cache { cache }
             | Self::Paths { cache, .. }
             | Self::Path { cache, .. }
-            | Self::Health { cache, .. } => Some(cache),
+            | Self::Health { cache, .. }
+            | Self::Upload { cache } => Some(cache),
             Self::Access(route) => route.cache(),
             Self::Caches
             | Self::Connect { .. }
@@ -246,6 +252,7 @@ impl fmt::Display for Route {
                     None => Ok(()),
                 }
             }
+            Self::Upload { cache } => write!(f, "/c/{}/upload", escape(cache)),
             Self::Connect { caches, target } => {
                 f.write_str("/connect")?;
                 let mut out = QueryWriter {
@@ -322,6 +329,9 @@ impl FromStr for Route {
             ["c", cache, "health", check] => Self::Health {
                 cache: (*cache).to_owned(),
                 check: Some((*check).to_owned()),
+            },
+            ["c", cache, "upload"] => Self::Upload {
+                cache: (*cache).to_owned(),
             },
             ["connect"] => connect(query)?,
             ["lookup"] => Self::Lookup {

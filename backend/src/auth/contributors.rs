@@ -9,10 +9,10 @@
 //! Here is what is asked of them, from memory. How they come to be is in `registration`.
 
 use snowbank_shared::api::KeyState;
+use snowbank_shared::pattern;
 use snowbank_shared::signature::PublicKey;
 
 use super::access::{Access, member};
-use super::pattern;
 use super::records::{ContributorRecord, KeyNameRecord, now};
 use crate::ledger::kind::CONTRIBUTORS;
 use crate::ledger::{RecordId, Scope, View};

@@ -42,7 +42,6 @@ pub mod links;
 mod members;
 pub mod oidc;
 pub mod origin;
-mod pattern;
 pub mod permission;
 pub mod records;
 mod registration;

@@ -53,7 +53,9 @@ mod upstream;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
+use http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, COOKIE, HeaderValue,
+};
 use http::request::Parts;
 use http::{Method, StatusCode};
 use hyper::body::Incoming;
@@ -126,10 +128,11 @@ impl Intake {
         }))
     }
 
-    /// The answer to the question that `nix copy` asks before it sends an archive, where the caller
+    /// The answer to the question that `nix copy` and the form ask before they send an archive, where the caller
     /// has put it and no narinfo names it yet. `None`: others decide.
     pub fn held(&self, cache: &Cache, rest: &str, request: &Parts) -> Option<Response> {
-        if request.method != Method::HEAD || !request.headers.contains_key(AUTHORIZATION) {
+        let said = |name| request.headers.contains_key(name);
+        if request.method != Method::HEAD || !(said(AUTHORIZATION) || said(COOKIE)) {
             return None;
         }
         let Some(Wanted::Nar(key)) = key::parse(rest) else {

@@ -23,6 +23,8 @@ use crate::site::Cache;
 const MOST_DEBUG_LINKS: usize = 2000;
 /// The check whose findings are archives that name what they do not declare.
 const UNDECLARED: &str = "undeclared-reference";
+/// The check whose findings are archives with something that looks like a secret.
+const SECRET: &str = "secret";
 
 /// A path that may be published.
 pub(super) struct Publication<'a> {
@@ -121,6 +123,7 @@ impl Intake {
             Change::Content(hash, ContentStatus::Verified),
         ];
         changes.extend(undeclared(publication));
+        changes.extend(secrets(publication));
         cache.index.apply(changes);
         self.told(cache, hash);
         self.0
@@ -252,24 +255,56 @@ fn countersigned(cache: &Cache, narinfo: &NarInfo) -> Result<NarInfo, Refusal> {
     }
 }
 
+/// What looks like a secret in an archive, for Health.
+fn secrets(publication: &Publication<'_>) -> Option<Change> {
+    let found = &publication.facts.inspection.secrets;
+    let first = found.first()?;
+    let more = match found.len() - 1 {
+        0 => String::new(),
+        more => format!(", and so do {more} more of its files"),
+    };
+    let file = if first.file.is_empty() {
+        "the path itself"
+    } else {
+        &first.file
+    };
+    Some(finding(
+        publication,
+        SECRET,
+        format!(
+            "{file} looks like {}{more}: whoever can read this cache can read it",
+            first.kind
+        ),
+    ))
+}
+
+/// A warning about a path.
+fn finding(publication: &Publication<'_>, check: &str, reason: String) -> Change {
+    let hash = publication.narinfo.store_path().hash();
+    Change::Finding(Finding {
+        check: check.to_owned(),
+        severity: Severity::Warning,
+        object: hash.narinfo_key(),
+        line: None,
+        reason,
+        hash: Some(hash.to_string()),
+    })
+}
+
 /// What an archive names and its narinfo does not declare, for Health.
 fn undeclared(publication: &Publication<'_>) -> Option<Change> {
-    let path = publication.narinfo.store_path();
     let first = publication.undeclared.first()?;
     let more = match publication.undeclared.len() - 1 {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    Some(Change::Finding(Finding {
-        check: UNDECLARED.to_owned(),
-        severity: Severity::Warning,
-        object: path.hash().narinfo_key(),
-        line: None,
-        reason: format!(
+    Some(finding(
+        publication,
+        UNDECLARED,
+        format!(
             "its archive names {first}{more}, which its References do not declare: clients may run it without them"
         ),
-        hash: Some(path.hash().to_string()),
-    }))
+    ))
 }
 
 /// The links of `debuginfo/` that an archive's debug files get (PROTOCOL.md §9), as key and text.

@@ -171,6 +171,8 @@ impl Cache {
             nar_bytes: totals.nar_bytes,
             objects: totals.bucket.map(|bucket| bucket.objects),
             object_bytes: totals.bucket.map(|bucket| bucket.bytes),
+            max_nar_size: self.max_nar_size,
+            max_bytes: self.max_bytes,
             keys: self.describe_own_keys(&view),
             signatures: totals.signatures.clone(),
             findings: view.finding_count(),

@@ -22,6 +22,9 @@ fn same_in(route: Option<Route>, cache: &str) -> Route {
             tab,
         },
         Some(Route::Health { .. }) => Route::health(cache),
+        Some(Route::Upload { .. }) => Route::Upload {
+            cache: cache.to_owned(),
+        },
         _ => Route::of_cache(cache),
     }
 }

@@ -38,6 +38,8 @@ pub enum Icon {
     Diamond,
     /// An arrow into a tray: download.
     Download,
+    /// An arrow out of a tray: upload.
+    Upload,
     /// An arrow round: again.
     Again,
     /// A sun and a moon: theme.
@@ -74,7 +76,7 @@ pub enum Icon {
 
 impl Icon {
     /// Every icon, for the page that shows them.
-    pub const ALL: [(Self, &'static str); 32] = [
+    pub const ALL: [(Self, &'static str); 33] = [
         (Self::Caches, "Caches"),
         (Self::Overview, "Overview"),
         (Self::Paths, "Paths"),
@@ -91,6 +93,7 @@ impl Icon {
         (Self::Dash, "Dash"),
         (Self::Diamond, "Diamond"),
         (Self::Download, "Download"),
+        (Self::Upload, "Upload"),
         (Self::Again, "Again"),
         (Self::Theme, "Theme"),
         (Self::Up, "Up"),
@@ -133,6 +136,7 @@ impl Icon {
             Self::Dash => "M8 14A6 6 0 1 0 8 2a6 6 0 0 0 0 12zM5.5 8h5",
             Self::Diamond => "M8 2 14 8l-6 6-6-6z",
             Self::Download => "M8 2.5v7M5 7l3 3 3-3M2.5 11v2.5h11V11",
+            Self::Upload => "M8 9.5v-7M5 5l3-3 3 3M2.5 11v2.5h11V11",
             Self::Again => "M13 8a5 5 0 1 1-1.6-3.7M13 2.5V5h-2.5",
             Self::Theme => {
                 "M8 13.5a5.5 5.5 0 1 0 0-11 5.5 5.5 0 0 0 0 11zM8 2.5v11M8 5l3.5 0M8 8h5.4M8 11h3.5"

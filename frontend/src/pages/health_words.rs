@@ -50,6 +50,14 @@ pub fn of(check: &str) -> (&'static str, &'static str) {
             "Without a signature clients refuse the path, unless it is content-addressed.",
             "Sign it with a key that your machines trust: nix store sign.",
         ),
+        "undeclared-reference" => (
+            "The archive names another path of this cache that its References do not: clients may fetch the one without the other.",
+            "Where the path is a disk image, that is meant. Otherwise build it again.",
+        ),
+        "secret" => (
+            "A text file in the archive looks like a private key or a token. Whoever can read the cache can read it.",
+            "Where it is one, change it at its source now, then remove the path. Test data can stay.",
+        ),
         "orphan-nar" => (
             "A NAR that no narinfo names: an upload that broke off, or a narinfo that was removed. It costs storage and does no harm.",
             "Remove the object when you are sure that no upload is under way.",

@@ -38,4 +38,6 @@ pub mod paths_selection;
 pub mod paths_table;
 pub mod preferences;
 pub mod settings;
+pub mod upload;
+pub mod upload_row;
 pub mod wizard;

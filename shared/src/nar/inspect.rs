@@ -4,7 +4,10 @@
 
 use sha2::Digest as _;
 
-use super::{Event, Listing, ListingBuilder, ListingLimits, Mentions, NarError, NarParser};
+use super::{
+    Event, Listing, ListingBuilder, ListingLimits, Mentions, NarError, NarParser, Secret,
+    SecretScanner,
+};
 use crate::hash::Sha256;
 
 /// Takes an archive in pieces of any size. Memory is that of the listing and of what is named.
@@ -14,6 +17,7 @@ pub struct Inspector {
     hash: sha2::Sha256,
     listing: ListingBuilder,
     mentions: Mentions,
+    secrets: SecretScanner,
 }
 
 /// What is known of an archive.
@@ -27,6 +31,8 @@ pub struct Inspection {
     pub listing: Option<Listing>,
     /// The store paths that it names.
     pub mentions: Mentions,
+    /// What looks like a secret in its text files.
+    pub secrets: Vec<Secret>,
 }
 
 impl Inspector {
@@ -38,6 +44,7 @@ impl Inspector {
             hash: sha2::Sha256::new(),
             listing: ListingBuilder::new(limits),
             mentions: Mentions::new(),
+            secrets: SecretScanner::default(),
         }
     }
 
@@ -52,12 +59,20 @@ impl Inspector {
     /// # Errors
     /// At the first byte that no archive has in this place.
     pub fn push(&mut self, piece: &[u8]) -> Result<(), NarError> {
-        let listing = &mut self.listing;
-        self.parser
-            .push(piece, &mut |event: Event<'_>| listing.event(&event))?;
+        let (listing, secrets) = (&mut self.listing, &mut self.secrets);
+        self.parser.push(piece, &mut |event: Event<'_>| {
+            listing.event(&event);
+            secrets.event(&event);
+        })?;
         self.hash.update(piece);
         self.mentions.push(piece);
         Ok(())
+    }
+
+    /// Whether the archive is complete: no byte may follow.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.parser.is_complete()
     }
 
     /// Declares the archive ended.
@@ -70,6 +85,7 @@ impl Inspector {
             nar_hash: Sha256(self.hash.finalize().into()),
             listing: self.listing.finish().ok(),
             mentions: self.mentions,
+            secrets: self.secrets.finish(),
         })
     }
 }

@@ -20,6 +20,7 @@
 //! - [`Listing`] is the tree without the files' contents: the `.ls` file of a cache.
 //! - [`ReferenceScanner`] finds store path hashes in the bytes, as a Nix build does;
 //!   [`Mentions`] finds them before anybody said which.
+//! - [`SecretScanner`] finds private keys and tokens in its text files.
 //! - [`Inspector`] is all of it in one pass.
 //!
 //! The rules are PROTOCOL.md §7, the listing is §9.
@@ -32,6 +33,7 @@ mod listing_json;
 mod mentions;
 mod parser;
 mod reference_scanner;
+mod secrets;
 mod writer;
 
 pub use error::{NarError, NarErrorKind};
@@ -41,6 +43,7 @@ pub use listing::{Listing, ListingBuilder, ListingError, ListingLimits, ListingN
 pub use mentions::Mentions;
 pub use parser::{Event, NarParser};
 pub use reference_scanner::ReferenceScanner;
+pub use secrets::{Secret, SecretScanner};
 pub use writer::{NarWriter, WriteError};
 
 /// What every NAR begins with.

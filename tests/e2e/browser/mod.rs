@@ -23,6 +23,7 @@ mod scene;
 mod search;
 mod shell;
 mod snapshots;
+mod upload;
 
 /// FX1 of the acceptance list: top → mid → leaf. The demo holds it.
 mod fx1 {

@@ -55,6 +55,7 @@ impl Scene {
                 ("me-owner", "/me".to_owned()),
                 ("tokens-owner", "/me/tokens".to_owned()),
                 ("keys-owner", "/me/keys".to_owned()),
+                ("upload-owner", "/c/team/upload".to_owned()),
                 ("settings-owner", "/settings".to_owned()),
                 ("settings-cache", "/c/team/settings".to_owned()),
                 ("audit-owner", "/audit".to_owned()),

@@ -7,7 +7,8 @@
 
 use std::collections::BTreeMap;
 
-use super::super::pattern::fits;
+use snowbank_shared::pattern::fits;
+
 use super::jwt::Claims;
 
 /// Claims of which a rule must name one, so that it does not trust all customers of a provider.

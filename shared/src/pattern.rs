@@ -2,7 +2,8 @@
 //! which have no slash.
 
 /// Whether a text fits a pattern in which `*` stands for any characters but `/`.
-pub(super) fn fits(pattern: &str, text: &str) -> bool {
+#[must_use]
+pub fn fits(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
     let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else {
         return false;

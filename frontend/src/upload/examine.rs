@@ -1,0 +1,174 @@
+//! Everything about one archive before it is sent, by the code that the server runs on it when it
+//! arrives. Pure, so that it is tested natively; in the browser the worker runs it.
+
+use std::io::{self, BufReader, Read};
+
+use serde::{Deserialize, Serialize};
+use sha2::Digest as _;
+use snowbank_shared::hash::Sha256;
+use snowbank_shared::nar::{Inspector, ListingLimits};
+use snowbank_shared::narinfo::Compression;
+
+use super::unpack;
+
+/// Bytes read at once.
+const PIECE: usize = 256 << 10;
+/// The form shows no tree.
+const LISTING: ListingLimits = ListingLimits { nodes: 0, text: 0 };
+
+/// What is known of an archive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Examined {
+    /// SHA-256 of the file, nix32.
+    pub file_hash: String,
+    /// Its bytes.
+    pub file_size: u64,
+    /// What is in it; nothing where this browser cannot unpack it.
+    pub archive: Option<Archive>,
+}
+
+/// What is in an archive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Archive {
+    /// SHA-256 of the NAR, nix32.
+    pub nar_hash: String,
+    /// Its bytes.
+    pub nar_size: u64,
+    /// Files that look like secrets, and like which.
+    pub secrets: Vec<(String, String)>,
+}
+
+/// Reads an archive to its end, or until it has more than `most` bytes unpacked. `told` hears how
+/// much of the file was read.
+///
+/// # Errors
+/// In words, where it is no NAR or cannot be unpacked.
+pub fn examine(
+    source: impl Read,
+    codec: Option<Compression>,
+    most: u64,
+    told: impl FnMut(u64),
+) -> Result<Examined, String> {
+    let mut file = Hashing {
+        source,
+        hash: sha2::Sha256::new(),
+        read: 0,
+        told,
+    };
+    let archive = {
+        let packed = BufReader::with_capacity(PIECE, &mut file);
+        let unpacked = codec.and_then(|codec| unpack::reader(codec, packed));
+        unpacked
+            .map(|unpacked| inspect(unpacked, codec, most))
+            .transpose()?
+    };
+    // What follows is hashed too; an archive that was read to its end has nothing left.
+    io::copy(&mut file, &mut io::sink()).map_err(|error| error.to_string())?;
+    Ok(Examined {
+        file_hash: Sha256(file.hash.finalize().into()).to_nix32(),
+        file_size: file.read,
+        archive,
+    })
+}
+
+fn inspect(
+    mut unpacked: Box<dyn Read + '_>,
+    codec: Option<Compression>,
+    most: u64,
+) -> Result<Archive, String> {
+    let mut inspector = Inspector::new(LISTING);
+    let mut piece = vec![0; PIECE];
+    loop {
+        let taken = match unpacked.read(&mut piece) {
+            Ok(0) => break,
+            Ok(taken) => taken,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => {
+                let codec = codec.map(Compression::name).unwrap_or_default();
+                return Err(format!("it cannot be unpacked as {codec}: {error}"));
+            }
+        };
+        inspector
+            .push(&piece[..taken])
+            .map_err(|error| error.to_string())?;
+        if inspector.position() > most {
+            return Err(format!(
+                "it unpacks to more than the {most} bytes that its narinfo names"
+            ));
+        }
+    }
+    let known = inspector.finish().map_err(|error| error.to_string())?;
+    Ok(Archive {
+        nar_hash: known.nar_hash.to_nix32(),
+        nar_size: known.nar_size,
+        secrets: known
+            .secrets
+            .into_iter()
+            .map(|secret| (secret.file, secret.kind.to_owned()))
+            .collect(),
+    })
+}
+
+/// A file that is hashed as it is read.
+struct Hashing<R, T> {
+    source: R,
+    hash: sha2::Sha256,
+    read: u64,
+    told: T,
+}
+
+impl<R: Read, T: FnMut(u64)> Read for Hashing<R, T> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let taken = self.source.read(buffer)?;
+        self.hash.update(&buffer[..taken]);
+        self.read += taken as u64;
+        (self.told)(self.read);
+        Ok(taken)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use snowbank_shared::nar::NarWriter;
+
+    use super::*;
+
+    fn archive() -> Vec<u8> {
+        let mut archive = Vec::new();
+        let mut writer = NarWriter::new(|bytes: &[u8]| archive.extend_from_slice(bytes));
+        writer.file(b"hello", true).expect("a file");
+        writer.finish().expect("an archive");
+        archive
+    }
+
+    #[test]
+    fn one_pass_tells_both_hashes() {
+        let nar = archive();
+        let packed = zstd::encode_all(&nar[..], 3).expect("packed");
+        let mut read = 0;
+        let found = examine(&packed[..], Some(Compression::Zstd), 1 << 20, |now| {
+            read = now
+        })
+        .expect("good");
+        assert_eq!(read, packed.len() as u64);
+        assert_eq!(found.file_hash, Sha256::digest(&packed).to_nix32());
+        let inside = found.archive.expect("unpacked");
+        assert_eq!(inside.nar_hash, Sha256::digest(&nar).to_nix32());
+        assert_eq!(inside.nar_size, nar.len() as u64);
+        let unread = examine(&packed[..], Some(Compression::Br), 0, |_| ()).expect("hashed");
+        assert_eq!((unread.file_hash, unread.archive), (found.file_hash, None));
+    }
+
+    #[test]
+    fn what_is_no_archive_says_so() {
+        let nar = archive();
+        let broken =
+            |bytes: &[u8], codec, most| examine(bytes, Some(codec), most, |_| ()).expect_err("bad");
+        assert!(broken(&nar[..40], Compression::None, 999).contains("not a valid NAR at byte 40"));
+        assert!(
+            broken(&[&nar[..], b"x"].concat(), Compression::None, 999).contains("not a valid NAR")
+        );
+        assert!(broken(&nar, Compression::Zstd, 999).contains("cannot be unpacked as zstd"));
+        assert!(broken(&nar, Compression::None, 100).contains("more than the 100 bytes"));
+    }
+}

@@ -1,0 +1,211 @@
+//! Both ends of the worker: the same program, started once more without a window.
+//!
+//! The page posts `[codec, most, file]`; the worker answers with numbers, so many bytes read,
+//! and at the end with JSON text: `{"Ok": …}` or `{"Err": "why"}`. It takes one archive at a time.
+
+use std::cell::RefCell;
+use std::io::{self, Read};
+use std::rc::Rc;
+
+use js_sys::{Array, ArrayBuffer, Function, Promise, Uint8Array};
+use leptos::prelude::document;
+use snowbank_shared::narinfo::Compression;
+use wasm_bindgen::closure::Closure;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{
+    Blob, DedicatedWorkerGlobalScope, FileReaderSync, HtmlElement, MessageEvent, Worker,
+    WorkerOptions, WorkerType,
+};
+
+use super::examine::{self, Examined};
+
+/// Bytes read from a file at once.
+const SLICE: u64 = 4 << 20;
+/// Milliseconds between two words about how far it is.
+const EVERY: f64 = 250.0;
+
+/// A function that the browser calls, kept as long as it may.
+type Kept<T> = RefCell<Option<Closure<dyn Fn(T)>>>;
+
+/// A worker, as the page has it. Dropping it ends it, whatever it is at.
+pub struct Bench {
+    worker: Worker,
+    /// What happens with its next words.
+    heard: Kept<MessageEvent>,
+    failed: Kept<JsValue>,
+}
+
+impl Bench {
+    /// Starts one and waits until it is there.
+    ///
+    /// # Errors
+    /// Where the browser starts none.
+    pub async fn start() -> Result<Self, String> {
+        let script = document()
+            .query_selector("script[data-worker]")
+            .ok()
+            .flatten()
+            .and_then(|script| script.dyn_into::<HtmlElement>().ok())
+            .and_then(|script| script.get_attribute("data-worker"))
+            .ok_or("the page names no worker")?;
+        let options = WorkerOptions::new();
+        options.set_type(WorkerType::Module);
+        let worker = Worker::new_with_options(&script, &options)
+            .map_err(|_| "this browser starts no worker")?;
+        let bench = Self {
+            worker,
+            heard: RefCell::default(),
+            failed: RefCell::default(),
+        };
+        bench.answer(None, |_| ()).await?;
+        Ok(bench)
+    }
+
+    /// Examines one archive. `told` hears how much of it was read.
+    ///
+    /// # Errors
+    /// In words, where it is no archive; or `None` where the worker itself failed.
+    pub async fn examine(
+        &self,
+        file: &Blob,
+        codec: Option<Compression>,
+        most: u64,
+        told: impl Fn(u64) + 'static,
+    ) -> Result<Examined, Option<String>> {
+        let codec = codec.map(Compression::name).unwrap_or_default();
+        let job = Array::of3(&codec.into(), &(most as f64).into(), file);
+        let answer = self.answer(Some(&job), told).await.map_err(|_| None)?;
+        serde_json::from_str::<Result<Examined, String>>(&answer)
+            .map_err(|_| None)?
+            .map_err(Some)
+    }
+
+    /// The next text that the worker says, to this message or by itself.
+    async fn answer(
+        &self,
+        message: Option<&JsValue>,
+        told: impl Fn(u64) + 'static,
+    ) -> Result<String, String> {
+        let told = Rc::new(told);
+        let promise = Promise::new(&mut |resolve: Function, reject: Function| {
+            let told = Rc::clone(&told);
+            let heard = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
+                let data = event.data();
+                match data.as_f64() {
+                    Some(read) => told(read as u64),
+                    None => {
+                        let _ = resolve.call1(&JsValue::NULL, &data);
+                    }
+                }
+            });
+            let failed = Closure::<dyn Fn(JsValue)>::new(move |_| {
+                let _ = reject.call0(&JsValue::NULL);
+            });
+            self.worker
+                .set_onmessage(Some(heard.as_ref().unchecked_ref()));
+            self.worker
+                .set_onerror(Some(failed.as_ref().unchecked_ref()));
+            self.heard.replace(Some(heard));
+            self.failed.replace(Some(failed));
+        });
+        if let Some(message) = message {
+            self.worker
+                .post_message(message)
+                .map_err(|_| "the file cannot be given to the worker")?;
+        }
+        let answer = JsFuture::from(promise)
+            .await
+            .map_err(|_| "the worker failed")?;
+        answer
+            .as_string()
+            .ok_or_else(|| "the worker said nothing".to_owned())
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        self.worker.terminate();
+    }
+}
+
+/// Waits for work: what the program does where it has no window.
+pub fn serve() {
+    let Ok(scope) = js_sys::global().dyn_into::<DedicatedWorkerGlobalScope>() else {
+        return;
+    };
+    let told = scope.clone();
+    let heard = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
+        let answer = work(&told, &event.data());
+        let text = serde_json::to_string(&answer).unwrap_or_default();
+        let _ = told.post_message(&text.into());
+    });
+    scope.set_onmessage(Some(heard.as_ref().unchecked_ref()));
+    heard.forget();
+    let _ = scope.post_message(&"ready".into());
+}
+
+fn work(scope: &DedicatedWorkerGlobalScope, job: &JsValue) -> Result<Examined, String> {
+    let job: &Array = job.dyn_ref().ok_or("a message that is no job")?;
+    let codec = job.get(0).as_string().unwrap_or_default();
+    let most = job.get(1).as_f64().unwrap_or_default() as u64;
+    let file: Blob = job.get(2).dyn_into().map_err(|_| "a job without a file")?;
+    let reader = FileReaderSync::new().map_err(|_| "this browser reads no files in a worker")?;
+    let mut last = js_sys::Date::now();
+    let told = |read: u64| {
+        let now = js_sys::Date::now();
+        if now - last >= EVERY {
+            last = now;
+            let _ = scope.post_message(&(read as f64).into());
+        }
+    };
+    let size = file.size() as u64;
+    let slices = Slices {
+        file,
+        reader,
+        size,
+        at: 0,
+        slice: Vec::new(),
+        taken: 0,
+    };
+    examine::examine(slices, Compression::from_name(&codec), most, told)
+}
+
+/// A file, read slice by slice.
+struct Slices {
+    file: Blob,
+    reader: FileReaderSync,
+    size: u64,
+    at: u64,
+    slice: Vec<u8>,
+    taken: usize,
+}
+
+impl Read for Slices {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.taken == self.slice.len() {
+            let end = self.size.min(self.at + SLICE);
+            if end == self.at {
+                return Ok(0);
+            }
+            let unreadable =
+                |_| io::Error::other("the file cannot be read any more: was it changed?");
+            let slice = self
+                .file
+                .slice_with_f64_and_f64(self.at as f64, end as f64)
+                .map_err(unreadable)?;
+            let bytes: ArrayBuffer = self
+                .reader
+                .read_as_array_buffer(&slice)
+                .map_err(unreadable)?;
+            self.slice = Uint8Array::new(&bytes).to_vec();
+            self.taken = 0;
+            self.at = end;
+        }
+        let rest = &self.slice[self.taken..];
+        let some = rest.len().min(buffer.len());
+        buffer[..some].copy_from_slice(&rest[..some]);
+        self.taken += some;
+        Ok(some)
+    }
+}
