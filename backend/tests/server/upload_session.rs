@@ -36,4 +36,16 @@ async fn a_session_uploads_from_a_page_of_ours_alone() {
     let stored = site.server.server.site().caches[0].bucket.find(&key);
     assert!(stored.await.expect("an answer").is_none(), "nothing stays");
     assert_eq!(put(Some(&ours)).await, (200, String::new()));
+    // Whose it is may hear that it is there, before a narinfo names it; nobody else does.
+    let head = async |cookie: Option<&str>| {
+        let url = site.server.url(&format!("/main/{key}"));
+        let request = site.server.client.request(Method::HEAD, url);
+        let request = match cookie {
+            Some(cookie) => request.header("cookie", cookie),
+            None => request,
+        };
+        request.send().await.expect("an answer").status().as_u16()
+    };
+    assert_eq!(head(Some(&cookie)).await, 200);
+    assert_eq!(head(None).await, 404);
 }

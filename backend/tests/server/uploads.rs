@@ -540,3 +540,22 @@ async fn logs_are_written_once_and_listings_are_our_own() {
     assert_eq!(site.put(&alice, ls, "{\"version\":1}").await.0, 200);
     assert_eq!(site.server.get(&format!("/main/{ls}")).await.status(), 404);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_looks_like_a_secret_is_published_with_a_finding() {
+    let site = Site::start(|_| {}).await;
+    let alice = site.contributor("alice").await;
+    let key = format!(
+        "-----BEGIN {}PRIVATE KEY-----\n{}\n",
+        "RSA ",
+        "MIIEvQ0123456789".repeat(4)
+    );
+    let leaky = Made::file("leaky-1", &key, &[], &alice.key);
+    assert_eq!(site.upload(&alice, &leaky).await, (200, String::new()));
+    let health = site
+        .server
+        .json("/api/v1/caches/main/health?check=secret")
+        .await;
+    let reason = health["items"][0]["reason"].as_str().expect("a finding");
+    assert!(reason.contains("looks like a private key"), "{reason}");
+}

@@ -186,7 +186,14 @@ fn head(page: PathPage, absent: bool) -> AnyView {
 
 fn status_line(detail: &PathDetail) -> AnyView {
     let path = detail.row.path.clone();
-    let signers = format::visible(&detail.row.signers.join(", "));
+    // Those that the word is about, and not all who signed.
+    let signers: Vec<&str> = detail
+        .signatures
+        .iter()
+        .filter(|verdict| verdict.status == detail.row.signature)
+        .map(|verdict| verdict.key.as_str())
+        .collect();
+    let signers = format::visible(&signers.join(", "));
     let by = (!signers.is_empty()).then(|| view! { <span class="muted">"by " {signers}</span> });
     view! {
         <p class="path-full">

@@ -183,7 +183,7 @@ fn chooser(kept: Kept, view: View) -> AnyView {
                 <input type="file" id="upload-files" multiple on:change=take />
                 {icon(Icon::Paths)}
                 <strong>"Choose files"</strong>
-                <span>"narinfos and their archives"</span>
+                <span>"narinfos and their archives, or one of " <code>"nix-store --export"</code></span>
             </label>
         </div>
     }

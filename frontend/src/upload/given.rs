@@ -133,6 +133,11 @@ pub fn closure_order(narinfos: &[NarInfo]) -> Vec<usize> {
     order
 }
 
+/// Whether a file that begins so is one of `nix-store --export`.
+pub fn is_export(head: &[u8]) -> bool {
+    head.starts_with(EXPORT)
+}
+
 /// Why files among which is no narinfo cannot be uploaded, and what to do instead. `head` is the
 /// beginning of the first.
 pub fn explain(given: &[Given], head: &[u8]) -> Trouble {
@@ -143,14 +148,6 @@ pub fn explain(given: &[Given], head: &[u8]) -> Trouble {
                 .rsplit_once('.')
                 .is_some_and(|(stem, _)| stem.ends_with(".nar"))
     };
-    if head.starts_with(EXPORT) {
-        return Trouble::new(
-            "",
-            "This is a file of nix-store --export, which this page does not read yet.",
-            "Bring it into a store and copy it from there to a folder:",
-        )
-        .with("nix-store --import < FILE\nnix copy --to 'file:///tmp/out?compression=zstd' /nix/store/…");
-    }
     if head.starts_with(NAR) || given.iter().any(|file| is_nar(&file.path)) {
         return Trouble::new(
             "",
@@ -260,7 +257,7 @@ mod tests {
                 .starts_with("A NAR alone")
         );
         assert!(says(&["a"], NAR).0.starts_with("A NAR alone"));
-        assert!(says(&["a"], EXPORT).0.contains("--export"));
+        assert!(is_export(EXPORT) && !is_export(NAR));
         let (what, command) = says(&[&format!("{LEAF}/bin/x")], b"");
         assert!(what.starts_with("This is a store directory"), "{what}");
         assert!(

@@ -1,10 +1,12 @@
 //! Uploading from a browser.
 //!
-//! What is given (a folder that `nix copy --to file://…` wrote, or loose narinfos and archives) is
+//! What is given (a folder that `nix copy --to file://…` wrote, loose narinfos and
+//! archives, or a file of `nix-store --export`) is
 //! read where it lies: a file is never in memory as a whole. From there to a published path:
 //!
 //! 1. [`given`] sorts the files, finds each narinfo's archive and puts the paths in the order of
-//!    their references. What is no cache gets an explanation and a command.
+//!    their references. A file of `nix-store --export` is
+//!    cut into its paths ([`export`]). What is no cache gets an explanation and a command.
 //! 2. The server is asked which paths are there, which keys are known, and how much room is left.
 //! 3. A worker ([`worker`]) unpacks each archive ([`unpack`]) and finds out everything about it
 //!    ([`examine`]): the same code as on the server. Nothing is sent meanwhile.
@@ -17,6 +19,7 @@
 //! was when the same folder is chosen once more; [`memory`] reminds of it.
 
 pub mod examine;
+pub mod export;
 pub mod given;
 pub mod memory;
 pub mod session;

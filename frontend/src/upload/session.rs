@@ -18,6 +18,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{Blob, File, FileList};
 
+use super::examine::{Archive, Examined};
 use super::given::{self, Archives, Given};
 use super::memory::{self, Unfinished};
 use super::transfer::{Answer, Requests, pause};
@@ -146,7 +147,7 @@ impl View {
 /// A path, as it is worked with.
 struct Item {
     narinfo: NarInfo,
-    archive: Option<File>,
+    archive: Option<Blob>,
     content: Content,
     there: Option<PathDetail>,
 }
@@ -297,11 +298,11 @@ impl Session {
             )));
         }
         let sorted = given::sort(&given);
-        if sorted.narinfos.is_empty() {
-            let head = match files.first() {
-                Some(file) => head_of(file).await,
-                None => Vec::new(),
-            };
+        let head = match files.first() {
+            Some(file) if sorted.narinfos.is_empty() => head_of(file).await,
+            _ => Vec::new(),
+        };
+        if sorted.narinfos.is_empty() && !given::is_export(&head) {
             return Err(Stop::Wrong(given::explain(&given, &head)));
         }
         let cache: Cache = ask(api::cache_path(&self.cache)).await.map_err(Stop::Api)?;
@@ -320,9 +321,12 @@ impl Session {
                 "Paths of one store directory do not work in another: build them there.",
             )));
         }
-        let mut items = self
-            .read_narinfos(&given, &files, &sorted.narinfos, &store_dir)
-            .await;
+        let mut items = if sorted.narinfos.is_empty() {
+            self.read_export(&files[0], &store_dir).await?
+        } else {
+            self.read_narinfos(&given, &files, &sorted.narinfos, &store_dir)
+                .await
+        };
         if self.is_over(turn) {
             return Ok(());
         }
@@ -371,7 +375,7 @@ impl Session {
                     let archive = archives.find(path, &narinfo).map(|at| &files[at]);
                     let fits = verdict::file_fits(&narinfo, archive.map(|file| file.size() as u64));
                     items.push(Item {
-                        archive: archive.cloned(),
+                        archive: archive.map(|file| Blob::from(file.clone())),
                         content: fits.map_or_else(Content::Bad, |()| Content::Waiting),
                         narinfo,
                         there: None,
@@ -394,6 +398,47 @@ impl Session {
         items
     }
 
+    /// The paths of a file of `nix-store --export`, whose archives are parts of that file.
+    async fn read_export(&self, file: &File, store_dir: &StoreDir) -> Result<Vec<Item>, Stop> {
+        let broken = |why: String| {
+            let what = format!(
+                "{} is a broken file of nix-store --export: {why}.",
+                file.name()
+            );
+            Stop::Wrong(Trouble::new("U04", what, "Export the paths again."))
+        };
+        let no_worker = "this browser could not look at it".to_owned();
+        let bench = self.bench().await.map_err(broken)?;
+        let paths = bench
+            .paths_of(file, |_| ())
+            .await
+            .map_err(|why| broken(why.unwrap_or(no_worker)))?;
+        let mut items = Vec::new();
+        for path in paths {
+            let narinfo = path.narinfo(store_dir).map_err(broken)?;
+            let end = path.start + path.nar_size;
+            let archive = file
+                .slice_with_f64_and_f64(path.start as f64, end as f64)
+                .map_err(|_| broken("it cannot be read any more".to_owned()))?;
+            let examined = Examined {
+                file_hash: path.nar_hash.clone(),
+                file_size: path.nar_size,
+                archive: Some(Archive {
+                    nar_hash: path.nar_hash,
+                    nar_size: path.nar_size,
+                    secrets: path.secrets,
+                }),
+            };
+            items.push(Item {
+                narinfo,
+                archive: Some(archive),
+                content: Content::Good(examined),
+                there: None,
+            });
+        }
+        Ok(items)
+    }
+
     /// Makes a row of every path.
     fn draw(&self) {
         let rows = self
@@ -412,8 +457,14 @@ impl Session {
                     file_size: item.archive.as_ref().map_or(0, |file| file.size() as u64),
                     signer: None,
                     read: None,
-                    verified: None,
-                    secrets: Vec::new(),
+                    verified: matches!(item.content, Content::Good(_)).then_some(true),
+                    secrets: match &item.content {
+                        Content::Good(Examined {
+                            archive: Some(archive),
+                            ..
+                        }) => archive.secrets.clone(),
+                        _ => Vec::new(),
+                    },
                     verdict: Verdict::Waiting,
                     stage: Stage::Here,
                     left_out: false,
@@ -974,8 +1025,8 @@ async fn head_of(file: &File) -> Vec<u8> {
 }
 
 /// Of an archive that could not be looked at here.
-fn unseen(file: &File) -> super::examine::Examined {
-    super::examine::Examined {
+fn unseen(file: &Blob) -> Examined {
+    Examined {
         file_hash: String::new(),
         file_size: file.size() as u64,
         archive: None,

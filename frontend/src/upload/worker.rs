@@ -1,7 +1,8 @@
 //! Both ends of the worker: the same program, started once more without a window.
 //!
-//! The page posts `[codec, most, file]`; the worker answers with numbers, so many bytes read,
-//! and at the end with JSON text: `{"Ok": …}` or `{"Err": "why"}`. It takes one archive at a time.
+//! The page posts `[codec, most, file]`, or `["export", 0, file]` for a file of `nix-store --export`;
+//! the worker answers with numbers, so many bytes read, and at the end with JSON text: `{"Ok": …}`
+//! or `{"Err": "why"}`. It takes one file at a time.
 
 use std::cell::RefCell;
 use std::io::{self, Read};
@@ -9,6 +10,8 @@ use std::rc::Rc;
 
 use js_sys::{Array, ArrayBuffer, Function, Promise, Uint8Array};
 use leptos::prelude::document;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use snowbank_shared::narinfo::Compression;
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast, JsValue};
@@ -19,9 +22,12 @@ use web_sys::{
 };
 
 use super::examine::{self, Examined};
+use super::export::{self, Exported};
 
 /// Bytes read from a file at once.
 const SLICE: u64 = 4 << 20;
+/// The word for files of `nix-store --export`, where else a codec stands.
+const EXPORT: &str = "export";
 /// Milliseconds between two words about how far it is.
 const EVERY: f64 = 250.0;
 
@@ -74,9 +80,31 @@ impl Bench {
         told: impl Fn(u64) + 'static,
     ) -> Result<Examined, Option<String>> {
         let codec = codec.map(Compression::name).unwrap_or_default();
-        let job = Array::of3(&codec.into(), &(most as f64).into(), file);
+        self.job(codec, most, file, told).await
+    }
+
+    /// Cuts a file of `nix-store --export` into its paths.
+    ///
+    /// # Errors
+    /// As [`Self::examine`].
+    pub async fn paths_of(
+        &self,
+        file: &Blob,
+        told: impl Fn(u64) + 'static,
+    ) -> Result<Vec<Exported>, Option<String>> {
+        self.job(EXPORT, 0, file, told).await
+    }
+
+    async fn job<T: DeserializeOwned>(
+        &self,
+        kind: &str,
+        most: u64,
+        file: &Blob,
+        told: impl Fn(u64) + 'static,
+    ) -> Result<T, Option<String>> {
+        let job = Array::of3(&kind.into(), &(most as f64).into(), file);
         let answer = self.answer(Some(&job), told).await.map_err(|_| None)?;
-        serde_json::from_str::<Result<Examined, String>>(&answer)
+        serde_json::from_str::<Result<T, String>>(&answer)
             .map_err(|_| None)?
             .map_err(Some)
     }
@@ -136,21 +164,19 @@ pub fn serve() {
     };
     let told = scope.clone();
     let heard = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
-        let answer = work(&told, &event.data());
-        let text = serde_json::to_string(&answer).unwrap_or_default();
-        let _ = told.post_message(&text.into());
+        let _ = told.post_message(&work(&told, &event.data()).into());
     });
     scope.set_onmessage(Some(heard.as_ref().unchecked_ref()));
     heard.forget();
     let _ = scope.post_message(&"ready".into());
 }
 
-fn work(scope: &DedicatedWorkerGlobalScope, job: &JsValue) -> Result<Examined, String> {
-    let job: &Array = job.dyn_ref().ok_or("a message that is no job")?;
-    let codec = job.get(0).as_string().unwrap_or_default();
-    let most = job.get(1).as_f64().unwrap_or_default() as u64;
-    let file: Blob = job.get(2).dyn_into().map_err(|_| "a job without a file")?;
-    let reader = FileReaderSync::new().map_err(|_| "this browser reads no files in a worker")?;
+/// Does a job: the JSON of its outcome.
+fn work(scope: &DedicatedWorkerGlobalScope, job: &JsValue) -> String {
+    let (kind, most, file) = match taken(job) {
+        Ok(job) => job,
+        Err(why) => return text::<()>(&Err(why)),
+    };
     let mut last = js_sys::Date::now();
     let told = |read: u64| {
         let now = js_sys::Date::now();
@@ -159,6 +185,28 @@ fn work(scope: &DedicatedWorkerGlobalScope, job: &JsValue) -> Result<Examined, S
             let _ = scope.post_message(&(read as f64).into());
         }
     };
+    if kind == EXPORT {
+        return text(&export::read(file, told));
+    }
+    text(&examine::examine(
+        file,
+        Compression::from_name(&kind),
+        most,
+        told,
+    ))
+}
+
+fn text<T: Serialize>(outcome: &Result<T, String>) -> String {
+    serde_json::to_string(outcome).unwrap_or_default()
+}
+
+/// The parts of a message.
+fn taken(job: &JsValue) -> Result<(String, u64, Slices), String> {
+    let job: &Array = job.dyn_ref().ok_or("a message that is no job")?;
+    let codec = job.get(0).as_string().unwrap_or_default();
+    let most = job.get(1).as_f64().unwrap_or_default() as u64;
+    let file: Blob = job.get(2).dyn_into().map_err(|_| "a job without a file")?;
+    let reader = FileReaderSync::new().map_err(|_| "this browser reads no files in a worker")?;
     let size = file.size() as u64;
     let slices = Slices {
         file,
@@ -168,7 +216,7 @@ fn work(scope: &DedicatedWorkerGlobalScope, job: &JsValue) -> Result<Examined, S
         slice: Vec::new(),
         taken: 0,
     };
-    examine::examine(slices, Compression::from_name(&codec), most, told)
+    Ok((codec, most, slices))
 }
 
 /// A file, read slice by slice.

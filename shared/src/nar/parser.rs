@@ -204,6 +204,26 @@ impl NarParser {
         chunk: &[u8],
         report: &mut impl FnMut(Event<'_>),
     ) -> Result<(), NarError> {
+        match self.push_some(chunk, report)? {
+            used if used == chunk.len() => Ok(()),
+            _ => {
+                let error = self.error_here(NarErrorKind::TrailingData);
+                self.failed = Some(error.clone());
+                Err(error)
+            }
+        }
+    }
+
+    /// The same for a chunk that may go on behind the archive: says how many bytes of it are the
+    /// archive's. Fewer than all means that the archive is complete.
+    ///
+    /// # Errors
+    /// As [`Self::push`].
+    pub fn push_some(
+        &mut self,
+        chunk: &[u8],
+        report: &mut impl FnMut(Event<'_>),
+    ) -> Result<usize, NarError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
@@ -233,14 +253,16 @@ impl NarParser {
         })
     }
 
+    /// Bytes of `chunk` up to the end of the archive.
     fn consume(
         &mut self,
-        mut input: &[u8],
+        chunk: &[u8],
         report: &mut impl FnMut(Event<'_>),
-    ) -> Result<(), NarError> {
+    ) -> Result<usize, NarError> {
+        let mut input = chunk;
         while !input.is_empty() {
             if self.ended() {
-                return Err(self.error_here(NarErrorKind::TrailingData));
+                return Ok(chunk.len() - input.len());
             }
             let used = match self.part {
                 Part::Length { taken, value } => {
@@ -304,7 +326,7 @@ impl NarParser {
             };
             input = &input[used..];
         }
-        Ok(())
+        Ok(chunk.len())
     }
 
     /// The length of the next string is known: is it one that may stand here?

@@ -6,36 +6,49 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::ensure;
-use snowbank_tests::browser::{Colours, Width};
+use snowbank_tests::browser::{Browser, Colours, Width};
 
 use super::scene::Scene;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn screenshots_of_every_page() -> anyhow::Result<()> {
+/// Where pictures go.
+pub(super) fn folder() -> anyhow::Result<PathBuf> {
     let folder = std::env::var_os("SNOWBANK_SCREENSHOTS").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("screenshots/new"),
         PathBuf::from,
     );
     std::fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
+
+/// Pictures of what the browser shows, at both widths and in both themes.
+pub(super) async fn take(browser: &Browser, folder: &Path, name: &str) -> anyhow::Result<()> {
+    for width in [Width::Wide, Width::Narrow] {
+        browser.resize(width).await?;
+        for (colours, word) in [(Colours::Light, "light"), (Colours::Dark, "dark")] {
+            browser.colours(colours).await?;
+            let file = folder.join(format!("{name}-{}-{word}.webp", width.pixels()));
+            browser.screenshot(&file).await?;
+            ensure!(
+                std::fs::metadata(&file)?.len() > 1000,
+                "{} is empty",
+                file.display()
+            );
+        }
+    }
+    browser.resize(Width::Wide).await?;
+    browser.colours(Colours::Light).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn screenshots_of_every_page() -> anyhow::Result<()> {
+    let folder = folder()?;
     for scene in Scene::all().await? {
         let Some(browser) = scene.browser().await? else {
             return Ok(());
         };
         for (name, path) in &scene.pages {
-            for width in [Width::Wide, Width::Narrow] {
-                browser.resize(width).await?;
-                browser.open(path).await?;
-                for (colours, word) in [(Colours::Light, "light"), (Colours::Dark, "dark")] {
-                    browser.colours(colours).await?;
-                    let file = folder.join(format!("{name}-{}-{word}.webp", width.pixels()));
-                    browser.screenshot(&file).await?;
-                    ensure!(
-                        std::fs::metadata(&file)?.len() > 1000,
-                        "{} is empty",
-                        file.display()
-                    );
-                }
-            }
+            browser.open(path).await?;
+            take(&browser, &folder, name).await?;
         }
         browser.finish().await?;
     }

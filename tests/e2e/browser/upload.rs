@@ -18,7 +18,7 @@ use snowbank_tests::people::Person;
 use snowbank_tests::server::{Server, Setup};
 
 use super::access::click;
-use super::scene;
+use super::{pictures, scene};
 
 /// Notes what is sent to the cache, and by which method.
 const WATCH: &str = "
@@ -82,6 +82,13 @@ impl Made {
     fn narinfo_key(&self) -> String {
         self.narinfo.store_path().hash().narinfo_key()
     }
+}
+
+/// So many times 32 bytes that do not pack.
+fn noise(blocks: u64) -> Vec<u8> {
+    (0..blocks)
+        .flat_map(|at| Sha256::digest(&at.to_le_bytes()).0)
+        .collect()
 }
 
 /// Writes paths into a folder.
@@ -203,12 +210,21 @@ async fn a65_a66_a74_a75_a_folder_is_judged_sent_and_known_again() -> anyhow::Re
         made.each_ref()
             .map(|made| (made.narinfo_key(), made.narinfo.url().to_owned())),
     );
+    let client = reqwest::Client::builder()
+        .timeout(std::time::Duration::from_secs(20))
+        .build()?;
     let watching = tokio::spawn(async move {
         let mut seen = [false; 3];
         while seen.contains(&false) {
             for (at, (narinfo, nar)) in paths.iter().enumerate() {
                 let status = async |key: &str| {
-                    anyhow::Ok(reqwest::get(format!("{origin}/main/{key}")).await?.status())
+                    anyhow::Ok(
+                        client
+                            .get(format!("{origin}/main/{key}"))
+                            .send()
+                            .await?
+                            .status(),
+                    )
                 };
                 if status(narinfo).await? == 200 {
                     ensure!(
@@ -368,6 +384,21 @@ async fn a67_a68_a69_a76_a77_what_is_wrong_is_said_before_anything_is_sent() -> 
     desk.choose(&folder(desk.at("other"), &[&other])?).await?;
     desk.browser.shows("Conflict").await?;
     desk.browser.shows("Other content is here already").await?;
+    // All of it on one page, for people to look at.
+    let lib = Made::new("lib-2.1", b"lib", &[&mid], Some(&desk.key))?;
+    let app = Made::new("app-3.0", &noise(3_000), &[&lib], Some(&desk.key))?;
+    let needy = Made::new("needy-1.0", b"needy", &[&leaky], Some(&desk.key))?;
+    let unsigned = Made::new("unsigned-1.0", b"unsigned", &[], None)?;
+    let mixed = [&other, &mid, &lib, &app, &top, &needy, &theirs, &unsigned];
+    let mixed = folder(desk.at("mixed"), &mixed)?;
+    fs::write(mixed.join(top.narinfo.url()), &top.stored[..60])?;
+    desk.choose(&mixed).await?;
+    desk.browser.shows("Send 2 paths").await?;
+    desk.browser
+        .shows("5 problems must be solved or left out")
+        .await?;
+    desk.browser.accessible("an upload with problems").await?;
+    pictures::take(&desk.browser, &pictures::folder()?, "upload-problems").await?;
     desk.browser.finish().await
 }
 
@@ -376,10 +407,7 @@ async fn a71_what_exceeds_the_quota_is_refused_at_once() -> anyhow::Result<()> {
     let Some(desk) = Desk::new(&["max_bytes = 1024".to_owned()]).await? else {
         return Ok(());
     };
-    let noise: Vec<u8> = (0..200_u64)
-        .flat_map(|at| Sha256::digest(&at.to_le_bytes()).0)
-        .collect();
-    let made = Made::new("large-1.0", &noise, &[], Some(&desk.key))?;
+    let made = Made::new("large-1.0", &noise(200), &[], Some(&desk.key))?;
     desk.choose(&folder(desk.at("out"), &[&made])?).await?;
     desk.browser.shows("U11 Not enough quota: need 6.").await?;
     desk.browser
@@ -428,11 +456,8 @@ async fn a72_a73_an_upload_goes_on_after_the_network_and_the_tab_were_gone() -> 
             .cdp("Network.emulateNetworkConditions", conditions)
             .await
     };
-    let noise: Vec<u8> = (0..60_000_u64)
-        .flat_map(|at| Sha256::digest(&at.to_le_bytes()).0)
-        .collect();
     let small = Made::new("small-1.0", b"small", &[], Some(&desk.key))?;
-    let large = Made::new("large-1.0", &noise, &[&small], Some(&desk.key))?;
+    let large = Made::new("large-1.0", &noise(60_000), &[&small], Some(&desk.key))?;
     let out = folder(desk.at("out"), &[&small, &large])?;
     desk.choose(&out).await?;
     desk.browser.shows("Send 2 paths").await?;
@@ -539,6 +564,63 @@ async fn a78_what_nix_wrote_is_uploaded_and_fetched_by_the_caches_key_alone() ->
     ensure!(
         rows.iter().all(|row| row["content"] == "verified"),
         "{rows:?}"
+    );
+    desk.browser.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a70_an_export_is_signed_in_the_tab_and_published_like_any_other() -> anyhow::Result<()> {
+    let Some(nix) = Nix::system()? else {
+        return Ok(());
+    };
+    let closure = Closure::get(&nix)?;
+    let key: SecretKey = fs::read_to_string(closure.secret_key_file())?
+        .trim()
+        .parse()?;
+    let Some(desk) = Desk::with(&[], key).await? else {
+        return Ok(());
+    };
+    let store = closure.store().display().to_string();
+    let paths = nix.closure(&store, &closure.app)?;
+    let exported = nix
+        .command("nix-store")
+        .args(["--store", &store, "--export"])
+        .args(&paths)
+        .output()?;
+    ensure!(
+        exported.status.success(),
+        "{}",
+        String::from_utf8_lossy(&exported.stderr)
+    );
+    let file = desk.at("app.export");
+    fs::write(&file, &exported.stdout)?;
+    desk.browser
+        .find("#upload-files")
+        .await?
+        .send_keys(file.to_str().context("a name")?)
+        .await?;
+    desk.browser.shows("Nobody has signed it.").await?;
+    let field = desk.browser.find("#upload-key").await?;
+    let secret = closure.secret_key_file();
+    field.send_keys(secret.to_str().context("a name")?).await?;
+    desk.browser
+        .shows(&format!("Send {} paths", paths.len()))
+        .await?;
+    click(&desk.browser, "Send").await?;
+    desk.browser
+        .shows(&format!("Published: {} paths", paths.len()))
+        .await?;
+    let keys = desk.server.text("/c/main/keys.txt").await?;
+    let key = keys
+        .lines()
+        .find(|line| !line.starts_with('#') && !line.is_empty())
+        .context("the cache's key")?;
+    let to = nix.home().join("store");
+    nix.substitute(&to, &desk.server.url("/main"), key, &closure.app)?
+        .ok()?;
+    ensure!(
+        nix.closure(&to.display().to_string(), &closure.app)? == paths,
+        "another closure arrived"
     );
     desk.browser.finish().await
 }

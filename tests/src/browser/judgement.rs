@@ -12,6 +12,14 @@ impl Browser {
     /// # Errors
     /// One line per violation, with the elements and what axe says of them.
     pub async fn accessible(&self, what: &str) -> anyhow::Result<()> {
+        self.accessible_in(what, "html").await
+    }
+
+    /// The same for a part of it: what opened on a page that was judged before.
+    ///
+    /// # Errors
+    /// As [`Self::accessible`], and where there is no such part.
+    pub async fn accessible_in(&self, what: &str, css: &str) -> anyhow::Result<()> {
         if component::skipped("axe") {
             return Ok(());
         }
@@ -22,15 +30,17 @@ impl Browser {
                 file.display()
             )
         })?;
-        self.script(&axe, vec![]).await?;
+        if self.script("return !window.axe", vec![]).await? == true {
+            self.script(&axe, vec![]).await?;
+        }
         let violations = self
             .script_async(
                 "const done = arguments[arguments.length - 1];
-                 axe.run(document, {resultTypes: ['violations'],
+                 axe.run(arguments[0], {resultTypes: ['violations'],
                    runOnly: {type: 'tag', values: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']}})
                  .then(r => done(r.violations.map(v => `${v.id}: ${v.help}: ` + v.nodes.slice(0, 4).map(n => n.html.slice(0, 160) + ' ' + n.failureSummary.replace(/\\s+/g, ' ')).join(' | '))),
                        e => done(['axe itself failed: ' + e]))",
-                vec![],
+                vec![css.into()],
             )
             .await?;
         let violations: Vec<String> = serde_json::from_value(violations)?;
