@@ -13,6 +13,8 @@ pub enum Shelf {
     Top,
     /// Below the name of the cache.
     OfCache,
+    /// Below the name of the cache; on a phone under “More”.
+    OfCacheAside,
     /// Below that, whatever the cache.
     Below,
     /// Below that, whatever the cache; on a phone under “More”, for its bar has room for five.
@@ -85,7 +87,7 @@ pub fn places(cache: Option<&str>) -> Vec<Place> {
                 Route::health(cache),
             ),
             place(
-                Shelf::OfCache,
+                Shelf::OfCacheAside,
                 'u',
                 Icon::Upload,
                 "Upload",

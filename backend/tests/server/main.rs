@@ -17,6 +17,7 @@ mod protocol;
 mod redirect;
 mod single_sign_on;
 mod sweep;
+mod upload_faults;
 mod upload_session;
 mod upload_site;
 mod upload_vectors;

@@ -83,7 +83,13 @@ fn rail() -> AnyView {
         Some(view! {
             <p class="rail-title">{title}</p>
             {shelf(Some(&slug), Shelf::OfCache, "")}
+            {shelf(Some(&slug), Shelf::OfCacheAside, "rail-wide")}
         })
+    };
+    let more_of_cache = move || {
+        cache
+            .get()
+            .map(|slug| shelf(Some(&slug), Shelf::OfCacheAside, ""))
     };
     let below = move || {
         view! {
@@ -99,7 +105,7 @@ fn rail() -> AnyView {
             <details class="rail-more">
                 <summary>{icon(Icon::More)} "More"</summary>
                 <div>
-                    {shelf(None, Shelf::Top, "")} {shelf(None, Shelf::Aside, "")} {shelf(None, Shelf::Foot, "")}
+                    {shelf(None, Shelf::Top, "")} {changing(more_of_cache)} {shelf(None, Shelf::Aside, "")} {shelf(None, Shelf::Foot, "")}
                 </div>
             </details>
             <button

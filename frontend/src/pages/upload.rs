@@ -172,7 +172,7 @@ fn chooser(kept: Kept, view: View) -> AnyView {
         input.set_value("");
     };
     view! {
-        <div class="drops" inert=locked>
+        <div class="drops" inert=locked class:is-small=move || !view.rows.with(Vec::is_empty)>
             <label class="drop drop-folder">
                 <input type="file" id="upload-folder" prop:webkitdirectory=true multiple on:change=take />
                 {icon(Icon::Upload)}
