@@ -6,15 +6,13 @@ use std::io::{self, BufReader, Read};
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
 use snowbank_shared::hash::Sha256;
-use snowbank_shared::nar::{Inspector, ListingLimits};
+use snowbank_shared::nar::{Event, NarError, NarParser, Secret, SecretScanner};
 use snowbank_shared::narinfo::Compression;
 
 use super::unpack;
 
 /// Bytes read at once.
 const PIECE: usize = 256 << 10;
-/// The form shows no tree.
-const LISTING: ListingLimits = ListingLimits { nodes: 0, text: 0 };
 
 /// What is known of an archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,7 +49,7 @@ pub fn examine(
 ) -> Result<Examined, String> {
     let mut file = Hashing {
         source,
-        hash: sha2::Sha256::new(),
+        hash: (codec != Some(Compression::None)).then(sha2::Sha256::new),
         read: 0,
         told,
     };
@@ -64,8 +62,13 @@ pub fn examine(
     };
     // What follows is hashed too; an archive that was read to its end has nothing left.
     io::copy(&mut file, &mut io::sink()).map_err(|error| error.to_string())?;
+    let file_hash = match (file.hash, &archive) {
+        (Some(hash), _) => Sha256(hash.finalize().into()).to_nix32(),
+        (None, Some(archive)) => archive.nar_hash.clone(),
+        (None, None) => String::new(),
+    };
     Ok(Examined {
-        file_hash: Sha256(file.hash.finalize().into()).to_nix32(),
+        file_hash,
         file_size: file.read,
         archive,
     })
@@ -76,7 +79,7 @@ fn inspect(
     codec: Option<Compression>,
     most: u64,
 ) -> Result<Archive, String> {
-    let mut inspector = Inspector::new(LISTING);
+    let mut look = Look::default();
     let mut piece = vec![0; PIECE];
     loop {
         let taken = match unpacked.read(&mut piece) {
@@ -88,31 +91,70 @@ fn inspect(
                 return Err(format!("it cannot be unpacked as {codec}: {error}"));
             }
         };
-        inspector
-            .push(&piece[..taken])
+        look.push(&piece[..taken])
             .map_err(|error| error.to_string())?;
-        if inspector.position() > most {
+        if look.parser.position() > most {
             return Err(format!(
                 "it unpacks to more than the {most} bytes that its narinfo names"
             ));
         }
     }
-    let known = inspector.finish().map_err(|error| error.to_string())?;
-    Ok(Archive {
-        nar_hash: known.nar_hash.to_nix32(),
-        nar_size: known.nar_size,
-        secrets: known
-            .secrets
-            .into_iter()
-            .map(|secret| (secret.file, secret.kind.to_owned()))
-            .collect(),
-    })
+    look.finish().map_err(|error| error.to_string())
+}
+
+/// What the form wants to know of an archive, in one pass over its bytes.
+#[derive(Default)]
+pub struct Look {
+    parser: NarParser,
+    hash: sha2::Sha256,
+    secrets: SecretScanner,
+}
+
+impl Look {
+    /// Whether the archive is complete.
+    pub fn is_complete(&self) -> bool {
+        self.parser.is_complete()
+    }
+
+    fn push(&mut self, piece: &[u8]) -> Result<(), NarError> {
+        let secrets = &mut self.secrets;
+        self.hash.update(piece);
+        self.parser
+            .push(piece, &mut |event: Event<'_>| secrets.event(&event))
+    }
+
+    /// Takes bytes that may go on behind the archive, and says how many are its own.
+    ///
+    /// # Errors
+    /// At the first byte that no archive has in this place.
+    pub fn push_some(&mut self, piece: &[u8]) -> Result<usize, NarError> {
+        let secrets = &mut self.secrets;
+        let used = self
+            .parser
+            .push_some(piece, &mut |event: Event<'_>| secrets.event(&event))?;
+        self.hash.update(&piece[..used]);
+        Ok(used)
+    }
+
+    /// Declares the archive ended.
+    ///
+    /// # Errors
+    /// Where it is not.
+    pub fn finish(self) -> Result<Archive, NarError> {
+        let secret = |secret: Secret| (secret.file, secret.kind.to_owned());
+        Ok(Archive {
+            nar_size: self.parser.finish()?,
+            nar_hash: Sha256(self.hash.finalize().into()).to_nix32(),
+            secrets: self.secrets.finish().into_iter().map(secret).collect(),
+        })
+    }
 }
 
 /// A file that is hashed as it is read.
 struct Hashing<R, T> {
     source: R,
-    hash: sha2::Sha256,
+    /// Nothing where the archive's own hash is the file's.
+    hash: Option<sha2::Sha256>,
     read: u64,
     told: T,
 }
@@ -120,7 +162,9 @@ struct Hashing<R, T> {
 impl<R: Read, T: FnMut(u64)> Read for Hashing<R, T> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let taken = self.source.read(buffer)?;
-        self.hash.update(&buffer[..taken]);
+        if let Some(hash) = &mut self.hash {
+            hash.update(&buffer[..taken]);
+        }
         self.read += taken as u64;
         (self.told)(self.read);
         Ok(taken)

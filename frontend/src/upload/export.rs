@@ -9,9 +9,10 @@ use std::io::{self, BufRead, BufReader, Read};
 
 use serde::{Deserialize, Serialize};
 use snowbank_shared::hash::{Hash, HashAlgorithm, Sha256};
-use snowbank_shared::nar::{Inspection, Inspector, ListingLimits};
 use snowbank_shared::narinfo::{Compression, NarInfo, NarInfoParts};
 use snowbank_shared::store_path::{StoreDir, StorePath};
+
+use super::examine::{Archive, Look};
 
 /// `NIXE`.
 const MAGIC: u64 = 0x4558_494e;
@@ -133,12 +134,8 @@ pub fn read(source: impl Read, told: impl FnMut(u64)) -> Result<Vec<Exported>, S
             deriver,
             start,
             nar_size: known.nar_size,
-            nar_hash: known.nar_hash.to_nix32(),
-            secrets: known
-                .secrets
-                .into_iter()
-                .map(|secret| (secret.file, secret.kind.to_owned()))
-                .collect(),
+            nar_hash: known.nar_hash,
+            secrets: known.secrets,
         });
     }
 }
@@ -181,21 +178,19 @@ impl<R: Read, T: FnMut(u64)> Counting<R, T> {
         String::from_utf8(bytes).map_err(|_| format!("a path that is no text, at byte {}", self.at))
     }
 
-    fn archive(&mut self) -> Result<Inspection, String> {
-        let mut inspector = Inspector::new(ListingLimits { nodes: 0, text: 0 });
-        while !inspector.is_complete() {
+    fn archive(&mut self) -> Result<Archive, String> {
+        let mut look = Look::default();
+        while !look.is_complete() {
             let piece = self.source.fill_buf().map_err(|error| error.to_string())?;
             if piece.is_empty() {
                 break;
             }
-            let used = inspector
-                .push_some(piece)
-                .map_err(|error| error.to_string())?;
+            let used = look.push_some(piece).map_err(|error| error.to_string())?;
             self.source.consume(used);
             self.at += used as u64;
             (self.told)(self.at);
         }
-        inspector.finish().map_err(|error| error.to_string())
+        look.finish().map_err(|error| error.to_string())
     }
 }
 

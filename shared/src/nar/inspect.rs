@@ -1,6 +1,5 @@
 //! Everything that is to be known of an archive, in one pass over its bytes: that it is one, its
-//! hash and size, its tree, what it names. The server runs it while an upload arrives, the upload
-//! form before a byte is sent.
+//! hash and size, its tree, what it names. The server runs it while an upload arrives.
 
 use sha2::Digest as _;
 
@@ -59,32 +58,14 @@ impl Inspector {
     /// # Errors
     /// At the first byte that no archive has in this place.
     pub fn push(&mut self, piece: &[u8]) -> Result<(), NarError> {
-        if self.push_some(piece)? == piece.len() {
-            return Ok(());
-        }
-        // The parser's word for bytes behind the end.
-        self.parser.push(&piece[..1], &mut |_| ())
-    }
-
-    /// The same for bytes that may go on behind the archive: says how many of them are the archive's.
-    ///
-    /// # Errors
-    /// As [`Self::push`].
-    pub fn push_some(&mut self, piece: &[u8]) -> Result<usize, NarError> {
         let (listing, secrets) = (&mut self.listing, &mut self.secrets);
-        let used = self.parser.push_some(piece, &mut |event: Event<'_>| {
+        self.parser.push(piece, &mut |event: Event<'_>| {
             listing.event(&event);
             secrets.event(&event);
         })?;
-        self.hash.update(&piece[..used]);
-        self.mentions.push(&piece[..used]);
-        Ok(used)
-    }
-
-    /// Whether the archive is complete: no byte may follow.
-    #[must_use]
-    pub fn is_complete(&self) -> bool {
-        self.parser.is_complete()
+        self.hash.update(piece);
+        self.mentions.push(piece);
+        Ok(())
     }
 
     /// Declares the archive ended.
