@@ -39,5 +39,6 @@ pub mod paths_table;
 pub mod preferences;
 pub mod settings;
 pub mod upload;
+pub mod upload_plan;
 pub mod upload_row;
 pub mod wizard;

@@ -1,0 +1,426 @@
+//! One upload, from the files to the published paths: what is known, in signals that the page
+//! draws. The tasks are in [`look`], which finds out, and [`send`].
+
+mod look;
+mod send;
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
+use std::rc::Rc;
+
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use snowbank_shared::api::{Cache, PathDetail};
+use snowbank_shared::narinfo::NarInfo;
+use snowbank_shared::signature::SecretKey;
+use web_sys::{Blob, File, FileList};
+
+use super::examine::Examined;
+use super::given::Given;
+use super::memory::{self, Unfinished};
+use super::transfer::Requests;
+use super::verdict::{self, Content, Known, Trouble, Verdict};
+use super::worker::Bench;
+use crate::api::ApiError;
+use crate::format;
+use look::Stop;
+
+/// How far the whole is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Nothing was chosen.
+    Empty,
+    /// Files are being read, archives examined.
+    Looking,
+    /// Somebody has to decide.
+    Ready,
+    /// It is being sent.
+    Sending,
+    /// Somebody stopped it.
+    Paused,
+    /// The network is gone: it goes on by itself.
+    Offline,
+    /// Nothing is left to do.
+    Done,
+}
+
+/// How far a path is on its way to the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stage {
+    /// Nothing was sent.
+    Here,
+    /// So many bytes of its archive.
+    Sending(u64),
+    /// The server has its archive.
+    Arrived,
+    /// It is published.
+    Live,
+    /// The server refused it, in its words.
+    Refused(String),
+}
+
+/// A path, as the page shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Its hash part.
+    pub hash: String,
+    /// Its full path.
+    pub path: String,
+    /// Bytes unpacked.
+    pub nar_size: u64,
+    /// Bytes to send.
+    pub file_size: u64,
+    /// By whom it is signed, where that counts.
+    pub signer: Option<String>,
+    /// Bytes of its archive that were read, while that goes on.
+    pub read: Option<u64>,
+    /// Whether its archive was unpacked and is what it should be; nothing before that is known.
+    pub verified: Option<bool>,
+    /// Files in it that look like secrets, and like which.
+    pub secrets: Vec<(String, String)>,
+    /// What happens with it.
+    pub verdict: Verdict,
+    /// How far it is.
+    pub stage: Stage,
+    /// Somebody decided against it.
+    pub left_out: bool,
+}
+
+impl Row {
+    /// Whether it is to be sent, or was.
+    pub fn is_planned(&self) -> bool {
+        self.verdict.sends() && !self.left_out
+    }
+}
+
+/// What the page draws. Copy it freely.
+#[derive(Debug, Clone, Copy)]
+pub struct View {
+    /// How far the whole is.
+    pub phase: RwSignal<Phase>,
+    /// The paths, each behind what it refers to.
+    pub rows: RwSignal<Vec<RwSignal<Row>>>,
+    /// Where they are from.
+    pub from: RwSignal<String>,
+    /// Why what was chosen cannot be uploaded at all.
+    pub wrong: RwSignal<Option<Trouble>>,
+    /// Files that cannot be read.
+    pub unreadable: RwSignal<Vec<(String, Trouble)>>,
+    /// Why the server could not be asked.
+    pub failure: RwSignal<Option<ApiError>>,
+    /// An upload that was left.
+    pub unfinished: RwSignal<Option<Unfinished>>,
+    /// Whether what looks like secrets may be sent.
+    pub acknowledged: RwSignal<bool>,
+}
+
+impl View {
+    fn new(cache: &str) -> Self {
+        Self {
+            phase: RwSignal::new(Phase::Empty),
+            rows: RwSignal::new(Vec::new()),
+            from: RwSignal::new(String::new()),
+            wrong: RwSignal::new(None),
+            unreadable: RwSignal::new(Vec::new()),
+            failure: RwSignal::new(None),
+            unfinished: RwSignal::new(memory::recall(cache)),
+            acknowledged: RwSignal::new(false),
+        }
+    }
+}
+
+/// A path, as it is worked with.
+struct Item {
+    narinfo: NarInfo,
+    archive: Option<Blob>,
+    content: Content,
+    there: Option<PathDetail>,
+}
+
+/// An upload to a cache. Belongs to its page.
+pub struct Session {
+    cache: String,
+    me: Option<String>,
+    /// What the page draws.
+    pub view: View,
+    items: RefCell<Vec<Item>>,
+    known: RefCell<Known>,
+    /// Hashes that the cache has, of those asked for.
+    present: RefCell<HashSet<String>>,
+    limits: RefCell<Option<Cache>>,
+    requests: Requests,
+    bench: RefCell<Option<Rc<Bench>>>,
+    /// The page is gone.
+    gone: Cell<bool>,
+    /// Counts what was chosen: what belongs to something chosen earlier stops.
+    turn: Cell<u32>,
+    lanes: Cell<usize>,
+    publishing: Cell<bool>,
+    publish_again: Cell<bool>,
+}
+
+/// The files of a list, with their paths below the folder chosen.
+fn listed(files: &FileList) -> Vec<(Given, File)> {
+    let file = |at| {
+        let file = files.get(at)?;
+        let below = js_sys::Reflect::get(&file, &"webkitRelativePath".into())
+            .ok()
+            .and_then(|path| path.as_string())
+            .filter(|path| !path.is_empty());
+        let given = Given {
+            path: below.unwrap_or_else(|| file.name()),
+            size: file.size() as u64,
+        };
+        Some((given, file))
+    };
+    (0..files.length()).filter_map(file).collect()
+}
+
+impl Session {
+    /// For a page of this cache; `me` is who sits there.
+    pub fn new(cache: &str, me: Option<String>) -> Rc<Self> {
+        Rc::new(Self {
+            cache: cache.to_owned(),
+            me,
+            view: View::new(cache),
+            items: RefCell::default(),
+            known: RefCell::default(),
+            present: RefCell::default(),
+            limits: RefCell::default(),
+            requests: Requests::default(),
+            bench: RefCell::default(),
+            gone: Cell::new(false),
+            turn: Cell::new(0),
+            lanes: Cell::new(0),
+            publishing: Cell::new(false),
+            publish_again: Cell::new(false),
+        })
+    }
+
+    /// The page is left: everything stops.
+    pub fn leave(&self) {
+        self.gone.set(true);
+        self.requests.stop();
+        self.bench.take();
+    }
+
+    fn is_over(&self, turn: u32) -> bool {
+        self.gone.get() || self.turn.get() != turn
+    }
+
+    /// Takes what somebody chose or dropped.
+    pub fn take(self: &Rc<Self>, files: &FileList) {
+        let files = listed(files);
+        if files.is_empty() {
+            return;
+        }
+        let turn = self.turn.get() + 1;
+        self.turn.set(turn);
+        self.requests.stop();
+        let view = self.view;
+        view.wrong.set(None);
+        view.failure.set(None);
+        view.unreadable.set(Vec::new());
+        view.acknowledged.set(false);
+        view.rows.set(Vec::new());
+        let first = &files[0].0.path;
+        view.from
+            .set(first.split('/').next().unwrap_or(first).to_owned());
+        view.phase.set(Phase::Looking);
+        let session = Rc::clone(self);
+        spawn_local(async move {
+            let outcome = session.look(files, turn).await;
+            if session.is_over(turn) {
+                return;
+            }
+            match outcome {
+                Ok(()) => view.phase.set(if session.is_idle() {
+                    Phase::Done
+                } else {
+                    Phase::Ready
+                }),
+                Err(stop) => {
+                    view.phase.set(Phase::Empty);
+                    match stop {
+                        Stop::Wrong(trouble) => view.wrong.set(Some(trouble)),
+                        Stop::Api(error) => view.failure.set(Some(error)),
+                    }
+                }
+            }
+        });
+    }
+
+    /// Whether everything is there already.
+    fn is_idle(&self) -> bool {
+        self.view.rows.with_untracked(|rows| {
+            !rows.is_empty()
+                && rows
+                    .iter()
+                    .all(|row| row.with_untracked(|row| row.verdict == Verdict::Same))
+        })
+    }
+
+    /// Makes a row of every path.
+    fn draw(&self) {
+        let rows = self
+            .items
+            .borrow()
+            .iter()
+            .map(|item| {
+                let narinfo = &item.narinfo;
+                RwSignal::new(Row {
+                    hash: narinfo.store_path().hash().to_string(),
+                    path: narinfo
+                        .store_dir()
+                        .display(narinfo.store_path())
+                        .to_string(),
+                    nar_size: narinfo.nar_size(),
+                    file_size: item.archive.as_ref().map_or(0, |file| file.size() as u64),
+                    signer: None,
+                    read: None,
+                    verified: matches!(item.content, Content::Good(_)).then_some(true),
+                    secrets: match &item.content {
+                        Content::Good(Examined {
+                            archive: Some(archive),
+                            ..
+                        }) => archive.secrets.clone(),
+                        _ => Vec::new(),
+                    },
+                    verdict: Verdict::Waiting,
+                    stage: Stage::Here,
+                    left_out: false,
+                })
+            })
+            .collect();
+        self.view.rows.set(rows);
+    }
+
+    /// Says of every path what will happen with it.
+    pub fn judge(&self) {
+        let items = self.items.borrow();
+        let known = self.known.borrow();
+        let present = self.present.borrow();
+        let limits = self.limits.borrow();
+        let most = limits.as_ref().map(|cache| cache.max_nar_size);
+        let rows = self.view.rows.get_untracked();
+        // What can be referred to, of the paths before.
+        let mut fine: HashSet<String> = HashSet::new();
+        for (item, row) in items.iter().zip(rows) {
+            let narinfo = &item.narinfo;
+            let mut verdict = verdict::of_path(narinfo, &item.content, item.there.as_ref(), &known);
+            if let Some(most) = most
+                && item.there.is_none()
+                && narinfo.nar_size() > most
+            {
+                verdict = Verdict::NotAllowed(Trouble::new(
+                    "U15",
+                    format!(
+                        "It has {} unpacked, and this cache takes {} at most.",
+                        format::size(narinfo.nar_size()),
+                        format::size(most)
+                    ),
+                    "Ask an owner for more (max_nar_size).",
+                ));
+            }
+            if matches!(verdict, Verdict::New | Verdict::Waiting) {
+                let own = narinfo.store_path().hash();
+                let missing = narinfo.references().find(|reference| {
+                    let hash = reference.hash().to_string();
+                    reference.hash() != own && !present.contains(&hash) && !fine.contains(&hash)
+                });
+                if let Some(missing) = missing {
+                    verdict = verdict::incomplete(narinfo, missing.name());
+                }
+            }
+            let signer = verdict::signer(narinfo, &known).ok().flatten();
+            let left_out = row.with_untracked(|row| row.left_out);
+            if matches!(
+                verdict,
+                Verdict::New | Verdict::Waiting | Verdict::Same | Verdict::AddSignature
+            ) && !left_out
+            {
+                fine.insert(narinfo.store_path().hash().to_string());
+            }
+            let changed = row.with_untracked(|row| row.verdict != verdict || row.signer != signer);
+            if changed {
+                row.update(|row| {
+                    row.verdict = verdict;
+                    row.signer = signer;
+                });
+            }
+        }
+    }
+
+    /// Leaves a path out, or takes it in again.
+    pub fn leave_out(&self, row: RwSignal<Row>, out: bool) {
+        row.update(|row| row.left_out = out);
+        self.judge();
+    }
+
+    /// Signs, in this tab, what nobody who may has signed. Says how many paths.
+    ///
+    /// # Errors
+    /// Where the text is no secret key, or of none that may sign here.
+    pub fn sign(&self, secret: &str) -> Result<usize, String> {
+        let key: SecretKey = secret
+            .trim()
+            .parse()
+            .map_err(|error| format!("This is no secret key file: {error}."))?;
+        let public = key.public_key().to_string();
+        let is_mine = self
+            .known
+            .borrow()
+            .contributors
+            .iter()
+            .any(|known| known.public_key == public);
+        if !is_mine {
+            return Err(format!(
+                "The key {} is not registered: do that on the page of your keys first.",
+                key.name()
+            ));
+        }
+        let mut signed = 0;
+        {
+            let known = self.known.borrow();
+            for item in self.items.borrow_mut().iter_mut() {
+                if verdict::signer(&item.narinfo, &known).is_ok() {
+                    continue;
+                }
+                let signature = key.sign(item.narinfo.fingerprint().as_bytes());
+                if let Ok(with) = item.narinfo.add_signature(&signature) {
+                    item.narinfo = with;
+                    signed += 1;
+                }
+            }
+        }
+        self.judge();
+        Ok(signed)
+    }
+
+    /// What was published, for people's own records.
+    pub fn receipt(&self) -> String {
+        let rows = self.view.rows.get_untracked();
+        let paths: Vec<serde_json::Value> = self
+            .items
+            .borrow()
+            .iter()
+            .zip(rows)
+            .filter(|(_, row)| row.with_untracked(|row| row.stage == Stage::Live))
+            .map(|(item, row)| {
+                serde_json::json!({
+                    "path": row.with_untracked(|row| row.path.clone()),
+                    "narHash": format!("sha256:{}", item.narinfo.nar_hash().to_nix32()),
+                    "narSize": item.narinfo.nar_size(),
+                    "signatures": item.narinfo.signatures().collect::<Vec<_>>(),
+                })
+            })
+            .collect();
+        let receipt = serde_json::json!({
+            "cache": self.cache,
+            "uploadedBy": self.me,
+            "uploadedAt": js_sys::Date::new_0().to_iso_string().as_string(),
+            "paths": paths,
+        });
+        serde_json::to_string_pretty(&receipt).unwrap_or_default()
+    }
+}

@@ -1,0 +1,263 @@
+//! Sending what was decided: archives in lanes, each narinfo behind its archive and what it refers to.
+
+use std::cell::Cell;
+use std::collections::HashSet;
+use std::rc::Rc;
+
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use wasm_bindgen::JsValue;
+use web_sys::Blob;
+
+use crate::components::ago::now;
+use crate::state::navigation::with_base;
+use crate::upload::memory::{self, Unfinished};
+use crate::upload::transfer::{Answer, pause};
+use crate::upload::verdict::Verdict;
+
+use super::{Phase, Session, Stage};
+
+/// Archives sent at once.
+const LANES: usize = 4;
+/// Milliseconds between two words about how far an archive is.
+const EVERY: f64 = 250.0;
+/// Milliseconds before something is tried again: the network is gone, or the server is busy.
+const AGAIN: i32 = 2000;
+/// How often what a busy server refused is tried.
+const TRIES: u32 = 5;
+
+impl Session {
+    /// Sends what is planned, or goes on with it.
+    pub fn send(self: &Rc<Self>) {
+        let view = self.view;
+        if matches!(view.phase.get_untracked(), Phase::Sending | Phase::Offline) {
+            return;
+        }
+        view.phase.set(Phase::Sending);
+        self.note();
+        for row in view.rows.get_untracked() {
+            let only_narinfo = row.with_untracked(|row| {
+                row.is_planned() && row.verdict == Verdict::AddSignature && row.stage == Stage::Here
+            });
+            if only_narinfo {
+                row.update(|row| row.stage = Stage::Arrived);
+            }
+            if row.with_untracked(|row| matches!(row.stage, Stage::Refused(_))) {
+                row.update(|row| row.stage = Stage::Here);
+            }
+        }
+        let turn = self.turn.get();
+        for _ in 0..LANES {
+            self.lanes.set(self.lanes.get() + 1);
+            let session = Rc::clone(self);
+            spawn_local(async move {
+                session.lane(turn).await;
+                session.lanes.set(session.lanes.get() - 1);
+                if session.lanes.get() == 0 && !session.is_over(turn) {
+                    session.publish(turn).await;
+                    session.finish(turn);
+                }
+            });
+        }
+    }
+
+    /// Stops; what has arrived stays.
+    pub fn hold(&self) {
+        self.view.phase.set(Phase::Paused);
+        self.requests.stop();
+    }
+
+    fn is_held(&self, turn: u32) -> bool {
+        self.is_over(turn) || self.view.phase.get_untracked() == Phase::Paused
+    }
+
+    /// Sends one archive after the other.
+    async fn lane(self: &Rc<Self>, turn: u32) {
+        loop {
+            if self.is_held(turn) {
+                return;
+            }
+            let rows = self.view.rows.get_untracked();
+            let next = rows.iter().position(|row| {
+                row.with_untracked(|row| row.is_planned() && row.stage == Stage::Here)
+            });
+            let Some(at) = next else { return };
+            let row = rows[at];
+            row.update(|row| row.stage = Stage::Sending(0));
+            let (file, key) = {
+                let items = self.items.borrow();
+                let Some(file) = items[at].archive.clone() else {
+                    return;
+                };
+                (file, items[at].narinfo.nar_key().into_owned())
+            };
+            let address = self.address(&key);
+            let there = self.patiently(turn, || self.requests.has(&address)).await;
+            let answer = match there {
+                Answer::Refused(..) => {
+                    self.patiently(turn, || {
+                        let last = Cell::new(0.0);
+                        self.requests.put(&address, &file, move |sent| {
+                            let now = js_sys::Date::now();
+                            if now - last.get() >= EVERY {
+                                last.set(now);
+                                let _ = row.try_update(|row| row.stage = Stage::Sending(sent));
+                            }
+                        })
+                    })
+                    .await
+                }
+                other => other,
+            };
+            if self.is_over(turn) {
+                return;
+            }
+            row.update(|row| {
+                row.stage = match answer {
+                    Answer::Done => Stage::Arrived,
+                    Answer::Lost => Stage::Here,
+                    Answer::Refused(_, why) => Stage::Refused(why),
+                }
+            });
+            self.publish(turn).await;
+        }
+    }
+
+    fn address(&self, key: &str) -> String {
+        with_base(&format!("/{}/{key}", self.cache))
+    }
+
+    /// Asks until there is an answer: while the network is gone, and a few times where the server is busy.
+    async fn patiently<F: Future<Output = Answer>>(
+        &self,
+        turn: u32,
+        ask: impl Fn() -> F,
+    ) -> Answer {
+        let mut tries = 0;
+        loop {
+            let answer = ask().await;
+            if self.is_held(turn) {
+                return answer;
+            }
+            match &answer {
+                Answer::Lost => self.view.phase.set(Phase::Offline),
+                Answer::Refused(424 | 429 | 500..=599, _) if tries < TRIES => tries += 1,
+                _ => {
+                    if self.view.phase.get_untracked() == Phase::Offline {
+                        self.view.phase.set(Phase::Sending);
+                    }
+                    return answer;
+                }
+            }
+            pause(AGAIN).await;
+            if self.is_held(turn) {
+                return answer;
+            }
+        }
+    }
+
+    /// Publishes what has arrived, each path behind what it refers to. One at a time.
+    async fn publish(&self, turn: u32) {
+        if self.publishing.replace(true) {
+            self.publish_again.set(true);
+            return;
+        }
+        loop {
+            self.publish_again.set(false);
+            while let Some(at) = self.publishable() {
+                let (text, hash) = {
+                    let items = self.items.borrow();
+                    let narinfo = &items[at].narinfo;
+                    (narinfo.text().to_owned(), narinfo.store_path().hash())
+                };
+                let body =
+                    Blob::new_with_str_sequence(&js_sys::Array::of1(&JsValue::from_str(&text)));
+                let Ok(body) = body else { break };
+                let address = self.address(&hash.narinfo_key());
+                let answer = self
+                    .patiently(turn, || self.requests.put(&address, &body, |_| ()))
+                    .await;
+                if self.is_held(turn) && answer == Answer::Lost {
+                    self.publishing.set(false);
+                    return;
+                }
+                let row = self.view.rows.with_untracked(|rows| rows[at]);
+                row.update(|row| {
+                    row.stage = match answer {
+                        Answer::Done => Stage::Live,
+                        Answer::Lost => Stage::Arrived,
+                        Answer::Refused(_, why) => Stage::Refused(why),
+                    }
+                });
+                self.note();
+            }
+            if !self.publish_again.get() {
+                break;
+            }
+        }
+        self.publishing.set(false);
+    }
+
+    /// The first path whose archive has arrived and whose references are published.
+    fn publishable(&self) -> Option<usize> {
+        let rows = self.view.rows.get_untracked();
+        let open: HashSet<String> = rows
+            .iter()
+            .filter_map(|row| {
+                row.with_untracked(|row| {
+                    (row.is_planned() && row.stage != Stage::Live).then(|| row.hash.clone())
+                })
+            })
+            .collect();
+        let items = self.items.borrow();
+        (0..rows.len()).find(|at| {
+            let own = items[*at].narinfo.store_path().hash();
+            rows[*at].with_untracked(|row| row.is_planned() && row.stage == Stage::Arrived)
+                && items[*at].narinfo.references().all(|reference| {
+                    reference.hash() == own || !open.contains(&reference.hash().to_string())
+                })
+        })
+    }
+
+    /// All archives were tried.
+    fn finish(&self, turn: u32) {
+        if self.is_held(turn) {
+            return;
+        }
+        for row in self.view.rows.get_untracked() {
+            if row.with_untracked(|row| row.is_planned() && row.stage == Stage::Arrived) {
+                row.update(|row| {
+                    row.stage = Stage::Refused("a path that it refers to was refused".to_owned());
+                });
+            }
+        }
+        self.view.phase.set(Phase::Done);
+        self.note();
+    }
+
+    /// Remembers how far it is, or that nothing is left.
+    pub(super) fn note(&self) {
+        let (mut paths, mut done) = (0, 0);
+        for row in self.view.rows.get_untracked() {
+            row.with_untracked(|row| {
+                paths += usize::from(row.is_planned());
+                done += usize::from(row.is_planned() && row.stage == Stage::Live);
+            });
+        }
+        if done == paths {
+            memory::forget(&self.cache);
+            self.view.unfinished.set(None);
+            return;
+        }
+        let began = memory::recall(&self.cache).map_or_else(now, |upload| upload.began);
+        memory::keep(
+            &self.cache,
+            &Unfinished {
+                from: self.view.from.get_untracked(),
+                began,
+                paths,
+                done,
+            },
+        );
+    }
+}
