@@ -22,6 +22,9 @@ use crate::state::session::session as site;
 use crate::upload::session::{Phase, Row, Session, Stage, View};
 use crate::upload::verdict::Verdict;
 
+/// Rows drawn at most; all of them are sent.
+const MOST_ROWS: usize = 500;
+
 /// Counts over the rows.
 #[derive(Default, Clone, PartialEq, Eq)]
 struct Sum {
@@ -92,12 +95,21 @@ pub fn plan(cache: &str, kept: Kept, view: View) -> AnyView {
                         row.verdict.trouble().is_some() || matches!(row.stage, Stage::Refused(_))
                     })
             })
+            .take(MOST_ROWS)
             .map(|row| {
                 row_of(&slug, row, move |out| {
                     kept.with_value(|session| session.leave_out(row, out));
                 })
             })
             .collect_view()
+    };
+    let more = move || {
+        let rest = view.rows.with(Vec::len).saturating_sub(MOST_ROWS);
+        let words = format!(
+            "And {} more. “Only problems” shows those among them.",
+            format::count(rest as u64)
+        );
+        (rest > 0).then(|| view! { <p class="muted">{words}</p> })
     };
     let head = move || {
         let sum = sums.get();
@@ -209,6 +221,7 @@ pub fn plan(cache: &str, kept: Kept, view: View) -> AnyView {
                 ],
                 changing(rows),
             )}
+            {changing(more)}
         },
     )
 }

@@ -19,7 +19,7 @@ const MAGIC: u64 = 0x4558_494e;
 /// Bytes read at once.
 const PIECE: usize = 256 << 10;
 /// Paths of one file at most.
-const MOST_PATHS: usize = 40_000;
+const MOST_PATHS: usize = 5_000;
 /// References of one path at most.
 const MOST_REFERENCES: u64 = 50_000;
 /// Bytes of a path at most.

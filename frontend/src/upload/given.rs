@@ -8,7 +8,7 @@ use snowbank_shared::store_path::{StorePathHash, StorePathRef};
 use super::verdict::Trouble;
 
 /// Files of one upload at most.
-pub const MOST_FILES: usize = 40_000;
+pub const MOST_FILES: usize = 10_000;
 /// What a NAR begins with: the length of its first string, and that.
 const NAR: &[u8] = b"\x0d\0\0\0\0\0\0\0nix-archive-1";
 /// What `nix-store --export` writes in front of each NAR.

@@ -24,6 +24,8 @@ use crate::upload::worker::Bench;
 
 use super::{Item, Session};
 
+/// Paths after each of which all are judged anew; of more, only after every so many.
+const EACH: usize = 200;
 /// Paths of one question to the server.
 const BATCH: usize = 50;
 
@@ -297,7 +299,7 @@ impl Session {
                 .filter(|at| items[*at].there.is_none() && items[*at].content == Content::Waiting)
                 .collect()
         };
-        for at in due {
+        for (nth, at) in due.into_iter().enumerate() {
             let (file, narinfo) = {
                 let items = self.items.borrow();
                 let Some(file) = items[at].archive.clone() else {
@@ -354,8 +356,12 @@ impl Session {
                 row.verified = verified;
                 row.secrets = secrets;
             });
-            self.judge();
+            // Each look at all of them costs as many steps as there are.
+            if nth < EACH || nth % EACH == 0 {
+                self.judge();
+            }
         }
+        self.judge();
     }
 
     async fn bench(&self) -> Result<Rc<Bench>, String> {

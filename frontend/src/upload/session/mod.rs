@@ -152,11 +152,8 @@ pub struct Session {
     bench: RefCell<Option<Rc<Bench>>>,
     /// The page is gone.
     gone: Cell<bool>,
-    /// Counts what was chosen: what belongs to something chosen earlier stops.
+    /// Counts what was chosen and how often sending began: what belongs to an earlier turn stops.
     turn: Cell<u32>,
-    lanes: Cell<usize>,
-    publishing: Cell<bool>,
-    publish_again: Cell<bool>,
 }
 
 /// The files of a list, with their paths below the folder chosen.
@@ -191,9 +188,6 @@ impl Session {
             bench: RefCell::default(),
             gone: Cell::new(false),
             turn: Cell::new(0),
-            lanes: Cell::new(0),
-            publishing: Cell::new(false),
-            publish_again: Cell::new(false),
         })
     }
 

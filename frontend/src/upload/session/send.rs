@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use leptos::prelude::*;
 use leptos::task::spawn_local;
+use snowbank_shared::cache_info;
 use wasm_bindgen::JsValue;
 use web_sys::Blob;
 
@@ -23,8 +24,20 @@ const LANES: usize = 4;
 const EVERY: f64 = 250.0;
 /// Milliseconds before something is tried again: the network is gone, or the server is busy.
 const AGAIN: i32 = 2000;
+/// What is said where the browser cannot send a file though the server is there.
+const BROKEN: &str = "the connection breaks off each time while this file is sent: was it changed since it was chosen? Choose the folder again";
 /// How often what a busy server refused is tried.
 const TRIES: u32 = 5;
+
+/// One time of sending, from the press of a button to its end or the next one.
+struct Run {
+    turn: u32,
+    /// Lanes that are not through.
+    lanes: Cell<usize>,
+    publishing: Cell<bool>,
+    /// More has arrived while something was being published.
+    again: Cell<bool>,
+}
 
 impl Session {
     /// Sends what is planned, or goes on with it.
@@ -42,20 +55,27 @@ impl Session {
             if only_narinfo {
                 row.update(|row| row.stage = Stage::Arrived);
             }
-            if row.with_untracked(|row| matches!(row.stage, Stage::Refused(_))) {
+            // What a run before this one left in the middle begins again.
+            if row.with_untracked(|row| matches!(row.stage, Stage::Refused(_) | Stage::Sending(_)))
+            {
                 row.update(|row| row.stage = Stage::Here);
             }
         }
-        let turn = self.turn.get();
+        self.turn.set(self.turn.get() + 1);
+        let run = Rc::new(Run {
+            turn: self.turn.get(),
+            lanes: Cell::new(LANES),
+            publishing: Cell::new(false),
+            again: Cell::new(false),
+        });
         for _ in 0..LANES {
-            self.lanes.set(self.lanes.get() + 1);
-            let session = Rc::clone(self);
+            let (session, run) = (Rc::clone(self), Rc::clone(&run));
             spawn_local(async move {
-                session.lane(turn).await;
-                session.lanes.set(session.lanes.get() - 1);
-                if session.lanes.get() == 0 && !session.is_over(turn) {
-                    session.publish(turn).await;
-                    session.finish(turn);
+                session.lane(&run).await;
+                run.lanes.set(run.lanes.get() - 1);
+                if run.lanes.get() == 0 && !session.is_held(&run) {
+                    session.publish(&run).await;
+                    session.finish(&run);
                 }
             });
         }
@@ -67,14 +87,14 @@ impl Session {
         self.requests.stop();
     }
 
-    fn is_held(&self, turn: u32) -> bool {
-        self.is_over(turn) || self.view.phase.get_untracked() == Phase::Paused
+    fn is_held(&self, run: &Run) -> bool {
+        self.is_over(run.turn) || self.view.phase.get_untracked() == Phase::Paused
     }
 
     /// Sends one archive after the other.
-    async fn lane(self: &Rc<Self>, turn: u32) {
+    async fn lane(&self, run: &Run) {
         loop {
-            if self.is_held(turn) {
+            if self.is_held(run) {
                 return;
             }
             let rows = self.view.rows.get_untracked();
@@ -92,10 +112,10 @@ impl Session {
                 (file, items[at].narinfo.nar_key().into_owned())
             };
             let address = self.address(&key);
-            let there = self.patiently(turn, || self.requests.has(&address)).await;
+            let there = self.patiently(run, || self.requests.has(&address)).await;
             let answer = match there {
                 Answer::Refused(..) => {
-                    self.patiently(turn, || {
+                    self.patiently(run, || {
                         let last = Cell::new(0.0);
                         self.requests.put(&address, &file, move |sent| {
                             let now = js_sys::Date::now();
@@ -109,7 +129,7 @@ impl Session {
                 }
                 other => other,
             };
-            if self.is_over(turn) {
+            if self.is_over(run.turn) {
                 return;
             }
             row.update(|row| {
@@ -119,7 +139,7 @@ impl Session {
                     Answer::Refused(_, why) => Stage::Refused(why),
                 }
             });
-            self.publish(turn).await;
+            self.publish(run).await;
         }
     }
 
@@ -130,13 +150,13 @@ impl Session {
     /// Asks until there is an answer: while the network is gone, and a few times where the server is busy.
     async fn patiently<F: Future<Output = Answer>>(
         &self,
-        turn: u32,
+        run: &Run,
         ask: impl Fn() -> F,
     ) -> Answer {
-        let mut tries = 0;
+        let (mut tries, mut broken) = (0, 0);
         loop {
             let answer = ask().await;
-            if self.is_held(turn) {
+            if self.is_held(run) {
                 return answer;
             }
             match &answer {
@@ -150,20 +170,29 @@ impl Session {
                 }
             }
             pause(AGAIN).await;
-            if self.is_held(turn) {
+            if self.is_held(run) {
                 return answer;
+            }
+            // The server is there, and still this breaks off each time: it is not the network.
+            if answer == Answer::Lost
+                && self.requests.has(&self.address(cache_info::KEY)).await != Answer::Lost
+            {
+                broken += 1;
+                if broken > TRIES {
+                    return Answer::Refused(0, BROKEN.to_owned());
+                }
             }
         }
     }
 
     /// Publishes what has arrived, each path behind what it refers to. One at a time.
-    async fn publish(&self, turn: u32) {
-        if self.publishing.replace(true) {
-            self.publish_again.set(true);
+    async fn publish(&self, run: &Run) {
+        if run.publishing.replace(true) {
+            run.again.set(true);
             return;
         }
         loop {
-            self.publish_again.set(false);
+            run.again.set(false);
             while let Some(at) = self.publishable() {
                 let (text, hash) = {
                     let items = self.items.borrow();
@@ -175,10 +204,10 @@ impl Session {
                 let Ok(body) = body else { break };
                 let address = self.address(&hash.narinfo_key());
                 let answer = self
-                    .patiently(turn, || self.requests.put(&address, &body, |_| ()))
+                    .patiently(run, || self.requests.put(&address, &body, |_| ()))
                     .await;
-                if self.is_held(turn) && answer == Answer::Lost {
-                    self.publishing.set(false);
+                if self.is_held(run) && answer == Answer::Lost {
+                    run.publishing.set(false);
                     return;
                 }
                 let row = self.view.rows.with_untracked(|rows| rows[at]);
@@ -191,11 +220,11 @@ impl Session {
                 });
                 self.note();
             }
-            if !self.publish_again.get() {
+            if !run.again.get() {
                 break;
             }
         }
-        self.publishing.set(false);
+        run.publishing.set(false);
     }
 
     /// The first path whose archive has arrived and whose references are published.
@@ -220,8 +249,8 @@ impl Session {
     }
 
     /// All archives were tried.
-    fn finish(&self, turn: u32) {
-        if self.is_held(turn) {
+    fn finish(&self, run: &Run) {
+        if self.is_held(run) {
             return;
         }
         for row in self.view.rows.get_untracked() {
