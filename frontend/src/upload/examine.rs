@@ -191,7 +191,7 @@ mod tests {
         let packed = zstd::encode_all(&nar[..], 3).expect("packed");
         let mut read = 0;
         let found = examine(&packed[..], Some(Compression::Zstd), 1 << 20, |now| {
-            read = now
+            read = now;
         })
         .expect("good");
         assert_eq!(read, packed.len() as u64);

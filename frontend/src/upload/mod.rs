@@ -27,3 +27,6 @@ pub mod transfer;
 pub mod unpack;
 pub mod verdict;
 pub mod worker;
+
+#[cfg(test)]
+mod vectors;
