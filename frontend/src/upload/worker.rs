@@ -246,9 +246,7 @@ impl Read for Slices {
                 .reader
                 .read_as_array_buffer(&slice)
                 .map_err(unreadable)?;
-            self.slice.resize(bytes.byte_length() as usize, 0);
-            Uint8Array::new(&bytes).copy_to(&mut self.slice);
-            give_back(&bytes);
+            self.slice = Uint8Array::new(&bytes).to_vec();
             self.taken = 0;
             self.at = end;
         }
@@ -257,14 +255,5 @@ impl Read for Slices {
         buffer[..some].copy_from_slice(&rest[..some]);
         self.taken += some;
         Ok(some)
-    }
-}
-
-/// Frees a buffer now. The worker reads without a pause, so the browser's own collection comes late:
-/// without this, an archive of 2 GiB held one of them. Browsers that cannot do it collect as they do.
-fn give_back(buffer: &ArrayBuffer) {
-    let transfer = js_sys::Reflect::get(buffer, &"transfer".into());
-    if let Ok(Ok(transfer)) = transfer.map(JsCast::dyn_into::<Function>) {
-        let _ = transfer.call1(buffer, &0.into());
     }
 }
