@@ -2,7 +2,7 @@
 //!
 //! What is given (a folder that `nix copy --to file://…` wrote, loose narinfos and
 //! archives, or a file of `nix-store --export`) is
-//! read where it lies: a file is never in memory as a whole. From there to a published path:
+//! read where it lies, slice by slice. From there to a published path:
 //!
 //! 1. [`given`] sorts the files, finds each narinfo's archive and puts the paths in the order of
 //!    their references. A file of `nix-store --export` is
