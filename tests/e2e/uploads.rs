@@ -176,17 +176,13 @@ async fn what_stock_nix_uploads_clients_fetch_by_the_caches_key_alone() -> anyho
         let bob = uploader(&nix, &server, &owner, "bob").await?;
         push(&nix, &closure.store(), &server, &bob, &closure.app)?.ok()?;
         ensure!(published(&home)?.len() == whole.len(), "{}", nix.version);
-        let keys = server.text("/c/main/keys.txt").await?;
-        let key = keys
-            .lines()
-            .find(|line| !line.starts_with('#') && !line.is_empty())
-            .context("the cache's key")?;
+        let key = server.trusted_key("main").await?;
         for client in Nix::each()? {
             let store = client
                 .home()
                 .join(format!("store-of-{}", nix.version.len()));
             client
-                .substitute(&store, &server.url("/main"), key, &closure.app)?
+                .substitute(&store, &server.url("/main"), &key, &closure.app)?
                 .ok()?;
             let got = client.closure(&store.display().to_string(), &closure.app)?;
             ensure!(
@@ -463,16 +459,12 @@ async fn two_at_once(shared: Shared, replicas: bool) -> anyhow::Result<()> {
         anyhow::Ok(())
     })?;
     let whole = builder.closure(&store.display().to_string(), &closure.app)?;
-    let keys = first.text("/c/main/keys.txt").await?;
-    let key = keys
-        .lines()
-        .find(|line| !line.starts_with('#') && !line.is_empty())
-        .context("the cache's key")?;
+    let key = first.trusted_key("main").await?;
     // Clients of their own: who uploads remembers what they sent, without the cache's signature.
     for (server, client) in [&first, other].into_iter().zip(Nix::each()?) {
         let to = client.home().join("store");
         client
-            .substitute(&to, &server.url("/main"), key, &closure.app)?
+            .substitute(&to, &server.url("/main"), &key, &closure.app)?
             .ok()?;
         let got = client.closure(&to.display().to_string(), &closure.app)?;
         ensure!(got == whole, "another closure arrived");

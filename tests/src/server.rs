@@ -229,6 +229,18 @@ impl Server {
         self.process.kill();
     }
 
+    /// The first key that machines are told to trust for a cache.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn trusted_key(&self, cache: &str) -> anyhow::Result<String> {
+        let keys = self.text(&format!("/c/{cache}/keys.txt")).await?;
+        let key = keys
+            .lines()
+            .find(|line| !line.starts_with('#') && !line.is_empty());
+        Ok(key.context("keys.txt names no key")?.to_owned())
+    }
+
     /// SIGTERM, as a service manager sends it.
     ///
     /// # Errors

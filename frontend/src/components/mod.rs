@@ -24,6 +24,7 @@ pub mod frame;
 pub mod help_dialog;
 pub mod icon;
 pub mod index_line;
+pub mod key_file;
 pub mod layout;
 pub mod menu;
 pub mod offer;

@@ -2,17 +2,16 @@
 //! here and not sent.
 
 use leptos::prelude::*;
-use leptos::task::spawn_local;
 use snowbank_shared::api::contributors::{KeyChallenge, ProveKey};
 use snowbank_shared::key_proof::KeyProof;
 use snowbank_shared::signature::SecretKey;
-use wasm_bindgen_futures::JsFuture;
 
 use crate::components::banner::banner;
 use crate::components::button::{Readiness, Weight, button, button_when};
 use crate::components::chip::Tone;
 use crate::components::code::{code_file, code_line};
 use crate::components::field::{Field, text_field};
+use crate::components::key_file::key_file;
 use crate::pages::keys::{Keys, act_path};
 use crate::state::sending::{Sending, json};
 
@@ -101,28 +100,9 @@ pub fn prove_form(proving: Proving, sending: Sending, keys: Keys) -> AnyView {
         let with = with.clone();
         view! { <p>{button(Weight::Primary, None, "Prove with the key made here", move || with(&secret))}</p> }
     });
-    let picked = move |event: leptos::ev::Event| {
-        let file = event_target::<web_sys::HtmlInputElement>(&event)
-            .files()
-            .and_then(|files| files.get(0));
-        let with = with.clone();
-        spawn_local(async move {
-            let Some(file) = file.filter(|file| file.size() < 4096.0) else {
-                return signature.error.set(Some(
-                    "A secret key file has about a hundred bytes.".to_owned(),
-                ));
-            };
-            match JsFuture::from(file.text())
-                .await
-                .ok()
-                .and_then(|text| text.as_string())
-            {
-                Some(text) => with(&text),
-                None => signature
-                    .error
-                    .set(Some("The file cannot be read.".to_owned())),
-            }
-        });
+    let picked = move |text: Result<String, &'static str>| match text {
+        Ok(text) => with(&text),
+        Err(why) => signature.error.set(Some(why.to_owned())),
     };
     let ready = move || {
         sending.readiness(if signature.value.with(|text| text.contains(':')) {
@@ -135,12 +115,7 @@ pub fn prove_form(proving: Proving, sending: Sending, keys: Keys) -> AnyView {
     let words = view! {
         <p>"Sign this message with the key. It names this server and the key, so its signature is worth nothing elsewhere."</p>
         {made_here}
-        <p>
-            <label class="field">
-                <span>"With the secret key file, in this tab; it is not sent"</span>
-                <input type="file" id="secret-key-file" on:change=picked />
-            </label>
-        </p>
+        {key_file("With the secret key file, in this tab; it is not sent", "secret-key-file", picked)}
         <p>"Or on a command line:"</p>
         {code_file(file.clone(), message, file.clone())}
         {code_line("Command", format!("snowbank key prove --key ~/.config/nix/{name}.secret {file}"))}

@@ -132,7 +132,7 @@ fn ready(cache: &str, me: Option<String>) -> AnyView {
         view.unreadable
             .get()
             .into_iter()
-            .map(|(_, trouble)| alert(Tone::Bad, "", trouble_line(&trouble), ()))
+            .map(|trouble| alert(Tone::Bad, "", trouble_line(&trouble), ()))
             .collect_view()
     };
     view! {

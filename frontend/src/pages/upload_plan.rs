@@ -1,10 +1,7 @@
 //! What an upload comes to: sums, what to decide, how far it is, what came of it.
 
 use leptos::prelude::*;
-use leptos::task::spawn_local;
 use snowbank_shared::route::Route;
-use wasm_bindgen_futures::JsFuture;
-use web_sys::HtmlInputElement;
 
 use crate::components::banner::{alert, banner, done_line};
 use crate::components::button::{Readiness, Weight, button, button_when};
@@ -13,10 +10,12 @@ use crate::components::chip::Tone;
 use crate::components::choice::check;
 use crate::components::code::{code_line, save};
 use crate::components::icon::Icon;
+use crate::components::key_file::key_file;
 use crate::components::layout::{section, table};
 use crate::format;
 use crate::pages::upload::Kept;
 use crate::pages::upload_row::row_of;
+use crate::state::derived::memo;
 use crate::state::navigation::href;
 use crate::state::session::session as site;
 use crate::upload::session::{Phase, Row, Session, Stage, View};
@@ -81,7 +80,7 @@ fn sum(view: View) -> Sum {
 
 /// What is planned, what is asked, how far it is.
 pub fn plan(cache: &str, kept: Kept, view: View) -> AnyView {
-    let sums = crate::state::derived::memo(move || sum(view));
+    let sums = memo(move || sum(view));
     let only_problems = RwSignal::new(false);
     let slug = cache.to_owned();
     let rows = move || {
@@ -190,9 +189,8 @@ pub fn plan(cache: &str, kept: Kept, view: View) -> AnyView {
             .into_any()
         }
     };
-    let unsigned = crate::state::derived::memo(move || {
-        sums.with(|sum| sum.unsigned > 0) && view.phase.get() == Phase::Ready
-    });
+    let unsigned =
+        memo(move || sums.with(|sum| sum.unsigned > 0) && view.phase.get() == Phase::Ready);
     let sign = move || unsigned.get().then(|| sign_here(kept));
     let slug = cache.to_owned();
     let done =
@@ -297,31 +295,21 @@ fn is_or_are(count: u64) -> String {
 fn sign_here(kept: Kept) -> AnyView {
     let said = RwSignal::new(None::<String>);
     let wrong = RwSignal::new(None::<String>);
-    let picked = move |event: leptos::ev::Event| {
-        let input = event_target::<HtmlInputElement>(&event);
-        let file = input.files().and_then(|files| files.get(0));
-        spawn_local(async move {
-            said.set(None);
-            wrong.set(None);
-            let Some(file) = file.filter(|file| file.size() < 4096.0) else {
-                return wrong.set(Some(
-                    "A secret key file has about a hundred bytes.".to_owned(),
-                ));
-            };
-            let text = JsFuture::from(file.text())
-                .await
-                .ok()
-                .and_then(|text| text.as_string());
-            let signed = kept.try_with_value(|session| session.sign(&text.unwrap_or_default()));
-            match signed {
-                Some(Ok(paths)) => said.set(Some(format!(
-                    "Signed {}.",
-                    format::counted(paths as u64, "path", "paths")
-                ))),
-                Some(Err(why)) => wrong.set(Some(why)),
-                None => {}
-            }
-        });
+    let picked = move |text: Result<String, &'static str>| {
+        said.set(None);
+        wrong.set(None);
+        let text = match text {
+            Ok(text) => text,
+            Err(why) => return wrong.set(Some(why.to_owned())),
+        };
+        match kept.try_with_value(|session| session.sign(&text)) {
+            Some(Ok(paths)) => said.set(Some(format!(
+                "Signed {}.",
+                format::counted(paths as u64, "path", "paths")
+            ))),
+            Some(Err(why)) => wrong.set(Some(why)),
+            None => {}
+        }
     };
     let trouble = move || {
         wrong
@@ -330,12 +318,7 @@ fn sign_here(kept: Kept) -> AnyView {
     };
     let words = view! {
         <p>"Paths that you built can be signed here, with the file of your key. It is used in this tab and not sent."</p>
-        <p>
-            <label class="field">
-                <span>"Secret key file"</span>
-                <input type="file" id="upload-key" on:change=picked />
-            </label>
-        </p>
+        {key_file("Secret key file", "upload-key", picked)}
         {changing(trouble)}
         {done_line(said)}
     };

@@ -367,14 +367,13 @@ pub fn content_fits(narinfo: &NarInfo, found: &Examined) -> Result<(), Trouble> 
     Ok(())
 }
 
-/// What happens with a path of which the server has this, or nothing.
+/// What happens with a path of which the server has this, or nothing; `signed` is [`signer`]'s word.
 pub fn of_path(
     narinfo: &NarInfo,
     content: &Content,
     there: Option<&PathDetail>,
-    known: &Known,
+    signed: &Result<Option<String>, Trouble>,
 ) -> Verdict {
-    let signed = signer(narinfo, known);
     if let Some(there) = there {
         if there.nar_hash != format!("sha256:{}", narinfo.nar_hash().to_nix32())
             || there.row.nar_size != narinfo.nar_size()
@@ -398,11 +397,11 @@ pub fn of_path(
             Verdict::Same
         };
     }
-    match content {
-        Content::Bad(trouble) => Verdict::Broken(trouble.clone()),
-        _ if signed.is_err() => signed.map_or_else(Verdict::NotAllowed, |_| Verdict::New),
-        Content::Good(_) => Verdict::New,
-        Content::Waiting => Verdict::Waiting,
+    match (content, signed) {
+        (Content::Bad(trouble), _) => Verdict::Broken(trouble.clone()),
+        (_, Err(trouble)) => Verdict::NotAllowed(trouble.clone()),
+        (Content::Good(_), _) => Verdict::New,
+        (Content::Waiting, _) => Verdict::Waiting,
     }
 }
 
@@ -538,11 +537,9 @@ mod tests {
             "U05"
         );
         let content = Content::Good(found(&right, 120));
-        assert_eq!(
-            of_path(&narinfo, &content, None, &known(KeyState::Active, "*")),
-            Verdict::New
-        );
-        let unsigned = of_path(&narinfo, &content, None, &Known::default());
+        let of = |known: &Known| of_path(&narinfo, &content, None, &signer(&narinfo, known));
+        assert_eq!(of(&known(KeyState::Active, "*")), Verdict::New);
+        let unsigned = of(&Known::default());
         assert!(matches!(unsigned, Verdict::NotAllowed(_)), "{unsigned:?}");
     }
 }

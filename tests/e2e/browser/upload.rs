@@ -167,15 +167,6 @@ impl Desk {
         Ok(())
     }
 
-    /// The key that machines trust.
-    async fn cache_key(&self) -> anyhow::Result<String> {
-        let keys = self.server.text("/c/main/keys.txt").await?;
-        let key = keys
-            .lines()
-            .find(|line| !line.starts_with('#') && !line.is_empty());
-        Ok(key.context("the cache's key")?.to_owned())
-    }
-
     /// The words of the table, row by row.
     async fn rows(&self) -> anyhow::Result<Vec<String>> {
         let rows = self
@@ -558,7 +549,7 @@ async fn a78_what_nix_wrote_is_uploaded_and_fetched_by_the_caches_key_alone() ->
             );
         }
     }
-    let key = desk.cache_key().await?;
+    let key = desk.server.trusted_key("main").await?;
     for client in Nix::each()? {
         let store = client.home().join("store");
         client
@@ -615,7 +606,7 @@ async fn a70_an_export_is_signed_in_the_tab_and_published_like_any_other() -> an
     desk.browser
         .shows(&format!("Published: {} paths", paths.len()))
         .await?;
-    let key = desk.cache_key().await?;
+    let key = desk.server.trusted_key("main").await?;
     let to = nix.home().join("store");
     nix.substitute(&to, &desk.server.url("/main"), &key, &closure.app)?
         .ok()?;

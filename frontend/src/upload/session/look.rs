@@ -135,21 +135,15 @@ impl Session {
                 Ok(narinfo) if seen.insert(narinfo.store_path().hash()) => {
                     let archive = archives.find(path, &narinfo).map(|at| &files[at]);
                     let fits = verdict::file_fits(&narinfo, archive.map(|file| file.size() as u64));
-                    items.push(Item {
-                        archive: archive.map(|file| Blob::from(file.clone())),
-                        content: fits.map_or_else(Content::Bad, |()| Content::Waiting),
-                        narinfo,
-                        there: None,
-                    });
+                    let archive = archive.map(|file| Blob::from(file.clone()));
+                    let content = fits.map_or_else(Content::Bad, |()| Content::Waiting);
+                    items.push(Item::new(narinfo, archive, content));
                 }
                 Ok(_) => {}
-                Err(why) => unreadable.push((
-                    path.clone(),
-                    Trouble::new(
-                        "U02",
-                        format!("{path} is corrupt: {why}."),
-                        "Copy the path again.",
-                    ),
+                Err(why) => unreadable.push(Trouble::new(
+                    "U02",
+                    format!("{path} is corrupt: {why}."),
+                    "Copy the path again.",
                 )),
             }
         }
@@ -190,12 +184,7 @@ impl Session {
                     secrets: path.secrets,
                 }),
             };
-            items.push(Item {
-                narinfo,
-                archive: Some(archive),
-                content: Content::Good(examined),
-                there: None,
-            });
+            items.push(Item::new(narinfo, Some(archive), Content::Good(examined)));
         }
         Ok(items)
     }
@@ -210,6 +199,9 @@ impl Session {
             contributors: contributors.items,
             me: self.me.clone(),
         });
+        for item in self.items.borrow_mut().iter_mut() {
+            item.signed = verdict::signer(&item.narinfo, &self.known.borrow());
+        }
         let mut asked: Vec<String> = Vec::new();
         let mut seen = HashSet::new();
         for item in self.items.borrow().iter() {

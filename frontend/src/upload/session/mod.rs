@@ -105,7 +105,7 @@ pub struct View {
     /// Why what was chosen cannot be uploaded at all.
     pub wrong: RwSignal<Option<Trouble>>,
     /// Files that cannot be read.
-    pub unreadable: RwSignal<Vec<(String, Trouble)>>,
+    pub unreadable: RwSignal<Vec<Trouble>>,
     /// Why the server could not be asked.
     pub failure: RwSignal<Option<ApiError>>,
     /// An upload that was left.
@@ -135,6 +135,20 @@ struct Item {
     archive: Option<Blob>,
     content: Content,
     there: Option<PathDetail>,
+    /// Whose signature counts. Checking one takes long, so it is asked once, and when one was added.
+    signed: Result<Option<String>, Trouble>,
+}
+
+impl Item {
+    fn new(narinfo: NarInfo, archive: Option<Blob>, content: Content) -> Self {
+        Self {
+            narinfo,
+            archive,
+            content,
+            there: None,
+            signed: Ok(None),
+        }
+    }
 }
 
 /// An upload to a cache. Belongs to its page.
@@ -292,7 +306,6 @@ impl Session {
     /// Says of every path what will happen with it.
     pub fn judge(&self) {
         let items = self.items.borrow();
-        let known = self.known.borrow();
         let present = self.present.borrow();
         let limits = self.limits.borrow();
         let most = limits.as_ref().map(|cache| cache.max_nar_size);
@@ -301,7 +314,8 @@ impl Session {
         let mut fine: HashSet<String> = HashSet::new();
         for (item, row) in items.iter().zip(rows) {
             let narinfo = &item.narinfo;
-            let mut verdict = verdict::of_path(narinfo, &item.content, item.there.as_ref(), &known);
+            let mut verdict =
+                verdict::of_path(narinfo, &item.content, item.there.as_ref(), &item.signed);
             if let Some(most) = most
                 && item.there.is_none()
                 && narinfo.nar_size() > most
@@ -326,7 +340,7 @@ impl Session {
                     verdict = verdict::incomplete(narinfo, missing.name());
                 }
             }
-            let signer = verdict::signer(narinfo, &known).ok().flatten();
+            let signer = item.signed.clone().ok().flatten();
             let left_out = row.with_untracked(|row| row.left_out);
             if matches!(
                 verdict,
@@ -377,11 +391,12 @@ impl Session {
         {
             let known = self.known.borrow();
             for item in self.items.borrow_mut().iter_mut() {
-                if verdict::signer(&item.narinfo, &known).is_ok() {
+                if item.signed.is_ok() {
                     continue;
                 }
                 let signature = key.sign(item.narinfo.fingerprint().as_bytes());
                 if let Ok(with) = item.narinfo.add_signature(&signature) {
+                    item.signed = verdict::signer(&with, &known);
                     item.narinfo = with;
                     signed += 1;
                 }
