@@ -61,7 +61,7 @@ use http::{Method, StatusCode};
 use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 
-pub use policy::UploadPolicy;
+pub use policy::{SigningMode, UploadPolicy};
 pub use refusal::Refusal;
 
 use crate::auth::{self, Act, Caller, Stranger};

@@ -14,6 +14,21 @@ pub struct UploadPolicy {
     /// Whether a path is refused that names paths which it does not declare as references. It is
     /// noted in any case. Disk images discard references on purpose.
     pub refuse_undeclared_references: bool,
+    /// Whose signatures clients are to trust.
+    pub mode: SigningMode,
+    /// URLs of upstreams, of those that the configuration names, that may hold what a path refers to.
+    pub reference_upstreams: Vec<String>,
+}
+
+/// Whose signatures clients of a cache trust.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SigningMode {
+    /// The cache's: it signs what it has verified, and people come and go without a change at clients.
+    #[default]
+    CounterSign,
+    /// The contributors': the cache adds nothing, and clients trust each contributor's key.
+    PassThrough,
 }
 
 impl Record for UploadPolicy {
