@@ -2,7 +2,7 @@
 //! link is used.
 
 use leptos::prelude::*;
-use snowbank_shared::api::access::{Link, LinkKind, LinkSecret, UseLink};
+use snowbank_shared::api::access::{Link, LinkKind, LinkSecret, Role, UseLink};
 use snowbank_shared::route::{AccessRoute, Route, escape};
 
 use crate::components::ago::ago;
@@ -185,6 +185,12 @@ fn accept(known: &Link, link: String) -> AnyView {
         }
         .into_any(),
     };
+    let uploads = |role: Role| matches!(role, Role::Contributor | Role::Maintainer | Role::Owner);
+    let warning = (chooses && known.grants.iter().any(|grant| uploads(grant.role))).then(|| {
+        view! {
+            <p>"You may then register a key of your own and upload. Whoever uploads can run code on every machine that trusts the cache: sign what you built yourself, and keep the key to yourself."</p>
+        }
+    });
     let submit = go.clone();
     let ready = move || {
         let empty = chooses && name.value.with(|name| name.trim().is_empty());
@@ -203,6 +209,7 @@ fn accept(known: &Link, link: String) -> AnyView {
             }
         >
             {what}
+            {warning}
             {chooses.then(|| text_field(name, "text", "username"))}
             {sending.notice()}
             <p>{button_when(Weight::Primary, None, if chooses { "Become a member" } else { "Sign in" }, ready, go)}</p>

@@ -462,6 +462,18 @@ async fn a108_a_button_that_is_refused_says_what_the_api_says() -> anyhow::Resul
         .await?;
     ensure!(answer.status() == 403);
     ensure!(answer.json::<Value>().await?["detail"] == "Needs Owner. Owner: olga.");
+    // Who is invited to upload reads what that means before accepting.
+    let wish = json!({"name": "carl", "grants": [{"role": "contributor"}]});
+    let made = olga
+        .send(&server, reqwest::Method::POST, "/members", wish)
+        .await?;
+    let link = made["url"].as_str().context("no link")?;
+    browser
+        .open(&link[link.find("/invite/").context("no link")?..])
+        .await?;
+    browser
+        .shows("can run code on every machine that trusts the cache")
+        .await?;
     browser.finish().await
 }
 
