@@ -7,6 +7,21 @@
 //! checked: a [`SubstituterUrl`] and a [`PublicKey`] hold no blank, no control
 //! character and no `#`, a URL no quote either, and strings of the Nix language
 //! are escaped. (A key's name may hold quotes: quote it before a shell sees it.)
+//!
+//! Files that people have are read by [`document`], simulated by [`effective`], and
+//! changed by [`merge`]; [`diff`] shows what changed.
+
+mod block;
+pub mod conflict;
+pub mod diff;
+pub mod doctor;
+pub mod document;
+pub mod edit;
+pub mod effective;
+pub mod merge;
+pub mod names;
+pub mod owner;
+pub mod remove;
 
 use std::fmt::{self, Write};
 use std::str::FromStr;
@@ -124,6 +139,11 @@ impl ClientSettings {
             }
         }
         self
+    }
+
+    /// Where the caches are.
+    pub fn urls(&self) -> &[SubstituterUrl] {
+        &self.urls
     }
 
     /// The keys to trust.
