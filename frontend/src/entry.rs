@@ -1,5 +1,6 @@
 //! What somebody typed or pasted into the omnibox. Pure, so that it is tested natively.
 
+use snowbank_shared::explain::is_message;
 use snowbank_shared::pasted::store_paths;
 
 /// A reading of the text.
@@ -18,6 +19,8 @@ pub enum Entry {
     Nar(String),
     /// Several paths, one a line or with other text around them: looked up together.
     List(Vec<String>),
+    /// What Nix printed about a failure: explained.
+    Message(String),
     /// Words, or the beginning of a hash: searched.
     Words(String),
 }
@@ -35,6 +38,9 @@ pub fn read(text: &str) -> Entry {
     let list = paths_in(text);
     if list.len() > 1 {
         return Entry::List(list);
+    }
+    if is_message(text) {
+        return Entry::Message(text.trim().to_owned());
     }
     let text = text.trim().trim_matches(['"', '\'', '`']).trim();
     if text.is_empty() {
@@ -187,6 +193,16 @@ mod tests {
             .map(|n| format!("{n:04}qns12h5f1dcq1j5x3c3232454njk-x\n"))
             .collect();
         assert!(matches!(read(&many), Entry::List(list) if list.len() == MOST));
+    }
+
+    #[test]
+    fn what_nix_printed_is_a_message() {
+        for text in [
+            "error: path '/nix/store/xynxqns12h5f1dcq1j5x3c3232454njk-top-1.0' is not valid",
+            "warning: ignoring untrusted substituter 'https://c', you are not a trusted user.",
+        ] {
+            assert_eq!(read(text), Entry::Message(text.to_owned()));
+        }
     }
 
     #[test]

@@ -46,6 +46,11 @@ impl ChosenCaches {
         })
     }
 
+    /// All caches of the server; tracked.
+    pub fn all(self) -> Vec<Cache> {
+        self.session.described.get().unwrap_or_default()
+    }
+
     /// What went wrong with the list of caches, and slugs that are not here.
     pub fn failure(self) -> AnyView {
         let unknown = move || {

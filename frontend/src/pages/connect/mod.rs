@@ -4,12 +4,22 @@
 //! What is pasted into these pages stays in the tab: nothing here hands it to [`crate::api`].
 
 mod choose;
+mod conflict;
+mod diff;
+mod doctor;
+mod effective;
+mod explain;
+mod findings;
 mod generate;
 mod live;
+mod merge;
 mod output;
 mod output_file;
+mod pasted;
+mod reach;
 mod token;
 mod trusted;
+mod why;
 mod words;
 
 use leptos::prelude::*;
@@ -29,9 +39,9 @@ pub fn page(route: ConnectRoute) -> AnyView {
     match route {
         ConnectRoute::Generate(_) => generate::page(),
         ConnectRoute::Live { cache, token } => live::page(cache, token),
-        ConnectRoute::Merge { .. } | ConnectRoute::Doctor { .. } | ConnectRoute::Explain { .. } => {
-            generate::page()
-        }
+        ConnectRoute::Merge { .. } => merge::page(),
+        ConnectRoute::Doctor { .. } => doctor::page(),
+        ConnectRoute::Explain { .. } => explain::page(),
     }
 }
 
