@@ -1,6 +1,5 @@
 //! What somebody typed or pasted into the omnibox. Pure, so that it is tested natively.
 
-use snowbank_shared::explain::is_message;
 use snowbank_shared::pasted::store_paths;
 
 /// A reading of the text.
@@ -60,6 +59,26 @@ pub fn read(text: &str) -> Entry {
         .into_iter()
         .find_map(read_segment)
         .unwrap_or_else(|| Entry::Words(text.to_owned()))
+}
+
+/// Whether a text looks like something that Nix printed about a failure. Whether it is known,
+/// the page that explains it finds out.
+fn is_message(text: &str) -> bool {
+    const STARTS: [&str; 5] = [
+        "error:",
+        "warning:",
+        "error (ignored):",
+        "don't know how to build",
+        "do you want to allow configuration setting",
+    ];
+    text.lines().take(200).any(|line| {
+        let line = line.trim_start();
+        let starts = |start: &&str| {
+            line.get(..start.len())
+                .is_some_and(|head| head.eq_ignore_ascii_case(start))
+        };
+        STARTS.iter().any(starts) || line.starts_with("path '") && line.contains("' is untrusted")
+    })
 }
 
 /// The paths that a text names, each once, in order, as `hash-name` where it has the name.

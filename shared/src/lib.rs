@@ -16,7 +16,6 @@
 //! | [`nar`] | the archive format: parser, writer, listing, reference scanner |
 //! | [`key_proof`] | proving that one holds a key |
 //! | [`nix_conf`] | the lines by which a client uses a cache |
-//! | [`explain`] | what an error of Nix means |
 //! | [`pasted`] | store paths in whatever text people have |
 //! | [`table`] | cells of CSV and Markdown |
 //! | [`api`], [`route`] | what crosses the wire, and the dashboard's addresses |
@@ -25,7 +24,6 @@
 pub mod api;
 pub mod cache_info;
 pub mod content_address;
-pub mod explain;
 pub mod hash;
 pub mod key_proof;
 pub mod nar;

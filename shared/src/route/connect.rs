@@ -53,7 +53,7 @@ words! {
         /// Lines for Determinate Nix's `nix.custom.conf`.
         Determinate = "determinate",
         /// Lines for a user who is not an admin, and lines for the admin.
-        User = "user",
+        User = "managed-user",
         /// A NixOS module.
         NixOs = "nixos",
         /// NixOS, by an input of a flake.
@@ -65,15 +65,15 @@ words! {
         /// `nixConfig` of a flake.
         Flake = "flake",
         /// GitHub Actions.
-        GitHub = "github",
+        GitHub = "github-actions",
         /// GitLab CI.
-        GitLab = "gitlab",
+        GitLab = "gitlab-ci",
         /// devenv.
         Devenv = "devenv",
         /// A Dockerfile.
-        Docker = "docker",
+        Docker = "dockerfile",
         /// The install script.
-        Install = "install",
+        Install = "installer",
         /// A netrc file.
         Netrc = "netrc",
         /// direnv, or the environment of a shell.
@@ -362,7 +362,7 @@ mod tests {
             (ConnectRoute::Generate(ConnectQuery::default()), "/connect"),
             (
                 ConnectRoute::Generate(all),
-                "/connect?caches=main,a%2Cb&target=github&scope=ci&access=token&flavour=determinate&extras=fallback,misses",
+                "/connect?caches=main,a%2Cb&target=github-actions&scope=ci&access=token&flavour=determinate&extras=fallback,misses",
             ),
             (
                 ConnectRoute::Merge {

@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 use snowbank_shared::api::Cache;
 use snowbank_shared::explain::{self, Cause, Place, Recognised};
+use snowbank_shared::pasted::{PastedPath, store_paths};
 use snowbank_shared::route::{
     ConnectQuery, ConnectRoute, ConnectScope, ConnectTarget, PathTab, Route,
 };
@@ -85,7 +86,7 @@ fn explained(text: &str, chosen: ChosenCaches) -> AnyView {
         }));
         return banner(
             Tone::Note,
-            "This message is not known here",
+            "This message is not recognised",
             view! {
                 <p>"It may have nothing to do with caches. Paste the lines around it too: Nix often says the reason before the error."</p>
                 <p>"If it is about the configuration, the " <a href=doctor>"doctor"</a> " reads nix.conf."</p>
@@ -93,9 +94,13 @@ fn explained(text: &str, chosen: ChosenCaches) -> AnyView {
             (),
         );
     }
-    let caches = chosen.caches();
-    let known: Vec<AnyView> = found.iter().map(|found| one(found, &caches)).collect();
-    let shared: String = found[0].text.trim().chars().take(LONGEST_LINK).collect();
+    let caches = chosen.all();
+    let known: Vec<AnyView> = found
+        .iter()
+        .map(|found| one(&Line::of(text, found), found, &caches))
+        .collect();
+    let first = Line::of(text, &found[0]);
+    let shared: String = first.text.trim().chars().take(LONGEST_LINK).collect();
     let link = absolute(
         &Route::Connect(ConnectRoute::Explain {
             error: masked(&shared),
@@ -112,25 +117,57 @@ fn explained(text: &str, chosen: ChosenCaches) -> AnyView {
     .into_any()
 }
 
-fn one(found: &Recognised, caches: &[Cache]) -> AnyView {
-    let message = found.message;
-    let causes: Vec<AnyView> = message
+/// The line of a message, and what it names.
+struct Line {
+    text: String,
+    /// The first store path of the line, else of the text.
+    path: Option<PastedPath>,
+    /// The first URL that the line quotes.
+    url: Option<String>,
+}
+
+impl Line {
+    fn of(text: &str, found: &Recognised) -> Self {
+        let number = (found.line as usize).saturating_sub(1);
+        let line = text.lines().nth(number).unwrap_or_default();
+        let path = |text: &str| store_paths(text, 1).paths.into_iter().next();
+        Self {
+            path: path(line).or_else(|| path(text)),
+            url: url_in(line),
+            text: line.to_owned(),
+        }
+    }
+}
+
+/// The first URL of a line, without the quotes around it and the file behind it.
+fn url_in(line: &str) -> Option<String> {
+    let at = ["https://", "http://"].into_iter().filter_map(|scheme| line.find(scheme)).min()?;
+    let rest = &line[at..];
+    let end = rest
+        .find(|c: char| c.is_whitespace() || matches!(c, '\'' | '"' | '`' | '’' | '”' | ','))
+        .unwrap_or(rest.len());
+    Some(rest[..end].trim_end_matches("/nix-cache-info").to_owned())
+}
+
+fn one(line: &Line, found: &Recognised, caches: &[Cache]) -> AnyView {
+    let entry = found.entry;
+    let causes: Vec<AnyView> = entry
         .causes
         .iter()
-        .map(|cause| one_cause(cause, found, caches))
+        .map(|cause| one_cause(cause, line, caches))
         .collect();
     let title = if causes.len() == 1 {
         "What to do"
     } else {
-        "Likely causes, the likeliest first"
+        "Causes, the likeliest first"
     };
     view! {
-        <section class="diagnosis" data-message=message.id>
+        <section class="diagnosis" data-message=entry.id>
             <div class="diagnosis-head">
-                <h2>{message.says}</h2>
+                <h2>{entry.says}</h2>
                 <span class="diagnosis-place">{format!("line {}", found.line)}</span>
             </div>
-            <pre>{crate::format::visible(&masked(&found.text))}</pre>
+            <pre>{crate::format::visible(&masked(&line.text))}</pre>
             <h3>{title}</h3>
             <ol class="causes">{causes}</ol>
         </section>
@@ -138,32 +175,27 @@ fn one(found: &Recognised, caches: &[Cache]) -> AnyView {
     .into_any()
 }
 
-fn one_cause(cause: &Cause, found: &Recognised, caches: &[Cache]) -> AnyView {
+fn one_cause(cause: &Cause, line: &Line, caches: &[Cache]) -> AnyView {
     let check = (!cause.check.is_empty()).then(|| {
-        let path = found.path().and_then(|path| {
+        let path = line.path.as_ref().and_then(|path| {
             let name = path.name.clone()?;
             Some(format!("/nix/store/{}-{name}", path.hash))
         });
-        let url = found.quoted.iter().find(|quoted| quoted.contains("://"));
-        let url = url.map(|url| url.trim_end_matches("/nix-cache-info").to_owned());
         let mut command = cause.check.to_owned();
-        if let Some(path) = path.filter(|_| command.contains("PATH")) {
+        if let Some(path) = path {
             command = command.replace("PATH", &path);
         }
-        if let Some(url) = url.filter(|url| is_plain(url) && command.contains("URL")) {
-            command = command.replace("URL", &url);
+        if let Some(url) = line.url.as_ref().filter(|url| is_plain(url)) {
+            command = command.replace("URL", url);
         }
         code_line("Command", command)
     });
-    let onwards = cause.place.map(|place| {
-        let (word, address) = place_link(place, found, caches);
-        view! { <p><a href=address>{word}</a></p> }
-    });
+    let (word, address) = place_link(cause.place, line, caches);
     view! {
         <li>
-            <p>{cause.words}</p>
+            <p><strong>{cause.why}</strong></p>
             {check}
-            {onwards}
+            <p>{cause.fix} " " <a href=address>{word}</a></p>
         </li>
     }
     .into_any()
@@ -177,11 +209,11 @@ fn is_plain(url: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b":/.-_~%+=,@".contains(&byte))
 }
 
-fn place_link(place: Place, found: &Recognised, caches: &[Cache]) -> (&'static str, String) {
+fn place_link(place: Place, line: &Line, caches: &[Cache]) -> (&'static str, String) {
     // The cache that the message names, else the only one.
     let cache = caches
         .iter()
-        .find(|cache| found.text.contains(&cache.url))
+        .find(|cache| line.text.contains(&cache.url))
         .or_else(|| caches.first().filter(|_| caches.len() == 1));
     let slugs: Vec<String> = cache.iter().map(|cache| cache.slug.clone()).collect();
     let slug = slugs.first().cloned();
@@ -193,22 +225,33 @@ fn place_link(place: Place, found: &Recognised, caches: &[Cache]) -> (&'static s
             ..ConnectQuery::default()
         }))
     };
-    let hash = found.path().map(|path| path.hash.to_string());
-    let lookup = || Route::Lookup {
-        paths: hash.iter().cloned().collect(),
+    let hash = line.path.as_ref().map(|path| path.hash.to_string());
+    let of_path = |tab, word: &'static str| match (&slug, &hash) {
+        (Some(slug), Some(hash)) => (
+            word,
+            Route::Path {
+                cache: slug.clone(),
+                hash: hash.clone(),
+                tab,
+            },
+        ),
+        _ => (
+            "Look the path up",
+            Route::Lookup {
+                paths: hash.iter().cloned().collect(),
+            },
+        ),
     };
-    let live = || {
-        Route::Connect(ConnectRoute::Live {
-            cache: slug.clone(),
-            token: None,
-        })
+    let of_cache = |word: &'static str, route: fn(String) -> Route| match &slug {
+        Some(slug) => (word, route(slug.clone())),
+        None => ("The caches of this server", Route::Caches),
     };
     let (word, route) = match place {
-        Place::Lines => (
-            "The lines for the system's nix.conf",
+        Place::Generator => (
+            "The lines for nix.conf",
             connect(ConnectTarget::default(), ConnectScope::Admin),
         ),
-        Place::User => (
+        Place::ManagedUser => (
             "Lines for your admin and for you",
             connect(ConnectTarget::default(), ConnectScope::User),
         ),
@@ -216,45 +259,49 @@ fn place_link(place: Place, found: &Recognised, caches: &[Cache]) -> (&'static s
             "The netrc lines",
             connect(ConnectTarget::Netrc, ConnectScope::default()),
         ),
-        Place::Doctor => (
+        Place::Doctor(_) => (
             "Let the doctor read the file",
             Route::Connect(ConnectRoute::Doctor {
                 caches: slugs.clone(),
             }),
         ),
-        Place::Live => ("Watch it with a live check", live()),
-        Place::Lookup => ("Look the path up", lookup()),
-        Place::Health => match &slug {
-            Some(slug) => ("Health of the cache", Route::health(slug.as_str())),
-            None => ("The caches of this server", Route::Caches),
-        },
-        Place::Signatures => match (&slug, &hash) {
-            (Some(slug), Some(hash)) => (
-                "Who signed this path",
-                Route::Path {
-                    cache: slug.clone(),
-                    hash: hash.clone(),
-                    tab: PathTab::Signatures,
-                },
-            ),
-            _ => ("Look the path up", lookup()),
-        },
-        Place::Upload => match &slug {
-            Some(slug) => (
-                "Upload",
-                Route::Upload {
-                    cache: slug.clone(),
-                },
-            ),
-            None => ("The caches of this server", Route::Caches),
-        },
+        Place::LiveCheck => (
+            "Watch it with a live check",
+            Route::Connect(ConnectRoute::Live {
+                cache: slug.clone(),
+                token: None,
+            }),
+        ),
+        Place::Lookup => (
+            "Look the path up",
+            Route::Lookup {
+                paths: hash.iter().cloned().collect(),
+            },
+        ),
+        Place::Health => of_cache("Health of the cache", Route::health),
+        Place::Keys => of_cache("Keys of the cache", Route::of_cache),
+        Place::Uploads => of_cache("Upload", |cache| Route::Upload { cache }),
+        Place::About => ("About this server", Route::About),
+        Place::Signatures => of_path(PathTab::Signatures, "Who signed this path"),
+        Place::Raw => of_path(PathTab::Raw, "The narinfo as it lies"),
     };
     (word, href(&route))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::is_plain;
+    use super::{is_plain, url_in};
+
+    #[test]
+    fn the_url_of_a_line_is_read_without_its_quotes() {
+        for (line, url) in [
+            ("unable to download 'https://c/nix-cache-info': HTTP error 401", Some("https://c")),
+            ("substituter http://a.example/x does not", Some("http://a.example/x")),
+            ("no address here", None),
+        ] {
+            assert_eq!(url_in(line).as_deref(), url);
+        }
+    }
 
     #[test]
     fn a_pasted_url_is_no_command() {

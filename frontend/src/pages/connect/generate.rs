@@ -22,6 +22,7 @@ use crate::components::changing::changing;
 use crate::components::chip::Tone;
 use crate::components::code::code_line;
 use crate::components::fresh_id;
+use crate::components::icon::{Icon, icon};
 use crate::components::page_head::{heading, page_title};
 use crate::format;
 use crate::state::derived::memo;
@@ -275,6 +276,7 @@ fn written_out(caches: &[Cache], query: &ConnectQuery, written: &Output) -> AnyV
     view! {
         {warnings}
         {output_files(&written.files, query)}
+        {notes(&written.notes)}
         {token}
         {keys(caches)}
         <div class="steps">
@@ -290,6 +292,16 @@ fn written_out(caches: &[Cache], query: &ConnectQuery, written: &Output) -> AnyV
         </p>
     }
     .into_any()
+}
+
+fn notes(notes: &[String]) -> AnyView {
+    let items: Vec<AnyView> = notes
+        .iter()
+        .map(|note| view! { <li>{icon(Icon::Info)} <span>{note.clone()}</span></li> }.into_any())
+        .collect();
+    (!items.is_empty())
+        .then(|| view! { <ul class="output-notes" aria-label="Good to know">{items}</ul> })
+        .into_any()
 }
 
 /// How to find out who one is.

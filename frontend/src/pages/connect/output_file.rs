@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 use snowbank_shared::route::{ConnectQuery, ConnectRoute, Route};
 
-use super::output::OutputFile;
+use super::output::{FOR_ADMIN, OutputFile};
 use crate::components::changing::changing;
 use crate::components::choice::check;
 use crate::components::code::save;
@@ -41,7 +41,7 @@ pub fn output_files(files: &[OutputFile], query: &ConnectQuery) -> AnyView {
         let cards: Vec<AnyView> = files
             .iter()
             .map(|file| {
-                let share = (file.who == "For the admin").then(|| {
+                let share = (file.who == FOR_ADMIN).then(|| {
                     let address = window().location().href().unwrap_or_default();
                     view! {
                         <p class="with-copy-line">

@@ -7,7 +7,7 @@
 use leptos::html::Textarea;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
-use snowbank_shared::nix_conf::doctor::secret_in;
+use snowbank_shared::nix_conf::doctor::{self, Question, Rule, secret_in};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{ClipboardEvent, DragEvent, Event, File, HtmlInputElement, HtmlTextAreaElement};
 
@@ -102,7 +102,12 @@ impl Pasted {
 
 /// The name of the first secret key in a text.
 fn secret_key(text: &str) -> Option<String> {
-    let word = text.get(secret_in(text)?)?;
+    let damaged = || {
+        let findings = doctor::examine(&Question::new(text)).ok()?;
+        let stop = findings.into_iter().find(|found| found.rule == Rule::D14)?;
+        Some(stop.start..stop.end)
+    };
+    let word = text.get(secret_in(text).or_else(damaged)?)?;
     Some(word.split(':').next().unwrap_or_default().to_owned())
 }
 
@@ -309,7 +314,7 @@ mod tests {
     #[test]
     fn a_secret_key_is_found_wherever_it_stands() {
         let key = SecretKey::generate("alice-1", [3; 32]).expect("a key");
-        let text = key.to_secret_text();
+        let text = key.to_secret_text().as_str().to_owned();
         for text in [
             text.clone(),
             format!("extra-trusted-public-keys = {text}\n"),

@@ -75,12 +75,8 @@ pub fn token_card(caches: &[Cache]) -> AnyView {
     let block = move || {
         let secret = made.with(|made| made.as_ref().map(|made| made.secret.clone()));
         let pasted = pasted.value.get().trim().to_owned();
-        let token = secret.unwrap_or(if pasted.is_empty() {
-            "THE-TOKEN".to_owned()
-        } else {
-            pasted
-        });
-        code_file("/etc/nix/netrc", netrc(&caches, &token), "netrc")
+        let token = secret.unwrap_or(pasted);
+        (!token.is_empty()).then(|| code_file("/etc/nix/netrc", netrc(&caches, &token), "netrc"))
     };
     let shown = move || {
         made.get().map(|made| {
