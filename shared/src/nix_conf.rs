@@ -224,7 +224,7 @@ pub fn parse_keys_txt(text: &str) -> Result<Vec<PublicKey>, (u32, crate::signatu
 }
 
 /// A text inside of a comment: one line, nothing that hides or turns other characters.
-fn comment(text: &str) -> String {
+pub(crate) fn comment(text: &str) -> String {
     let hidden = |c: char| {
         c.is_control()
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
@@ -236,7 +236,7 @@ fn comment(text: &str) -> String {
 }
 
 /// A string literal of the Nix language.
-fn nix_string(text: &str) -> String {
+pub(crate) fn nix_string(text: &str) -> String {
     let mut literal = String::with_capacity(text.len() + 2);
     literal.push('"');
     for c in text.chars() {

@@ -1,8 +1,9 @@
 //! Two keys with one name: Nix finds a key by its name and uses the first that it reads.
 
+use super::block;
 use super::document::{Document, Line, Says};
 use super::edit::{self, Edit};
-use super::effective::{Effective, Origin, Value};
+use super::effective::{Origin, Value};
 use super::merge::{Addition, Change, Surroundings, Wanted, What, compared};
 use crate::signature::PublicKey;
 
@@ -29,11 +30,13 @@ pub struct KeyConflict {
     pub origin: Origin,
 }
 
-/// The keys of the addition whose name belongs to other bytes first.
+/// The keys of the addition whose name belongs to other bytes first. What stands in the
+/// cache's own block is no conflict: it is about to be replaced.
 pub(super) fn conflicts(
+    text: &str,
     wanted: &[Wanted],
     addition: &Addition,
-    effective: &Effective,
+    around: &Surroundings<'_>,
 ) -> Vec<KeyConflict> {
     if !wanted
         .iter()
@@ -41,7 +44,16 @@ pub(super) fn conflicts(
     {
         return Vec::new();
     }
-    let there = effective.values("trusted-public-keys");
+    let there = around.effective(text).values("trusted-public-keys");
+    let document = Document::parse(text);
+    let mine = block::of(&document, addition).map(|block| block.lines());
+    let is_mine = |origin: &Origin| {
+        let line = usize::try_from(origin.line).unwrap_or(0);
+        origin.file == around.name
+            && mine
+                .as_ref()
+                .is_some_and(|lines| lines.contains(&line.wrapping_sub(1)))
+    };
     let mut conflicts = Vec::new();
     for ours in addition.keys() {
         let same_name = |value: &&Value| {
@@ -52,6 +64,7 @@ pub(super) fn conflicts(
         };
         if let Some(first) = there.iter().find(same_name)
             && compared("trusted-public-keys", &first.text) != ours.to_string()
+            && !is_mine(&first.origin)
         {
             conflicts.push(KeyConflict {
                 ours: ours.clone(),

@@ -11,7 +11,8 @@
 //! with the cache that people copied in by hand, without the comments, go too.
 
 use super::block::{self, Block};
-use super::conflict::{self, KeyConflict, OnConflict};
+use super::conflict;
+pub use super::conflict::{KeyConflict, OnConflict};
 use super::document::{Document, Line, Says, Token};
 use super::edit::{self, Edit};
 use super::effective::{Effective, Includes, Layer, comparable, unseen};
@@ -70,7 +71,7 @@ impl Addition {
     }
 
     /// Its keys; of several with one name the first, which is the one that Nix uses.
-    pub(super) fn keys(&self) -> impl Iterator<Item = &PublicKey> {
+    pub fn keys(&self) -> impl Iterator<Item = &PublicKey> {
         let keys = self.settings.keys();
         keys.iter().enumerate().filter_map(|(at, key)| {
             let earlier = keys[..at].iter().any(|other| other.name() == key.name());
@@ -210,7 +211,7 @@ pub fn merge(
     }
     let wanted = addition.wanted();
     let mut changes = Vec::new();
-    let conflicts = conflict::conflicts(&wanted, addition, &around.effective(text));
+    let conflicts = conflict::conflicts(text, &wanted, addition, around);
     let mut text = text.to_owned();
     let mut left = Vec::new();
     if !conflicts.is_empty() {
@@ -221,7 +222,7 @@ pub fn merge(
             OnConflict::KeepTheirs => left = conflicts,
             OnConflict::UseOurs => {
                 let replaced = conflict::use_ours(&text, &conflicts, around, &mut changes);
-                let still = conflict::conflicts(&wanted, addition, &around.effective(&replaced));
+                let still = conflict::conflicts(&replaced, &wanted, addition, around);
                 if !still.is_empty() {
                     // Theirs stands in another file.
                     return Merged::unchanged(&text, Outcome::Conflict(still));
