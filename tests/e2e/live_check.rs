@@ -32,7 +32,12 @@ async fn serve() -> anyhow::Result<(Server, TempDir)> {
 /// A check, its path and its address.
 async fn begin(server: &Server, who: &Person, cache: &str) -> anyhow::Result<(String, String)> {
     let check = who
-        .send(server, Method::POST, &format!("/caches/{cache}/live"), json!({}))
+        .send(
+            server,
+            Method::POST,
+            &format!("/caches/{cache}/live"),
+            json!({}),
+        )
         .await?;
     let text = |name: &str| check[name].as_str().map(str::to_owned).context("a text");
     let address = format!("/caches/{cache}/live/{}", text("token")?);
@@ -57,9 +62,17 @@ async fn each_nix_shows_each_state() -> anyhow::Result<()> {
     let (server, _home) = serve().await?;
     let olga = server.owner("olga").await?;
     let (_, secret) = olga.token(&server, &["team"]).await?;
-    let (open_key, team_key) = (server.trusted_key("open").await?, server.trusted_key("team").await?);
+    let (open_key, team_key) = (
+        server.trusted_key("open").await?,
+        server.trusted_key("team").await?,
+    );
     for nix in Nix::each()? {
-        let version = nix.version.rsplit(' ').next().unwrap_or_default().to_owned();
+        let version = nix
+            .version
+            .rsplit(' ')
+            .next()
+            .unwrap_or_default()
+            .to_owned();
         let client = format!("Nix {version}");
 
         let (path, address) = begin(&server, &olga, "open").await?;
@@ -74,27 +87,47 @@ async fn each_nix_shows_each_state() -> anyhow::Result<()> {
 
         let (path, address) = begin(&server, &olga, "open").await?;
         let store = nix.home().join("store-right");
-        nix.substitute(&store, &server.url("/open"), &open_key, &path)?.ok()?;
+        nix.substitute(&store, &server.url("/open"), &open_key, &path)?
+            .ok()?;
         let seen = until(&server, &olga, &address, "works").await?;
         ensure!(seen["machines"][0]["nar_at"].is_string(), "{seen}");
 
         // A private cache: first without a token, then with one.
         let (path, address) = begin(&server, &olga, "team").await?;
-        let outcome = nix.substitute(&nix.home().join("store-none"), &server.url("/team"), &team_key, &path)?;
+        let outcome = nix.substitute(
+            &nix.home().join("store-none"),
+            &server.url("/team"),
+            &team_key,
+            &path,
+        )?;
         ensure!(!outcome.success, "{client} needed no token: {outcome:?}");
         let seen = until(&server, &olga, &address, "no-token").await?;
         ensure!(seen["machines"][0]["refused_with"] == 401, "{seen}");
 
         let _ = fs::remove_dir_all(nix.home().join("cache"));
         let netrc = nix.home().join("netrc");
-        fs::write(&netrc, format!("machine 127.0.0.1\nlogin ci\npassword {secret}\n"))?;
+        fs::write(
+            &netrc,
+            format!("machine 127.0.0.1\nlogin ci\npassword {secret}\n"),
+        )?;
         let store = nix.home().join("store-token").display().to_string();
         let (netrc, url) = (netrc.display().to_string(), server.url("/team"));
         nix.run(
             "nix-store",
             &[
-                "--store", &store, "-r", &path, "--option", "substituters", &url, "--option",
-                "trusted-public-keys", &team_key, "--option", "netrc-file", &netrc,
+                "--store",
+                &store,
+                "-r",
+                &path,
+                "--option",
+                "substituters",
+                &url,
+                "--option",
+                "trusted-public-keys",
+                &team_key,
+                "--option",
+                "netrc-file",
+                &netrc,
             ],
         )?
         .ok()?;
@@ -103,7 +136,12 @@ async fn each_nix_shows_each_state() -> anyhow::Result<()> {
     // Nothing of all this is in a cache.
     for cache in ["open", "team"] {
         let described = olga
-            .send(&server, Method::GET, &format!("/caches/{cache}"), Value::Null)
+            .send(
+                &server,
+                Method::GET,
+                &format!("/caches/{cache}"),
+                Value::Null,
+            )
             .await?;
         ensure!(described["paths"] == 0, "{described}");
     }

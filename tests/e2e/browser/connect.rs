@@ -149,7 +149,10 @@ async fn a32_a34_a35_a36_the_generator_writes_every_target_from_its_address() ->
                 | ConnectTarget::Command
         );
         ensure!(
-            !names || texts.iter().any(|text| text.contains(&url) && text.contains(&key)),
+            !names
+                || texts
+                    .iter()
+                    .any(|text| text.contains(&url) && text.contains(&key)),
             "{}: {texts:?}",
             target.as_str()
         );
@@ -176,7 +179,10 @@ async fn a32_a34_a35_a36_the_generator_writes_every_target_from_its_address() ->
         "the user's: {}",
         cards[1]
     );
-    ensure!(browser.location().await?.contains("scope=user"), "not in the address");
+    ensure!(
+        browser.location().await?.contains("scope=user"),
+        "not in the address"
+    );
     browser.shows("That user can become root").await?;
 
     choose(&browser, "Who are you there", "Admin or root").await?;
@@ -236,7 +242,10 @@ async fn a38_to_a46_merge_edits_a_pasted_file_in_this_tab() -> anyhow::Result<()
     );
     paste(&browser, "merge-text", &set).await?;
     browser.shows("Already set. No change.").await?;
-    ensure!(copied(&browser, "Copy the text").await? == set, "it has changed");
+    ensure!(
+        copied(&browser, "Copy the text").await? == set,
+        "it has changed"
+    );
 
     // A39, A40: twice is once, and removing gives the file back.
     for (name, text) in files(&url, &key) {
@@ -244,7 +253,10 @@ async fn a38_to_a46_merge_edits_a_pasted_file_in_this_tab() -> anyhow::Result<()
         paste(&browser, "merge-text", &text).await?;
         browser.shows("Take it along").await?;
         let merged = copied(&browser, "Copy the whole file").await?;
-        ensure!(merged != text && merged.contains(&key), "{name}: {merged:?}");
+        ensure!(
+            merged != text && merged.contains(&key),
+            "{name}: {merged:?}"
+        );
         paste(&browser, "merge-text", &merged).await?;
         browser.shows("Already set. No change.").await?;
         press(&browser, "Remove").await?;
@@ -341,7 +353,12 @@ async fn a38_to_a46_merge_edits_a_pasted_file_in_this_tab() -> anyhow::Result<()
     browser.shows("nix.settings = {").await?;
 
     // A46: the line and the column.
-    paste(&browser, "merge-text", "max-jobs = 1\nsubstituters=https://x\n").await?;
+    paste(
+        &browser,
+        "merge-text",
+        "max-jobs = 1\nsubstituters=https://x\n",
+    )
+    .await?;
     let place = browser
         .find("[data-rule=D01] .diagnosis-place")
         .await?
@@ -350,9 +367,16 @@ async fn a38_to_a46_merge_edits_a_pasted_file_in_this_tab() -> anyhow::Result<()
     ensure!(place == "line 2, column 13", "{place}");
 
     // A43: a secret key is stopped, and nothing is asked meanwhile.
-    let secret = SecretKey::generate("alice-1", [7; 32])?.to_secret_text().to_string();
+    let secret = SecretKey::generate("alice-1", [7; 32])?
+        .to_secret_text()
+        .to_string();
     let before = sent(&browser).await?;
-    paste(&browser, "merge-text", &format!("trusted-public-keys = {secret}\n")).await?;
+    paste(
+        &browser,
+        "merge-text",
+        &format!("trusted-public-keys = {secret}\n"),
+    )
+    .await?;
     browser.shows("D14 Stop: that was a secret key").await?;
     let left = browser
         .script("return document.getElementById('merge-text').value", vec![])
@@ -363,7 +387,10 @@ async fn a38_to_a46_merge_edits_a_pasted_file_in_this_tab() -> anyhow::Result<()
         .iter()
         .filter(|request| !request.contains("/api/v1/caches ") && !request.contains("/_app/"))
         .collect();
-    ensure!(new.is_empty(), "asked while a secret was on the screen: {new:?}");
+    ensure!(
+        new.is_empty(),
+        "asked while a secret was on the screen: {new:?}"
+    );
     ensure!(
         !browser.page_text().await?.contains(&secret[8..60]),
         "the secret is still shown"
@@ -380,7 +407,9 @@ async fn a38_to_a46_merge_edits_a_pasted_file_in_this_tab() -> anyhow::Result<()
     }
     let addresses = browser.requests().await?;
     ensure!(
-        !addresses.iter().any(|url| url.contains("kept-in-the-tab") || url.contains("lost.example.org")),
+        !addresses
+            .iter()
+            .any(|url| url.contains("kept-in-the-tab") || url.contains("lost.example.org")),
         "{addresses:?}"
     );
     browser.finish().await
@@ -400,18 +429,31 @@ fn samples(url: &str, key: &str) -> Vec<(&'static str, String)> {
             .map(|key| key.public_key().to_string())
             .unwrap_or_default()
     };
-    let keys = |key: &str| format!("extra-substituters = {url}\nextra-trusted-public-keys = {key}\n");
+    let keys =
+        |key: &str| format!("extra-substituters = {url}\nextra-trusted-public-keys = {key}\n");
     vec![
         ("D01", "substituters=https://x".to_owned()),
         ("D02", "\u{feff}max-jobs = 1\n".to_owned()),
-        ("D03", "substituters = [ \"https://a\" 'https://b' ];\n".to_owned()),
+        (
+            "D03",
+            "substituters = [ \"https://a\" 'https://b' ];\n".to_owned(),
+        ),
         ("D04", "max-jobs = 4;\n".to_owned()),
         ("D05", "extra-substitutors = https://a\n".to_owned()),
         ("D06", "system-features = a \\\n  b\n".to_owned()),
-        ("D07", "extra-substituters = https://x#frag https://y\n".to_owned()),
-        ("D08", "extra-substituters = https://a\nsubstituters = https://b\n".to_owned()),
+        (
+            "D07",
+            "extra-substituters = https://x#frag https://y\n".to_owned(),
+        ),
+        (
+            "D08",
+            "extra-substituters = https://a\nsubstituters = https://b\n".to_owned(),
+        ),
         ("D09", "max-jobs = 3\nmax-jobs = 4\n".to_owned()),
-        ("D10", format!("substituters = {url}\nextra-trusted-public-keys = {key}\n")),
+        (
+            "D10",
+            format!("substituters = {url}\nextra-trusted-public-keys = {key}\n"),
+        ),
         ("D11", "extra-substituters = https://a.example\n".to_owned()),
         ("D12", keys(&format!("{key} {}", other(name)))),
         ("D13", keys(&format!("{key} team-2:abc"))),
@@ -419,14 +461,30 @@ fn samples(url: &str, key: &str) -> Vec<(&'static str, String)> {
         ("D16", "trusted-users = root @wheel\n".to_owned()),
         ("D17", "accept-flake-config = true\n".to_owned()),
         ("D18", "netrc-file = ~/.netrc\n".to_owned()),
-        ("D19", "machine a password b\nmachine c login d password e\n".to_owned()),
+        (
+            "D19",
+            "machine a password b\nmachine c login d password e\n".to_owned(),
+        ),
         ("D22", "extra-substituters = http://a.example\n".to_owned()),
         ("D23", "extra-substituters = s3://bucket\n".to_owned()),
-        ("D24", "binary-caches = https://a.example\nextra-substituters = https://cache.nixos.org\n".to_owned()),
+        (
+            "D24",
+            "binary-caches = https://a.example\nextra-substituters = https://cache.nixos.org\n"
+                .to_owned(),
+        ),
         ("D25", "include nope.conf\n".to_owned()),
-        ("D26", format!("extra-substituters = {url} {url}/\nextra-trusted-public-keys = {key}\n")),
-        ("D27", format!("extra-substituters = {url}?priority=50\nextra-trusted-public-keys = {key}\n")),
-        ("D30", keys(&format!("{key} {}", other("cache.nixos.org-1")))),
+        (
+            "D26",
+            format!("extra-substituters = {url} {url}/\nextra-trusted-public-keys = {key}\n"),
+        ),
+        (
+            "D27",
+            format!("extra-substituters = {url}?priority=50\nextra-trusted-public-keys = {key}\n"),
+        ),
+        (
+            "D30",
+            keys(&format!("{key} {}", other("cache.nixos.org-1"))),
+        ),
     ]
 }
 
@@ -455,22 +513,42 @@ async fn a47_the_doctor_finds_each_mistake_and_nothing_in_clean_files() -> anyho
         paste(&browser, "doctor-text", &text).await?;
         browser.shows("Nothing wrong found").await?;
         let found = browser
-            .script("return document.querySelectorAll('[data-rule]').length", vec![])
+            .script(
+                "return document.querySelectorAll('[data-rule]').length",
+                vec![],
+            )
             .await?;
         ensure!(found == 0, "{text:?} has {found} findings");
     }
     // D14 stops everything.
-    let secret = SecretKey::generate("alice-1", [7; 32])?.to_secret_text().to_string();
+    let secret = SecretKey::generate("alice-1", [7; 32])?
+        .to_secret_text()
+        .to_string();
     paste(&browser, "doctor-text", &secret).await?;
     browser.shows("D14 Stop").await?;
     // What depends on whose file it is, and on the version.
     press(&browser, "A user's or a flake's").await?;
-    paste(&browser, "doctor-text", &format!("extra-trusted-public-keys = {key}\n")).await?;
+    paste(
+        &browser,
+        "doctor-text",
+        &format!("extra-trusted-public-keys = {key}\n"),
+    )
+    .await?;
     press(&browser, "More about the machine").await?;
     choose(&browser, "In trusted-users?", "No").await?;
     browser.find("[data-rule=D20]").await?;
-    paste(&browser, "doctor-text", &format!("extra-substituters = {url}/\n")).await?;
-    paste(&browser, "doctor-system", &format!("extra-trusted-substituters = {url}\n")).await?;
+    paste(
+        &browser,
+        "doctor-text",
+        &format!("extra-substituters = {url}/\n"),
+    )
+    .await?;
+    paste(
+        &browser,
+        "doctor-system",
+        &format!("extra-trusted-substituters = {url}\n"),
+    )
+    .await?;
     browser.find("[data-rule=D21]").await?;
     press(&browser, "The system's").await?;
     choose(&browser, "Version of Nix", "2.8").await?;
@@ -488,26 +566,83 @@ async fn a47_the_doctor_finds_each_mistake_and_nothing_in_clean_files() -> anyho
 
 /// The messages of ux/vectors.md 9.2, as Nix words them.
 const MESSAGES: [(&str, &str); 20] = [
-    ("untrusted-substituter", "warning: ignoring untrusted substituter 'https://cache.example.com', you are not a trusted user."),
-    ("restricted-setting", "warning: ignoring the client-specified setting 'trusted-public-keys', because it is a restricted setting and you are not a trusted user"),
-    ("not-signed-by-any-key", "warning: ignoring substitute for '/nix/store/xynxqns12h5f1dcq1j5x3c3232454njk-top-1.0' from 'https://cache.example.com', as it's not signed by any of the keys in 'trusted-public-keys'"),
-    ("lacks-a-signature", "error: cannot add path '/nix/store/xynxqns12h5f1dcq1j5x3c3232454njk-top-1.0' because it lacks a signature by a trusted key"),
-    ("path-untrusted", "path '/nix/store/xynxqns12h5f1dcq1j5x3c3232454njk-top-1.0' is untrusted"),
-    ("flake-asks", "do you want to allow configuration setting 'extra-substituters' to be set to 'https://c' (y/N)?"),
-    ("http-401-403", "error: unable to download 'https://cache.example.com/nix-cache-info': HTTP error 401"),
-    ("not-a-binary-cache", "error: 'https://cache.example.com' does not appear to be a binary cache"),
-    ("nar-missing", "error: file 'nar/1q42a29bjw701v658l1wppj4k8hgvv76b4xxj10dk7c2rzjxp4kw.nar.zst' does not exist in binary cache 'https://cache.example.com'"),
-    ("hash-mismatch", "error: hash mismatch importing path '/nix/store/xynxqns12h5f1dcq1j5x3c3232454njk-top-1.0';"),
-    ("another-path", "error: asked 'https://c' for '/nix/store/xynxqns12h5f1dcq1j5x3c3232454njk-top-1.0' but got '/nix/store/2q7j6yg8p39a9agynmkwvp3ny6sjfj8k-mid-1.0'"),
-    ("narinfo-corrupt", "error: NAR info file 'https://c/x.narinfo' is corrupt: expected key at line 1"),
-    ("other-prefix", "error: binary cache 'https://c' is for Nix stores with prefix '/gnu/store', not '/nix/store'"),
-    ("configuration-line", "error: syntax error in configuration line 'substituters=https://x' in '/etc/nix/nix.conf'"),
-    ("unknown-setting", "warning: unknown setting 'extra-substitutors'"),
+    (
+        "untrusted-substituter",
+        "warning: ignoring untrusted substituter 'https://cache.example.com', you are not a trusted user.",
+    ),
+    (
+        "restricted-setting",
+        "warning: ignoring the client-specified setting 'trusted-public-keys', because it is a restricted setting and you are not a trusted user",
+    ),
+    (
+        "not-signed-by-any-key",
+        "warning: ignoring substitute for '/nix/store/xynxqns12h5f1dcq1j5x3c3232454njk-top-1.0' from 'https://cache.example.com', as it's not signed by any of the keys in 'trusted-public-keys'",
+    ),
+    (
+        "lacks-a-signature",
+        "error: cannot add path '/nix/store/xynxqns12h5f1dcq1j5x3c3232454njk-top-1.0' because it lacks a signature by a trusted key",
+    ),
+    (
+        "path-untrusted",
+        "path '/nix/store/xynxqns12h5f1dcq1j5x3c3232454njk-top-1.0' is untrusted",
+    ),
+    (
+        "flake-asks",
+        "do you want to allow configuration setting 'extra-substituters' to be set to 'https://c' (y/N)?",
+    ),
+    (
+        "http-401-403",
+        "error: unable to download 'https://cache.example.com/nix-cache-info': HTTP error 401",
+    ),
+    (
+        "not-a-binary-cache",
+        "error: 'https://cache.example.com' does not appear to be a binary cache",
+    ),
+    (
+        "nar-missing",
+        "error: file 'nar/1q42a29bjw701v658l1wppj4k8hgvv76b4xxj10dk7c2rzjxp4kw.nar.zst' does not exist in binary cache 'https://cache.example.com'",
+    ),
+    (
+        "hash-mismatch",
+        "error: hash mismatch importing path '/nix/store/xynxqns12h5f1dcq1j5x3c3232454njk-top-1.0';",
+    ),
+    (
+        "another-path",
+        "error: asked 'https://c' for '/nix/store/xynxqns12h5f1dcq1j5x3c3232454njk-top-1.0' but got '/nix/store/2q7j6yg8p39a9agynmkwvp3ny6sjfj8k-mid-1.0'",
+    ),
+    (
+        "narinfo-corrupt",
+        "error: NAR info file 'https://c/x.narinfo' is corrupt: expected key at line 1",
+    ),
+    (
+        "other-prefix",
+        "error: binary cache 'https://c' is for Nix stores with prefix '/gnu/store', not '/nix/store'",
+    ),
+    (
+        "configuration-line",
+        "error: syntax error in configuration line 'substituters=https://x' in '/etc/nix/nix.conf'",
+    ),
+    (
+        "unknown-setting",
+        "warning: unknown setting 'extra-substitutors'",
+    ),
     ("key-corrupt", "error: secret key is corrupt"),
-    ("reference-not-valid", "error: cannot add '/nix/store/xynxqns12h5f1dcq1j5x3c3232454njk-top-1.0' to the binary cache because the reference '/nix/store/2q7j6yg8p39a9agynmkwvp3ny6sjfj8k-mid-1.0' is not valid"),
-    ("cannot-build", "don't know how to build these paths:\n  /nix/store/xynxqns12h5f1dcq1j5x3c3232454njk-top-1.0"),
-    ("cache-disabled", "warning: disabling binary cache 'https://cache.example.com' for 60 seconds"),
-    ("unreachable", "warning: error: unable to download 'https://c/nix-cache-info': Couldn't resolve host name (6)"),
+    (
+        "reference-not-valid",
+        "error: cannot add '/nix/store/xynxqns12h5f1dcq1j5x3c3232454njk-top-1.0' to the binary cache because the reference '/nix/store/2q7j6yg8p39a9agynmkwvp3ny6sjfj8k-mid-1.0' is not valid",
+    ),
+    (
+        "cannot-build",
+        "don't know how to build these paths:\n  /nix/store/xynxqns12h5f1dcq1j5x3c3232454njk-top-1.0",
+    ),
+    (
+        "cache-disabled",
+        "warning: disabling binary cache 'https://cache.example.com' for 60 seconds",
+    ),
+    (
+        "unreachable",
+        "warning: error: unable to download 'https://c/nix-cache-info': Couldn't resolve host name (6)",
+    ),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -527,7 +662,10 @@ async fn a110_each_message_is_explained_and_the_search_field_hands_it_on() -> an
             .with_context(|| text.to_owned())?;
         // The surest comes first.
         let first = browser
-            .script("return document.querySelector('[data-message]').dataset.message", vec![])
+            .script(
+                "return document.querySelector('[data-message]').dataset.message",
+                vec![],
+            )
             .await?;
         ensure!(first == id, "{text}: {first} comes first");
     }
@@ -551,7 +689,11 @@ async fn a110_each_message_is_explained_and_the_search_field_hands_it_on() -> an
         )
         .await?;
     browser.find("[data-message=untrusted-substituter]").await?;
-    ensure!(browser.location().await? == "/explain", "{}", browser.location().await?);
+    ensure!(
+        browser.location().await? == "/explain",
+        "{}",
+        browser.location().await?
+    );
 
     // Why is Nix not using this cache?
     let top = super::fx1::TOP;
@@ -568,15 +710,21 @@ async fn a110_each_message_is_explained_and_the_search_field_hands_it_on() -> an
         .await?;
     paste(&browser, "why-config", "max-jobs = 4\n").await?;
     press(&browser, "Find out").await?;
-    browser.shows("It is not among the substituters of this configuration").await?;
-    browser.shows("no key of this configuration verifies that").await?;
+    browser
+        .shows("It is not among the substituters of this configuration")
+        .await?;
+    browser
+        .shows("no key of this configuration verifies that")
+        .await?;
     paste(
         &browser,
         "why-config",
         &format!("extra-substituters = {url}\nextra-trusted-public-keys = {key}\n"),
     )
     .await?;
-    browser.shows("By this configuration Nix takes the path from").await?;
+    browser
+        .shows("By this configuration Nix takes the path from")
+        .await?;
     browser.accessible("why").await?;
     browser.finish().await
 }

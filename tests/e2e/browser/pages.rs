@@ -69,10 +69,7 @@ pub(super) async fn all(server: &Server) -> anyhow::Result<Vec<Named>> {
             "connect-nixos",
             "/connect?caches=main&target=nixos".to_owned(),
         ),
-        (
-            "connect-user",
-            "/connect?caches=main&scope=user".to_owned(),
-        ),
+        ("connect-user", "/connect?caches=main&scope=user".to_owned()),
         ("connect-merge", "/connect/merge?caches=main".to_owned()),
         ("connect-doctor", "/connect/doctor?caches=main".to_owned()),
         ("connect-live", "/connect/live?cache=main".to_owned()),

@@ -141,7 +141,10 @@ impl Line {
 
 /// The first URL of a line, without the quotes around it and the file behind it.
 fn url_in(line: &str) -> Option<String> {
-    let at = ["https://", "http://"].into_iter().filter_map(|scheme| line.find(scheme)).min()?;
+    let at = ["https://", "http://"]
+        .into_iter()
+        .filter_map(|scheme| line.find(scheme))
+        .min()?;
     let rest = &line[at..];
     let end = rest
         .find(|c: char| c.is_whitespace() || matches!(c, '\'' | '"' | '`' | '’' | '”' | ','))
@@ -295,8 +298,14 @@ mod tests {
     #[test]
     fn the_url_of_a_line_is_read_without_its_quotes() {
         for (line, url) in [
-            ("unable to download 'https://c/nix-cache-info': HTTP error 401", Some("https://c")),
-            ("substituter http://a.example/x does not", Some("http://a.example/x")),
+            (
+                "unable to download 'https://c/nix-cache-info': HTTP error 401",
+                Some("https://c"),
+            ),
+            (
+                "substituter http://a.example/x does not",
+                Some("http://a.example/x"),
+            ),
             ("no address here", None),
         ] {
             assert_eq!(url_in(line).as_deref(), url);

@@ -77,7 +77,10 @@ pub fn output(caches: &[Cache], query: &ConnectQuery) -> Result<Output, String> 
         .parse()
         .map_err(|_| "This target is not known.".to_owned())?;
     let filled = snippets::fill(target, &inputs).map_err(|why| sentence(&why.to_string()))?;
-    let for_two = filled.files.iter().any(|file| file.audience == Audience::Admin);
+    let for_two = filled
+        .files
+        .iter()
+        .any(|file| file.audience == Audience::Admin);
     let files = filled.files.into_iter().map(|file| OutputFile {
         who: match file.audience {
             Audience::Admin => FOR_ADMIN,
@@ -115,12 +118,17 @@ fn blocks(steps: Vec<Step>) -> Vec<Block> {
 }
 
 /// The inputs of a template, and what of the choice cannot be.
-fn inputs(caches: &[Cache], query: &ConnectQuery) -> Result<(Inputs, Vec<(String, String)>), String> {
+fn inputs(
+    caches: &[Cache],
+    query: &ConnectQuery,
+) -> Result<(Inputs, Vec<(String, String)>), String> {
     let has = |extra| query.extras.contains(&extra);
     let mut warnings = Vec::new();
     let mut chosen = Vec::new();
     for cache in caches {
-        let bucket = has(ConnectExtra::Bucket).then(|| bucket(&cache.source)).flatten();
+        let bucket = has(ConnectExtra::Bucket)
+            .then(|| bucket(&cache.source))
+            .flatten();
         if has(ConnectExtra::Bucket) && bucket.is_none() {
             warnings.push((
                 format!("The bucket of {} cannot be a substituter", cache.title),
@@ -141,7 +149,9 @@ fn inputs(caches: &[Cache], query: &ConnectQuery) -> Result<(Inputs, Vec<(String
             bucket,
         });
     }
-    let private = caches.iter().any(|cache| cache.visibility != Visibility::Public);
+    let private = caches
+        .iter()
+        .any(|cache| cache.visibility != Visibility::Public);
     let inputs = Inputs {
         caches: chosen,
         console: absolute("/").trim_end_matches('/').to_owned(),
@@ -210,7 +220,11 @@ mod tests {
     #[test]
     fn every_word_of_an_address_is_a_target() {
         for target in ConnectTarget::ALL {
-            assert!(target.as_str().parse::<Target>().is_ok(), "{}", target.as_str());
+            assert!(
+                target.as_str().parse::<Target>().is_ok(),
+                "{}",
+                target.as_str()
+            );
         }
     }
 }
