@@ -10,7 +10,7 @@ use snowbank_shared::hash::Sha256;
 use snowbank_shared::narinfo::NarInfo;
 use snowbank_shared::store_path::StoreDir;
 
-use crate::harness::{TestServer, header};
+use crate::harness::{TestServer, give_key, header};
 use crate::people::{Actor, owner};
 
 const NIX: (&str, &str) = ("user-agent", "curl/8.14.1 Nix/2.28.3");
@@ -21,7 +21,7 @@ async fn serve(visibility: Visibility) -> TestServer {
             shelf.put("base-1.0", &[]);
         },
         |config| {
-            config.caches[0].make_key = true;
+            give_key(config);
             config.caches[0].visibility = visibility;
             config.live_check.quiet = Duration::from_secs(1);
             config.live_check.silence = Duration::from_secs(1);

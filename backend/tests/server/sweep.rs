@@ -9,7 +9,7 @@ use snowbank::ledger::Scope;
 use snowbank_shared::api::Visibility;
 use snowbank_shared::api::access::Verb;
 
-use crate::harness::TestServer;
+use crate::harness::{TestServer, give_key};
 use crate::people::{Actor, owner};
 
 /// Who may use an address, on a server whose only cache is private.
@@ -145,7 +145,7 @@ async fn every_address_asks_who_it_is() {
         |config| {
             config.caches[0].visibility = Visibility::Private;
             // It signs the path of a live check.
-            config.caches[0].make_key = true;
+            give_key(config);
             let mut other = config.caches[0].clone();
             other.slug = "other".parse().expect("a slug");
             other.source = snowbank::config::Source::Folder {

@@ -134,7 +134,7 @@ words! {
         Fallback = "fallback",
         /// `connect-timeout`
         Timeout = "timeout",
-        /// `narinfo-cache-negative-ttl = 0`
+        /// `narinfo-cache-negative-ttl`, as short as it can be.
         Misses = "misses",
         /// The bucket itself as a second substituter.
         Bucket = "bucket",

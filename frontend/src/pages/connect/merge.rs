@@ -263,6 +263,7 @@ fn shown(page: Page, done: &Done) -> AnyView {
                 (),
             )}
             {effective(done)}
+            {as_it_is(path, done)}
         }
         .into_any(),
         Outcome::NothingToRemove => view! {
@@ -273,6 +274,7 @@ fn shown(page: Page, done: &Done) -> AnyView {
                 (),
             )}
             {effective(done)}
+            {as_it_is(path, done)}
         }
         .into_any(),
         Outcome::Changed => changed(path, done),
@@ -358,6 +360,13 @@ fn effective(done: &Done) -> AnyView {
     )
 }
 
+/// The text without a change, to compare or to take along.
+fn as_it_is(path: &'static str, done: &Done) -> Option<AnyView> {
+    let text = &done.merged.text;
+    let name = path.rsplit('/').next().unwrap_or("nix.conf");
+    (!text.is_empty()).then(|| code_file_masked(path, text, name))
+}
+
 /// The ways to take the result along.
 fn outputs(path: &'static str, done: &Done) -> AnyView {
     let (before, after) = (&done.before, &done.merged.text);
@@ -399,7 +408,7 @@ fn outputs(path: &'static str, done: &Done) -> AnyView {
 fn way(word: &'static str, note: &'static str, text: String) -> AnyView {
     view! {
         <li>
-            <span>{word} <small class="muted">{note}</small></span>
+            <span>{word} " " <small class="muted">{note}</small></span>
             {copy_button(word, false, move || text.clone())}
         </li>
     }

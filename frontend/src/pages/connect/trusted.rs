@@ -5,6 +5,10 @@ use leptos::prelude::*;
 use crate::components::icon::{Icon, icon};
 use crate::components::layout::{card, table};
 
+const UNTRUSTED: &str = "Not in trusted-users";
+const TRUSTED: &str = "In trusted-users";
+const SINGLE: &str = "Single-user";
+
 /// Shown wherever somebody may not be an admin.
 pub fn trusted_users(ci: bool) -> AnyView {
     let yes = |words: &'static str| view! { <td class="wrap">{icon(Icon::Tick)} " " {words}</td> };
@@ -13,25 +17,25 @@ pub fn trusted_users(ci: bool) -> AnyView {
     let rows = view! {
         <tr>
             <th scope="row" class="wrap">"Cache in the system's substituters"</th>
-            {yes("used")} {yes("used")} {yes("used")}
+            {yes(UNTRUSTED)} {yes(TRUSTED)} {yes(SINGLE)}
         </tr>
         <tr>
             <th scope="row" class="wrap">"Cache in the system's trusted-substituters, and in your extra-substituters"</th>
-            {yes("used")} {yes("used")} {yes("used")}
+            {yes(UNTRUSTED)} {yes(TRUSTED)} {yes(SINGLE)}
         </tr>
         <tr>
             <th scope="row" class="wrap">"Cache only in your file or flake"</th>
-            {no("ignoring untrusted substituter")} {yes("used")} {yes("used")}
+            {no("ignoring untrusted substituter")} {yes(TRUSTED)} {yes(SINGLE)}
         </tr>
         <tr>
             <th scope="row" class="wrap">"Key only in your file or flake"</th>
-            {no("ignoring the client-specified setting")} {yes("used")} {yes("used")}
+            {no("ignoring the client-specified setting")} {yes(TRUSTED)} {yes(SINGLE)}
         </tr>
         <tr>
             <th scope="row" class="wrap">"What it costs"</th>
-            <td class="wrap">"nothing"</td>
-            <td class="wrap"><strong>"That user can become root"</strong></td>
-            <td class="wrap">"the user owns the store anyway"</td>
+            <td class="wrap" data-label=UNTRUSTED>"nothing"</td>
+            <td class="wrap" data-label=TRUSTED><strong>"That user can become root"</strong></td>
+            <td class="wrap" data-label=SINGLE>"the user owns the store anyway"</td>
         </tr>
     };
     let of_ci = ci.then(|| {
@@ -51,9 +55,9 @@ pub fn trusted_users(ci: bool) -> AnyView {
             "table trusted-table",
             &[
                 ("Where it is written", "", ""),
-                ("Not in trusted-users", "", ""),
-                ("In trusted-users", "", ""),
-                ("Single-user", "", ""),
+                (UNTRUSTED, "", ""),
+                (TRUSTED, "", ""),
+                (SINGLE, "", ""),
             ],
             rows,
         )}

@@ -82,7 +82,7 @@ pub const fn extra_words(extra: ConnectExtra) -> (&'static str, &'static str) {
             "A cache that is down costs seconds, not minutes.",
         ),
         ConnectExtra::Misses => (
-            "narinfo-cache-negative-ttl = 0",
+            "narinfo-cache-negative-ttl = 1",
             "For CI: what was just uploaded is found, not remembered as missing for an hour.",
         ),
         ConnectExtra::Bucket => (
