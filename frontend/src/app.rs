@@ -96,7 +96,7 @@ fn draw(parts: Parts, place: Result<Route, RouteError>) -> AnyView {
         Ok(Route::Health { cache, .. }) => Page::Browse(Browse::Health { cache }),
         Ok(Route::Upload { cache }) => Page::Upload { cache },
         Ok(Route::Lookup { .. }) => Page::Browse(Browse::Lookup),
-        Ok(Route::Connect { .. }) => Page::Guide(Guide::Connect),
+        Ok(Route::Connect(route)) => Page::Connect(route),
         Ok(Route::Help) => Page::Guide(Guide::Help),
         Ok(Route::Glossary) => Page::Guide(Guide::Glossary),
         Ok(Route::Components) => Page::Guide(Guide::Components),

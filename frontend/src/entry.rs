@@ -18,6 +18,8 @@ pub enum Entry {
     Nar(String),
     /// Several paths, one a line or with other text around them: looked up together.
     List(Vec<String>),
+    /// What Nix printed about a failure: explained.
+    Message(String),
     /// Words, or the beginning of a hash: searched.
     Words(String),
 }
@@ -35,6 +37,9 @@ pub fn read(text: &str) -> Entry {
     let list = paths_in(text);
     if list.len() > 1 {
         return Entry::List(list);
+    }
+    if is_message(text) {
+        return Entry::Message(text.trim().to_owned());
     }
     let text = text.trim().trim_matches(['"', '\'', '`']).trim();
     if text.is_empty() {
@@ -54,6 +59,26 @@ pub fn read(text: &str) -> Entry {
         .into_iter()
         .find_map(read_segment)
         .unwrap_or_else(|| Entry::Words(text.to_owned()))
+}
+
+/// Whether a text looks like something that Nix printed about a failure. Whether it is known,
+/// the page that explains it finds out.
+fn is_message(text: &str) -> bool {
+    const STARTS: [&str; 5] = [
+        "error:",
+        "warning:",
+        "error (ignored):",
+        "don't know how to build",
+        "do you want to allow configuration setting",
+    ];
+    text.lines().take(200).any(|line| {
+        let line = line.trim_start();
+        let starts = |start: &&str| {
+            line.get(..start.len())
+                .is_some_and(|head| head.eq_ignore_ascii_case(start))
+        };
+        STARTS.iter().any(starts) || line.starts_with("path '") && line.contains("' is untrusted")
+    })
 }
 
 /// The paths that a text names, each once, in order, as `hash-name` where it has the name.
@@ -187,6 +212,16 @@ mod tests {
             .map(|n| format!("{n:04}qns12h5f1dcq1j5x3c3232454njk-x\n"))
             .collect();
         assert!(matches!(read(&many), Entry::List(list) if list.len() == MOST));
+    }
+
+    #[test]
+    fn what_nix_printed_is_a_message() {
+        for text in [
+            "error: path '/nix/store/xynxqns12h5f1dcq1j5x3c3232454njk-top-1.0' is not valid",
+            "warning: ignoring untrusted substituter 'https://c', you are not a trusted user.",
+        ] {
+            assert_eq!(read(text), Entry::Message(text.to_owned()));
+        }
     }
 
     #[test]

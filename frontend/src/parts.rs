@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use leptos::prelude::*;
 use leptos::task::spawn_local;
-use snowbank_shared::route::{AccessRoute, RouteError};
+use snowbank_shared::route::{AccessRoute, ConnectRoute, RouteError};
 use wasm_split_helpers::{SplitLoaderError, wasm_split};
 
 use crate::components::banner::alert;
@@ -37,6 +37,7 @@ pub enum Page {
     Path { cache: String, hash: String },
     People(AccessRoute),
     Upload { cache: String },
+    Connect(ConnectRoute),
     Guide(Guide),
 }
 
@@ -48,10 +49,9 @@ pub enum Browse {
     Health { cache: String },
 }
 
-/// How to use a cache and this dashboard.
+/// How to use this dashboard.
 #[derive(Debug, Clone)]
 pub enum Guide {
-    Connect,
     Help,
     Glossary,
     Components,
@@ -109,10 +109,14 @@ pub fn work() {
     });
 }
 
+#[wasm_split(connect, fallible, preload(fetch_connect))]
+fn connect(page: ConnectRoute) -> Result<AnyView, SplitLoaderError> {
+    Ok(pages::connect::page(page))
+}
+
 #[wasm_split(guide, fallible, preload(fetch_guide))]
 fn guide(page: Guide) -> Result<AnyView, SplitLoaderError> {
     Ok(match page {
-        Guide::Connect => pages::connect::page(),
         Guide::Help => pages::help::page(),
         Guide::Glossary => pages::glossary::page(),
         Guide::Components => pages::components::page(),
@@ -128,6 +132,7 @@ enum Part {
     Browse,
     Path,
     People,
+    Connect,
     Guide,
     /// Decoders are large and few people upload: only who opens the page fetches it.
     Upload,
@@ -135,9 +140,15 @@ enum Part {
 
 impl Part {
     /// How many there are.
-    const COUNT: usize = 5;
+    const COUNT: usize = 6;
     /// What everybody gets at leisure, in this order.
-    const FOR_ALL: [Self; 4] = [Self::Browse, Self::Path, Self::Guide, Self::People];
+    const FOR_ALL: [Self; 5] = [
+        Self::Browse,
+        Self::Path,
+        Self::Connect,
+        Self::Guide,
+        Self::People,
+    ];
 
     const fn of(page: &Page) -> Self {
         match page {
@@ -145,6 +156,7 @@ impl Part {
             Page::Path { .. } => Self::Path,
             Page::People(_) => Self::People,
             Page::Upload { .. } => Self::Upload,
+            Page::Connect(_) => Self::Connect,
             Page::Guide(_) => Self::Guide,
         }
     }
@@ -154,6 +166,7 @@ impl Part {
             Self::Browse => fetch_browse().await,
             Self::Path => fetch_path().await,
             Self::People => fetch_people().await,
+            Self::Connect => fetch_connect().await,
             Self::Guide => fetch_guide().await,
             Self::Upload => fetch_upload().await,
         }
@@ -253,6 +266,7 @@ fn drawn(page: Page) -> Option<AnyView> {
         Page::Path { cache, hash } => at_once(path(cache, hash)),
         Page::People(page) => at_once(people(page)),
         Page::Upload { cache } => at_once(upload(cache)),
+        Page::Connect(page) => at_once(connect(page)),
         Page::Guide(page) => at_once(guide(page)),
     }
 }

@@ -2,7 +2,7 @@
 //! phone, the suggestions of the search field, and the letters after `g`. A page
 //! that is added here can be found in all four.
 
-use snowbank_shared::route::{AccessRoute, ConnectTarget, Route};
+use snowbank_shared::route::{AccessRoute, ConnectQuery, ConnectRoute, Route};
 
 use crate::components::icon::Icon;
 
@@ -98,6 +98,7 @@ pub fn places(cache: Option<&str>) -> Vec<Place> {
             ),
         ]);
     }
+    let chosen: Vec<String> = cache.map(str::to_owned).into_iter().collect();
     places.extend([
         place(
             Shelf::Below,
@@ -106,12 +107,48 @@ pub fn places(cache: Option<&str>) -> Vec<Place> {
             "Connect",
             "a machine nix.conf nixos module substituter",
             cache.map_or_else(
-                || Route::Connect {
-                    caches: Vec::new(),
-                    target: ConnectTarget::default(),
-                },
+                || Route::Connect(ConnectRoute::Generate(ConnectQuery::default())),
                 Route::connect,
             ),
+        ),
+        place(
+            Shelf::Hidden,
+            ' ',
+            Icon::Connect,
+            "Merge into nix.conf",
+            "add edit paste file remove diff",
+            Route::Connect(ConnectRoute::Merge {
+                caches: chosen.clone(),
+            }),
+        ),
+        place(
+            Shelf::Hidden,
+            ' ',
+            Icon::Health,
+            "Configuration doctor",
+            "nix.conf netrc check lint wrong problems",
+            Route::Connect(ConnectRoute::Doctor { caches: chosen }),
+        ),
+        place(
+            Shelf::Hidden,
+            ' ',
+            Icon::Tick,
+            "Live check",
+            "does my machine use this cache test probe",
+            Route::Connect(ConnectRoute::Live {
+                cache: cache.map(str::to_owned),
+                token: None,
+            }),
+        ),
+        place(
+            Shelf::Hidden,
+            ' ',
+            Icon::Help,
+            "Explain an error",
+            "message of nix decoder why not using cache",
+            Route::Connect(ConnectRoute::Explain {
+                error: String::new(),
+            }),
         ),
         place(
             Shelf::Aside,
@@ -222,7 +259,7 @@ pub const fn home_of(route: &Route) -> &'static str {
         Route::Health { .. } => "Health",
         Route::Upload { .. } => "Upload",
         Route::Lookup { .. } => "Look up",
-        Route::Connect { .. } => "Connect",
+        Route::Connect(_) => "Connect",
         Route::Help | Route::Glossary | Route::Components => "Help",
         Route::Preferences => "Preferences",
         Route::About => "About",

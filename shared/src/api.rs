@@ -13,10 +13,12 @@ mod browse;
 pub mod contributors;
 mod flat;
 mod growth;
+mod live;
 mod lookup;
 
 pub use browse::{FacetCount, Facets, Selection};
 pub use growth::{Growth, GrowthDay, Recent, Served};
+pub use live::{LiveCheck, LiveMachine, LiveState, MachineState};
 pub use lookup::{Lookup, LookupCache, LookupItem, Presence, UpstreamAnswer};
 
 #[cfg(feature = "openapi")]

@@ -15,7 +15,9 @@
 //! | [`signature`] | keys, signatures, key rings and what a path's signatures are worth |
 //! | [`nar`] | the archive format: parser, writer, listing, reference scanner |
 //! | [`key_proof`] | proving that one holds a key |
-//! | [`nix_conf`] | the lines by which a client uses a cache |
+//! | [`nix_conf`] | the lines by which a client uses a cache: read, simulated, merged, examined |
+//! | [`snippets`] | these lines for machines, projects and CI |
+//! | [`explain`] | what Nix's messages mean |
 //! | [`pasted`] | store paths in whatever text people have |
 //! | [`table`] | cells of CSV and Markdown |
 //! | [`api`], [`route`] | what crosses the wire, and the dashboard's addresses |
@@ -24,6 +26,7 @@
 pub mod api;
 pub mod cache_info;
 pub mod content_address;
+pub mod explain;
 pub mod hash;
 pub mod key_proof;
 pub mod nar;
@@ -33,5 +36,6 @@ pub mod pasted;
 pub mod pattern;
 pub mod route;
 pub mod signature;
+pub mod snippets;
 pub mod store_path;
 pub mod table;

@@ -7,6 +7,21 @@
 //! checked: a [`SubstituterUrl`] and a [`PublicKey`] hold no blank, no control
 //! character and no `#`, a URL no quote either, and strings of the Nix language
 //! are escaped. (A key's name may hold quotes: quote it before a shell sees it.)
+//!
+//! Files that people have are read by [`document`], simulated by [`effective`], and
+//! changed by [`merge`]; [`diff`] shows what changed.
+
+mod block;
+pub mod conflict;
+pub mod diff;
+pub mod doctor;
+pub mod document;
+pub mod edit;
+pub mod effective;
+pub mod merge;
+pub mod names;
+pub mod owner;
+pub mod remove;
 
 use std::fmt::{self, Write};
 use std::str::FromStr;
@@ -126,6 +141,11 @@ impl ClientSettings {
         self
     }
 
+    /// Where the caches are.
+    pub fn urls(&self) -> &[SubstituterUrl] {
+        &self.urls
+    }
+
     /// The keys to trust.
     pub fn keys(&self) -> &[PublicKey] {
         &self.keys
@@ -204,7 +224,7 @@ pub fn parse_keys_txt(text: &str) -> Result<Vec<PublicKey>, (u32, crate::signatu
 }
 
 /// A text inside of a comment: one line, nothing that hides or turns other characters.
-fn comment(text: &str) -> String {
+pub(crate) fn comment(text: &str) -> String {
     let hidden = |c: char| {
         c.is_control()
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
@@ -216,7 +236,7 @@ fn comment(text: &str) -> String {
 }
 
 /// A string literal of the Nix language.
-fn nix_string(text: &str) -> String {
+pub(crate) fn nix_string(text: &str) -> String {
     let mut literal = String::with_capacity(text.len() + 2);
     literal.push('"');
     for c in text.chars() {

@@ -9,6 +9,7 @@
 //! Only pages that exist are here.
 
 mod access;
+mod connect;
 mod query;
 mod text;
 
@@ -16,9 +17,13 @@ use std::fmt;
 use std::str::FromStr;
 
 pub use access::{AccessRoute, AuditQuery};
+pub use connect::{
+    ConnectAccess, ConnectExtra, ConnectFlavour, ConnectQuery, ConnectRoute, ConnectScope,
+    ConnectTarget,
+};
 pub use query::{PathsQuery, Sort, SortKey};
 pub use text::escape;
-use text::{QueryWriter, is_segment, pairs, unescape, unescape_value};
+use text::{QueryWriter, is_segment, pairs, unescape};
 
 /// A page of the dashboard.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -58,13 +63,8 @@ pub enum Route {
         /// Slug of the cache.
         cache: String,
     },
-    /// `/connect`: lines for a machine's configuration.
-    Connect {
-        /// Slugs of the chosen caches.
-        caches: Vec<String>,
-        /// Where the lines go.
-        target: ConnectTarget,
-    },
+    /// Pages that bring a machine to a cache: `/connect` and below, `/explain`.
+    Connect(ConnectRoute),
     /// `/lookup`: are these paths cached?
     Lookup {
         /// Hash parts, or store paths as somebody wrote them.
@@ -122,29 +122,6 @@ impl PathTab {
     }
 }
 
-/// What the Connect page writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub enum ConnectTarget {
-    /// Lines for `/etc/nix/nix.conf`.
-    #[default]
-    NixConf,
-    /// A NixOS module.
-    NixOs,
-}
-
-impl ConnectTarget {
-    /// Every target, in the order shown.
-    pub const ALL: [Self; 2] = [Self::NixConf, Self::NixOs];
-
-    /// Its word in the address.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::NixConf => "nix-conf",
-            Self::NixOs => "nixos",
-        }
-    }
-}
-
 /// Why a text is not an address of the dashboard.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RouteError {
@@ -181,7 +158,7 @@ impl Route {
             | Self::Upload { cache } => Some(cache),
             Self::Access(route) => route.cache(),
             Self::Caches
-            | Self::Connect { .. }
+            | Self::Connect(_)
             | Self::Lookup { .. }
             | Self::Help
             | Self::Glossary
@@ -225,10 +202,7 @@ impl Route {
 
     /// Connect, with one cache chosen.
     pub fn connect(cache: impl Into<String>) -> Self {
-        Self::Connect {
-            caches: vec![cache.into()],
-            target: ConnectTarget::default(),
-        }
+        Self::Connect(ConnectRoute::Generate(ConnectQuery::of(cache)))
     }
 }
 
@@ -253,22 +227,7 @@ impl fmt::Display for Route {
                 }
             }
             Self::Upload { cache } => write!(f, "/c/{}/upload", escape(cache)),
-            Self::Connect { caches, target } => {
-                f.write_str("/connect")?;
-                let mut out = QueryWriter {
-                    out: f,
-                    separator: '?',
-                };
-                let slugs: Vec<String> =
-                    caches.iter().map(|slug| escape(slug).to_string()).collect();
-                if !slugs.is_empty() {
-                    out.pair("caches", &slugs.join(","))?;
-                }
-                if *target != ConnectTarget::default() {
-                    out.pair("target", &target.as_str())?;
-                }
-                Ok(())
-            }
+            Self::Connect(route) => route.fmt(f),
             Self::Lookup { paths } => {
                 f.write_str("/lookup")?;
                 let mut out = QueryWriter {
@@ -333,7 +292,6 @@ impl FromStr for Route {
             ["c", cache, "upload"] => Self::Upload {
                 cache: (*cache).to_owned(),
             },
-            ["connect"] => connect(query)?,
             ["lookup"] => Self::Lookup {
                 paths: pairs(query)
                     .filter(|(name, _)| *name == "p")
@@ -345,10 +303,15 @@ impl FromStr for Route {
             ["help", "components"] => Self::Components,
             ["me", "preferences"] => Self::Preferences,
             ["about"] => Self::About,
-            other => match AccessRoute::parse(other, query) {
-                Some(route) => Self::Access(route?),
-                None => return Err(RouteError::NoSuchPage),
-            },
+            other => {
+                if let Some(route) = ConnectRoute::parse(other, query) {
+                    return Ok(Self::Connect(route?));
+                }
+                match AccessRoute::parse(other, query) {
+                    Some(route) => Self::Access(route?),
+                    None => return Err(RouteError::NoSuchPage),
+                }
+            }
         })
     }
 }
@@ -364,31 +327,6 @@ fn hash_part(segment: &str) -> Result<String, RouteError> {
     } else {
         Err(RouteError::NoSuchPage)
     }
-}
-
-fn connect(query: &str) -> Result<Route, RouteError> {
-    let mut caches = Vec::new();
-    let mut target = ConnectTarget::default();
-    // The commas between the slugs are not escaped, those inside one are.
-    for pair in query.split('&') {
-        match pair.split_once('=') {
-            Some(("caches", list)) => {
-                caches = list
-                    .split(',')
-                    .filter_map(unescape_value)
-                    .filter(|slug| is_segment(slug))
-                    .collect();
-            }
-            Some(("target", word)) if !word.is_empty() => {
-                target = ConnectTarget::ALL
-                    .into_iter()
-                    .find(|target| target.as_str() == word)
-                    .ok_or_else(|| RouteError::parameter("target", word))?;
-            }
-            _ => {}
-        }
-    }
-    Ok(Route::Connect { caches, target })
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod conformance;
 mod crash;
 mod faults;
 mod harness;
+mod live_check;
 mod private_cache;
 mod real_nix;
 mod uploads;

@@ -13,6 +13,7 @@ mod events;
 mod export;
 mod health;
 mod keys;
+mod live;
 mod lookup;
 pub mod machine;
 mod me;
@@ -96,6 +97,8 @@ fn routes(computing: OpenApiRouter<Arc<Site>>) -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(keys::list))
         .routes(routes!(health::list))
         .routes(routes!(events::stream))
+        .routes(routes!(live::begin))
+        .routes(routes!(live::look))
         .routes(routes!(about::about))
         .routes(routes!(me::me))
         .routes(routes!(session::look_at_link))

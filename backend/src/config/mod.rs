@@ -8,6 +8,7 @@
 mod cache;
 mod error;
 mod foreign;
+mod live;
 mod oidc;
 mod reader;
 pub mod reference;
@@ -23,6 +24,7 @@ use std::path::{Path, PathBuf};
 pub use cache::{CacheConfig, Misses, NarDelivery, Serve, Source, Upstream};
 pub use error::ConfigError;
 pub use foreign::unknown_variables;
+pub use live::LivePeriods;
 pub use oidc::OidcConfig;
 pub use state::{StateConfig, StatePlace};
 pub use url::PublicUrl;
@@ -58,6 +60,8 @@ pub struct Config {
     pub metrics_listen: Option<SocketAddr>,
     /// Serves the dashboard's assets from this folder instead of the built-in ones.
     pub ui_dir: Option<PathBuf>,
+    /// How long the live check waits for a machine.
+    pub live_check: LivePeriods,
     /// Where the server's own state lies.
     pub state: StateConfig,
     /// The caches, by slug.
@@ -168,6 +172,7 @@ impl Config {
         })?
         .unwrap_or_default();
         let metrics_listen = take(&mut root, "metrics_listen", |given| given.parsed(ADDRESS))?;
+        let live_check = LivePeriods::read(root.table("live_check")?)?;
         let state = later(StateConfig::read(root.table("state")?), &mut missing)?;
         let mut declared = root.table("caches")?;
         let mut caches = Vec::new();
@@ -200,6 +205,7 @@ impl Config {
             s3_anonymous,
             metrics_listen,
             ui_dir: None,
+            live_check,
             state,
             caches,
         })
@@ -221,6 +227,7 @@ impl Config {
             s3_anonymous: false,
             metrics_listen: None,
             ui_dir: None,
+            live_check: LivePeriods::default(),
             state: StateConfig::default(),
             caches: vec![CacheConfig::embedded(
                 Slug::main(),

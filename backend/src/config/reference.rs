@@ -133,6 +133,18 @@ pub const SETTINGS: &[Setting] = &[
         "a listener of its own for /metrics",
     ),
     setting(
+        "live_check.quiet",
+        "TIME",
+        "5s",
+        "after which a machine that found the path of a live check and did not fetch it has refused its signature; 1s to 1m",
+    ),
+    setting(
+        "live_check.silence",
+        "TIME",
+        "1m",
+        "after which nobody is expected to ask for the path of a live check; 1s to 10m",
+    ),
+    setting(
         "state.bucket",
         "NAME",
         "that of the first cache, by slug",

@@ -99,6 +99,9 @@ impl Dispatch {
         }
         let (cache, rest) = self.cache_of(self.local(request.uri().path()))?;
         let hash = substituter::key::narinfo(rest)?;
+        if self.site.live.has(cache.slug.as_str(), &hash) {
+            return None;
+        }
         if cache.visibility != Visibility::Public {
             let caller = self.site.access.caller(request.headers());
             auth::may(&caller, Act::Read, cache.on()).ok()?;
@@ -210,7 +213,7 @@ impl Dispatch {
             }
             return (
                 endpoint,
-                substituter::answer(&self.site, cache, rest, request, id).await,
+                substituter::answer(&self.site, cache, rest, request, (id, client)).await,
             );
         }
         (Endpoint::Page, self.page(path, request).await)

@@ -36,7 +36,7 @@ use crate::index::OpenError;
 use crate::ledger::{Phase, Refusal};
 use crate::metrics::Metrics;
 use crate::secrets::{self, SecretError};
-use crate::site::Site;
+use crate::site::{LiveChecks, Site};
 use crate::sync::{Schedule, SyncHandle};
 
 use dispatch::Dispatch;
@@ -192,6 +192,7 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
         )),
         exports: Arc::new(Semaphore::new(EXPORTS)),
         streams: Arc::new(Semaphore::new(EVENT_STREAMS)),
+        live: LiveChecks::new(config.live_check),
         closing: CancellationToken::new(),
     });
     site.metrics.collect(collect::Caches::of(&site));

@@ -5,6 +5,7 @@
 
 mod counters;
 mod growth;
+mod live;
 mod lookups;
 
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use crate::sync::Answered;
 use crate::upstream::Upstreams;
 
 pub use counters::CacheCounters;
+pub use live::{LIFE, LiveChecks, LiveError, ProbeObject, Sight, Viewer};
 pub use lookups::{Lookups, Outcome};
 
 /// The server.
@@ -51,6 +53,8 @@ pub struct Site {
     pub exports: Arc<Semaphore>,
     /// Permits for streams of events.
     pub streams: Arc<Semaphore>,
+    /// The live checks under way.
+    pub live: LiveChecks,
     /// Set when the server is to end; streams end with it.
     pub closing: CancellationToken,
 }

@@ -11,11 +11,13 @@
 
 mod decode;
 pub mod key;
+mod live;
 pub mod lookup;
 pub mod nar;
 pub mod narinfo;
 mod side;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER, VARY};
@@ -36,7 +38,7 @@ pub async fn answer(
     cache: &Arc<Cache>,
     rest: &str,
     request: &Parts,
-    id: RequestId,
+    (id, client): (RequestId, IpAddr),
 ) -> Response {
     if !matches!(request.method, Method::GET | Method::HEAD) {
         return headers::method_not_allowed(
@@ -49,8 +51,22 @@ pub async fn answer(
         return home(site, cache, request);
     }
     let caller = caller(site, cache, request).await;
+    let asking = live::Asking {
+        checks: &site.live,
+        cache,
+        wanted: wanted.as_ref(),
+        request,
+        client,
+    };
     if let Err(refusal) = auth::may(&caller, Act::Read, cache.on()) {
-        return refused(site, cache, &refusal, &caller, id);
+        let response = refused(site, cache, &refusal, &caller, id);
+        if matches!(response.status().as_u16(), 401 | 403) {
+            asking.refused(response.status().as_u16());
+        }
+        return response;
+    }
+    if let Some(response) = asking.answer() {
+        return response;
     }
     let turn = match &caller {
         Caller::Token(token) => match site.access.turns.turn(&token.id).await {

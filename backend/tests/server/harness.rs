@@ -211,6 +211,16 @@ pub fn config(dir: &Path) -> Config {
     }
 }
 
+/// Gives the server the secret key of [`Shelf`]: it can sign for `main` then.
+pub fn give_key(config: &mut Config) {
+    let file = config.data_dir.join("test-1.secret");
+    fs::create_dir_all(&config.data_dir).expect("a folder");
+    let secret = Shelf::new("").key.to_secret_text();
+    fs::write(&file, secret.as_bytes()).expect("a file");
+    config.caches[0].signing_key_files = vec![file];
+    config.caches[0].public_keys.clear();
+}
+
 /// A header's value; empty where it is absent.
 pub fn header<'a>(response: &'a reqwest::Response, name: &str) -> &'a str {
     response

@@ -10,6 +10,7 @@ mod harness;
 mod hostile;
 mod issuer;
 mod lifecycle;
+mod live;
 mod misses;
 mod pages;
 mod people;

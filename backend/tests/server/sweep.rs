@@ -9,7 +9,7 @@ use snowbank::ledger::Scope;
 use snowbank_shared::api::Visibility;
 use snowbank_shared::api::access::Verb;
 
-use crate::harness::TestServer;
+use crate::harness::{TestServer, give_key};
 use crate::people::{Actor, owner};
 
 /// Who may use an address, on a server whose only cache is private.
@@ -43,7 +43,7 @@ fn rule(operation: &str) -> Option<Rule> {
         "get_cache" | "list_paths" | "get_path" | "get_closure" | "get_referrers"
         | "get_signatures" | "get_raw" | "get_facets" | "get_selection" | "get_growth"
         | "list_keys" | "get_health" | "stream_events" | "list_referrers" | "list_signatures"
-        | "get_narinfo" => Rule::Reads,
+        | "get_narinfo" | "begin_live_check" | "get_live_check" => Rule::Reads,
         "end_session"
         | "end_own_sessions"
         | "list_members"
@@ -82,7 +82,7 @@ struct Address {
 }
 
 /// Every address of the document, with something put in for its parameters.
-fn addresses(hash: &str) -> Vec<Address> {
+fn addresses(hash: &str, check: &str) -> Vec<Address> {
     let document: Value = serde_json::from_str(&snowbank::api::document()).expect("JSON");
     let mut found = Vec::new();
     for (path, methods) in document["paths"].as_object().expect("paths") {
@@ -92,6 +92,7 @@ fn addresses(hash: &str) -> Vec<Address> {
                 .replace("{hash}", hash)
                 .replace("{path}", "bin")
                 .replace("{name}", "nobody")
+                .replace("{token}", check)
                 .replace("{id}", "nothing");
             // It asks for what is chosen.
             let path = if path.ends_with("/selection") {
@@ -143,6 +144,8 @@ async fn every_address_asks_who_it_is() {
         },
         |config| {
             config.caches[0].visibility = Visibility::Private;
+            // It signs the path of a live check.
+            give_key(config);
             let mut other = config.caches[0].clone();
             other.slug = "other".parse().expect("a slug");
             other.source = snowbank::config::Source::Folder {
@@ -155,6 +158,9 @@ async fn every_address_asks_who_it_is() {
     .await;
     let hash = server.shelf().make("base-1.0", &[], true).hash;
     let olga = owner(&server).await;
+    let check = olga.post(&server, "/caches/main/live", json!({})).await;
+    let check: Value = check.json().await.expect("a live check");
+    let check = check["token"].as_str().expect("a token");
     let stranger = Actor::stranger();
     let wrong = Actor::with_token(
         &Credential::generate(Kind::Token)
@@ -184,7 +190,7 @@ async fn every_address_asks_who_it_is() {
         operation,
         method,
         path,
-    } in addresses(&hash)
+    } in addresses(&hash, check)
     {
         let rule = rule(&operation)
             .unwrap_or_else(|| panic!("`{operation}` ({method} {path}) has no rule in the sweep"));
@@ -256,7 +262,7 @@ async fn every_address_asks_who_it_is() {
 async fn foreign_pages_change_nothing() {
     let server = TestServer::start(|_| {}, |_| {}).await;
     let olga = owner(&server).await;
-    for Address { method, path, .. } in addresses("00000000000000000000000000000000") {
+    for Address { method, path, .. } in addresses("00000000000000000000000000000000", "nothing") {
         if method.is_safe() {
             continue;
         }

@@ -12,7 +12,7 @@ use leptos::html::Input;
 use leptos::leptos_dom::helpers::debounce;
 use leptos::prelude::*;
 use snowbank_shared::api::{Key, Lookup, Page, PathRow};
-use snowbank_shared::route::{PathsQuery, Route};
+use snowbank_shared::route::{ConnectRoute, PathsQuery, Route};
 use wasm_bindgen::JsCast;
 use web_sys::{ClipboardEvent, Event, KeyboardEvent};
 
@@ -26,6 +26,7 @@ use crate::components::store_path::path_text;
 use crate::entry::{self, Entry};
 use crate::format;
 use crate::state::derived::{effect, memo};
+use crate::state::handed;
 use crate::state::keyboard::opens;
 use crate::state::navigation::{Navigation, navigation};
 use crate::state::preferences::preferences;
@@ -69,7 +70,7 @@ fn ask(session: Session, asked: RwSignal<String>) -> impl Fn() -> Option<Found> 
         Entry::Words(words) | Entry::Nar(words) => Some((words, session.cache())),
         // A whole hash is asked of every cache: it may be in another one.
         Entry::Path(hash) => Some((hash, None)),
-        Entry::Empty | Entry::NotAHash { .. } | Entry::List(_) => None,
+        Entry::Empty | Entry::NotAHash { .. } | Entry::List(_) | Entry::Message(_) => None,
     };
     let here = Remote::<Page<PathRow>>::new(move || {
         let (words, Some(cache)) = searched()? else {
@@ -184,6 +185,12 @@ impl Field {
             Deed::Rows => preferences.compact.update(|on| *on = !*on),
             Deed::Times => preferences.moments.update(|on| *on = !*on),
             Deed::Keys => opens().help.set(true),
+            Deed::Explain(text) => {
+                handed::hand(text);
+                self.navigation.go(&Route::Connect(ConnectRoute::Explain {
+                    error: String::new(),
+                }));
+            }
             Deed::CopyLink => {
                 let link = window().location().href().unwrap_or_default();
                 copy_text(link, move |copied| {
@@ -282,10 +289,13 @@ impl Field {
             .dyn_ref::<ClipboardEvent>()
             .and_then(ClipboardEvent::clipboard_data)
             .and_then(|data| data.get_data("text/plain").ok());
-        if let Some(Entry::List(list)) = pasted.map(|text| entry::read(&text)) {
-            event.prevent_default();
-            self.choose(look_up(&list).0);
-        }
+        let deed = match pasted.map(|text| entry::read(&text)) {
+            Some(Entry::List(list)) => look_up(&list).0,
+            Some(Entry::Message(text)) => Deed::Explain(text),
+            _ => return,
+        };
+        event.prevent_default();
+        self.choose(deed);
     }
 
     /// There is something to list; tracked.

@@ -34,6 +34,8 @@ pub enum Deed {
     CopyLink,
     /// Shows the keys.
     Keys,
+    /// Explains what Nix printed.
+    Explain(String),
 }
 
 /// Something to choose.
@@ -151,6 +153,14 @@ pub fn choices(entry: &Entry, known: &Known<'_>) -> Vec<Choice> {
                 note: "all caches".to_owned(),
             });
         }
+        Entry::Message(text) => offered.push(Choice {
+            deed: Deed::Explain(text.clone()),
+            group: "Explain",
+            picture: Icon::Help,
+            path: None,
+            words: "What does this message of Nix mean?".to_owned(),
+            note: "read in this tab".to_owned(),
+        }),
         Entry::Words(words) => {
             searches(words, "", known, &mut offered);
             paths(known, &mut offered);

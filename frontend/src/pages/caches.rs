@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 use snowbank_shared::api::{Cache, IndexState, Served, SignatureStatus, Visibility};
-use snowbank_shared::route::{ConnectTarget, Route};
+use snowbank_shared::route::{ConnectQuery, ConnectRoute, Route};
 
 use crate::api;
 use crate::components::ago::ago;
@@ -127,10 +127,10 @@ pub fn page() -> AnyView {
 
 /// To the lines for the chosen caches.
 fn connect(chosen: &[String]) -> AnyView {
-    let route = Route::Connect {
+    let route = Route::Connect(ConnectRoute::Generate(ConnectQuery {
         caches: chosen.to_vec(),
-        target: ConnectTarget::default(),
-    };
+        ..ConnectQuery::default()
+    }));
     let words = match chosen.len() {
         0 => "Connect a machine".to_owned(),
         1 => "Connect to 1 cache".to_owned(),

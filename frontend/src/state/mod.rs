@@ -1,6 +1,7 @@
 //! What outlives a page: the address, the caches, live updates, preferences.
 
 pub mod derived;
+pub mod handed;
 pub mod identity;
 pub mod keyboard;
 pub mod live;

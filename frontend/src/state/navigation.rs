@@ -5,7 +5,7 @@
 //! there is none: the browser's history and one match on [`Route`] do it.
 
 use leptos::prelude::*;
-use snowbank_shared::route::{AccessRoute, Route, RouteError};
+use snowbank_shared::route::{AccessRoute, ConnectRoute, Route, RouteError};
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::*;
 use web_sys::{Element, Event, HtmlAnchorElement, MouseEvent};
@@ -169,12 +169,25 @@ pub fn same_page(a: &Route, b: &Route) -> bool {
                 ..
             },
         ) => cache == other_cache && hash == other_hash,
-        (Route::Connect { .. }, Route::Connect { .. })
-        | (Route::Lookup { .. }, Route::Lookup { .. }) => true,
+        (Route::Connect(a), Route::Connect(b)) => same_page_of_connect(a, b),
+        (Route::Lookup { .. }, Route::Lookup { .. }) => true,
         (
             Route::Access(AccessRoute::Audit { cache: a, .. }),
             Route::Access(AccessRoute::Audit { cache: b, .. }),
         ) => a == b,
+        _ => a == b,
+    }
+}
+
+/// Two choices on one page of Connect; a live check has a page of its own.
+fn same_page_of_connect(a: &ConnectRoute, b: &ConnectRoute) -> bool {
+    use ConnectRoute::{Doctor, Explain, Generate, Live, Merge};
+    match (a, b) {
+        (Generate(_), Generate(_))
+        | (Merge { .. }, Merge { .. })
+        | (Doctor { .. }, Doctor { .. })
+        | (Explain { .. }, Explain { .. })
+        | (Live { token: None, .. }, Live { token: None, .. }) => true,
         _ => a == b,
     }
 }

@@ -151,6 +151,11 @@ impl<T: Send + Sync + 'static> Remote<T> {
         self.slot.waiting.get()
     }
 
+    /// A request is under way, or the page is gone; not tracked.
+    pub fn try_waiting(self) -> bool {
+        self.slot.waiting.try_get_untracked().unwrap_or(true)
+    }
+
     /// Asks once more.
     pub fn reload(self) {
         self.slot.again.notify();

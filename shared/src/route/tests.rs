@@ -48,15 +48,13 @@ fn every_page() -> Vec<Route> {
             cache: "main".to_owned(),
             check: Some("bad-narinfo".to_owned()),
         },
-        Route::Connect {
-            caches: vec![],
-            target: ConnectTarget::NixConf,
-        },
+        Route::Connect(ConnectRoute::Generate(ConnectQuery::default())),
         Route::connect("main"),
-        Route::Connect {
+        Route::Connect(ConnectRoute::Generate(ConnectQuery {
             caches: vec!["main".to_owned(), "team".to_owned()],
             target: ConnectTarget::NixOs,
-        },
+            ..ConnectQuery::default()
+        })),
         Route::Lookup { paths: vec![] },
         Route::Lookup {
             paths: vec![HASH.to_owned(), "/nix/store/x".to_owned()],
@@ -227,14 +225,15 @@ fn route() -> impl Strategy<Value = Route> {
         (segment(), proptest::option::of(segment()))
             .prop_map(|(cache, check)| Route::Health { cache, check }),
         (proptest::collection::vec(segment(), 0..4), any::<bool>()).prop_map(|(caches, nixos)| {
-            Route::Connect {
+            Route::Connect(ConnectRoute::Generate(ConnectQuery {
                 caches,
                 target: if nixos {
                     ConnectTarget::NixOs
                 } else {
                     ConnectTarget::NixConf
                 },
-            }
+                ..ConnectQuery::default()
+            }))
         }),
     ]
 }

@@ -4,6 +4,7 @@
 mod access;
 mod choosing;
 mod closure;
+mod connect;
 mod copying;
 mod every_page;
 mod hostile;
@@ -11,6 +12,7 @@ mod indexing;
 mod keyboard;
 mod keys;
 mod listing;
+mod live;
 mod omnibox;
 mod overview;
 mod pages;

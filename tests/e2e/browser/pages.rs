@@ -7,6 +7,9 @@ use super::{FX2_HASH, fx1};
 /// A page: its name for reports and screenshots, and its address.
 pub(super) type Named = (&'static str, String);
 
+/// A message of Nix with its explanation.
+const EXPLAINED: &str = "/explain?e=warning%3A%20ignoring%20untrusted%20substituter%20%27https%3A%2F%2Fcache.example.com%27%2C%20you%20are%20not%20a%20trusted%20user.";
+
 /// All of them. Where a page has kinds or states that look different, each is one.
 pub(super) async fn all(server: &Server) -> anyhow::Result<Vec<Named>> {
     let hash_of = async |name: &str| -> anyhow::Result<String> {
@@ -66,6 +69,11 @@ pub(super) async fn all(server: &Server) -> anyhow::Result<Vec<Named>> {
             "connect-nixos",
             "/connect?caches=main&target=nixos".to_owned(),
         ),
+        ("connect-user", "/connect?caches=main&scope=user".to_owned()),
+        ("connect-merge", "/connect/merge?caches=main".to_owned()),
+        ("connect-doctor", "/connect/doctor?caches=main".to_owned()),
+        ("connect-live", "/connect/live?cache=main".to_owned()),
+        ("explain", EXPLAINED.to_owned()),
         ("help", "/help".to_owned()),
         ("glossary", "/help/glossary".to_owned()),
         ("components", "/help/components".to_owned()),

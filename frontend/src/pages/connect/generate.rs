@@ -1,0 +1,377 @@
+//! The generator: choose caches, choose where the lines go, copy. The choices are the address,
+//! and nothing else is taken from it. Only `extra-` forms are written, so that cache.nixos.org
+//! stays.
+
+use leptos::prelude::*;
+use snowbank_shared::api::{Cache, Visibility};
+use snowbank_shared::route::{
+    ConnectAccess, ConnectExtra, ConnectFlavour, ConnectQuery, ConnectRoute, ConnectScope,
+    ConnectTarget, Route,
+};
+
+use super::choose::{ChosenCaches, cache_boxes, caches_of};
+use super::head_tabs;
+use super::live::begin_button;
+use super::output::{Block, Output, output};
+use super::output_file::output_files;
+use super::token::token_card;
+use super::trusted::trusted_users;
+use super::words::{TARGETS, access_word, extra_words, flavour_word, scope_word};
+use crate::components::banner::{banner, empty};
+use crate::components::changing::changing;
+use crate::components::chip::Tone;
+use crate::components::code::code_line;
+use crate::components::fresh_id;
+use crate::components::icon::{Icon, icon};
+use crate::components::page_head::{heading, page_title};
+use crate::format;
+use crate::state::derived::memo;
+use crate::state::navigation::{Navigation, href, navigation, with_base};
+
+/// The state of the page. Copy it freely.
+#[derive(Debug, Clone, Copy)]
+struct Page {
+    navigation: Navigation,
+    chosen: ChosenCaches,
+    /// What the address says, with the only cache where it names none.
+    query: Memo<ConnectQuery>,
+}
+
+/// The page.
+pub fn page() -> AnyView {
+    page_title(|| "Connect".to_owned());
+    let navigation = navigation();
+    let chosen = caches_of(|caches| {
+        let query = match crate::state::navigation::navigation().route_now() {
+            Some(Route::Connect(ConnectRoute::Generate(query))) => query,
+            _ => ConnectQuery::default(),
+        };
+        ConnectRoute::Generate(ConnectQuery { caches, ..query })
+    });
+    let named = Memo::new(
+        move |before: Option<&ConnectQuery>| match navigation.route() {
+            Some(Route::Connect(ConnectRoute::Generate(query))) => query,
+            // On the way to another page.
+            _ => before.cloned().unwrap_or_default(),
+        },
+    );
+    let query = memo(move || ConnectQuery {
+        caches: chosen.slugs.get(),
+        ..named.get()
+    });
+    let page = Page {
+        navigation,
+        chosen,
+        query,
+    };
+    view! {
+        <div class="page connect-page">
+            <div class="page-head">
+                {heading("Connect a machine")}
+                <p class="state-sentence">
+                    "Two lines let any Nix use a cache: where it is, and whose signature to believe."
+                </p>
+            </div>
+            {head_tabs()}
+            {chosen.failure()}
+            <div class="connect">
+                {form(page)} <div class="connect-output">{changing(move || page.output())}</div>
+            </div>
+        </div>
+    }
+    .into_any()
+}
+
+impl Page {
+    /// The address with another choice.
+    fn choose(self, change: impl FnOnce(&mut ConnectQuery)) {
+        let mut query = self.query.get_untracked();
+        change(&mut query);
+        let route = Route::Connect(ConnectRoute::Generate(query));
+        self.navigation.replace(&route);
+    }
+
+    fn output(self) -> AnyView {
+        let (caches, query) = (self.chosen.caches(), self.query.get());
+        if caches.is_empty() {
+            return empty("Choose a cache", view! { <p>"The lines appear here."</p> });
+        }
+        match output(&caches, &query) {
+            Ok(written) => written_out(&caches, &query, &written),
+            Err(why) => banner(
+                Tone::Bad,
+                "These lines cannot be written",
+                view! { <p>{why}</p> },
+                (),
+            ),
+        }
+    }
+}
+
+/// A choice of one of a few, as the browser draws it.
+fn select<T: Copy + PartialEq + Send + Sync + 'static>(
+    label: &'static str,
+    page: Page,
+    all: &'static [T],
+    word: fn(T) -> &'static str,
+    of: fn(&ConnectQuery) -> T,
+    set: fn(&mut ConnectQuery, T),
+) -> AnyView {
+    let id = fresh_id();
+    let at = move || {
+        page.query
+            .with(|query| all.iter().position(|one| *one == of(query)))
+    };
+    let options = all
+        .iter()
+        .enumerate()
+        .map(|(number, one)| {
+            view! { <option value=number.to_string() selected=at() == Some(number)>{word(*one)}</option> }
+        })
+        .collect_view();
+    let choose = move |event| {
+        let number: Option<usize> = event_target_value(&event).parse().ok();
+        if let Some(one) = number.and_then(|number| all.get(number)) {
+            page.choose(|query| set(query, *one));
+        }
+    };
+    view! {
+        <div class="field">
+            <label for=id.clone()>{label}</label>
+            <select id=id prop:value=move || at().unwrap_or_default().to_string() on:change=choose>
+                {options}
+            </select>
+        </div>
+    }
+    .into_any()
+}
+
+/// Where the lines go: sixteen places in four groups.
+fn targets(page: Page) -> AnyView {
+    let now = move || page.query.with(|query| query.target);
+    let groups = TARGETS
+        .map(|(group, targets)| {
+            let options = targets
+                .iter()
+                .map(|&(target, word)| {
+                    view! { <option value=target.as_str() selected=now() == target>{word}</option> }
+                })
+                .collect_view();
+            view! { <optgroup label=group>{options}</optgroup> }
+        })
+        .collect_view();
+    let choose = move |event| {
+        let word = event_target_value(&event);
+        let target = ConnectTarget::ALL.iter().find(|one| one.as_str() == word);
+        if let Some(target) = target {
+            page.choose(|query| query.target = *target);
+        }
+    };
+    view! {
+        <div class="field">
+            <label for="connect-target">"Where"</label>
+            <select id="connect-target" prop:value=move || now().as_str() on:change=choose>
+                {groups}
+            </select>
+        </div>
+    }
+    .into_any()
+}
+
+/// The form. It is made once, so that the focus stays where the choice was made.
+fn form(page: Page) -> AnyView {
+    let extras = ConnectExtra::ALL
+        .iter()
+        .map(|&extra| {
+            let (word, why) = extra_words(extra);
+            let checked = move || page.query.with(|query| query.extras.contains(&extra));
+            let toggle = move |_| {
+                page.choose(|query| {
+                    if query.extras.contains(&extra) {
+                        query.extras.retain(|one| *one != extra);
+                    } else {
+                        query.extras.push(extra);
+                        query.extras.sort_unstable();
+                    }
+                });
+            };
+            view! {
+                <label class="choice choice-two">
+                    <input
+                        type="checkbox"
+                        name="extra"
+                        value=extra.as_str()
+                        prop:checked=checked
+                        on:change=toggle
+                    />
+                    <span>{word}</span>
+                    <small>{why}</small>
+                </label>
+            }
+        })
+        .collect_view();
+    view! {
+        <form class="connect-form" on:submit=|event| event.prevent_default()>
+            {cache_boxes(page.chosen)}
+            {targets(page)}
+            {select(
+                "Who are you there",
+                page,
+                ConnectScope::ALL,
+                scope_word,
+                |query| query.scope,
+                |query, scope| query.scope = scope,
+            )}
+            {select(
+                "Which Nix",
+                page,
+                ConnectFlavour::ALL,
+                flavour_word,
+                |query| query.flavour,
+                |query, flavour| query.flavour = flavour,
+            )}
+            {select(
+                "How it reads the cache",
+                page,
+                ConnectAccess::ALL,
+                access_word,
+                |query| query.access,
+                |query, access| query.access = access,
+            )}
+            <fieldset>
+                <legend>"Beside it"</legend>
+                {extras}
+            </fieldset>
+        </form>
+    }
+    .into_any()
+}
+
+fn written_out(caches: &[Cache], query: &ConnectQuery, written: &Output) -> AnyView {
+    let warnings: Vec<AnyView> = written
+        .warnings
+        .iter()
+        .map(|(title, words)| {
+            let words = words.clone();
+            banner(Tone::Warn, title.clone(), view! { <p>{words}</p> }, ())
+        })
+        .collect();
+    let private: Vec<Cache> = caches
+        .iter()
+        .filter(|cache| cache.visibility != Visibility::Public)
+        .cloned()
+        .collect();
+    let needs_token = match query.access {
+        ConnectAccess::Auto => !private.is_empty(),
+        ConnectAccess::Token => true,
+        ConnectAccess::Public | ConnectAccess::S3 => false,
+    };
+    let token = needs_token.then(|| token_card(if private.is_empty() { caches } else { &private }));
+    let unknown = (query.scope == ConnectScope::Unknown).then(who_am_i);
+    let trusted = matches!(
+        query.scope,
+        ConnectScope::Unknown | ConnectScope::User | ConnectScope::Ci
+    )
+    .then(|| trusted_users(query.scope == ConnectScope::Ci));
+    view! {
+        {warnings}
+        {output_files(&written.files, query)}
+        {notes(&written.notes)}
+        {token}
+        {keys(caches)}
+        <div class="steps">
+            {step("Apply", &written.apply, None)}
+            {step("Check", &written.check, caches.first())}
+            {step("Undo", &written.undo, None)}
+        </div>
+        {unknown}
+        {trusted}
+        <p class="muted">
+            "Clients remember what a cache answered: a found path for 30 days, a miss for an hour, its priority for a week. "
+            <a href=href(&Route::Glossary)>"Words used here"</a>
+        </p>
+    }
+    .into_any()
+}
+
+fn notes(notes: &[String]) -> AnyView {
+    let items: Vec<AnyView> = notes
+        .iter()
+        .map(|note| view! { <li>{icon(Icon::Info)} <span>{note.clone()}</span></li> }.into_any())
+        .collect();
+    (!items.is_empty())
+        .then(|| view! { <ul class="output-notes" aria-label="Good to know">{items}</ul> })
+        .into_any()
+}
+
+/// How to find out who one is.
+fn who_am_i() -> AnyView {
+    view! {
+        <section class="section" aria-labelledby="who-title">
+            <div class="section-head">
+                <h2 id="who-title">"Admin or normal user?"</h2>
+            </div>
+            <p>"Ask the daemon, and look at " <code>"\"trusted\""</code> ": 1 means that your own file counts."</p>
+            {code_line("Command", "nix store info --json")}
+            <p class="muted">
+                "Older Nix does not say: " <code>"nix show-config"</code> " lists trusted-users, and " <code>"id -un"</code> " says who you are."
+            </p>
+        </section>
+    }
+    .into_any()
+}
+
+fn keys(caches: &[Cache]) -> AnyView {
+    let rows: Vec<AnyView> = caches
+        .iter()
+        .flat_map(|cache| {
+            cache.keys.iter().map(move |key| {
+                view! {
+                    <li>
+                        <b class="mono">{key.name.clone()}</b>
+                        <span class="fingerprint">{format!("SHA256 {}", format::hex_groups(&key.fingerprint))}</span>
+                        <a href=with_base(&format!("/c/{}/keys.txt", cache.slug))>"keys.txt"</a>
+                    </li>
+                }
+                .into_any()
+            })
+        })
+        .collect();
+    (!rows.is_empty())
+        .then(|| {
+            view! {
+                <section class="section" aria-labelledby="trusted-title">
+                    <div class="section-head">
+                        <h2 id="trusted-title">"Whom these lines trust"</h2>
+                        <p>"Compare with a fingerprint that you got another way."</p>
+                    </div>
+                    <ul class="key-list">{rows}</ul>
+                </section>
+            }
+        })
+        .into_any()
+}
+
+/// A block of words and commands; `live` is the cache whose live check can begin here.
+fn step(title: &'static str, blocks: &[Block], live: Option<&Cache>) -> AnyView {
+    let drawn: Vec<AnyView> = blocks
+        .iter()
+        .map(|block| match block {
+            Block::Words(words) => view! { <p>{words.clone()}</p> }.into_any(),
+            Block::Code(what, text) => code_line(what, text.clone()),
+        })
+        .collect();
+    let live = live.map(|cache| {
+        view! {
+            <p>"Or let this server watch whether the machine comes all the way:"</p>
+            {begin_button(cache.slug.clone(), "Begin a live check")}
+        }
+    });
+    view! {
+        <section class="step">
+            <h2>{title}</h2>
+            <div>{drawn} {live}</div>
+        </section>
+    }
+    .into_any()
+}

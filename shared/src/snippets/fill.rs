@@ -1,0 +1,225 @@
+//! Puts inputs into a template.
+
+use super::inputs::{Access, Cache, Flavour, GithubInstaller, Inputs, InputsError, Scope};
+use super::template::{Each, FileTemplate, LineTemplate, StepTemplate, When};
+use super::templates;
+use super::{File, Line, Snippet, Step, Target};
+use crate::nix_conf::{comment, nix_string};
+
+/// What stands for a token that nobody has made yet.
+const PLACEHOLDER: &str = "YOUR-TOKEN";
+
+/// Fills the template of a target. A normal user of a machine with a daemon gets the lines
+/// for the admin and their own, whatever file was chosen.
+///
+/// # Errors
+/// Inputs that cannot stand in the text.
+pub fn fill(target: Target, inputs: &Inputs) -> Result<Snippet, InputsError> {
+    inputs.check()?;
+    let target = match target {
+        Target::NixConf | Target::Determinate if inputs.scope == Scope::User => Target::ManagedUser,
+        Target::NixConf if inputs.flavour == Flavour::Determinate => Target::Determinate,
+        other => other,
+    };
+    let template = templates::of(target);
+    let files = template
+        .files
+        .iter()
+        .chain(templates::netrc_beside(target))
+        .filter(|file| holds(file.when, inputs))
+        .map(|file| fill_file(file, inputs))
+        .collect();
+    let steps = |steps: &[StepTemplate]| {
+        steps
+            .iter()
+            .filter(|step| holds(step.when, inputs))
+            .map(|step| Step {
+                words: expand(step.words, inputs, None),
+                command: (!step.command.is_empty()).then(|| expand(step.command, inputs, None)),
+            })
+            .collect()
+    };
+    let notes = template.notes.iter().chain(templates::NOTES);
+    Ok(Snippet {
+        target,
+        version: template.version,
+        files,
+        apply: steps(template.apply),
+        check: steps(template.check),
+        undo: steps(template.undo),
+        notes: notes
+            .filter(|(when, _)| holds(*when, inputs))
+            .map(|(_, text)| expand(text, inputs, None))
+            .collect(),
+    })
+}
+
+fn fill_file(file: &FileTemplate, inputs: &Inputs) -> File {
+    let mut lines = Vec::new();
+    for line in file.lines.iter().filter(|line| holds(line.when, inputs)) {
+        let mut push = |item: Option<Item<'_>>| lines.push(fill_line(line, inputs, item));
+        match line.each {
+            Each::Once => push(None),
+            Each::Cache => inputs
+                .caches
+                .iter()
+                .for_each(|cache| push(Some(Item::Cache(cache)))),
+            Each::Host => inputs
+                .hosts()
+                .iter()
+                .for_each(|host| push(Some(Item::Host(host)))),
+        }
+    }
+    File {
+        path: expand(file.path, inputs, None),
+        audience: file.audience,
+        language: file.language,
+        secret: file.lines.iter().any(|line| line.text.contains("@token@")),
+        lines,
+    }
+}
+
+fn fill_line(line: &LineTemplate, inputs: &Inputs, item: Option<Item<'_>>) -> Line {
+    Line {
+        text: expand(line.text, inputs, item),
+        why: expand(line.why, inputs, item),
+    }
+}
+
+/// What a repeated line is about.
+#[derive(Clone, Copy)]
+enum Item<'a> {
+    Cache(&'a Cache),
+    Host(&'a str),
+}
+
+fn holds(when: When, inputs: &Inputs) -> bool {
+    let has_keys = || !inputs.keys().is_empty();
+    match when {
+        When::Always => true,
+        When::Keys => has_keys(),
+        When::Token => inputs.access == Access::Token,
+        When::NoToken => inputs.access != Access::Token,
+        When::NoKeys => !has_keys(),
+        When::OneHost => inputs.hosts().len() == 1,
+        When::ManyHosts => inputs.hosts().len() > 1,
+        When::TokenOneHost => inputs.access == Access::Token && inputs.hosts().len() == 1,
+        When::TokenManyHosts => inputs.access == Access::Token && inputs.hosts().len() > 1,
+        When::S3 => inputs.urls().iter().any(|url| url.starts_with("s3://")),
+        When::Timeout => inputs.extras.connect_timeout.is_some(),
+        When::Fallback => inputs.extras.fallback,
+        When::Ttl => inputs.extras.negative_ttl.is_some(),
+        When::Determinate => inputs.flavour == Flavour::Determinate,
+        When::NotDeterminate => inputs.flavour != Flavour::Determinate,
+        When::OldNix => inputs.flavour == Flavour::Old,
+        When::Bucket => inputs.caches.iter().any(|cache| cache.bucket.is_some()),
+        When::InstallNix => inputs.installer == GithubInstaller::InstallNix,
+        When::InstallDeterminate => inputs.installer == GithubInstaller::Determinate,
+        When::InstallQuick => inputs.installer == GithubInstaller::Quick,
+    }
+}
+
+/// Replaces `@name@`, in one pass: what is put in is not read again.
+fn expand(template: &str, inputs: &Inputs, item: Option<Item<'_>>) -> String {
+    let mut text = String::with_capacity(template.len());
+    let mut rest = template;
+    while let Some(at) = rest.find('@') {
+        text.push_str(&rest[..at]);
+        let after = &rest[at + 1..];
+        let name = after.split('@').next().unwrap_or_default();
+        let value = if after.len() > name.len() {
+            value(name, inputs, item)
+        } else {
+            None
+        };
+        if let Some(value) = value {
+            text.push_str(&value);
+            rest = &after[name.len() + 1..];
+        } else {
+            text.push('@');
+            rest = after;
+        }
+    }
+    text.push_str(rest);
+    text
+}
+
+fn value(name: &str, inputs: &Inputs, item: Option<Item<'_>>) -> Option<String> {
+    let quoted = |values: Vec<String>| {
+        let values: Vec<String> = values.iter().map(|value| nix_string(value)).collect();
+        values.join(" ")
+    };
+    let first = inputs.caches.first()?;
+    let about = match item {
+        Some(Item::Cache(cache)) => cache,
+        _ => first,
+    };
+    let titles = || {
+        let titles: Vec<String> = inputs
+            .caches
+            .iter()
+            .map(|cache| comment(&cache.title))
+            .collect();
+        titles.join(", ")
+    };
+    Some(match name {
+        "urls" => inputs.urls().join(" "),
+        "first-url" => inputs
+            .urls()
+            .swap_remove(0)
+            .trim_end_matches('/')
+            .to_owned(),
+        "keys" => inputs.keys().join(" "),
+        "nix-urls" => quoted(inputs.urls()),
+        "nix-keys" => quoted(inputs.keys()),
+        "nix-urls-string" => nix_string(&inputs.urls().join(" ")),
+        "nix-keys-string" => nix_string(&inputs.keys().join(" ")),
+        "titles" => titles(),
+        "page" => comment(&inputs.page()),
+        "slug" => about.slug.clone(),
+        "input" if about.slug.starts_with(|c: char| c.is_ascii_alphabetic()) => {
+            format!("{}-cache", about.slug)
+        }
+        "input" => format!("cache-{}", about.slug),
+        "cache-page" => comment(&about.page),
+        "host" => match item {
+            Some(Item::Host(host)) => host.to_owned(),
+            _ => inputs.hosts().first().cloned().unwrap_or_default(),
+        },
+        "curl" if about.page.starts_with("https:") => {
+            "curl --proto '=https' --tlsv1.2 -fsSL".to_owned()
+        }
+        "curl" => "curl -fsSL".to_owned(),
+        "token" => inputs
+            .token
+            .clone()
+            .unwrap_or_else(|| PLACEHOLDER.to_owned()),
+        "secret-name" => {
+            let upper = first.slug.to_ascii_uppercase().replace('-', "_");
+            if upper.starts_with(|c: char| c.is_ascii_alphabetic()) {
+                format!("{upper}_CACHE_TOKEN")
+            } else {
+                format!("CACHE_{upper}_TOKEN")
+            }
+        }
+        "timeout" => inputs.extras.connect_timeout?.to_string(),
+        "ttl" => inputs.extras.negative_ttl?.to_string(),
+        "show" => match inputs.flavour {
+            Flavour::Nix | Flavour::Determinate => "nix config show".to_owned(),
+            Flavour::Lix | Flavour::Old => "nix show-config".to_owned(),
+        },
+        "netrc" => match inputs.flavour {
+            Flavour::Determinate => "/etc/nix/netrc.caches".to_owned(),
+            _ => "/etc/nix/netrc".to_owned(),
+        },
+        "conf" => match inputs.flavour {
+            Flavour::Determinate => "/etc/nix/nix.custom.conf".to_owned(),
+            _ => "/etc/nix/nix.conf".to_owned(),
+        },
+        "service" => match inputs.flavour {
+            Flavour::Determinate => "systems.determinate.nix-daemon".to_owned(),
+            _ => "org.nixos.nix-daemon".to_owned(),
+        },
+        _ => return None,
+    })
+}

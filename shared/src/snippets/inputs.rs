@@ -1,0 +1,234 @@
+//! What a template is filled with.
+
+use crate::nix_conf::merge::{Addition, Part};
+use crate::nix_conf::{ClientSettings, SubstituterUrl};
+
+/// A cache of the console.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cache {
+    /// Its name in addresses.
+    pub slug: String,
+    /// Its name for people.
+    pub title: String,
+    /// The address of its page, `https://console/c/SLUG`.
+    pub page: String,
+    /// Its URL and keys.
+    pub settings: ClientSettings,
+    /// The bucket's own address, where clients can read it: asked second, with the same key.
+    pub bucket: Option<SubstituterUrl>,
+}
+
+/// What one may do on the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Scope {
+    /// Root, or somebody who can become root.
+    #[default]
+    Admin,
+    /// A normal user of a machine with a daemon.
+    User,
+    /// The user owns the store; there is no daemon.
+    SingleUser,
+    /// A CI runner, which ends after the job.
+    CiRunner,
+    /// Nobody said.
+    Unknown,
+}
+
+/// Which Nix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Flavour {
+    /// Nix from 2.4 on.
+    #[default]
+    Nix,
+    /// Determinate Nix.
+    Determinate,
+    /// Lix.
+    Lix,
+    /// Nix before 2.4.
+    Old,
+}
+
+/// How the cache is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Access {
+    /// By anybody.
+    #[default]
+    Public,
+    /// With a token in a netrc.
+    Token,
+    /// The bucket itself, by `s3://`.
+    S3,
+}
+
+/// The action that installs Nix in a workflow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum GithubInstaller {
+    /// `cachix/install-nix-action`.
+    #[default]
+    InstallNix,
+    /// `DeterminateSystems/nix-installer-action`.
+    Determinate,
+    /// `nixbuild/nix-quick-install-action`.
+    Quick,
+}
+
+/// Lines that not everybody wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Extras {
+    /// Seconds after which a connection that does not come about is given up.
+    pub connect_timeout: Option<u32>,
+    /// Build where a download fails.
+    pub fallback: bool,
+    /// Seconds for which a path that was not found is not asked for again.
+    pub negative_ttl: Option<u32>,
+}
+
+/// All that a template is filled with.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Inputs {
+    /// The caches, at least one.
+    pub caches: Vec<Cache>,
+    /// The console's own address, without a slash at the end.
+    pub console: String,
+    /// What one may do there.
+    pub scope: Scope,
+    /// Which Nix.
+    pub flavour: Flavour,
+    /// How the caches are reached.
+    pub access: Access,
+    /// The token of a private cache, where it is known; else a placeholder is written.
+    pub token: Option<String>,
+    /// Lines that not everybody wants.
+    pub extras: Extras,
+    /// For GitHub Actions.
+    pub installer: GithubInstaller,
+}
+
+/// Why a template is not filled.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InputsError {
+    /// No cache was chosen.
+    #[error("no cache is chosen")]
+    NoCache,
+    /// Something that a shell or a CI would take for its own.
+    #[error("the name of the key {0} holds characters that a shell or a CI would read as its own")]
+    KeyName(String),
+    /// Blanks or control characters would break out of the line.
+    #[error("a token is one word of printable characters")]
+    Token,
+    /// Seconds from 1 to a day.
+    #[error("a time is 1 to 86400 seconds")]
+    Seconds,
+}
+
+impl Inputs {
+    /// Checks that everything can stand in every language that a template is written in.
+    ///
+    /// # Errors
+    /// What cannot.
+    pub fn check(&self) -> Result<(), InputsError> {
+        if self.caches.is_empty() {
+            return Err(InputsError::NoCache);
+        }
+        for key in self.caches.iter().flat_map(|cache| cache.settings.keys()) {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._+-@/".contains(&byte);
+            if !key.name().bytes().all(plain) {
+                return Err(InputsError::KeyName(key.name().to_owned()));
+            }
+        }
+        let word = |token: &String| {
+            !token.is_empty()
+                && token.len() <= 4096
+                && token.bytes().all(|byte| byte.is_ascii_graphic())
+        };
+        if !self.token.as_ref().is_none_or(word) {
+            return Err(InputsError::Token);
+        }
+        let extras = [self.extras.connect_timeout, self.extras.negative_ttl];
+        if extras
+            .into_iter()
+            .flatten()
+            .any(|seconds| !(1..=86_400).contains(&seconds))
+        {
+            return Err(InputsError::Seconds);
+        }
+        Ok(())
+    }
+
+    /// What Merge puts into a file: the lines of the target nix.conf, under the same comment.
+    /// `None` without a cache.
+    pub fn addition(&self, part: Part) -> Option<Addition> {
+        let all = self.caches.iter().map(|cache| {
+            let bucket = cache.bucket.clone();
+            let bucket = bucket.map(|bucket| ClientSettings::new(bucket, []));
+            (cache.settings.clone(), bucket)
+        });
+        let (own, buckets): (Vec<_>, Vec<_>) = all.unzip();
+        let settings = own
+            .into_iter()
+            .chain(buckets.into_iter().flatten())
+            .reduce(ClientSettings::and)?;
+        let titles: Vec<&str> = self
+            .caches
+            .iter()
+            .map(|cache| cache.title.as_str())
+            .collect();
+        Some(Addition {
+            settings,
+            part,
+            title: titles.join(", "),
+            page: self.page(),
+        })
+    }
+
+    /// The page by which the lines are found again.
+    pub(super) fn page(&self) -> String {
+        if let [only] = self.caches.as_slice() {
+            return only.page.clone();
+        }
+        let slugs: Vec<&str> = self
+            .caches
+            .iter()
+            .map(|cache| cache.slug.as_str())
+            .collect();
+        format!("{}/connect?caches={}", self.console, slugs.join(","))
+    }
+
+    /// All URLs in the order asked: the caches, then their buckets.
+    pub(super) fn urls(&self) -> Vec<String> {
+        let own = self.caches.iter().flat_map(|cache| cache.settings.urls());
+        let buckets = self.caches.iter().filter_map(|cache| cache.bucket.as_ref());
+        unique(own.chain(buckets).map(ToString::to_string))
+    }
+
+    /// All keys, each once.
+    pub(super) fn keys(&self) -> Vec<String> {
+        let keys = self.caches.iter().flat_map(|cache| cache.settings.keys());
+        unique(keys.map(ToString::to_string))
+    }
+
+    /// The hosts that a netrc names.
+    pub(super) fn hosts(&self) -> Vec<String> {
+        unique(self.urls().iter().filter_map(|url| {
+            let (scheme, rest) = url.split_once("://")?;
+            let authority = rest.split(['/', '?']).next()?;
+            let host = match authority.rsplit_once(':') {
+                Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+                _ => authority,
+            };
+            scheme
+                .starts_with("http")
+                .then(|| host.trim_matches(['[', ']']).to_owned())
+        }))
+    }
+}
+
+fn unique(values: impl Iterator<Item = String>) -> Vec<String> {
+    let mut all = Vec::new();
+    for value in values {
+        if !all.contains(&value) {
+            all.push(value);
+        }
+    }
+    all
+}
