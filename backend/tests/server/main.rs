@@ -2,6 +2,7 @@
 
 mod access;
 mod api;
+mod approvals;
 mod browse;
 mod config;
 mod contributors;
@@ -13,6 +14,7 @@ mod lifecycle;
 mod misses;
 mod pages;
 mod people;
+mod policy;
 mod protocol;
 mod redirect;
 mod single_sign_on;
