@@ -127,6 +127,14 @@ impl Upstreams {
         self.0.upstreams.is_empty()
     }
 
+    /// Their URLs, in the order of the configuration.
+    pub fn urls(&self) -> impl Iterator<Item = &str> {
+        self.0
+            .upstreams
+            .iter()
+            .map(|upstream| upstream.url.as_str())
+    }
+
     /// Asks every upstream for a path, in the order of the configuration. Takes a few seconds
     /// at most.
     pub async fn ask(&self, hash: StorePathHash) -> Vec<UpstreamAnswer> {

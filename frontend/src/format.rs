@@ -1,5 +1,7 @@
 //! Numbers, sizes and times in words. Pure, so that it is tested natively.
 
+pub use snowbank_shared::store_path::split_name;
+
 /// A count with thin groups of three: `1,204,331`.
 pub fn count(n: u64) -> String {
     let digits = n.to_string();
@@ -143,22 +145,6 @@ pub fn unix_seconds(time: &str) -> Option<i64> {
     let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
     let days = era * 146_097 + day_of_era - 719_468;
     Some(days * 86_400 + hour * 3600 + minute * 60 + second)
-}
-
-/// A store path's name cut into package and version, where Nix cuts: before
-/// the first dash that no letter follows.
-pub fn split_name(name: &str) -> (&str, &str) {
-    let bytes = name.as_bytes();
-    let cut = (0..bytes.len()).find(|&at| {
-        bytes[at] == b'-'
-            && bytes
-                .get(at + 1)
-                .is_some_and(|next| !next.is_ascii_alphabetic())
-    });
-    match cut {
-        Some(at) if at > 0 => (&name[..at], &name[at..]),
-        _ => (name, ""),
-    }
 }
 
 /// The hash part and the name of a full store path or of its last segment.

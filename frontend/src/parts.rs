@@ -6,7 +6,7 @@
 //! which `backend/build.rs` cuts and names.
 //!
 //! A part is fetched once, when a page of it is opened. Some seconds after the
-//! start the rest (but for the upload form, whose decoders are large) is fetched too, one after the other, so that the next click
+//! start the rest (but for the upload form, whose decoders are large, and for what few decide on) is fetched too, one after the other, so that the next click
 //! waits for nothing and still works once the server was replaced by a newer
 //! one. Who saves data is spared that.
 //!
@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use leptos::prelude::*;
 use leptos::task::spawn_local;
-use snowbank_shared::route::{AccessRoute, ConnectRoute, RouteError};
+use snowbank_shared::route::{AccessRoute, ConnectRoute, ContributeRoute, RouteError};
 use wasm_split_helpers::{SplitLoaderError, wasm_split};
 
 use crate::components::banner::alert;
@@ -36,6 +36,7 @@ pub enum Page {
     Browse(Browse),
     Path { cache: String, hash: String },
     People(AccessRoute),
+    Contribute(ContributeRoute),
     Upload { cache: String },
     Connect(ConnectRoute),
     Guide(Guide),
@@ -88,6 +89,15 @@ fn people(page: AccessRoute) -> Result<AnyView, SplitLoaderError> {
     })
 }
 
+#[wasm_split(contribute, fallible, preload(fetch_contribute))]
+fn contribute(page: ContributeRoute) -> Result<AnyView, SplitLoaderError> {
+    Ok(match page {
+        ContributeRoute::Approvals { cache, .. } => pages::approvals::page(&cache),
+        ContributeRoute::Approval { cache, id } => pages::approval::page(&cache, &id),
+        ContributeRoute::Policy { cache } => pages::policy::page(&cache),
+    })
+}
+
 #[wasm_split(upload, fallible, preload(fetch_upload))]
 fn upload(cache: String) -> Result<AnyView, SplitLoaderError> {
     Ok(pages::upload::page(&cache))
@@ -134,13 +144,15 @@ enum Part {
     People,
     Connect,
     Guide,
+    /// Few decide on uploads: only who opens such a page fetches it.
+    Contribute,
     /// Decoders are large and few people upload: only who opens the page fetches it.
     Upload,
 }
 
 impl Part {
     /// How many there are.
-    const COUNT: usize = 6;
+    const COUNT: usize = 7;
     /// What everybody gets at leisure, in this order.
     const FOR_ALL: [Self; 5] = [
         Self::Browse,
@@ -155,6 +167,7 @@ impl Part {
             Page::Browse(_) => Self::Browse,
             Page::Path { .. } => Self::Path,
             Page::People(_) => Self::People,
+            Page::Contribute(_) => Self::Contribute,
             Page::Upload { .. } => Self::Upload,
             Page::Connect(_) => Self::Connect,
             Page::Guide(_) => Self::Guide,
@@ -167,6 +180,7 @@ impl Part {
             Self::Path => fetch_path().await,
             Self::People => fetch_people().await,
             Self::Connect => fetch_connect().await,
+            Self::Contribute => fetch_contribute().await,
             Self::Guide => fetch_guide().await,
             Self::Upload => fetch_upload().await,
         }
@@ -265,6 +279,7 @@ fn drawn(page: Page) -> Option<AnyView> {
         Page::Browse(page) => at_once(browse(page)),
         Page::Path { cache, hash } => at_once(path(cache, hash)),
         Page::People(page) => at_once(people(page)),
+        Page::Contribute(page) => at_once(contribute(page)),
         Page::Upload { cache } => at_once(upload(cache)),
         Page::Connect(page) => at_once(connect(page)),
         Page::Guide(page) => at_once(guide(page)),

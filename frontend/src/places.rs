@@ -2,7 +2,7 @@
 //! phone, the suggestions of the search field, and the letters after `g`. A page
 //! that is added here can be found in all four.
 
-use snowbank_shared::route::{AccessRoute, ConnectQuery, ConnectRoute, Route};
+use snowbank_shared::route::{AccessRoute, ConnectQuery, ConnectRoute, ContributeRoute, Route};
 
 use crate::components::icon::Icon;
 
@@ -95,6 +95,24 @@ pub fn places(cache: Option<&str>) -> Vec<Place> {
                 Route::Upload {
                     cache: cache.to_owned(),
                 },
+            ),
+            place(
+                Shelf::OfCacheAside,
+                'w',
+                Icon::TickClock,
+                "Approvals",
+                "what waits queue approve reject review",
+                Route::Contribute(ContributeRoute::approvals(cache)),
+            ),
+            place(
+                Shelf::Hidden,
+                ' ',
+                Icon::Sliders,
+                "Upload policy",
+                "rules approval builders refuse",
+                Route::Contribute(ContributeRoute::Policy {
+                    cache: cache.to_owned(),
+                }),
             ),
         ]);
     }
@@ -263,6 +281,10 @@ pub const fn home_of(route: &Route) -> &'static str {
         Route::Help | Route::Glossary | Route::Components => "Help",
         Route::Preferences => "Preferences",
         Route::About => "About",
+        Route::Contribute(route) => match route {
+            ContributeRoute::Approvals { .. } | ContributeRoute::Approval { .. } => "Approvals",
+            ContributeRoute::Policy { .. } => "Settings",
+        },
         Route::Access(route) => match route {
             AccessRoute::Members => "Members",
             AccessRoute::Settings { .. } => "Settings",

@@ -8,6 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 pub mod access;
+pub mod approvals;
 pub mod audit;
 mod browse;
 pub mod contributors;
@@ -15,6 +16,7 @@ mod flat;
 mod growth;
 mod live;
 mod lookup;
+pub mod policy;
 
 pub use browse::{FacetCount, Facets, Selection};
 pub use growth::{Growth, GrowthDay, Recent, Served};
@@ -126,6 +128,9 @@ pub struct Cache {
     pub signatures: Vec<SignatureCount>,
     /// Objects or paths with something wrong; see `/caches/{c}/health`.
     pub findings: u64,
+    /// Uploads that wait and that the caller may see; `null` where that is none of their affair.
+    #[serde(default)]
+    pub waiting: Option<u64>,
     /// The state of the index.
     pub index: IndexStatus,
     /// Where the bytes lie, for people: `s3://bucket/prefix` or `folder`.

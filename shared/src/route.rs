@@ -10,6 +10,7 @@
 
 mod access;
 mod connect;
+mod contribute;
 mod query;
 mod text;
 
@@ -21,6 +22,7 @@ pub use connect::{
     ConnectAccess, ConnectExtra, ConnectFlavour, ConnectQuery, ConnectRoute, ConnectScope,
     ConnectTarget,
 };
+pub use contribute::{ApprovalsQuery, ContributeRoute};
 pub use query::{PathsQuery, Sort, SortKey};
 pub use text::escape;
 use text::{QueryWriter, is_segment, pairs, unescape};
@@ -82,6 +84,8 @@ pub enum Route {
     About,
     /// Pages about people: `/login`, `/members`, `/me`, `/settings`, `/audit`.
     Access(AccessRoute),
+    /// Pages about uploads that somebody decides on: `/c/{cache}/approvals`, `/c/{cache}/settings/policy`.
+    Contribute(ContributeRoute),
 }
 
 /// A tab of a path's page.
@@ -157,6 +161,7 @@ impl Route {
             | Self::Health { cache, .. }
             | Self::Upload { cache } => Some(cache),
             Self::Access(route) => route.cache(),
+            Self::Contribute(route) => Some(route.cache()),
             Self::Caches
             | Self::Connect(_)
             | Self::Lookup { .. }
@@ -242,6 +247,7 @@ impl fmt::Display for Route {
             Self::Preferences => f.write_str("/me/preferences"),
             Self::About => f.write_str("/about"),
             Self::Access(route) => route.fmt(f),
+            Self::Contribute(route) => route.fmt(f),
         }
     }
 }
@@ -305,11 +311,13 @@ impl FromStr for Route {
             ["about"] => Self::About,
             other => {
                 if let Some(route) = ConnectRoute::parse(other, query) {
-                    return Ok(Self::Connect(route?));
-                }
-                match AccessRoute::parse(other, query) {
-                    Some(route) => Self::Access(route?),
-                    None => return Err(RouteError::NoSuchPage),
+                    Self::Connect(route?)
+                } else if let Some(route) = AccessRoute::parse(other, query) {
+                    Self::Access(route?)
+                } else if let Some(route) = ContributeRoute::parse(other, query) {
+                    Self::Contribute(route?)
+                } else {
+                    return Err(RouteError::NoSuchPage);
                 }
             }
         })

@@ -9,8 +9,9 @@ use snowbank_shared::api::{self, Page, Problem};
 
 use super::problem::ApiError;
 use super::request::{heavy, readable};
-use crate::auth::{self, Act};
-use crate::site::Site;
+use crate::auth::{self, Act, Caller};
+use crate::intake::{self, waiting};
+use crate::site::{Cache, Site};
 
 /// All caches that the caller may see, by slug.
 #[utoipa::path(
@@ -31,11 +32,19 @@ pub(super) async fn list(
         .filter(|cache| auth::may(&caller, Act::Discover, cache.on()).is_ok())
         .cloned()
         .collect();
+    let waits: Vec<Option<u64>> = visible
+        .iter()
+        .map(|cache| waiting_for(&site, cache, &caller))
+        .collect();
     let complete = visible.iter().all(|cache| cache.is_complete());
     let items = heavy(&site, move || {
         Ok(visible
             .iter()
-            .map(|cache| cache.describe())
+            .zip(waits)
+            .map(|(cache, waiting)| api::Cache {
+                waiting,
+                ..cache.describe()
+            })
             .collect::<Vec<_>>())
     })
     .await?;
@@ -72,7 +81,28 @@ pub(super) async fn one(
     headers: HeaderMap,
 ) -> Result<Json<api::Cache>, ApiError> {
     let cache = readable(&site, &slug, &headers)?;
-    heavy(&site, move || Ok(Json(cache.describe()))).await
+    let waiting = waiting_for(&site, &cache, &site.access.caller(&headers));
+    heavy(&site, move || {
+        Ok(Json(api::Cache {
+            waiting,
+            ..cache.describe()
+        }))
+    })
+    .await
+}
+
+/// How many uploads wait that the caller may see.
+fn waiting_for(site: &Site, cache: &Cache, caller: &Caller) -> Option<u64> {
+    let may = |act| auth::may(caller, act, cache.on()).is_ok();
+    let slug = cache.slug.as_str();
+    if may(Act::Maintain) || may(Act::ReadAudit) {
+        Some(waiting::count(&site.ledger, slug, None))
+    } else if may(Act::Upload) {
+        let owner = intake::owner(caller);
+        Some(waiting::count(&site.ledger, slug, Some(&owner)))
+    } else {
+        None
+    }
 }
 
 /// How a cache grew: what is in it, by the day on which it was first seen.

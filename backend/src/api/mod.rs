@@ -5,6 +5,7 @@
 //! walks the graph runs off the reactor under a limit ([`request::heavy`]).
 
 mod about;
+mod approvals;
 mod audit;
 mod browse;
 mod caches;
@@ -19,6 +20,7 @@ pub mod machine;
 mod me;
 mod members;
 mod paths;
+mod policy;
 pub mod problem;
 mod request;
 mod session;
@@ -30,6 +32,7 @@ mod wizard;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::IntoResponse as _;
@@ -44,6 +47,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::auth::Caller;
+use crate::intake::Intake;
 use crate::site::Site;
 use crate::web::{Body, RequestId, Response, headers};
 
@@ -67,6 +71,7 @@ use request::Asked;
         (name = "paths", description = "Store paths of a cache"),
         (name = "people", description = "Who asks: sessions, members, tokens, trust in machines"),
         (name = "keys", description = "Contributors' keys: everyone signs with their own"),
+        (name = "uploads", description = "What waits to be published, and the rules for uploads"),
         (name = "audit", description = "Who did what"),
         (name = "server", description = "The server itself"),
     ),
@@ -123,6 +128,12 @@ fn routes(computing: OpenApiRouter<Arc<Site>>) -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(contributors::resume))
         .routes(routes!(contributors::retire))
         .routes(routes!(contributors::revoke))
+        .routes(routes!(approvals::list))
+        .routes(routes!(approvals::one))
+        .routes(routes!(approvals::approve))
+        .routes(routes!(approvals::reject))
+        .routes(routes!(policy::read, policy::change))
+        .routes(routes!(policy::try_rules))
         .routes(routes!(settings::read, settings::change))
         .routes(routes!(wizard::test))
         .routes(routes!(audit::list))
@@ -146,7 +157,7 @@ pub struct Api {
 
 impl Api {
     /// The API over these caches.
-    pub fn new(site: Arc<Site>) -> Self {
+    pub fn new(site: Arc<Site>, intake: Intake) -> Self {
         let counted = from_fn_with_state(Arc::clone(&site), counting_strangers);
         let (router, _) = routes(computing().route_layer(counted)).split_for_parts();
         let document: Arc<str> = document().into();
@@ -154,6 +165,7 @@ impl Api {
             .route("/openapi.json", get(openapi).with_state(document))
             .fallback(|| async { ApiError::no_endpoint() })
             .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
+            .layer(Extension(intake))
             .with_state(Arc::clone(&site));
         Self { router, site }
     }

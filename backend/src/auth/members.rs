@@ -297,9 +297,28 @@ impl Access {
     /// Writes what was done into the audit. What was done is done: where the audit cannot be
     /// written, the log says so.
     pub async fn note(&self, by: &By, act: &'static str, object: &str, detail: &[(&str, String)]) {
-        let mut event = Event::new(&by.actor, act, object)
-            .with("via", by.via)
-            .with("request", &by.request);
+        self.note_event(by, Event::new(&by.actor, act, object), detail)
+            .await;
+    }
+
+    /// The same, about a cache.
+    pub async fn note_in(
+        &self,
+        by: &By,
+        act: &'static str,
+        cache: &str,
+        object: &str,
+        detail: &[(&str, String)],
+    ) {
+        let event = Event::new(&by.actor, act, object).in_cache(cache);
+        self.note_event(by, event, detail).await;
+    }
+
+    async fn note_event(&self, by: &By, event: Event, detail: &[(&str, String)]) {
+        let mut event = event.with("via", by.via);
+        if !by.request.is_empty() {
+            event = event.with("request", &by.request);
+        }
         for (name, value) in detail {
             event = event.with(name, value);
         }
@@ -308,6 +327,7 @@ impl Access {
         {
             event = event.at_address(address);
         }
+        let (act, object) = (&event.act, &event.object);
         tracing::info!(target: "snowbank::audit", actor = by.actor, act, object, request_id = by.request, "done");
         if let Err(error) = self.ledger.audit(&event).await {
             tracing::error!(act, object, %error, "the audit could not be written; this line is all there is");

@@ -46,6 +46,7 @@ pub mod permission;
 pub mod records;
 mod registration;
 mod settings;
+mod standing;
 mod tokens;
 
 pub use access::{Access, By};

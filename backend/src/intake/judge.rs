@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use futures_util::StreamExt as _;
+use snowbank_shared::api::approvals::WaitsFor;
 use snowbank_shared::api::{KeyPurpose, KeyState};
 use snowbank_shared::hash::HashAlgorithm;
 use snowbank_shared::narinfo::NarInfo;
@@ -11,8 +12,7 @@ use snowbank_shared::signature::Signature;
 use snowbank_shared::store_path::StorePathHash;
 
 use super::examine::Facts;
-use super::{Intake, Refusal, Sender, UploadPolicy};
-use crate::auth::Caller;
+use super::{Intake, Refusal, Standing, UploadPolicy, waiting};
 use crate::site::Cache;
 
 /// References looked up in the bucket at once.
@@ -102,13 +102,14 @@ pub(super) fn of_archive(narinfo: &NarInfo, facts: &Facts) -> Result<(), Refusal
 }
 
 impl Intake {
-    /// Whether everything that a path refers to is here.
+    /// Whether everything that a path refers to is here. What is not, and waits by the same uploader,
+    /// is waited for.
     pub(super) async fn references(
         &self,
-        sender: &Sender<'_>,
+        standing: &Standing<'_>,
         narinfo: &NarInfo,
-    ) -> Result<(), Refusal> {
-        let cache = sender.cache;
+    ) -> Result<Option<WaitsFor>, Refusal> {
+        let cache = standing.cache;
         let own = narinfo.store_path().hash();
         let missing: Vec<StorePathHash> = {
             let view = cache.index.view();
@@ -126,16 +127,21 @@ impl Intake {
                     .map_err(Refusal::from)
             })
             .buffered(AT_ONCE);
-        let mut absent = None;
+        let (mut absent, mut waits) = (None, None);
+        let view = self.0.site.ledger.view();
         while let Some(look) = looks.next().await {
-            if let Some(hash) = look? {
-                absent = Some(hash);
-                break;
+            let Some(hash) = look? else { continue };
+            match waiting::of_path(&view, cache.slug.as_str(), hash, &standing.owner) {
+                Some(reference) => waits = waits.or(Some(reference)),
+                None => {
+                    absent = Some(hash);
+                    break;
+                }
             }
         }
         drop(looks);
         let Some(absent) = absent else {
-            return Ok(());
+            return Ok(waits.map(|path| WaitsFor::Reference { path }));
         };
         let references: Vec<StorePathHash> = narinfo
             .references()
@@ -144,7 +150,7 @@ impl Intake {
         let circle =
             self.0
                 .pending
-                .goes_in_a_circle(cache.slug.as_str(), &sender.owner(), own, &references);
+                .goes_in_a_circle(cache.slug.as_str(), &standing.owner, own, &references);
         if circle {
             return Err(Refusal::unprocessable(
                 "reference-cycle",
@@ -191,12 +197,12 @@ impl Intake {
     /// address that its content has.
     pub(super) async fn voucher(
         &self,
-        sender: &Sender<'_>,
+        standing: &Standing<'_>,
         narinfo: &NarInfo,
         key: &str,
         policy: &UploadPolicy,
     ) -> Result<Voucher, Refusal> {
-        let cache = sender.cache;
+        let cache = standing.cache;
         let by_content = match narinfo.ca() {
             Some(ca) if narinfo.is_content_addressed() => {
                 let own = narinfo.store_path().hash();
@@ -214,7 +220,7 @@ impl Intake {
             }
             _ => false,
         };
-        match self.signer(sender, narinfo, policy) {
+        match self.signer(standing, narinfo, policy) {
             Ok(voucher) => Ok(voucher),
             Err(_) if by_content => Ok(Voucher::ContentAddress),
             Err(refusal) => Err(refusal),
@@ -224,11 +230,11 @@ impl Intake {
     /// The key that signed a path and may.
     pub(super) fn signer(
         &self,
-        sender: &Sender<'_>,
+        standing: &Standing<'_>,
         narinfo: &NarInfo,
         policy: &UploadPolicy,
     ) -> Result<Voucher, Refusal> {
-        let cache = sender.cache;
+        let cache = standing.cache;
         let fingerprint = narinfo.fingerprint();
         let mut why: Option<Refusal> = None;
         let mut known = None;
@@ -245,7 +251,7 @@ impl Intake {
                         .map_err(|refusal| Refusal::forbidden("key-refused", refusal.to_string()))
                         .and_then(|()| {
                             owns(
-                                &sender.caller,
+                                standing.member.as_deref(),
                                 &contributor.owner,
                                 contributor.key.name(),
                                 policy,
@@ -343,12 +349,12 @@ pub(super) enum Verified {
 
 /// Whether the uploader is the one whose key it is. Without this, whoever once got hold of somebody's
 /// signature could publish in their name.
-fn owns(caller: &Caller, owner: &str, key: &str, policy: &UploadPolicy) -> Result<(), Refusal> {
-    let uploader = match caller {
-        Caller::Member(member) => Some(member.name.as_str()),
-        Caller::Token(token) => token.owner.as_deref(),
-        Caller::Stranger(_) => None,
-    };
+fn owns(
+    uploader: Option<&str>,
+    owner: &str,
+    key: &str,
+    policy: &UploadPolicy,
+) -> Result<(), Refusal> {
     if policy.relay || uploader == Some(owner) {
         return Ok(());
     }

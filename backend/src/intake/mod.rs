@@ -27,6 +27,11 @@
 //! For a path that is there with the same NAR a PUT adds the signatures that verify, and changes no
 //! other byte; with another NAR it is 409 and the first stays.
 //!
+//! **What waits.** The cache's policy ([`policy`]) may want people or other builders to agree, an
+//! upstream may not answer, a reference may wait itself: then the answer is 200 too, readers get 404,
+//! and the ledger keeps the narinfo ([`waiting`]) until it is published, by the same judgement and the
+//! same way as any other, or decided otherwise.
+//!
 //! **Answers** are 200, or a 4xx with one line of less than 1 kB, which Nix shows to its user
 //! (PROTOCOL.md §11). A bucket that fails is a 424, not a 5xx: old clients would send the rest of
 //! an exhausted body until somebody hangs up.
@@ -47,8 +52,10 @@ mod publish;
 mod receive;
 mod refusal;
 mod side;
+mod standing;
 mod stored;
 mod upstream;
+pub mod waiting;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -71,6 +78,8 @@ use crate::web::{Body, RequestId, Response, headers};
 use body::Upload;
 use examine::Gate;
 use pending::Pending;
+use standing::Standing;
+use waiting::Tries;
 
 /// Uploads at once, of all caches: each holds a thread and two parts of 8 MiB at most.
 pub const UPLOADS: usize = 32;
@@ -87,6 +96,8 @@ struct Inner {
     gate: Gate,
     /// Uploads under way.
     uploads: Arc<Semaphore>,
+    /// When what waits is looked at again.
+    tries: Tries,
 }
 
 /// Who sends something, to which cache.
@@ -103,9 +114,22 @@ impl Sender<'_> {
     fn owner(&self) -> String {
         owner(&self.caller)
     }
+
+    /// The same, without the request.
+    fn standing(&self) -> Standing<'_> {
+        Standing {
+            cache: self.cache,
+            owner: self.owner(),
+            member: self.caller.name().map(str::to_owned),
+            actor: self.caller.actor(),
+            request: self.id.to_string(),
+            client: Some(self.client),
+        }
+    }
 }
 
-fn owner(caller: &Caller) -> String {
+/// Whose uploads a caller's are: `member:…`, whichever token they use; `token:…` of a machine.
+pub fn owner(caller: &Caller) -> String {
     match caller {
         Caller::Member(member) => format!("member:{}", member.name),
         Caller::Token(token) => match &token.owner {
@@ -125,6 +149,7 @@ impl Intake {
             pending: Pending::default(),
             gate: Gate::new(cores.saturating_sub(1).max(1)),
             uploads: Arc::new(Semaphore::new(UPLOADS)),
+            tries: Tries::default(),
         }))
     }
 
@@ -140,9 +165,13 @@ impl Intake {
         };
         let caller = self.0.site.access.caller(&request.headers);
         permitted(cache, &caller).ok()?;
-        let pending = &self.0.pending;
-        let facts = pending.of(cache.slug.as_str(), &key, &owner(&caller))?;
-        let mut response = headers::line(StatusCode::OK, Body::Sized(facts.file_size));
+        let owner = owner(&caller);
+        let slug = cache.slug.as_str();
+        let size = match self.0.pending.of(slug, &key, &owner) {
+            Some(facts) => facts.file_size,
+            None => waiting::size_of_nar(&self.0.site.ledger, slug, &key, &owner)?,
+        };
+        let mut response = headers::line(StatusCode::OK, Body::Sized(size));
         let fields = response.headers_mut();
         fields.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
         fields.insert(
@@ -165,7 +194,7 @@ impl Intake {
         let mut upload = Upload::new(body, request);
         let answer = self.answer(cache, rest, request, &mut upload, id, client);
         match Box::pin(answer).await {
-            Ok(()) => headers::line(StatusCode::OK, ""),
+            Ok(line) => headers::line(StatusCode::OK, line),
             Err(refusal) => {
                 // So that the client reads the answer, and not a broken connection.
                 upload.drain();
@@ -189,7 +218,7 @@ impl Intake {
         upload: &mut Upload,
         id: RequestId,
         client: IpAddr,
-    ) -> Result<(), Refusal> {
+    ) -> Result<String, Refusal> {
         let site = &self.0.site;
         let wanted = key::parse(rest).ok_or_else(|| {
             Refusal::new(
@@ -215,16 +244,26 @@ impl Intake {
             client,
         };
         match wanted {
-            Wanted::Nar(key) => self.nar(&sender, &key, upload).await,
-            Wanted::Narinfo(hash) => self.narinfo(&sender, hash, upload).await,
-            Wanted::Side(kind, key) => self.side(&sender, kind, &key, upload).await,
-            Wanted::CacheInfo => self.cache_info(&sender, upload).await,
-            Wanted::Cache => Err(Refusal::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "bad-key",
-                "name the object to put",
-            )),
+            Wanted::Nar(key) => self.nar(&sender, &key, upload).await?,
+            Wanted::Narinfo(hash) => return self.narinfo(&sender, hash, upload).await,
+            Wanted::Side(kind, key) => self.side(&sender, kind, &key, upload).await?,
+            Wanted::CacheInfo => self.cache_info(&sender, upload).await?,
+            Wanted::Cache => {
+                return Err(Refusal::new(
+                    StatusCode::METHOD_NOT_ALLOWED,
+                    "bad-key",
+                    "name the object to put",
+                ));
+            }
         }
+        Ok(String::new())
+    }
+
+    /// Whether an archive without a narinfo is wanted all the same: its narinfo waits, or is still to
+    /// come. Who sweeps up what nothing names asks here first.
+    pub fn wants_nar(&self, cache: &str, key: &str) -> bool {
+        self.0.pending.facts(cache, key).is_some()
+            || waiting::wants_nar(&self.0.site.ledger, cache, key)
     }
 }
 

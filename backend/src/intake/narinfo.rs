@@ -1,33 +1,77 @@
 //! `PUT HASH.narinfo`: the last object of a path, and the one that publishes it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use http::StatusCode;
+use snowbank_shared::api::approvals::WaitsFor;
 use snowbank_shared::narinfo::{MAX_BYTES, NarInfo};
 use snowbank_shared::signature::Signature;
 use snowbank_shared::store_path::StorePathHash;
 
 use super::body::Upload;
 use super::examine::Facts;
-use super::judge::{self, Verified};
+use super::judge::{self, Verified, Voucher};
 use super::publish::{Existing, Publication};
 use super::receive::room;
-use super::{Intake, Refusal, Sender, UploadPolicy, permitted};
+use super::waiting::Needs;
+use super::{Intake, Refusal, Sender, Standing, UploadPolicy, permitted};
 use crate::bucket::BucketErrorKind;
+use crate::site::Cache;
 
 /// Signatures of a narinfo at most.
 const MOST_SIGNATURES: usize = 16;
 /// How often a narinfo is read again that another writer changed meanwhile.
 const TRIES: usize = 5;
 
+/// What became of a narinfo.
+enum Became {
+    /// It is published, or was before.
+    Published,
+    /// It waits; a line for who sent it.
+    Waiting(String),
+    /// Another writer was faster: look again.
+    Changed,
+}
+
+impl From<bool> for Became {
+    /// Whether it was done.
+    fn from(done: bool) -> Self {
+        if done { Self::Published } else { Self::Changed }
+    }
+}
+
+/// What judging an upload found, where nothing is wrong with it.
+pub(super) struct Judged {
+    pub(super) facts: Arc<Facts>,
+    pub(super) nar_key: String,
+    pub(super) voucher: Voucher,
+    /// Paths of the cache that its archive names and it does not declare.
+    pub(super) undeclared: Vec<String>,
+    /// What has to come first.
+    pub(super) waits: Option<WaitsFor>,
+}
+
+impl Judged {
+    pub(super) fn publication<'a>(&'a self, narinfo: &'a NarInfo) -> Publication<'a> {
+        Publication {
+            narinfo,
+            facts: &self.facts,
+            nar_key: &self.nar_key,
+            voucher: &self.voucher,
+            undeclared: &self.undeclared,
+        }
+    }
+}
+
 impl Intake {
-    /// Takes a narinfo.
+    /// Takes a narinfo. Gives a line where it waits, and nothing where it is published.
     pub(super) async fn narinfo(
         &self,
         sender: &Sender<'_>,
         hash: StorePathHash,
         upload: &mut Upload,
-    ) -> Result<(), Refusal> {
+    ) -> Result<String, Refusal> {
         let cache = sender.cache;
         let bytes = upload
             .whole(MAX_BYTES, super::content_encoding(sender.request))
@@ -40,14 +84,20 @@ impl Intake {
                 "who may upload could not be read for a minute: nothing is published until it can",
             ));
         }
-        let policy = UploadPolicy::of(&site.ledger, cache.slug.as_str());
+        let policy = UploadPolicy::in_force(&site.ledger, cache.slug.as_str())?;
+        let standing = sender.standing();
         for _ in 0..TRIES {
-            let done = match self.existing(cache, hash).await? {
-                Some(existing) => self.again(sender, &narinfo, &existing).await?,
-                None => self.first(sender, &narinfo, &policy).await?,
+            let became = match self.existing(cache, hash).await? {
+                Some(existing) => self.again(cache, &narinfo, &existing).await?.into(),
+                None => match self.waits_already(&standing, &narinfo).await? {
+                    Some(line) => Became::Waiting(line),
+                    None => self.first(sender, &standing, &narinfo, &policy).await?,
+                },
             };
-            if done {
-                return Ok(());
+            match became {
+                Became::Published => return Ok(String::new()),
+                Became::Waiting(line) => return Ok(line),
+                Became::Changed => {}
             }
         }
         Err(Refusal::conflict(
@@ -56,24 +106,47 @@ impl Intake {
         ))
     }
 
-    /// A path that is not here yet. False where it has come meanwhile.
+    /// A path that is not here yet.
     async fn first(
         &self,
         sender: &Sender<'_>,
+        standing: &Standing<'_>,
         narinfo: &NarInfo,
         policy: &UploadPolicy,
-    ) -> Result<bool, Refusal> {
-        let cache = sender.cache;
-        let key = narinfo.nar_key().into_owned();
+    ) -> Result<Became, Refusal> {
         // What costs nothing first: who may not publish it has nothing to wait for.
+        let signer = self.signer(standing, narinfo, policy);
+        let (needs, rule) = self.ruled(standing, narinfo, signer.as_ref().ok(), policy)?;
         if !narinfo.is_content_addressed() {
-            self.signer(sender, narinfo, policy)?;
+            signer?;
         }
-        room(cache, None).await?;
-        let facts = self.facts(sender, &key).await?;
+        room(standing.cache, None).await?;
+        let judged = self.judged(standing, narinfo, policy).await?;
+        // It may have taken minutes to come here.
+        self.still_may(sender, standing, narinfo, policy, &judged.voucher)
+            .await?;
+        if needs == Needs::Nothing && judged.waits.is_none() {
+            let published = self.publish(standing, &judged.publication(narinfo)).await?;
+            return Ok(published.into());
+        }
+        let line = self.wait(standing, narinfo, &judged, needs, rule).await?;
+        Ok(Became::Waiting(line))
+    }
+
+    /// Judges an upload, but for what the policy's rules say: its archive, who vouches, what it refers
+    /// to, what upstreams have.
+    pub(super) async fn judged(
+        &self,
+        standing: &Standing<'_>,
+        narinfo: &NarInfo,
+        policy: &UploadPolicy,
+    ) -> Result<Judged, Refusal> {
+        let cache = standing.cache;
+        let nar_key = narinfo.nar_key().into_owned();
+        let facts = self.facts(cache, &nar_key).await?;
         judge::of_archive(narinfo, &facts)?;
-        let voucher = self.voucher(sender, narinfo, &key, policy).await?;
-        self.references(sender, narinfo).await?;
+        let voucher = self.voucher(standing, narinfo, &nar_key, policy).await?;
+        let reference = self.references(standing, narinfo).await?;
         let undeclared = Self::undeclared(cache, narinfo, &facts);
         if policy.refuse_undeclared_references
             && let Some(first) = undeclared.first()
@@ -83,22 +156,18 @@ impl Intake {
                 format!("its archive names {first}, which its References do not"),
             ));
         }
-        self.upstreams_agree(cache, narinfo).await?;
-        let publication = Publication {
-            narinfo,
-            facts: &facts,
-            nar_key: &key,
-            voucher: &voucher,
-            undeclared: &undeclared,
-        };
-        // It may have taken minutes to come here.
-        self.still_may(sender, narinfo, policy, &voucher).await?;
-        self.publish(sender, &publication).await
+        let upstream = self.upstreams_agree(cache, narinfo).await?;
+        Ok(Judged {
+            facts,
+            nar_key,
+            voucher,
+            undeclared,
+            waits: reference.or(upstream),
+        })
     }
 
     /// What is known of the archive: from when it came, else by looking at it now.
-    async fn facts(&self, sender: &Sender<'_>, key: &str) -> Result<Arc<Facts>, Refusal> {
-        let cache = sender.cache;
+    async fn facts(&self, cache: &Cache, key: &str) -> Result<Arc<Facts>, Refusal> {
         if let Some(facts) = self.0.pending.facts(cache.slug.as_str(), key) {
             // It may have been taken away since.
             let there = cache.bucket.find(key).await?;
@@ -118,15 +187,16 @@ impl Intake {
     async fn still_may(
         &self,
         sender: &Sender<'_>,
+        standing: &Standing<'_>,
         narinfo: &NarInfo,
         policy: &UploadPolicy,
-        voucher: &judge::Voucher,
+        voucher: &Voucher,
     ) -> Result<(), Refusal> {
         let site = &self.0.site;
         let caller = site.access.patient_caller(&sender.request.headers).await;
         permitted(sender.cache, &caller)?;
-        if *voucher != judge::Voucher::ContentAddress {
-            self.signer(sender, narinfo, policy)?;
+        if *voucher != Voucher::ContentAddress {
+            self.signer(standing, narinfo, policy)?;
         }
         if site.ledger.freshness().may_publish() {
             Ok(())
@@ -139,27 +209,14 @@ impl Intake {
 
     /// A path that is here: the same again adds signatures, another is refused. False where it was
     /// changed meanwhile.
-    async fn again(
+    pub(super) async fn again(
         &self,
-        sender: &Sender<'_>,
+        cache: &Cache,
         narinfo: &NarInfo,
         existing: &Existing,
     ) -> Result<bool, Refusal> {
         let there = &existing.narinfo;
-        let same_references = {
-            let mut one: Vec<_> = narinfo.references().collect();
-            let mut two: Vec<_> = there.references().collect();
-            one.sort_unstable();
-            one.dedup();
-            two.sort_unstable();
-            two.dedup();
-            one == two
-        };
-        if narinfo.store_path() != there.store_path()
-            || narinfo.nar_hash() != there.nar_hash()
-            || narinfo.nar_size() != there.nar_size()
-            || !same_references
-        {
+        if !same_content(narinfo, there) {
             return Err(Refusal::conflict(
                 "conflict",
                 format!(
@@ -169,19 +226,41 @@ impl Intake {
                 ),
             ));
         }
+        let merged = self.with_signatures(cache, there, narinfo)?;
+        if merged.to_bytes() == there.to_bytes() {
+            return Ok(true);
+        }
+        match self.rewrite(cache, existing, &merged).await {
+            Ok(()) => Ok(true),
+            Err(error)
+                if error.kind() == BucketErrorKind::PreconditionFailed || error.is_not_found() =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A narinfo with those signatures of another of the same content that verify.
+    pub(super) fn with_signatures(
+        &self,
+        cache: &Cache,
+        there: &NarInfo,
+        other: &NarInfo,
+    ) -> Result<NarInfo, Refusal> {
         let mut merged = there.clone();
-        let fingerprint = narinfo.fingerprint();
-        for text in narinfo.signatures() {
+        let fingerprint = other.fingerprint();
+        for text in other.signatures() {
             if merged.signatures().any(|known| known == text) {
                 continue;
             }
             let Ok(parts) = text.parse::<Signature>() else {
                 continue;
             };
-            let name = narinfo.store_path().name();
-            let good = match self.verified(sender.cache, &parts, fingerprint.as_bytes()) {
+            let name = other.store_path().name();
+            let good = match self.verified(cache, &parts, fingerprint.as_bytes()) {
                 Verified::Contributor(contributor) => contributor
-                    .may_publish(sender.cache.slug.as_str(), name, narinfo.nar_size())
+                    .may_publish(cache.slug.as_str(), name, other.nar_size())
                     .is_ok(),
                 Verified::Known(_) | Verified::Own(_) => true,
                 Verified::No(_) => false,
@@ -198,17 +277,18 @@ impl Intake {
             }
             merged = merged.add_signature(&parts)?;
         }
-        if merged.to_bytes() == there.to_bytes() {
-            return Ok(true);
-        }
-        match self.rewrite(sender.cache, existing, &merged).await {
-            Ok(()) => Ok(true),
-            Err(error)
-                if error.kind() == BucketErrorKind::PreconditionFailed || error.is_not_found() =>
-            {
-                Ok(false)
-            }
-            Err(error) => Err(error.into()),
-        }
+        Ok(merged)
     }
+}
+
+/// Whether two narinfos describe one content of one path.
+pub(super) fn same_content(one: &NarInfo, two: &NarInfo) -> bool {
+    let references = |narinfo: &NarInfo| {
+        let references = narinfo.references().map(|reference| reference.to_string());
+        references.collect::<BTreeSet<String>>()
+    };
+    one.store_path() == two.store_path()
+        && one.nar_hash() == two.nar_hash()
+        && one.nar_size() == two.nar_size()
+        && references(one) == references(two)
 }

@@ -4,6 +4,7 @@
 //! without its narinfo is overwritten by the next try.
 
 use bytes::Bytes;
+use snowbank_shared::api::approvals::Notice;
 use snowbank_shared::api::{ContentStatus, Finding, Severity};
 use snowbank_shared::hash::Sha256;
 use snowbank_shared::nar::{Listing, ListingNode};
@@ -12,7 +13,7 @@ use snowbank_shared::store_path::StorePathHash;
 
 use super::examine::Facts;
 use super::judge::Voucher;
-use super::{Intake, Refusal, Sender};
+use super::{Intake, Refusal, Standing};
 use crate::auth::records::now;
 use crate::bucket::{BucketError, BucketErrorKind, ETag, PutOptions};
 use crate::index::{Change, ChangeToken, ParsedEntry};
@@ -71,10 +72,10 @@ impl Intake {
     /// Publishes a path. False where another came first.
     pub(super) async fn publish(
         &self,
-        sender: &Sender<'_>,
+        standing: &Standing<'_>,
         publication: &Publication<'_>,
     ) -> Result<bool, Refusal> {
-        let cache = sender.cache;
+        let cache = standing.cache;
         let narinfo = publication.narinfo;
         let hash = narinfo.store_path().hash();
         let stale = self.beside(cache, publication).await?;
@@ -85,7 +86,7 @@ impl Intake {
             nar_key: publication.nar_key.to_owned(),
             nar_etag: None,
             narinfo: Sha256::digest(signed.to_bytes()).to_base16(),
-            by: sender.owner(),
+            by: standing.owner.clone(),
             key: publication.voucher.key().map(str::to_owned),
             first_seen: now(),
             verified_at: Some(now()),
@@ -130,12 +131,12 @@ impl Intake {
             .pending
             .published(cache.slug.as_str(), publication.nar_key);
         tracing::info!(
-            request_id = sender.id.as_str(),
+            request_id = standing.request,
             cache = %cache.slug,
             path = %narinfo.store_path(),
             nar_size = narinfo.nar_size(),
-            by = sender.caller.actor(),
-            client = %sender.client,
+            by = standing.actor,
+            client = standing.client.map(tracing::field::display),
             "published"
         );
         Ok(true)
@@ -257,7 +258,12 @@ fn countersigned(cache: &Cache, narinfo: &NarInfo) -> Result<NarInfo, Refusal> {
 
 /// What looks like a secret in an archive, for Health.
 fn secrets(publication: &Publication<'_>) -> Option<Change> {
-    let found = &publication.facts.inspection.secrets;
+    let text = secrets_in_words(publication.facts)?;
+    Some(finding(publication, SECRET, text))
+}
+
+fn secrets_in_words(facts: &Facts) -> Option<String> {
+    let found = &facts.inspection.secrets;
     let first = found.first()?;
     let more = match found.len() - 1 {
         0 => String::new(),
@@ -268,13 +274,9 @@ fn secrets(publication: &Publication<'_>) -> Option<Change> {
     } else {
         &first.file
     };
-    Some(finding(
-        publication,
-        SECRET,
-        format!(
-            "{file} looks like {}{more}: whoever can read this cache can read it",
-            first.kind
-        ),
+    Some(format!(
+        "{file} looks like {}{more}: whoever can read this cache can read it",
+        first.kind
     ))
 }
 
@@ -291,19 +293,31 @@ fn finding(publication: &Publication<'_>, check: &str, reason: String) -> Change
     })
 }
 
+/// What was noticed about an archive, for who decides on it.
+pub(super) fn notices(facts: &Facts, undeclared: &[String]) -> Vec<Notice> {
+    let notice = |check: &str, text| Notice {
+        check: check.to_owned(),
+        text,
+    };
+    let undeclared = undeclared_in_words(undeclared).map(|text| notice(UNDECLARED, text));
+    let secrets = secrets_in_words(facts).map(|text| notice(SECRET, text));
+    undeclared.into_iter().chain(secrets).collect()
+}
+
 /// What an archive names and its narinfo does not declare, for Health.
 fn undeclared(publication: &Publication<'_>) -> Option<Change> {
-    let first = publication.undeclared.first()?;
-    let more = match publication.undeclared.len() - 1 {
+    let text = undeclared_in_words(publication.undeclared)?;
+    Some(finding(publication, UNDECLARED, text))
+}
+
+fn undeclared_in_words(undeclared: &[String]) -> Option<String> {
+    let first = undeclared.first()?;
+    let more = match undeclared.len() - 1 {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    Some(finding(
-        publication,
-        UNDECLARED,
-        format!(
-            "its archive names {first}{more}, which its References do not declare: clients may run it without them"
-        ),
+    Some(format!(
+        "its archive names {first}{more}, which its References do not declare: clients may run it without them"
     ))
 }
 

@@ -3,6 +3,7 @@
 //! Whoever may upload could else put other content under the name of a package that everybody
 //! takes from there.
 
+use snowbank_shared::api::approvals::WaitsFor;
 use snowbank_shared::narinfo::NarInfo;
 
 use super::{Intake, Refusal};
@@ -10,15 +11,16 @@ use crate::site::Cache;
 use crate::upstream::Holding;
 
 impl Intake {
-    /// Whether what upstreams signed under this path is the same.
+    /// Whether what upstreams signed under this path is the same. One that does not say is waited for.
     pub(super) async fn upstreams_agree(
         &self,
         cache: &Cache,
         narinfo: &NarInfo,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Option<WaitsFor>, Refusal> {
         if cache.upstreams.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
+        let mut waits = None;
         let path = narinfo.store_path();
         for (url, holding) in cache.upstreams.holdings(path.hash()).await {
             match holding {
@@ -33,13 +35,9 @@ impl Intake {
                         ),
                     ));
                 }
-                Holding::Unknown(reason) => {
-                    return Err(Refusal::dependency(format!(
-                        "whether {url} has {path} too could not be asked ({reason}): nothing was published; run the same command again"
-                    )));
-                }
+                Holding::Unknown(reason) => waits = Some(WaitsFor::Upstream { url, reason }),
             }
         }
-        Ok(())
+        Ok(waits)
     }
 }

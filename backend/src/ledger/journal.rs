@@ -24,6 +24,7 @@ use super::chain::{Content, ReadSegment};
 use super::memory::Head;
 use super::store::When;
 use super::{Area, Ledger, LedgerError, lock, seal};
+use crate::bucket::ObjectMeta;
 
 /// Entries in a segment at most.
 const MOST_ENTRIES: usize = 512;
@@ -276,16 +277,37 @@ impl Ledger {
         most: usize,
     ) -> Result<(Vec<ReadSegment>, bool), LedgerError> {
         self.area()?;
-        let listing = self.0.params.store.list(prefix).await?;
+        let mut listing = self.0.params.store.list(prefix).await?;
         let whole = listing.len() <= most;
-        let mut reads = stream::iter(listing.into_iter().take(most))
+        listing.truncate(most);
+        Ok((self.read_segments(listing).await?, whole))
+    }
+
+    /// The segments below a prefix that were written last, so many at most, in no order that means anything.
+    pub(super) async fn latest_segments(
+        &self,
+        prefix: &str,
+        most: usize,
+    ) -> Result<Vec<ReadSegment>, LedgerError> {
+        self.area()?;
+        let mut listing = self.0.params.store.list(prefix).await?;
+        listing.sort_by_key(|meta| std::cmp::Reverse(meta.last_modified));
+        listing.truncate(most);
+        self.read_segments(listing).await
+    }
+
+    async fn read_segments(
+        &self,
+        listing: Vec<ObjectMeta>,
+    ) -> Result<Vec<ReadSegment>, LedgerError> {
+        let mut reads = stream::iter(listing)
             .map(|meta| async move { self.read_segment(&meta.key).await })
             .buffered(AT_ONCE);
         let mut segments = Vec::new();
         while let Some(read) = reads.next().await {
             segments.extend(read?);
         }
-        Ok((segments, whole))
+        Ok(segments)
     }
 
     /// Reads a segment. What cannot be believed is a text, what may pass is an error.

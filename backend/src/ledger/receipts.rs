@@ -87,6 +87,28 @@ impl Ledger {
         })
     }
 
+    /// The receipts of a cache that were written last, latest first, so many at most.
+    ///
+    /// # Errors
+    /// See [`LedgerError`].
+    pub async fn latest_receipts(
+        &self,
+        cache: &str,
+        most: usize,
+    ) -> Result<Vec<Receipt>, LedgerError> {
+        let place = Place::Receipts(cache.to_owned());
+        // Each segment has one at least.
+        let segments = self.latest_segments(&place.prefix(), most).await?;
+        let mut receipts: Vec<Receipt> = segments
+            .iter()
+            .filter_map(|segment| segment.content.as_ref().ok())
+            .flat_map(|content| journal::entries(&content.segment))
+            .collect();
+        receipts.sort_by_key(|receipt: &Receipt| std::cmp::Reverse(receipt.first_seen));
+        receipts.truncate(most);
+        Ok(receipts)
+    }
+
     /// The way to the writer of a cache's receipts, which begins with the first.
     fn receipts_of(&self, cache: &str) -> mpsc::Sender<Waiting> {
         let mut writers = lock(&self.0.receipts);

@@ -53,7 +53,7 @@ pub struct Dispatch {
 
 impl Dispatch {
     /// Over the caches of a site.
-    pub fn new(site: &Arc<Site>, config: &Config) -> Self {
+    pub fn new(site: &Arc<Site>, intake: Intake, config: &Config) -> Self {
         let everybody = Caller::ANONYMOUS;
         let lines: Vec<CacheLines> = site
             .caches
@@ -66,8 +66,8 @@ impl Dispatch {
             .collect();
         let all_public = lines.len() == site.caches.len();
         Self {
-            intake: Intake::new(site),
-            api: Api::new(Arc::clone(site)),
+            api: Api::new(Arc::clone(site), intake.clone()),
+            intake,
             ui: Ui::new(site.public_url.base(), &lines, config.ui_dir.clone()),
             trusted_proxies: config.trusted_proxies.clone(),
             // The counters name caches: where some are hidden they need a listener of their own.

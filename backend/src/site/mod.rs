@@ -180,6 +180,7 @@ impl Cache {
             keys: self.describe_own_keys(&view),
             signatures: totals.signatures.clone(),
             findings: view.finding_count(),
+            waiting: None,
             index: IndexStatus {
                 revision: view.revision().to_owned(),
                 ..self.index_status()

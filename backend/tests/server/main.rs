@@ -2,6 +2,7 @@
 
 mod access;
 mod api;
+mod approvals;
 mod browse;
 mod config;
 mod contributors;
@@ -14,6 +15,7 @@ mod live;
 mod misses;
 mod pages;
 mod people;
+mod policy;
 mod protocol;
 mod redirect;
 mod single_sign_on;

@@ -23,6 +23,8 @@ enum Rule {
     Member,
     /// Owners of the server, at a browser.
     Owner,
+    /// Who may upload to the cache, or maintains it.
+    Uploads,
     /// Auditors and owners, tokens included.
     Audit,
 }
@@ -70,6 +72,8 @@ fn rule(operation: &str) -> Option<Rule> {
         | "remove_trust_rule"
         | "change_settings"
         | "test_connection" => Rule::Owner,
+        "list_approvals" | "get_approval" | "approve_upload" | "reject_upload" | "get_policy"
+        | "change_policy" | "try_policy" => Rule::Uploads,
         "list_audit" | "list_cache_audit" | "check_audit" => Rule::Audit,
         _ => return None,
     })
@@ -233,6 +237,10 @@ async fn every_address_asks_who_it_is() {
             ],
             Rule::Member => &[("a token", &reads)],
             Rule::Owner => &[("a contributor", &elsewhere), ("a token", &reads)],
+            Rule::Uploads => &[
+                ("a contributor elsewhere", &elsewhere),
+                ("a reading token", &reads),
+            ],
             Rule::Audit => &[("a contributor", &elsewhere), ("a reading token", &reads)],
         };
         for (who, actor) in weak {

@@ -2,6 +2,7 @@
 //! phone the rail is a bar at the bottom. Its links are the [`places`](crate::places).
 
 use leptos::prelude::*;
+use snowbank_shared::api::Cache;
 use snowbank_shared::route::{AccessRoute, Route};
 
 use crate::components::cache_switcher::cache_switcher;
@@ -41,29 +42,44 @@ fn rail_link(place: &Place, class: &'static str, count: AnyView) -> AnyView {
     .into_any()
 }
 
-/// How many findings the cache has, where it has some.
-fn finding_count(slug: String) -> AnyView {
+/// How many findings the cache has, or uploads that wait, where it has some.
+fn count_of(slug: String, count: fn(&Cache) -> u64, what: &'static str) -> AnyView {
     let session = session();
     changing(move || {
-        let findings = session.find(&slug)?.findings;
-        (findings > 0).then(|| {
+        let count = count(&session.find(&slug)?);
+        (count > 0).then(|| {
             view! {
                 <span class="rail-count">
-                    {format::count(findings)} <span class="visually-hidden">" findings"</span>
+                    {format::count(count)} <span class="visually-hidden">{what}</span>
                 </span>
             }
         })
     })
 }
 
+/// Whether a place is this person's affair: what waits is none of a visitor's.
+fn is_theirs(place: &Place, cache: Option<&str>) -> bool {
+    !matches!(place.route, Route::Contribute(_))
+        || cache
+            .and_then(|slug| session().find(slug))
+            .is_some_and(|cache| cache.waiting.is_some())
+}
+
 /// The links of one shelf.
 fn shelf(cache: Option<&str>, shelf: Shelf, class: &'static str) -> Vec<AnyView> {
     places(cache)
         .into_iter()
-        .filter(|place| place.shelf == shelf)
+        .filter(|place| place.shelf == shelf && is_theirs(place, cache))
         .map(|place| {
             let count = match (&place.route, cache) {
-                (Route::Health { .. }, Some(cache)) => finding_count(cache.to_owned()),
+                (Route::Health { .. }, Some(cache)) => {
+                    count_of(cache.to_owned(), |cache| cache.findings, " findings")
+                }
+                (Route::Contribute(_), Some(cache)) => count_of(
+                    cache.to_owned(),
+                    |cache| cache.waiting.unwrap_or(0),
+                    " waiting",
+                ),
                 _ => ().into_any(),
             };
             rail_link(&place, class, count)

@@ -243,12 +243,13 @@ fn decisions(key: &ContributorKey, sending: Sending, keys: Keys) -> AnyView {
         key.name.clone(),
         key.scope.as_ref().and_then(|scope| scope.max_nar_size),
     );
+    let expired = key.state == KeyState::Expired;
     let accept = {
         let name = name.clone();
         move || {
             let wish = AcceptKey {
                 scope: scope_of(names, cache, max_nar_size),
-                days: None,
+                days: expired.then_some(365),
             };
             act(
                 &name,
@@ -281,6 +282,8 @@ fn decisions(key: &ContributorKey, sending: Sending, keys: Keys) -> AnyView {
     };
     let verb = if key.accepted_by.is_none() {
         "Accept…"
+    } else if expired {
+        "Renew…"
     } else {
         "Change…"
     };
@@ -297,6 +300,7 @@ fn decisions(key: &ContributorKey, sending: Sending, keys: Keys) -> AnyView {
             question,
             open,
             move || view! {
+                {expired.then_some(view! { <p>"It signs again, for another year."</p> })}
                 <p>"Whoever uploads can run code on every machine that trusts this cache. Let the key sign what its owner builds, and no more."</p>
                 {text_field(names, "text", "off")}
                 {cache_select(cache)}

@@ -1,6 +1,9 @@
 //! One file per page of the dashboard; the tabs of a path have one each.
 
 pub mod about;
+pub mod approval;
+pub mod approvals;
+mod approvals_decide;
 pub mod audit;
 pub mod cache;
 pub mod cache_cards;
@@ -36,6 +39,8 @@ pub mod paths_keys;
 pub mod paths_link;
 pub mod paths_selection;
 pub mod paths_table;
+pub mod policy;
+mod policy_rule;
 pub mod preferences;
 pub mod settings;
 pub mod upload;

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use leptos::prelude::*;
 use snowbank_shared::api::Page;
 use snowbank_shared::api::access::{Act, ServerSettings, TrustRule, Verb};
-use snowbank_shared::route::escape;
+use snowbank_shared::route::{ContributeRoute, Route, escape};
 
 use crate::components::ago::ago;
-use crate::components::button::{Weight, button_when};
+use crate::components::button::{Weight, button_when, link_button};
 use crate::components::changing::changing;
 use crate::components::choice::check;
 use crate::components::code::code_file;
@@ -22,7 +22,7 @@ use crate::pages::caches::visibility_word;
 use crate::pages::members::{cache_field, cache_select};
 use crate::state::derived::{effect, memo};
 use crate::state::identity::identity;
-use crate::state::navigation::absolute;
+use crate::state::navigation::{absolute, href};
 use crate::state::remote::Remote;
 use crate::state::sending::{Sending, json};
 use crate::state::session::session;
@@ -46,6 +46,7 @@ pub fn page(cache: Option<String>) -> AnyView {
 /// What the configuration says of a cache; changed there, and here it says where.
 fn of_cache(slug: String) -> AnyView {
     let session = session();
+    let of = slug.clone();
     let rows = move || {
         let cache = session.find(&slug)?;
         let key = |name: &str| view! { <code>{format!("caches.{slug}.{name}")}</code> };
@@ -71,7 +72,15 @@ fn of_cache(slug: String) -> AnyView {
         ]))
     };
     let note = view! { <p>"These stand in the server's configuration, under the keys beside them. Members and their roles are under Members, tokens under your name."</p> };
-    card("General", (), view! { {note} {changing(rows)} })
+    let policy = href(&Route::Contribute(ContributeRoute::Policy { cache: of }));
+    view! {
+        {card("General", (), view! { {note} {changing(rows)} })}
+        {card("Upload policy", (), view! {
+            <p>"Rules say which uploads are published at once, which wait for approval or for other builders, and which are refused."</p>
+            <p>{link_button(Weight::Plain, None, "Open the policy", policy)}</p>
+        })}
+    }
+    .into_any()
 }
 
 fn of_server() -> AnyView {

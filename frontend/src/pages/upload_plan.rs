@@ -1,7 +1,7 @@
 //! What an upload comes to: sums, what to decide, how far it is, what came of it.
 
 use leptos::prelude::*;
-use snowbank_shared::route::Route;
+use snowbank_shared::route::{ContributeRoute, Route};
 
 use crate::components::banner::{alert, banner, done_line};
 use crate::components::button::{Readiness, Weight, button, button_when};
@@ -33,6 +33,7 @@ struct Sum {
     to_send: u64,
     sent: u64,
     live: u64,
+    waits: u64,
     same: u64,
     problems: u64,
     refused: u64,
@@ -62,9 +63,10 @@ fn sum(view: View) -> Sum {
                 sum.sent += match &row.stage {
                     Stage::Here | Stage::Refused(_) => 0,
                     Stage::Sending(sent) => (*sent).min(size),
-                    Stage::Arrived | Stage::Live => size,
+                    Stage::Arrived | Stage::Live | Stage::Waits(_) => size,
                 };
                 sum.live += u64::from(row.stage == Stage::Live);
+                sum.waits += u64::from(matches!(row.stage, Stage::Waits(_)));
                 sum.refused += u64::from(matches!(row.stage, Stage::Refused(_)));
                 let path = format::split_path(&row.path).1;
                 sum.secrets.extend(
@@ -341,7 +343,7 @@ fn finished(cache: &str, kept: Kept, view: View, sum: &Sum) -> AnyView {
         .into_iter()
         .filter_map(|row| row.with_untracked(|row| (row.stage == Stage::Live).then(|| row.clone())))
         .collect();
-    let title = if sum.refused == 0 {
+    let title = if sum.refused == 0 && sum.waits == 0 {
         format!("Published: {}", format::counted(sum.live, "path", "paths"))
     } else {
         format!(
@@ -355,6 +357,13 @@ fn finished(cache: &str, kept: Kept, view: View, sum: &Sum) -> AnyView {
     } else {
         Tone::Warn
     };
+    let waits = (sum.waits > 0).then(|| {
+        let queue = href(&Route::Contribute(ContributeRoute::approvals(cache)));
+        let words = format::counted(sum.waits, "path waits", "paths wait");
+        view! {
+            <p>{words} " and can be fetched once it is decided: see " <a href=queue>"Approvals"</a> "."</p>
+        }
+    });
     // The last is what nothing else in the folder refers to.
     let top = live.last().map(|row| {
         let address = href(&Route::path(cache, &row.hash));
@@ -369,6 +378,7 @@ fn finished(cache: &str, kept: Kept, view: View, sum: &Sum) -> AnyView {
         }
     });
     let words = view! {
+        {waits}
         {top}
         <p class="muted">
             "Machines that asked for one of these paths in the last hour may still believe that it is missing: "

@@ -1,6 +1,7 @@
 //! A path of an upload: what happens with it, who signed it, what is in the way.
 
 use leptos::prelude::*;
+use snowbank_shared::route::{AccessRoute, Route};
 
 use crate::components::button::{Weight, button};
 use crate::components::changing::changing;
@@ -10,6 +11,7 @@ use crate::components::icon::Icon;
 use crate::components::size::size;
 use crate::components::store_path::{path_link, path_text};
 use crate::format;
+use crate::state::navigation::href;
 use crate::upload::session::{Row, Stage};
 use crate::upload::verdict::{Trouble, Verdict};
 
@@ -21,9 +23,15 @@ pub fn trouble_line(trouble: &Trouble) -> AnyView {
         .command
         .clone()
         .map(|command| code_line("Command", command));
+    let renew = (trouble.code == "U09").then(|| {
+        let keys = href(&Route::Access(AccessRoute::Keys));
+        view! { " " <a href=keys>"Renew the key"</a> }
+    });
     view! {
         <div class="trouble">
-            <p>{code} <span>{trouble.what.clone()}</span> " " <span class="muted">{trouble.fix.clone()}</span></p>
+            <p>
+                {code} <span>{trouble.what.clone()}</span> " " <span class="muted">{trouble.fix.clone()}</span> {renew}
+            </p>
             {command}
         </div>
     }
@@ -34,6 +42,12 @@ pub fn trouble_line(trouble: &Trouble) -> AnyView {
 fn word(row: &Row) -> AnyView {
     let parts = match (&row.stage, &row.verdict) {
         (Stage::Live, _) => (Tone::Ok, Icon::Tick, "Published", "Clients can fetch it"),
+        (Stage::Waits(_), _) => (
+            Tone::Note,
+            Icon::TickClock,
+            "Waits",
+            "It arrived, and is published once somebody agrees",
+        ),
         (Stage::Arrived, _) => (
             Tone::Note,
             Icon::TickClock,
@@ -164,7 +178,9 @@ pub fn row_of(
                 path_text(&row.path)
             };
             let trouble = match &row.stage {
-                Stage::Refused(why) => Some(trouble_line(&Trouble::new("", why.clone(), ""))),
+                Stage::Refused(why) | Stage::Waits(why) => {
+                    Some(trouble_line(&Trouble::new("", why.clone(), "")))
+                }
                 _ => row
                     .verdict
                     .trouble()

@@ -5,7 +5,7 @@
 //! there is none: the browser's history and one match on [`Route`] do it.
 
 use leptos::prelude::*;
-use snowbank_shared::route::{AccessRoute, ConnectRoute, Route, RouteError};
+use snowbank_shared::route::{AccessRoute, ConnectRoute, ContributeRoute, Route, RouteError};
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::*;
 use web_sys::{Element, Event, HtmlAnchorElement, MouseEvent};
@@ -174,6 +174,10 @@ pub fn same_page(a: &Route, b: &Route) -> bool {
         (
             Route::Access(AccessRoute::Audit { cache: a, .. }),
             Route::Access(AccessRoute::Audit { cache: b, .. }),
+        ) => a == b,
+        (
+            Route::Contribute(ContributeRoute::Approvals { cache: a, .. }),
+            Route::Contribute(ContributeRoute::Approvals { cache: b, .. }),
         ) => a == b,
         _ => a == b,
     }

@@ -81,6 +81,12 @@ impl Sending {
         }
     }
 
+    /// Whether the server refused the last change with this code; tracked.
+    pub fn refused_with(self, code: &str) -> bool {
+        self.error
+            .with(|error| error.as_ref().and_then(ApiError::code) == Some(code))
+    }
+
     /// What went wrong, or what was done.
     pub fn notice(self) -> AnyView {
         let failed = move || {

@@ -13,8 +13,8 @@ use web_sys::{Blob, ProgressEvent, XmlHttpRequest};
 /// How a request ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// 2xx.
-    Done,
+    /// 2xx, and what the server says with it: nothing, or for what a path waits.
+    Done(String),
     /// There is no answer: the network, or the server, is gone.
     Lost,
     /// Another status, and what the server says in one line.
@@ -82,10 +82,13 @@ impl Requests {
             .retain(|other| JsValue::from(other) != JsValue::from(&request));
         match request.status().unwrap_or(0) {
             0 => Answer::Lost,
-            200..=299 => Answer::Done,
             status => {
                 let text = request.response_text().ok().flatten().unwrap_or_default();
-                Answer::Refused(status, text.trim().to_owned())
+                let text = text.trim().to_owned();
+                match status {
+                    200..=299 => Answer::Done(text),
+                    _ => Answer::Refused(status, text),
+                }
             }
         }
     }

@@ -22,6 +22,23 @@ pub const HASH_LEN: usize = 32;
 /// The longest name, in bytes.
 pub const MAX_NAME_LEN: usize = 211;
 
+/// A store path's name cut into package and version, where Nix cuts: before
+/// the first dash that no letter follows.
+#[must_use]
+pub fn split_name(name: &str) -> (&str, &str) {
+    let bytes = name.as_bytes();
+    let cut = (0..bytes.len()).find(|&at| {
+        bytes[at] == b'-'
+            && bytes
+                .get(at + 1)
+                .is_some_and(|next| !next.is_ascii_alphabetic())
+    });
+    match cut {
+        Some(at) if at > 0 => (&name[..at], &name[at..]),
+        _ => (name, ""),
+    }
+}
+
 /// Why a text is not a store path. Positions are bytes, from 1.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StorePathError {

@@ -55,8 +55,17 @@ pub enum Stage {
     Arrived,
     /// It is published.
     Live,
+    /// The server keeps it until somebody agrees, in its words.
+    Waits(String),
     /// The server refused it, in its words.
     Refused(String),
+}
+
+impl Stage {
+    /// Whether the server has taken the path, published or not yet.
+    pub const fn is_taken(&self) -> bool {
+        matches!(self, Self::Live | Self::Waits(_))
+    }
 }
 
 /// A path, as the page shows it.

@@ -134,7 +134,7 @@ impl Session {
             }
             row.update(|row| {
                 row.stage = match answer {
-                    Answer::Done => Stage::Arrived,
+                    Answer::Done(_) => Stage::Arrived,
                     Answer::Lost => Stage::Here,
                     Answer::Refused(_, why) => Stage::Refused(why),
                 }
@@ -213,7 +213,8 @@ impl Session {
                 let row = self.view.rows.with_untracked(|rows| rows[at]);
                 row.update(|row| {
                     row.stage = match answer {
-                        Answer::Done => Stage::Live,
+                        Answer::Done(line) if line.is_empty() => Stage::Live,
+                        Answer::Done(line) => Stage::Waits(line),
                         Answer::Lost => Stage::Arrived,
                         Answer::Refused(_, why) => Stage::Refused(why),
                     }
@@ -234,7 +235,7 @@ impl Session {
             .iter()
             .filter_map(|row| {
                 row.with_untracked(|row| {
-                    (row.is_planned() && row.stage != Stage::Live).then(|| row.hash.clone())
+                    (row.is_planned() && !row.stage.is_taken()).then(|| row.hash.clone())
                 })
             })
             .collect();
@@ -270,7 +271,7 @@ impl Session {
         for row in self.view.rows.get_untracked() {
             row.with_untracked(|row| {
                 paths += usize::from(row.is_planned());
-                done += usize::from(row.is_planned() && row.stage == Stage::Live);
+                done += usize::from(row.is_planned() && row.stage.is_taken());
             });
         }
         if done == paths {

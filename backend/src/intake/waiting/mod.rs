@@ -1,0 +1,496 @@
+//! Uploads that wait: what the ledger keeps of them until they are published, or decided otherwise.
+//!
+//! ```text
+//!  PUT HASH.narinfo ─▶ judged ─▶ waits? ─▶ record ──┐
+//!                                                   ▼
+//!        approve, another builder's PUT, an     ┌ settle ┐ judged again, whole ─▶ publish ─▶ those
+//!        upstream's answer, a reference that ──▶│        │                          that waited for it
+//!        came, the clock ([`tend`])             └────────┘ ─▶ refused, expired
+//! ```
+//!
+//! **An entry** is one content of one path by one uploader: its id is the hash of these, so that the
+//! same again is the same entry and other content is another. Readers know nothing of it. Its archive
+//! stays ([`wants_nar`]).
+//!
+//! **Settling** ([`settle`]) may run at any time, anywhere, twice at once, and be killed between any
+//! two steps: the narinfo is written only where none is, the record changes only from *waiting*, and
+//! who finds the narinfo there already only notes it.
+//!
+//! **Deciding** ([`decide`]) is for people, never for the uploader nor for whose key signed.
+//!
+//! **Bounds**: [`MOST_IN_CACHE`], [`MOST_OF_UPLOADER`], [`LIVES`].
+
+mod decide;
+mod settle;
+mod tend;
+
+use serde::{Deserialize, Serialize};
+use snowbank_shared::api::approvals::{ApprovalState, Notice, WaitsFor};
+use snowbank_shared::narinfo::NarInfo;
+use snowbank_shared::store_path::StorePathHash;
+use time::OffsetDateTime;
+
+use super::narinfo::{Judged, same_content};
+use super::{Intake, Refusal, Standing, publish};
+use crate::auth::records::now;
+use crate::ledger::kind::{APPROVALS, Kind, Record};
+use crate::ledger::{Entry, Ledger, LedgerError, RecordId, Scope, View};
+use crate::site::Cache;
+
+pub use decide::DecisionError;
+pub(super) use tend::Tries;
+
+/// Uploads that wait in a cache at most.
+pub const MOST_IN_CACHE: usize = 3000;
+/// Uploads of one uploader that wait in a cache at most.
+pub const MOST_OF_UPLOADER: usize = 1500;
+/// Seconds after which nobody waits any more: 7 days.
+pub const LIVES: i64 = 7 * 86_400;
+/// Seconds that what was decided is still shown.
+const SHOWN: i64 = 2 * 86_400;
+/// Seconds that an entry whose time is over waits for a server that notes it.
+const SLACK: i64 = 7 * 86_400;
+/// Entries of one content by one uploader that the ledger can still remember.
+const GENERATIONS: u8 = 4;
+/// Bytes of a narinfo that can wait: a record is bounded.
+const LARGEST_NARINFO: usize = 128 << 10;
+
+/// What a policy wants before something is published.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Needs {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// So many Maintainers who say yes.
+    Approvals {
+        /// How many.
+        approvals: u8,
+    },
+    /// So many contributors who built the same.
+    Builders {
+        /// How many.
+        builders: u8,
+    },
+}
+
+/// What somebody said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Word {
+    /// Who: a member's name, or `server`.
+    pub by: String,
+    /// When, seconds since 1970.
+    pub at: i64,
+    /// Why; may be empty.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// An upload that waits, or waited.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitingRecord {
+    /// The full store path.
+    pub path: String,
+    /// The narinfo, with the signatures that came since.
+    pub narinfo: String,
+    /// Its NarHash, `sha256:` and nix32.
+    pub nar_hash: String,
+    /// Bytes unpacked.
+    pub nar_size: u64,
+    /// Its archive's key in the cache.
+    pub nar_key: String,
+    /// Bytes of the archive.
+    pub file_size: u64,
+    /// Whose it is: `member:…`, `token:…`.
+    pub uploader: String,
+    /// The same for people.
+    pub actor: String,
+    /// The member behind it.
+    #[serde(default)]
+    pub member: Option<String>,
+    /// The key that vouches, `name:base64`, where one does.
+    #[serde(default)]
+    pub key: Option<String>,
+    /// The member whose key it is.
+    #[serde(default)]
+    pub key_owner: Option<String>,
+    /// What the policy wanted when it came.
+    #[serde(default)]
+    pub needs: Needs,
+    /// The rule that wanted it, as a sentence.
+    #[serde(default)]
+    pub rule: Option<String>,
+    /// For what it waits now, as far as was last seen.
+    pub waits: WaitsFor,
+    /// Who said yes.
+    #[serde(default)]
+    pub approvals: Vec<Word>,
+    /// What was noticed about its archive.
+    #[serde(default)]
+    pub notices: Vec<Notice>,
+    /// How it stands.
+    pub state: ApprovalState,
+    /// How it ended.
+    #[serde(default)]
+    pub decided: Option<Word>,
+    /// When it came, seconds since 1970.
+    pub created_at: i64,
+    /// When it waits no more.
+    pub expires_at: i64,
+    /// Counts what changed.
+    pub version: u64,
+}
+
+impl Record for WaitingRecord {
+    const KIND: Kind = APPROVALS;
+
+    fn expires_at(&self) -> Option<OffsetDateTime> {
+        let ends = match (&self.decided, self.state) {
+            // Until then the same is not taken again.
+            (Some(decided), ApprovalState::Rejected) => self.expires_at.max(decided.at + SHOWN),
+            (Some(decided), _) => decided.at + SHOWN,
+            (None, _) => self.expires_at + SLACK,
+        };
+        OffsetDateTime::from_unix_timestamp(ends).ok()
+    }
+}
+
+impl WaitingRecord {
+    /// Its narinfo.
+    ///
+    /// # Errors
+    /// Where it is none: it was one when it came.
+    pub fn narinfo(&self, cache: &Cache) -> Result<NarInfo, Refusal> {
+        Ok(NarInfo::parse_strict(
+            self.narinfo.as_bytes(),
+            &cache.store_dir,
+        )?)
+    }
+
+    /// The hash part of its path.
+    pub fn hash(&self) -> &str {
+        let base = self.path.rsplit('/').next().unwrap_or_default();
+        base.split('-').next().unwrap_or_default()
+    }
+
+    /// The name of its path.
+    pub fn name(&self) -> &str {
+        let base = self.path.rsplit('/').next().unwrap_or_default();
+        base.split_once('-').map_or("", |(_, name)| name)
+    }
+
+    /// The name of the key that vouches.
+    pub fn key_name(&self) -> Option<&str> {
+        self.key.as_deref()?.split(':').next()
+    }
+
+    /// Whether it is this member's own: sent by them, or signed by a key of theirs.
+    pub fn is_own(&self, member: &str) -> bool {
+        self.member.as_deref() == Some(member) || self.key_owner.as_deref() == Some(member)
+    }
+
+    fn is_waiting(&self) -> bool {
+        self.state == ApprovalState::Waiting
+    }
+
+    fn standing<'a>(&self, cache: &'a std::sync::Arc<Cache>) -> Standing<'a> {
+        Standing {
+            cache,
+            owner: self.uploader.clone(),
+            member: self.member.clone(),
+            actor: self.actor.clone(),
+            request: String::new(),
+            client: None,
+        }
+    }
+}
+
+/// An entry.
+pub type Waiting = Entry<WaitingRecord>;
+
+/// All entries of a cache that the ledger still knows, in no order that means anything.
+pub fn entries(ledger: &Ledger, cache: &str) -> Vec<Waiting> {
+    ledger
+        .view()
+        .list::<WaitingRecord>(Scope::Cache(cache))
+        .collect()
+}
+
+/// How many uploads wait in a cache: of this uploader's, or of all.
+pub fn count(ledger: &Ledger, cache: &str, of: Option<&str>) -> u64 {
+    let all = ledger.view();
+    let all = all.list::<WaitingRecord>(Scope::Cache(cache));
+    all.filter(|entry| entry.is_waiting() && of.is_none_or(|of| entry.uploader == of))
+        .count() as u64
+}
+
+/// Whether an archive is that of something that waits.
+pub fn wants_nar(ledger: &Ledger, cache: &str, key: &str) -> bool {
+    ledger
+        .view()
+        .list::<WaitingRecord>(Scope::Cache(cache))
+        .any(|entry| entry.is_waiting() && entry.nar_key == key)
+}
+
+/// Bytes of the archive of something that waits, for who sent it.
+pub(super) fn size_of_nar(ledger: &Ledger, cache: &str, key: &str, owner: &str) -> Option<u64> {
+    ledger
+        .view()
+        .list::<WaitingRecord>(Scope::Cache(cache))
+        .find(|entry| entry.is_waiting() && entry.nar_key == key && entry.uploader == owner)
+        .map(|entry| entry.file_size)
+}
+
+/// The store path of this hash that waits by this uploader.
+pub(super) fn of_path(
+    view: &View,
+    cache: &str,
+    hash: StorePathHash,
+    owner: &str,
+) -> Option<String> {
+    let hash = hash.to_string();
+    view.list::<WaitingRecord>(Scope::Cache(cache))
+        .find(|entry| entry.is_waiting() && entry.uploader == owner && entry.hash() == hash)
+        .map(|entry| entry.path.clone())
+}
+
+/// The id of an entry: one content of one path by one uploader, the `n`th time.
+fn id_of(narinfo: &NarInfo, uploader: &str, n: u8) -> RecordId {
+    let content = narinfo.fingerprint();
+    RecordId::hash_of(format!("{content}\n{uploader}\n{n}").as_bytes())
+}
+
+/// The line for who sent something that waits.
+fn line(entry: &Waiting, cache: &Cache, site_url: &str) -> String {
+    format!(
+        "waiting: {} is stored and not published yet. {} See {site_url}/c/{}/approvals/{}\n",
+        entry.path,
+        entry.waits.sentence(),
+        cache.slug,
+        entry.id
+    )
+}
+
+impl Intake {
+    /// Where the very same waits by the same uploader already: new signatures are kept, it is settled
+    /// if it can be, and who sent it gets a line. `None`: nothing of it waits.
+    pub(super) async fn waits_already(
+        &self,
+        standing: &Standing<'_>,
+        narinfo: &NarInfo,
+    ) -> Result<Option<String>, Refusal> {
+        let cache = standing.cache;
+        let (ledger, scope) = (&self.0.site.ledger, Scope::Cache(cache.slug.as_str()));
+        let view = ledger.view();
+        let known = (0..GENERATIONS)
+            .filter_map(|n| view.get::<WaitingRecord>(scope, &id_of(narinfo, &standing.owner, n)))
+            .max_by_key(|entry| entry.created_at);
+        let Some(entry) = known else {
+            return Ok(None);
+        };
+        match entry.state {
+            ApprovalState::Waiting if entry.expires_at > now() => {}
+            ApprovalState::Rejected if entry.expires_at > now() => {
+                let decided = entry.decided.as_ref();
+                return Err(Refusal::forbidden(
+                    "rejected",
+                    format!(
+                        "{} was rejected by {}: {}. {}",
+                        entry.path,
+                        decided.map_or("a Maintainer", |word| &word.by),
+                        decided.map_or("", |word| word.reason.trim_end_matches('.')),
+                        self.whom_to_ask(cache, standing.member.as_deref())
+                    ),
+                ));
+            }
+            _ => return Ok(None),
+        }
+        let merged = self.with_signatures(cache, &entry.narinfo(cache)?, narinfo)?;
+        if merged.text() != entry.narinfo {
+            let changed = ledger
+                .update::<WaitingRecord, LedgerError>(
+                    scope,
+                    &entry.id,
+                    &standing.actor,
+                    |current| {
+                        Ok(WaitingRecord {
+                            narinfo: merged.text().to_owned(),
+                            version: current.version + 1,
+                            ..current.clone()
+                        })
+                    },
+                )
+                .await;
+            changed.map_err(|error| kept(&error))?;
+        }
+        Ok(Some(self.settled_line(cache, &entry.id).await))
+    }
+
+    /// Keeps an upload until it can be published. Gives the line for who sent it.
+    pub(super) async fn wait(
+        &self,
+        standing: &Standing<'_>,
+        narinfo: &NarInfo,
+        judged: &Judged,
+        needs: Needs,
+        rule: Option<String>,
+    ) -> Result<String, Refusal> {
+        let cache = standing.cache;
+        let slug = cache.slug.as_str();
+        let ledger = &self.0.site.ledger;
+        if narinfo.text().len() > LARGEST_NARINFO {
+            return Err(Refusal::too_large(format!(
+                "{} would have to wait, and its narinfo has more than {LARGEST_NARINFO} bytes",
+                narinfo.store_path()
+            )));
+        }
+        let all = count(ledger, slug, None);
+        let own = count(ledger, slug, Some(&standing.owner));
+        if all >= MOST_IN_CACHE as u64 || own >= MOST_OF_UPLOADER as u64 {
+            return Err(Refusal::conflict(
+                "queue-full",
+                format!(
+                    "{} would have to wait, and {own} of your uploads wait already ({all} in the cache; at most {MOST_OF_UPLOADER} and {MOST_IN_CACHE}): somebody has to decide on them first. {}",
+                    narinfo.store_path(),
+                    self.whom_to_ask(cache, standing.member.as_deref())
+                ),
+            ));
+        }
+        let waits = match needs {
+            Needs::Approvals { approvals } => WaitsFor::Approval {
+                needed: approvals,
+                given: 0,
+            },
+            Needs::Builders { builders } => WaitsFor::Builders {
+                needed: builders,
+                agreeing: 1,
+            },
+            Needs::Nothing => judged.waits.clone().unwrap_or(WaitsFor::Server {
+                reason: "it is looked at once more".to_owned(),
+            }),
+        };
+        let key = judged.voucher.key().map(str::to_owned);
+        let record = WaitingRecord {
+            path: format!("{}/{}", cache.store_dir.as_str(), narinfo.store_path()),
+            narinfo: narinfo.text().to_owned(),
+            nar_hash: format!("sha256:{}", narinfo.nar_hash().to_nix32()),
+            nar_size: narinfo.nar_size(),
+            nar_key: judged.nar_key.clone(),
+            file_size: judged.facts.file_size,
+            uploader: standing.owner.clone(),
+            actor: standing.actor.clone(),
+            member: standing.member.clone(),
+            key_owner: key.as_deref().and_then(|key| self.owner_of(key)),
+            key,
+            needs,
+            rule,
+            waits,
+            approvals: Vec::new(),
+            notices: publish::notices(&judged.facts, &judged.undeclared),
+            state: ApprovalState::Waiting,
+            decided: None,
+            created_at: now(),
+            expires_at: now() + LIVES,
+            version: 1,
+        };
+        let id = self.keep(cache, narinfo, record).await?;
+        tracing::info!(
+            request_id = standing.request,
+            cache = slug,
+            path = %narinfo.store_path(),
+            by = standing.actor,
+            "an upload waits"
+        );
+        // What it waits for may have come while it was judged.
+        Ok(self.settled_line(cache, &id).await)
+    }
+
+    /// Writes an entry, in the place of one that ended.
+    async fn keep(
+        &self,
+        cache: &Cache,
+        narinfo: &NarInfo,
+        record: WaitingRecord,
+    ) -> Result<RecordId, Refusal> {
+        let (ledger, scope) = (&self.0.site.ledger, Scope::Cache(cache.slug.as_str()));
+        for n in 0..GENERATIONS {
+            let id = id_of(narinfo, &record.uploader, n);
+            let actor = record.actor.clone();
+            let written = ledger
+                .put::<WaitingRecord, LedgerError>(scope, &id, &actor, |current| {
+                    Ok(match current {
+                        // Another replica was faster.
+                        Some(current) if current.is_waiting() && current.expires_at > now() => {
+                            current.clone()
+                        }
+                        Some(current) => WaitingRecord {
+                            version: current.version + 1,
+                            ..record.clone()
+                        },
+                        None => record.clone(),
+                    })
+                })
+                .await;
+            match written {
+                Ok(_) => return Ok(id),
+                // One whose time is over lies there still, and is taken away by and by.
+                Err(LedgerError::Exists(_)) => {}
+                Err(error) => return Err(kept(&error)),
+            }
+        }
+        Err(Refusal::dependency(
+            "what waited before under this name is still being cleared away: try again tomorrow",
+        ))
+    }
+
+    /// The member whose key this is, `name:base64`.
+    fn owner_of(&self, key: &str) -> Option<String> {
+        let name = key.split(':').next()?;
+        let contributor = self.0.site.access.contributor(name)?;
+        (contributor.key.to_string() == key).then_some(contributor.owner)
+    }
+
+    /// Settles an entry and what hangs on it; then the line for who sent it, which is empty where it
+    /// was published.
+    async fn settled_line(&self, cache: &std::sync::Arc<Cache>, id: &RecordId) -> String {
+        self.settle_all(cache, vec![id.clone()]).await;
+        let site = &self.0.site;
+        let scope = Scope::Cache(cache.slug.as_str());
+        match site.ledger.view().get::<WaitingRecord>(scope, id) {
+            Some(entry) if entry.is_waiting() => {
+                let url = site.public_url.to_string();
+                line(&entry, cache, url.trim_end_matches('/'))
+            }
+            _ => String::new(),
+        }
+    }
+
+    /// Others that wait with this content or under this path, this one not.
+    fn under_the_same_path(&self, cache: &Cache, entry: &Waiting) -> Vec<Waiting> {
+        let mut others = entries(&self.0.site.ledger, cache.slug.as_str());
+        others
+            .retain(|other| other.is_waiting() && other.id != entry.id && other.path == entry.path);
+        others
+    }
+
+    /// Those of them with the same content, this one first.
+    fn of_the_same_content(&self, cache: &Cache, entry: Waiting, own: &NarInfo) -> Vec<Waiting> {
+        let others = self.under_the_same_path(cache, &entry);
+        let same = |other: &Waiting| {
+            other
+                .narinfo(cache)
+                .is_ok_and(|narinfo| same_content(&narinfo, own))
+        };
+        std::iter::once(entry)
+            .chain(others.into_iter().filter(same))
+            .collect()
+    }
+}
+
+/// An entry that could not be written: the upload can be tried again.
+fn kept(error: &LedgerError) -> Refusal {
+    tracing::warn!(%error, "an upload that has to wait could not be kept");
+    Refusal::dependency(format!(
+        "it would have to wait, and that could not be written down ({error}): run the same command again"
+    ))
+}
