@@ -58,6 +58,11 @@ pub enum Route {
         /// Slug of the cache.
         cache: String,
     },
+    /// `/c/{cache}/upstreams`: the caches that have paths of its own.
+    Upstreams {
+        /// Slug of the cache.
+        cache: String,
+    },
     /// `/connect`: lines for a machine's configuration.
     Connect {
         /// Slugs of the chosen caches.
@@ -178,7 +183,8 @@ impl Route {
             | Self::Paths { cache, .. }
             | Self::Path { cache, .. }
             | Self::Health { cache, .. }
-            | Self::Upload { cache } => Some(cache),
+            | Self::Upload { cache }
+            | Self::Upstreams { cache } => Some(cache),
             Self::Access(route) => route.cache(),
             Self::Caches
             | Self::Connect { .. }
@@ -253,6 +259,7 @@ impl fmt::Display for Route {
                 }
             }
             Self::Upload { cache } => write!(f, "/c/{}/upload", escape(cache)),
+            Self::Upstreams { cache } => write!(f, "/c/{}/upstreams", escape(cache)),
             Self::Connect { caches, target } => {
                 f.write_str("/connect")?;
                 let mut out = QueryWriter {
@@ -331,6 +338,9 @@ impl FromStr for Route {
                 check: Some((*check).to_owned()),
             },
             ["c", cache, "upload"] => Self::Upload {
+                cache: (*cache).to_owned(),
+            },
+            ["c", cache, "upstreams"] => Self::Upstreams {
                 cache: (*cache).to_owned(),
             },
             ["connect"] => connect(query)?,

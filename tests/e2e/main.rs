@@ -13,3 +13,4 @@ mod harness;
 mod private_cache;
 mod real_nix;
 mod uploads;
+mod upstreams;

@@ -11,7 +11,7 @@ use snowbank_shared::signature::Signature;
 use snowbank_shared::store_path::StorePathHash;
 
 use super::examine::Facts;
-use super::{Intake, Refusal, Sender, UploadPolicy};
+use super::{Intake, Refusal, Sender, SigningMode, UploadPolicy};
 use crate::auth::Caller;
 use crate::site::Cache;
 
@@ -101,12 +101,45 @@ pub(super) fn of_archive(narinfo: &NarInfo, facts: &Facts) -> Result<(), Refusal
     Ok(())
 }
 
+/// Something that is said and signed: a path by its narinfo, or to which path an output came.
+pub(super) struct Claim<'a> {
+    /// The path's name.
+    pub(super) name: &'a str,
+    /// Its NarSize, bytes.
+    pub(super) nar_size: u64,
+    /// The texts that a signature may be over.
+    pub(super) fingerprints: Vec<String>,
+    pub(super) signatures: Vec<Signature>,
+    /// What to say where there is no signature.
+    pub(super) unsigned: String,
+}
+
+impl<'a> Claim<'a> {
+    /// What a narinfo says of its path.
+    fn of(narinfo: &'a NarInfo) -> Self {
+        Self {
+            name: narinfo.store_path().name(),
+            nar_size: narinfo.nar_size(),
+            fingerprints: vec![narinfo.fingerprint()],
+            signatures: narinfo
+                .signatures()
+                .filter_map(|text| text.parse().ok())
+                .collect(),
+            unsigned: format!(
+                "{} has no signature: sign it with a key that you registered, `nix store sign -k FILE -r PATH`, or copy with ?secret-key=FILE",
+                narinfo.store_path()
+            ),
+        }
+    }
+}
+
 impl Intake {
-    /// Whether everything that a path refers to is here.
+    /// Whether everything that a path refers to is here, or on an upstream that may have it.
     pub(super) async fn references(
         &self,
         sender: &Sender<'_>,
         narinfo: &NarInfo,
+        policy: &UploadPolicy,
     ) -> Result<(), Refusal> {
         let cache = sender.cache;
         let own = narinfo.store_path().hash();
@@ -120,10 +153,15 @@ impl Intake {
         };
         let mut looks = futures_util::stream::iter(missing)
             .map(|hash| async move {
-                let there = cache.bucket.find(&hash.narinfo_key()).await;
-                there
-                    .map(|meta| meta.is_none().then_some(hash))
-                    .map_err(Refusal::from)
+                if cache.bucket.find(&hash.narinfo_key()).await?.is_some() {
+                    return Ok(None);
+                }
+                let mut named = narinfo.references();
+                let is_upstream = match named.find(|reference| reference.hash() == hash) {
+                    Some(reference) => self.is_upstream(cache, policy, reference).await?,
+                    None => false,
+                };
+                Ok::<_, Refusal>((!is_upstream).then_some(hash))
             })
             .buffered(AT_ONCE);
         let mut absent = None;
@@ -228,20 +266,24 @@ impl Intake {
         narinfo: &NarInfo,
         policy: &UploadPolicy,
     ) -> Result<Voucher, Refusal> {
+        self.signer_of(sender, &Claim::of(narinfo), policy)
+    }
+
+    /// The key that signed what is said and may.
+    pub(super) fn signer_of(
+        &self,
+        sender: &Sender<'_>,
+        claim: &Claim<'_>,
+        policy: &UploadPolicy,
+    ) -> Result<Voucher, Refusal> {
         let cache = sender.cache;
-        let fingerprint = narinfo.fingerprint();
         let mut why: Option<Refusal> = None;
         let mut known = None;
-        for text in narinfo.signatures() {
-            let Ok(parts) = text.parse::<Signature>() else {
-                continue;
-            };
-            let verified = self.verified(cache, &parts, fingerprint.as_bytes());
-            match verified {
+        for parts in &claim.signatures {
+            match self.verified_of(cache, parts, &claim.fingerprints) {
                 Verified::Contributor(contributor) => {
-                    let name = narinfo.store_path().name().to_owned();
                     let allowed = contributor
-                        .may_publish(cache.slug.as_str(), &name, narinfo.nar_size())
+                        .may_publish(cache.slug.as_str(), claim.name, claim.nar_size)
                         .map_err(|refusal| Refusal::forbidden("key-refused", refusal.to_string()))
                         .and_then(|()| {
                             owns(
@@ -274,12 +316,54 @@ impl Intake {
         match (known, why) {
             (Some(voucher), _) => Ok(voucher),
             (None, Some(refusal)) => Err(refusal),
-            (None, None) => Err(Refusal::forbidden(
+            (None, None) => Err(Refusal::forbidden("bad-signature", &claim.unsigned)),
+        }
+    }
+
+    /// Whether the cache can do what its policy says: add its own signature, where clients need one.
+    pub(super) fn can_sign(
+        &self,
+        cache: &Cache,
+        narinfo: &NarInfo,
+        policy: &UploadPolicy,
+        voucher: &Voucher,
+    ) -> Result<(), Refusal> {
+        let needs_none =
+            policy.mode == SigningMode::PassThrough || *voucher == Voucher::ContentAddress;
+        if needs_none || !cache.signers.is_empty() {
+            return Ok(());
+        }
+        let fingerprint = narinfo.fingerprint();
+        let mut signatures = narinfo.signatures().filter_map(|text| text.parse().ok());
+        let own = signatures.any(|parts| {
+            let verified = self.verified(cache, &parts, fingerprint.as_bytes());
+            matches!(verified, Verified::Own(_))
+        });
+        match own {
+            true => Ok(()),
+            false => Err(Refusal::no_signing_key()),
+        }
+    }
+
+    /// The same as [`verified`](Self::verified), where a signature may be over one of several texts.
+    pub(super) fn verified_of(
+        &self,
+        cache: &Cache,
+        parts: &Signature,
+        fingerprints: &[String],
+    ) -> Verified {
+        let mut verified = fingerprints
+            .iter()
+            .map(|text| self.verified(cache, parts, text.as_bytes()));
+        let first = verified.next();
+        match first {
+            Some(Verified::No(refusal)) => verified
+                .find(|verified| !matches!(verified, Verified::No(_)))
+                .unwrap_or(Verified::No(refusal)),
+            Some(good) => good,
+            None => Verified::No(Refusal::forbidden(
                 "bad-signature",
-                format!(
-                    "{} has no signature: sign it with a key that you registered, `nix store sign -k FILE -r PATH`, or copy with ?secret-key=FILE",
-                    narinfo.store_path()
-                ),
+                "there is nothing that it could be over",
             )),
         }
     }

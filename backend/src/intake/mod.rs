@@ -27,6 +27,14 @@
 //! For a path that is there with the same NAR a PUT adds the signatures that verify, and changes no
 //! other byte; with another NAR it is 409 and the first stays.
 //!
+//! **Upstreams.** What one of them has signed under the same path has to be the same. What a virtual one
+//! has is not taken at all ([`elsewhere`]); what a path refers to may lie there, or on one that the
+//! policy names ([`upstream`]).
+//!
+//! **Whose signature.** The cache adds its own to what it publishes, or by its policy none
+//! ([`SigningMode`]); one that should and has no key publishes only what needs none. What others wrote
+//! into the bucket never gets one here.
+//!
 //! **Answers** are 200, or a 4xx with one line of less than 1 kB, which Nix shows to its user
 //! (PROTOCOL.md §11). A bucket that fails is a 424, not a 5xx: old clients would send the rest of
 //! an exhausted body until somebody hangs up.
@@ -38,15 +46,19 @@
 mod body;
 pub mod codec;
 mod content;
+mod elsewhere;
 mod examine;
 mod judge;
+mod log_owner;
 mod narinfo;
 mod pending;
 mod policy;
 mod publish;
+mod realisation;
 mod receive;
 mod refusal;
 mod side;
+mod skipped;
 mod stored;
 mod upstream;
 
@@ -61,8 +73,10 @@ use http::{Method, StatusCode};
 use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 
+pub use elsewhere::may_be_asked;
 pub use policy::{SigningMode, UploadPolicy};
 pub use refusal::Refusal;
+pub use skipped::{SkippedRecord, skipped};
 
 use crate::auth::{self, Act, Caller, Stranger};
 use crate::site::{Cache, Site};
@@ -71,6 +85,7 @@ use crate::web::{Body, RequestId, Response, headers};
 use body::Upload;
 use examine::Gate;
 use pending::Pending;
+use skipped::Noted;
 
 /// Uploads at once, of all caches: each holds a thread and two parts of 8 MiB at most.
 pub const UPLOADS: usize = 32;
@@ -87,6 +102,10 @@ struct Inner {
     gate: Gate,
     /// Uploads under way.
     uploads: Arc<Semaphore>,
+    /// What upstreams have and nobody has to send.
+    skipped: Noted,
+    /// Held by who reads all receipts of a cache.
+    receipts: tokio::sync::Mutex<()>,
 }
 
 /// Who sends something, to which cache.
@@ -125,6 +144,8 @@ impl Intake {
             pending: Pending::default(),
             gate: Gate::new(cores.saturating_sub(1).max(1)),
             uploads: Arc::new(Semaphore::new(UPLOADS)),
+            skipped: Noted::default(),
+            receipts: tokio::sync::Mutex::default(),
         }))
     }
 

@@ -12,13 +12,14 @@ use super::examine::Facts;
 use super::judge::{self, Verified};
 use super::publish::{Existing, Publication};
 use super::receive::room;
+use super::upstream::Agreed;
 use super::{Intake, Refusal, Sender, UploadPolicy, permitted};
 use crate::bucket::BucketErrorKind;
 
 /// Signatures of a narinfo at most.
-const MOST_SIGNATURES: usize = 16;
+pub(super) const MOST_SIGNATURES: usize = 16;
 /// How often a narinfo is read again that another writer changed meanwhile.
-const TRIES: usize = 5;
+pub(super) const TRIES: usize = 5;
 
 impl Intake {
     /// Takes a narinfo.
@@ -73,7 +74,8 @@ impl Intake {
         let facts = self.facts(sender, &key).await?;
         judge::of_archive(narinfo, &facts)?;
         let voucher = self.voucher(sender, narinfo, &key, policy).await?;
-        self.references(sender, narinfo).await?;
+        self.can_sign(cache, narinfo, policy, &voucher)?;
+        self.references(sender, narinfo, policy).await?;
         let undeclared = Self::undeclared(cache, narinfo, &facts);
         if policy.refuse_undeclared_references
             && let Some(first) = undeclared.first()
@@ -83,13 +85,20 @@ impl Intake {
                 format!("its archive names {first}, which its References do not"),
             ));
         }
-        self.upstreams_agree(cache, narinfo).await?;
+        if let Agreed::Elsewhere { url } = self.upstreams_agree(cache, narinfo).await? {
+            // Sent by a client that did not ask, or that remembers an older answer.
+            self.0
+                .skipped
+                .note(&self.0.site, cache, &sender.owner(), narinfo, &url);
+            return Ok(true);
+        }
         let publication = Publication {
             narinfo,
             facts: &facts,
             nar_key: &key,
             voucher: &voucher,
             undeclared: &undeclared,
+            mode: policy.mode,
         };
         // It may have taken minutes to come here.
         self.still_may(sender, narinfo, policy, &voucher).await?;

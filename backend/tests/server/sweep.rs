@@ -23,6 +23,8 @@ enum Rule {
     Member,
     /// Owners of the server, at a browser.
     Owner,
+    /// Who may upload to the cache, tokens included.
+    Uploads,
     /// Auditors and owners, tokens included.
     Audit,
 }
@@ -70,6 +72,7 @@ fn rule(operation: &str) -> Option<Rule> {
         | "remove_trust_rule"
         | "change_settings"
         | "test_connection" => Rule::Owner,
+        "list_skipped" => Rule::Uploads,
         "list_audit" | "list_cache_audit" | "check_audit" => Rule::Audit,
         _ => return None,
     })
@@ -227,7 +230,9 @@ async fn every_address_asks_who_it_is() {
             ],
             Rule::Member => &[("a token", &reads)],
             Rule::Owner => &[("a contributor", &elsewhere), ("a token", &reads)],
-            Rule::Audit => &[("a contributor", &elsewhere), ("a reading token", &reads)],
+            Rule::Uploads | Rule::Audit => {
+                &[("a contributor", &elsewhere), ("a reading token", &reads)]
+            }
         };
         for (who, actor) in weak {
             let status = ask(actor).await;

@@ -3,7 +3,7 @@
 //! that cache.nixos.org stays.
 
 use leptos::prelude::*;
-use snowbank_shared::api::{Cache, KeyPurpose, KeyState, Visibility};
+use snowbank_shared::api::{Cache, Signing, UpstreamMode, Visibility};
 use snowbank_shared::nix_conf::ClientSettings;
 use snowbank_shared::route::{ConnectTarget, Route};
 
@@ -22,26 +22,7 @@ use crate::state::session::session;
 fn settings(caches: &[Cache]) -> Result<ClientSettings, String> {
     let mut all: Option<ClientSettings> = None;
     for cache in caches {
-        let url = cache.url.parse().map_err(|error| {
-            format!(
-                "The address of {} cannot stand in nix.conf: {error}.",
-                cache.slug
-            )
-        })?;
-        let keys = cache
-            .keys
-            .iter()
-            .filter(|key| {
-                key.purpose == KeyPurpose::Cache
-                    && matches!(key.state, KeyState::Active | KeyState::Pending)
-            })
-            .map(|key| {
-                key.public_key
-                    .parse()
-                    .map_err(|error| format!("The key {} cannot be read: {error}.", key.name))
-            })
-            .collect::<Result<Vec<_>, String>>()?;
-        let one = ClientSettings::new(url, keys);
+        let one = cache.client_settings()?;
         all = Some(match all {
             None => one,
             Some(before) => before.and(one),
@@ -287,6 +268,15 @@ fn notes(chosen: &[Cache]) -> AnyView {
         .filter(|cache| cache.visibility != Visibility::Public)
         .map(|cache| cache.title.as_str())
         .collect();
+    let titles = |fits: fn(&Cache) -> bool| -> Vec<&str> {
+        let fitting = chosen.iter().filter(|cache| fits(cache));
+        fitting.map(|cache| cache.title.as_str()).collect()
+    };
+    let passing = titles(|cache| cache.signing == Signing::PassThrough);
+    let with_upstreams = titles(|cache| {
+        let mut upstreams = cache.upstreams.iter();
+        upstreams.any(|upstream| upstream.mode == UpstreamMode::Virtual)
+    });
     let note = |title: String, words: &'static str| {
         view! {
             <div class="banner banner-warn">
@@ -311,6 +301,20 @@ fn notes(chosen: &[Cache]) -> AnyView {
                 note(
                     format!("Private: {}", private.join(", ")),
                     "Nix also needs a netrc file with a token for this cache.",
+                )
+            })}
+        {(!passing.is_empty())
+            .then(|| {
+                note(
+                    format!("Each contributor by their own key: {}", passing.join(", ")),
+                    "This cache adds no signature of its own, so these lines trust the key of everybody who may upload. When somebody joins or leaves, they change: take them again, on every machine.",
+                )
+            })}
+        {(!with_upstreams.is_empty())
+            .then(|| {
+                note(
+                    format!("With its upstreams: {}", with_upstreams.join(", ")),
+                    "What a virtual upstream has does not lie in this cache. Machines fetch it from there, so the lines name both.",
                 )
             })}
     }

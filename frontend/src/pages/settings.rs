@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use leptos::prelude::*;
-use snowbank_shared::api::Page;
 use snowbank_shared::api::access::{Act, ServerSettings, TrustRule, Verb};
-use snowbank_shared::route::escape;
+use snowbank_shared::api::{Page, Signing};
+use snowbank_shared::route::{Route, escape};
 
 use crate::components::ago::ago;
 use crate::components::button::{Weight, button_when};
@@ -18,11 +18,12 @@ use crate::components::field::{Field, text_field};
 use crate::components::layout::{card, fact, facts, table};
 use crate::components::page_head::{heading, page_title};
 use crate::components::skeleton::skeleton;
+use crate::format;
 use crate::pages::caches::visibility_word;
 use crate::pages::members::{cache_field, cache_select};
 use crate::state::derived::{effect, memo};
 use crate::state::identity::identity;
-use crate::state::navigation::absolute;
+use crate::state::navigation::{absolute, href};
 use crate::state::remote::Remote;
 use crate::state::sending::{Sending, json};
 use crate::state::session::session;
@@ -63,6 +64,20 @@ fn of_cache(slug: String) -> AnyView {
                 "Store directory",
                 view! { <code>{cache.store_dir.clone()}</code> " " {key("store_dir")} },
             ),
+            fact(
+                "Signatures",
+                view! { {signing_words(cache.signing)} " " {key("signing_key_files")} },
+            ),
+            fact(
+                "Upstreams",
+                view! {
+                    <a href=href(&Route::Upstreams { cache: slug.clone() })>
+                        {format::counted(cache.upstreams.len() as u64, "upstream", "upstreams")}
+                    </a>
+                    " "
+                    {key("upstreams")}
+                },
+            ),
             fact("Priority", view! { {cache.priority} " " {key("priority")} }),
             fact(
                 "Lies in",
@@ -72,6 +87,19 @@ fn of_cache(slug: String) -> AnyView {
     };
     let note = view! { <p>"These stand in the server's configuration, under the keys beside them. Members and their roles are under Members, tokens under your name."</p> };
     card("General", (), view! { {note} {changing(rows)} })
+}
+
+/// Whose signatures machines trust.
+const fn signing_words(signing: Signing) -> &'static str {
+    match signing {
+        Signing::CounterSign => "the cache signs what it has verified, and machines trust its key",
+        Signing::PassThrough => {
+            "the cache adds none: machines trust each contributor's key, also after it was revoked here, until it is taken out of their nix.conf"
+        }
+        Signing::NoKey => {
+            "the cache should sign and has no secret key: uploads that need its signature are refused"
+        }
+    }
 }
 
 fn of_server() -> AnyView {
