@@ -22,6 +22,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::sync::Semaphore;
 
+use crate::config::UpstreamMode;
 use crate::outbound::{Outbound, OutboundError};
 
 /// How long a caller waits; the question goes on and its answer is remembered.
@@ -61,6 +62,17 @@ pub struct Upstream {
     pub url: String,
     /// The keys by which its signatures are believed.
     pub keys: Vec<PublicKey>,
+    /// What becomes of an upload that it has too.
+    pub mode: UpstreamMode,
+}
+
+/// What one upstream says of a path.
+#[derive(Debug, Clone)]
+pub struct Held {
+    /// The upstream's URL, as configured.
+    pub url: String,
+    /// What it has.
+    pub holding: Holding,
 }
 
 /// What an upstream has of a path, by its narinfo.
@@ -109,6 +121,13 @@ impl Asked {
     }
 }
 
+impl Upstream {
+    /// Whether what it has is not uploaded here.
+    pub fn is_virtual(&self) -> bool {
+        self.mode == UpstreamMode::Virtual
+    }
+}
+
 impl Upstreams {
     /// These upstreams, whose paths lie in this store directory.
     pub fn new(upstreams: Vec<Upstream>, store_dir: StoreDir, outbound: Outbound) -> Self {
@@ -143,13 +162,35 @@ impl Upstreams {
         looked.into_iter().map(|looked| looked.answer).collect()
     }
 
-    /// What every upstream that has keys says of a path, with its URL. Others cannot be checked.
-    pub async fn holdings(&self, hash: StorePathHash) -> Vec<(String, Holding)> {
+    /// The upstreams, in the order of the configuration.
+    pub fn all(&self) -> &[Upstream] {
+        &self.0.upstreams
+    }
+
+    /// Whether one of them has what is then not uploaded here.
+    pub fn any_virtual(&self) -> bool {
+        self.0.upstreams.iter().any(Upstream::is_virtual)
+    }
+
+    /// What every upstream that has keys says of a path. Others cannot be checked.
+    pub async fn holdings(&self, hash: StorePathHash) -> Vec<Held> {
+        self.holdings_of(hash, |_| true).await
+    }
+
+    /// The same, of those that are chosen.
+    pub async fn holdings_of(
+        &self,
+        hash: StorePathHash,
+        chosen: impl Fn(&Upstream) -> bool,
+    ) -> Vec<Held> {
         let asked = self.0.upstreams.iter().enumerate();
-        let asked = asked.filter(|(_, upstream)| !upstream.keys.is_empty());
+        let asked = asked.filter(|(_, upstream)| !upstream.keys.is_empty() && chosen(upstream));
         let answers = asked.map(|(number, upstream)| async move {
             let looked = self.answer(number, hash).await;
-            (upstream.url.clone(), holding(looked, &upstream.keys))
+            Held {
+                url: upstream.url.clone(),
+                holding: holding(looked, &upstream.keys),
+            }
         });
         join_all(answers).await
     }

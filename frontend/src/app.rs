@@ -95,6 +95,7 @@ fn draw(parts: Parts, place: Result<Route, RouteError>) -> AnyView {
         Ok(Route::Path { cache, hash, .. }) => Page::Path { cache, hash },
         Ok(Route::Health { cache, .. }) => Page::Browse(Browse::Health { cache }),
         Ok(Route::Upload { cache }) => Page::Upload { cache },
+        Ok(Route::Upstreams { cache }) => Page::Browse(Browse::Upstreams { cache }),
         Ok(Route::Lookup { .. }) => Page::Browse(Browse::Lookup),
         Ok(Route::Connect(route)) => Page::Connect(route),
         Ok(Route::Help) => Page::Guide(Guide::Help),

@@ -48,6 +48,7 @@ pub enum Browse {
     Paths { cache: String },
     Lookup,
     Health { cache: String },
+    Upstreams { cache: String },
 }
 
 /// How to use this dashboard.
@@ -67,6 +68,7 @@ fn browse(page: Browse) -> Result<AnyView, SplitLoaderError> {
         Browse::Paths { cache } => pages::paths::page(&cache),
         Browse::Lookup => pages::lookup::page(),
         Browse::Health { cache } => pages::health::page(&cache),
+        Browse::Upstreams { cache } => pages::upstreams::page(&cache),
     })
 }
 

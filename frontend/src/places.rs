@@ -272,7 +272,7 @@ pub fn places(cache: Option<&str>) -> Vec<Place> {
 pub const fn home_of(route: &Route) -> &'static str {
     match route {
         Route::Caches => "Caches",
-        Route::Cache { .. } => "Overview",
+        Route::Cache { .. } | Route::Upstreams { .. } => "Overview",
         Route::Paths { .. } | Route::Path { .. } => "Paths",
         Route::Health { .. } => "Health",
         Route::Upload { .. } => "Upload",

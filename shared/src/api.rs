@@ -17,11 +17,13 @@ mod growth;
 mod live;
 mod lookup;
 pub mod policy;
+mod upstream;
 
 pub use browse::{FacetCount, Facets, Selection};
 pub use growth::{Growth, GrowthDay, Recent, Served};
 pub use live::{LiveCheck, LiveMachine, LiveState, MachineState};
 pub use lookup::{Lookup, LookupCache, LookupItem, Presence, UpstreamAnswer};
+pub use upstream::{CacheUpstream, Signing, Skipped, SkippedPath, UpstreamMode};
 
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
@@ -124,6 +126,10 @@ pub struct Cache {
     pub max_bytes: Option<u64>,
     /// The keys a client has to trust to use this cache.
     pub keys: Vec<Key>,
+    /// Who signs what is published here.
+    pub signing: Signing,
+    /// The caches that it knows to have paths of its own.
+    pub upstreams: Vec<CacheUpstream>,
     /// How many paths have each signature word.
     pub signatures: Vec<SignatureCount>,
     /// Objects or paths with something wrong; see `/caches/{c}/health`.

@@ -13,6 +13,7 @@
 //! | [`narinfo`] | what a cache says of a path: read leniently or strictly, changed by a line, printed |
 //! | [`cache_info`] | what a cache says of itself |
 //! | [`signature`] | keys, signatures, key rings and what a path's signatures are worth |
+//! | [`realisation`] | to which path a derivation's output came, by whose word |
 //! | [`nar`] | the archive format: parser, writer, listing, reference scanner |
 //! | [`key_proof`] | proving that one holds a key |
 //! | [`nix_conf`] | the lines by which a client uses a cache: read, simulated, merged, examined |
@@ -34,6 +35,7 @@ pub mod narinfo;
 pub mod nix_conf;
 pub mod pasted;
 pub mod pattern;
+pub mod realisation;
 pub mod route;
 pub mod signature;
 pub mod snippets;

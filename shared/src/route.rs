@@ -65,6 +65,11 @@ pub enum Route {
         /// Slug of the cache.
         cache: String,
     },
+    /// `/c/{cache}/upstreams`: the caches that have paths of its own.
+    Upstreams {
+        /// Slug of the cache.
+        cache: String,
+    },
     /// Pages that bring a machine to a cache: `/connect` and below, `/explain`.
     Connect(ConnectRoute),
     /// `/lookup`: are these paths cached?
@@ -159,7 +164,8 @@ impl Route {
             | Self::Paths { cache, .. }
             | Self::Path { cache, .. }
             | Self::Health { cache, .. }
-            | Self::Upload { cache } => Some(cache),
+            | Self::Upload { cache }
+            | Self::Upstreams { cache } => Some(cache),
             Self::Access(route) => route.cache(),
             Self::Contribute(route) => Some(route.cache()),
             Self::Caches
@@ -232,6 +238,7 @@ impl fmt::Display for Route {
                 }
             }
             Self::Upload { cache } => write!(f, "/c/{}/upload", escape(cache)),
+            Self::Upstreams { cache } => write!(f, "/c/{}/upstreams", escape(cache)),
             Self::Connect(route) => route.fmt(f),
             Self::Lookup { paths } => {
                 f.write_str("/lookup")?;
@@ -296,6 +303,9 @@ impl FromStr for Route {
                 check: Some((*check).to_owned()),
             },
             ["c", cache, "upload"] => Self::Upload {
+                cache: (*cache).to_owned(),
+            },
+            ["c", cache, "upstreams"] => Self::Upstreams {
                 cache: (*cache).to_owned(),
             },
             ["lookup"] => Self::Lookup {

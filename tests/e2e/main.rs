@@ -14,3 +14,4 @@ mod live_check;
 mod private_cache;
 mod real_nix;
 mod uploads;
+mod upstreams;

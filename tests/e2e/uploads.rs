@@ -17,9 +17,9 @@ use snowbank_tests::process::Process;
 use snowbank_tests::server::{Server, Setup};
 
 /// Somebody who uploads: a netrc file with their token, a secret key file.
-struct Uploader {
-    netrc: PathBuf,
-    key: PathBuf,
+pub(super) struct Uploader {
+    pub(super) netrc: PathBuf,
+    pub(super) key: PathBuf,
 }
 
 /// Runs our own program, with a text on its standard input.
@@ -40,7 +40,7 @@ fn snowbank(args: &[&str], input: &str) -> anyhow::Result<String> {
 }
 
 /// Makes a secret key file.
-fn generate(name: &str, file: &Path) -> anyhow::Result<()> {
+pub(super) fn generate(name: &str, file: &Path) -> anyhow::Result<()> {
     let file = file.to_str().context("a name")?;
     snowbank(&["key", "generate", "--key-name", name, "--out", file], "").map(drop)
 }
@@ -81,7 +81,7 @@ async fn register(
     Ok(name)
 }
 
-async fn uploader(
+pub(super) async fn uploader(
     nix: &Nix,
     server: &Server,
     owner: &Person,
@@ -109,7 +109,7 @@ async fn uploader(
 }
 
 /// `nix copy` of a path and its closure, signing with this key on the way.
-fn push(
+pub(super) fn push(
     nix: &Nix,
     store: &Path,
     server: &Server,

@@ -5,14 +5,17 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse as _, Response};
+use futures_util::future::join_all;
 use http::HeaderMap;
-use snowbank_shared::api::{Health, Problem};
+use snowbank_shared::api::{Finding, Health, Problem};
+use snowbank_shared::store_path::StorePath;
 
 use super::export::{Export, Table, by_cursor, fields};
 use super::problem::ApiError;
 use super::request::{Paging, heavy, nothing_left, pairs, readable};
-use crate::index::MAX_FINDINGS_LIMIT;
-use crate::site::Site;
+use crate::index::{MAX_FINDINGS_LIMIT, View};
+use crate::site::{Cache, Site};
+use crate::upstream::Holding;
 
 /// Columns of an export: the fields of a finding.
 const COLUMNS: &[&str] = &["check", "severity", "object", "line", "reason", "hash"];
@@ -58,11 +61,15 @@ pub(super) async fn list(
     });
     nothing_left(&pairs)?;
     let Some(export) = export else {
+        let looked = Arc::clone(&cache);
         let page = heavy(&site, move || {
-            let view = cache.index.view();
-            Ok(view.health(check.as_deref(), paging.limit, paging.cursor.as_deref())?)
+            let view = looked.index.view();
+            let page = view.health(check.as_deref(), paging.limit, paging.cursor.as_deref())?;
+            Ok((page, view))
         });
-        return Ok(Json(page.await?).into_response());
+        let (mut page, view) = page.await?;
+        say_what_is_upstream(&cache, &view, &mut page).await;
+        return Ok(Json(page).into_response());
     };
     let table = heavy(&site, move || {
         let view = cache.index.view();
@@ -81,4 +88,64 @@ pub(super) async fn list(
     })
     .await?;
     export.answer(&site, table)
+}
+
+/// Findings of a page that the upstreams are asked about, and references of each.
+const ASKED: usize = 20;
+const REFERENCES_ASKED: usize = 5;
+
+/// Says of references that are not here where they are, where an upstream has signed them. Those are
+/// asked within their own bounds, of the first findings of a page.
+async fn say_what_is_upstream(cache: &Cache, view: &View, page: &mut Health) {
+    if cache.upstreams.is_empty() {
+        return;
+    }
+    let findings = page
+        .items
+        .iter_mut()
+        .filter(|finding| finding.check == "reference-missing")
+        .take(ASKED);
+    join_all(findings.map(|finding| say_where(cache, view, finding))).await;
+}
+
+async fn say_where(cache: &Cache, view: &View, finding: &mut Finding) {
+    let path = finding.hash.as_deref().and_then(|hash| hash.parse().ok());
+    let Some(id) = path.and_then(|hash| view.find(&hash)) else {
+        return;
+    };
+    let missing = view.missing_references(id);
+    let asked = missing.iter().take(REFERENCES_ASKED).map(async |path| {
+        let url = signed_upstream(cache, path).await;
+        (path, url)
+    });
+    let mut there = Vec::new();
+    let mut nowhere = missing.len().saturating_sub(REFERENCES_ASKED);
+    for (path, url) in join_all(asked).await {
+        match url {
+            Some(url) => there.push(format!("{path} is on {url}")),
+            None => nowhere += 1,
+        }
+    }
+    if there.is_empty() {
+        return;
+    }
+    let rest = match nowhere {
+        0 => "clients that use it too have all".to_owned(),
+        1 => "1 more is not known to be anywhere".to_owned(),
+        more => format!("{more} more are not known to be anywhere"),
+    };
+    finding.reason = format!(
+        "it refers to what is not in this cache: {}; {rest}",
+        there.join(", ")
+    );
+}
+
+/// The upstream that has signed this very path.
+async fn signed_upstream(cache: &Cache, path: &StorePath) -> Option<String> {
+    let held = cache.upstreams.holdings(path.hash()).await;
+    let mut signed = held.into_iter().filter(|held| match &held.holding {
+        Holding::Signed(theirs) => theirs.store_path() == path.as_ref(),
+        _ => false,
+    });
+    signed.next().map(|held| held.url)
 }

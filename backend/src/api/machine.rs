@@ -54,7 +54,7 @@ pub async fn answer(site: &Site, slug: &str, file: &str, request: &Parts) -> Res
             let title = format!("{} ({page})", cache.title);
             (
                 "text/plain; charset=utf-8",
-                nix_conf::keys_txt(&title, cache.settings.keys()),
+                nix_conf::keys_txt(&title, &cache.trust.now().keys),
             )
         }
         "keys.json" => match keys_json(cache).await {
@@ -63,9 +63,16 @@ pub async fn answer(site: &Site, slug: &str, file: &str, request: &Parts) -> Res
         },
         "nix.conf" => (
             "text/plain; charset=utf-8",
-            cache.settings.nix_conf_block(&cache.title, &page),
+            cache
+                .trust
+                .now()
+                .settings
+                .nix_conf_block(&cache.title, &page),
         ),
-        _ => ("text/plain; charset=utf-8", cache.settings.nixos_module()),
+        _ => (
+            "text/plain; charset=utf-8",
+            cache.trust.now().settings.nixos_module(),
+        ),
     };
     let mut response = Response::new(Body::from(text));
     let headers = response.headers_mut();
@@ -78,7 +85,7 @@ pub async fn answer(site: &Site, slug: &str, file: &str, request: &Parts) -> Res
 async fn keys_json(cache: &Arc<Cache>) -> Option<String> {
     let cache = Arc::clone(cache);
     tokio::task::spawn_blocking(move || {
-        let keys = cache.describe_own_keys(&cache.index.view());
+        let keys = cache.describe_trusted_keys(&cache.index.view());
         let file = KeysFile {
             cache: cache.slug.to_string(),
             url: cache.url.clone(),

@@ -25,6 +25,7 @@ pub mod problem;
 mod request;
 mod session;
 mod settings;
+mod skipped;
 mod tokens;
 mod trust;
 mod wizard;
@@ -101,6 +102,7 @@ fn routes(computing: OpenApiRouter<Arc<Site>>) -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(paths::raw))
         .routes(routes!(keys::list))
         .routes(routes!(health::list))
+        .routes(routes!(skipped::list))
         .routes(routes!(events::stream))
         .routes(routes!(live::begin))
         .routes(routes!(live::look))

@@ -75,6 +75,15 @@ pub enum KeyRefusal {
 }
 
 impl Contributor {
+    /// Whether it may sign anything at all in this cache, whatever its state.
+    pub fn is_for(&self, cache: &str) -> bool {
+        self.record.as_ref().is_some_and(|record| {
+            let caches = record.scope.caches.as_ref();
+            !record.scope.names.is_empty()
+                && caches.is_none_or(|caches| caches.iter().any(|allowed| allowed == cache))
+        })
+    }
+
     /// Whether a path with this signature may be published in a cache now.
     ///
     /// # Errors

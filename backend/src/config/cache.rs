@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use snowbank_shared::api::Visibility;
+use snowbank_shared::nix_conf::SubstituterUrl;
 use snowbank_shared::signature::PublicKey;
 use snowbank_shared::store_path::StoreDir;
 
@@ -111,6 +112,16 @@ pub enum NarDelivery {
     Redirect,
 }
 
+/// What becomes of an upload that an upstream has too.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum UpstreamMode {
+    /// It is held against what the upstream signed, and kept.
+    #[default]
+    Check,
+    /// It is not kept: uploaders are told that it is there, and clients fetch it from the upstream.
+    Virtual,
+}
+
 /// A cache whose paths lie here too.
 #[derive(Debug, Clone)]
 pub struct Upstream {
@@ -118,6 +129,8 @@ pub struct Upstream {
     pub url: String,
     /// Its keys.
     pub keys: Vec<PublicKey>,
+    /// What becomes of an upload that it has too.
+    pub mode: UpstreamMode,
 }
 
 impl Source {
@@ -273,18 +286,28 @@ impl CacheConfig {
                     }
                 })?;
                 let keys = take(&mut table, "keys", keys)?.unwrap_or_default();
+                let mode = take(&mut table, "mode", |given| {
+                    given.word(&[
+                        ("check", UpstreamMode::Check),
+                        ("virtual", UpstreamMode::Virtual),
+                    ])
+                })?
+                .unwrap_or_default();
                 table.finish()?;
                 let url = url.ok_or(ConfigError::Missing {
                     key,
                     needed: "the cache's substituter URL".into(),
                 });
-                Ok(url.map(|url| Upstream { url, keys }))
+                Ok(url.map(|url| Upstream { url, keys, mode }))
             })
             .collect::<Result<Vec<_>, ConfigError>>()?;
         table.finish()?;
         let source = source?;
         let embedded = matches!(source, Source::Folder { .. });
         let upstreams = upstreams.into_iter().collect::<Result<Vec<_>, _>>()?;
+        for (number, upstream) in upstreams.iter().enumerate() {
+            virtual_is_possible(upstream, &format!("caches.{slug}.upstreams.{number}"))?;
+        }
         if embedded && nar == Some(NarDelivery::Redirect) {
             return Err(ConfigError::Conflict(format!(
                 "`caches.{slug}.nar` cannot be `redirect`: clients cannot reach a local folder, only a bucket"
@@ -316,6 +339,28 @@ impl CacheConfig {
             upstreams,
         })
     }
+}
+
+/// A virtual upstream is believed by its keys, and its URL goes into the nix.conf of clients.
+fn virtual_is_possible(upstream: &Upstream, key: &str) -> Result<(), ConfigError> {
+    if upstream.mode != UpstreamMode::Virtual {
+        return Ok(());
+    }
+    if upstream.keys.is_empty() {
+        return Err(ConfigError::Missing {
+            key: format!("{key}.keys"),
+            needed: "the keys by which a virtual upstream is believed".into(),
+        });
+    }
+    upstream
+        .url
+        .parse::<SubstituterUrl>()
+        .map(drop)
+        .map_err(|reason| {
+            ConfigError::Conflict(format!(
+                "`{key}.url` cannot be of a virtual upstream, which clients are told to use: {reason}"
+            ))
+        })
 }
 
 /// Where a cache lies: exactly one of `bucket` and `folder`.

@@ -21,7 +21,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-pub use cache::{CacheConfig, Misses, NarDelivery, Serve, Source, Upstream};
+pub use cache::{CacheConfig, Misses, NarDelivery, Serve, Source, Upstream, UpstreamMode};
 pub use error::ConfigError;
 pub use foreign::unknown_variables;
 pub use live::LivePeriods;

@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::reference::{NOT_YET, nearest};
+use super::reference::nearest;
 use super::source::{Leaf, Node};
 use super::{ConfigError, source::Origin};
 
@@ -161,14 +161,8 @@ impl Table {
         let Some((name, node)) = self.entries.iter().next() else {
             return Ok(());
         };
-        let hint = NOT_YET
-            .iter()
-            .find(|(later, _)| later == name)
-            .map(|(_, what)| format!("it belongs to {what}, which this version does not have yet"))
-            .or_else(|| {
-                nearest(name, &self.known)
-                    .map(|near| format!("did you mean `{}`?", self.dotted(near)))
-            });
+        let hint =
+            nearest(name, &self.known).map(|near| format!("did you mean `{}`?", self.dotted(near)));
         Err(ConfigError::UnknownKey {
             key: self.dotted(name),
             origin: origin_within(node),

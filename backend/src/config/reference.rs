@@ -336,10 +336,13 @@ pub const SETTINGS: &[Setting] = &[
         "none",
         "its keys: signatures by them are recognised, and an upload that differs from what they signed is refused",
     ),
+    setting(
+        "caches.SLUG.upstreams.N.mode",
+        "check | virtual",
+        "check",
+        "virtual: what it has is not uploaded here, and clients fetch it from there; needs keys",
+    ),
 ];
-
-/// Settings of the design that this version does not have, and what they wait for.
-pub(super) const NOT_YET: &[(&str, &str)] = &[("mode", "virtual upstreams")];
 
 /// The nearest known name, if it is near enough to be a typing error, or begins with what was given.
 pub(super) fn nearest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {

@@ -244,6 +244,21 @@ fn settings_that_cannot_stand_together_are_refused() {
                 &[],
                 &[]
             ),
+            error(
+                "[[caches.t.upstreams]]\nurl = 'https://u.example'\nmode = 'virtual'\n[caches.t]\nbucket = 'b'",
+                &[],
+                &[]
+            ),
+            error(
+                "[[caches.t.upstreams]]\nurl = 'https://u.example'\nmode = 'ghost'\n[caches.t]\nbucket = 'b'",
+                &[],
+                &[]
+            ),
+            error(
+                "[[caches.t.upstreams]]\nurl = 'https://u.example/#x'\nmode = 'virtual'\nkeys = ['cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY=']\n[caches.t]\nbucket = 'b'",
+                &[],
+                &[]
+            ),
         ]
         .join("\n")
     );

@@ -39,6 +39,7 @@ mod key;
 mod layout;
 mod links;
 mod log;
+mod made_by;
 mod merge;
 mod mutate;
 mod op;

@@ -35,7 +35,7 @@ pub struct View {
     pub(crate) graph: Graph,
     pub(crate) notes: Notes,
     key_ring: Arc<KeyRing>,
-    store_dir: StoreDir,
+    pub(super) store_dir: StoreDir,
     revision: String,
     pub(crate) pool: Arc<SeenPool>,
     totals: OnceLock<Totals>,

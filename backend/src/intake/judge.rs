@@ -12,7 +12,8 @@ use snowbank_shared::signature::Signature;
 use snowbank_shared::store_path::StorePathHash;
 
 use super::examine::Facts;
-use super::{Intake, Refusal, Standing, UploadPolicy, waiting};
+use super::upstream::Lies;
+use super::{Intake, Refusal, SigningMode, Standing, UploadPolicy, waiting};
 use crate::site::Cache;
 
 /// References looked up in the bucket at once.
@@ -101,13 +102,46 @@ pub(super) fn of_archive(narinfo: &NarInfo, facts: &Facts) -> Result<(), Refusal
     Ok(())
 }
 
+/// Something that is said and signed: a path by its narinfo, or to which path an output came.
+pub(super) struct Claim<'a> {
+    /// The path's name.
+    pub(super) name: &'a str,
+    /// Its NarSize, bytes.
+    pub(super) nar_size: u64,
+    /// The texts that a signature may be over.
+    pub(super) fingerprints: Vec<String>,
+    pub(super) signatures: Vec<Signature>,
+    /// What to say where there is no signature.
+    pub(super) unsigned: String,
+}
+
+impl<'a> Claim<'a> {
+    /// What a narinfo says of its path.
+    fn of(narinfo: &'a NarInfo) -> Self {
+        Self {
+            name: narinfo.store_path().name(),
+            nar_size: narinfo.nar_size(),
+            fingerprints: vec![narinfo.fingerprint()],
+            signatures: narinfo
+                .signatures()
+                .filter_map(|text| text.parse().ok())
+                .collect(),
+            unsigned: format!(
+                "{} has no signature: sign it with a key that you registered, `nix store sign -k FILE -r PATH`, or copy with ?secret-key=FILE",
+                narinfo.store_path()
+            ),
+        }
+    }
+}
+
 impl Intake {
-    /// Whether everything that a path refers to is here. What is not, and waits by the same uploader,
-    /// is waited for.
+    /// Whether everything that a path refers to is here, or on an upstream that may have it. What is
+    /// not, and waits by the same uploader, is waited for, and so is an upstream that does not answer.
     pub(super) async fn references(
         &self,
         standing: &Standing<'_>,
         narinfo: &NarInfo,
+        policy: &UploadPolicy,
     ) -> Result<Option<WaitsFor>, Refusal> {
         let cache = standing.cache;
         let own = narinfo.store_path().hash();
@@ -121,18 +155,31 @@ impl Intake {
         };
         let mut looks = futures_util::stream::iter(missing)
             .map(|hash| async move {
-                let there = cache.bucket.find(&hash.narinfo_key()).await;
-                there
-                    .map(|meta| meta.is_none().then_some(hash))
-                    .map_err(Refusal::from)
+                if cache.bucket.find(&hash.narinfo_key()).await?.is_some() {
+                    return Ok(None);
+                }
+                let mut named = narinfo.references();
+                let lies = match named.find(|reference| reference.hash() == hash) {
+                    Some(reference) => self.lies_upstream(cache, policy, reference).await,
+                    None => Lies::Nowhere,
+                };
+                Ok::<_, Refusal>(match lies {
+                    Lies::Upstream => None,
+                    Lies::Nowhere => Some((hash, None)),
+                    Lies::Unanswered(waits) => Some((hash, Some(waits))),
+                })
             })
             .buffered(AT_ONCE);
         let (mut absent, mut waits) = (None, None);
         let view = self.0.site.ledger.view();
         while let Some(look) = looks.next().await {
-            let Some(hash) = look? else { continue };
-            match waiting::of_path(&view, cache.slug.as_str(), hash, &standing.owner) {
-                Some(reference) => waits = waits.or(Some(reference)),
+            let Some((hash, upstream)) = look? else {
+                continue;
+            };
+            let reference = waiting::of_path(&view, cache.slug.as_str(), hash, &standing.owner)
+                .map(|path| WaitsFor::Reference { path });
+            match reference.or(upstream) {
+                Some(first) => waits = waits.or(Some(first)),
                 None => {
                     absent = Some(hash);
                     break;
@@ -141,7 +188,7 @@ impl Intake {
         }
         drop(looks);
         let Some(absent) = absent else {
-            return Ok(waits.map(|path| WaitsFor::Reference { path }));
+            return Ok(waits);
         };
         let references: Vec<StorePathHash> = narinfo
             .references()
@@ -234,20 +281,24 @@ impl Intake {
         narinfo: &NarInfo,
         policy: &UploadPolicy,
     ) -> Result<Voucher, Refusal> {
+        self.signer_of(standing, &Claim::of(narinfo), policy)
+    }
+
+    /// The key that signed what is said and may.
+    pub(super) fn signer_of(
+        &self,
+        standing: &Standing<'_>,
+        claim: &Claim<'_>,
+        policy: &UploadPolicy,
+    ) -> Result<Voucher, Refusal> {
         let cache = standing.cache;
-        let fingerprint = narinfo.fingerprint();
         let mut why: Option<Refusal> = None;
         let mut known = None;
-        for text in narinfo.signatures() {
-            let Ok(parts) = text.parse::<Signature>() else {
-                continue;
-            };
-            let verified = self.verified(cache, &parts, fingerprint.as_bytes());
-            match verified {
+        for parts in &claim.signatures {
+            match self.verified_of(cache, parts, &claim.fingerprints) {
                 Verified::Contributor(contributor) => {
-                    let name = narinfo.store_path().name().to_owned();
                     let allowed = contributor
-                        .may_publish(cache.slug.as_str(), &name, narinfo.nar_size())
+                        .may_publish(cache.slug.as_str(), claim.name, claim.nar_size)
                         .map_err(|refusal| Refusal::forbidden("key-refused", refusal.to_string()))
                         .and_then(|()| {
                             owns(
@@ -280,12 +331,54 @@ impl Intake {
         match (known, why) {
             (Some(voucher), _) => Ok(voucher),
             (None, Some(refusal)) => Err(refusal),
-            (None, None) => Err(Refusal::forbidden(
+            (None, None) => Err(Refusal::forbidden("bad-signature", &claim.unsigned)),
+        }
+    }
+
+    /// Whether the cache can do what its policy says: add its own signature, where clients need one.
+    pub(super) fn can_sign(
+        &self,
+        cache: &Cache,
+        narinfo: &NarInfo,
+        policy: &UploadPolicy,
+        voucher: &Voucher,
+    ) -> Result<(), Refusal> {
+        let needs_none =
+            policy.mode == SigningMode::PassThrough || *voucher == Voucher::ContentAddress;
+        if needs_none || !cache.signers.is_empty() {
+            return Ok(());
+        }
+        let fingerprint = narinfo.fingerprint();
+        let mut signatures = narinfo.signatures().filter_map(|text| text.parse().ok());
+        let own = signatures.any(|parts| {
+            let verified = self.verified(cache, &parts, fingerprint.as_bytes());
+            matches!(verified, Verified::Own(_))
+        });
+        match own {
+            true => Ok(()),
+            false => Err(Refusal::no_signing_key()),
+        }
+    }
+
+    /// The same as [`verified`](Self::verified), where a signature may be over one of several texts.
+    pub(super) fn verified_of(
+        &self,
+        cache: &Cache,
+        parts: &Signature,
+        fingerprints: &[String],
+    ) -> Verified {
+        let mut verified = fingerprints
+            .iter()
+            .map(|text| self.verified(cache, parts, text.as_bytes()));
+        let first = verified.next();
+        match first {
+            Some(Verified::No(refusal)) => verified
+                .find(|verified| !matches!(verified, Verified::No(_)))
+                .unwrap_or(Verified::No(refusal)),
+            Some(good) => good,
+            None => Verified::No(Refusal::forbidden(
                 "bad-signature",
-                format!(
-                    "{} has no signature: sign it with a key that you registered, `nix store sign -k FILE -r PATH`, or copy with ?secret-key=FILE",
-                    narinfo.store_path()
-                ),
+                "there is nothing that it could be over",
             )),
         }
     }

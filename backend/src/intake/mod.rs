@@ -31,6 +31,13 @@
 //! upstream may not answer, a reference may wait itself: then the answer is 200 too, readers get 404,
 //! and the ledger keeps the narinfo ([`waiting`]) until it is published, by the same judgement and the
 //! same way as any other, or decided otherwise.
+//! **Upstreams.** What one of them has signed under the same path has to be the same. What a virtual one
+//! has is not taken at all ([`elsewhere`]); what a path refers to may lie there, or on one that the
+//! policy names ([`upstream`]).
+//!
+//! **Whose signature.** The cache adds its own to what it publishes, or by its policy none
+//! ([`SigningMode`]); one that should and has no key publishes only what needs none. What others wrote
+//! into the bucket never gets one here.
 //!
 //! **Answers** are 200, or a 4xx with one line of less than 1 kB, which Nix shows to its user
 //! (PROTOCOL.md §11). A bucket that fails is a 424, not a 5xx: old clients would send the rest of
@@ -43,16 +50,20 @@
 mod body;
 pub mod codec;
 mod content;
+mod elsewhere;
 mod examine;
 mod judge;
+mod log_owner;
 mod narinfo;
 mod pending;
 mod policy;
 mod publish;
+mod realisation;
 mod receive;
 mod refusal;
 mod side;
 mod standing;
+mod skipped;
 mod stored;
 mod upstream;
 pub mod waiting;
@@ -68,8 +79,10 @@ use http::{Method, StatusCode};
 use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 
+pub use elsewhere::may_be_asked;
 pub use policy::{SigningMode, UploadPolicy};
 pub use refusal::Refusal;
+pub use skipped::{SkippedRecord, skipped};
 
 use crate::auth::{self, Act, Caller, Stranger};
 use crate::site::{Cache, Site};
@@ -80,6 +93,7 @@ use examine::Gate;
 use pending::Pending;
 use standing::Standing;
 use waiting::Tries;
+use skipped::Noted;
 
 /// Uploads at once, of all caches: each holds a thread and two parts of 8 MiB at most.
 pub const UPLOADS: usize = 32;
@@ -98,6 +112,10 @@ struct Inner {
     uploads: Arc<Semaphore>,
     /// When what waits is looked at again.
     tries: Tries,
+    /// What upstreams have and nobody has to send.
+    skipped: Noted,
+    /// Held by who reads all receipts of a cache.
+    receipts: tokio::sync::Mutex<()>,
 }
 
 /// Who sends something, to which cache.
@@ -150,6 +168,8 @@ impl Intake {
             gate: Gate::new(cores.saturating_sub(1).max(1)),
             uploads: Arc::new(Semaphore::new(UPLOADS)),
             tries: Tries::default(),
+            skipped: Noted::default(),
+            receipts: tokio::sync::Mutex::default(),
         }))
     }
 

@@ -14,15 +14,16 @@ use super::examine::Facts;
 use super::judge::{self, Verified, Voucher};
 use super::publish::{Existing, Publication};
 use super::receive::room;
+use super::upstream::Agreed;
 use super::waiting::Needs;
-use super::{Intake, Refusal, Sender, Standing, UploadPolicy, permitted};
+use super::{Intake, Refusal, Sender, SigningMode, Standing, UploadPolicy, permitted};
 use crate::bucket::BucketErrorKind;
 use crate::site::Cache;
 
 /// Signatures of a narinfo at most.
-const MOST_SIGNATURES: usize = 16;
+pub(super) const MOST_SIGNATURES: usize = 16;
 /// How often a narinfo is read again that another writer changed meanwhile.
-const TRIES: usize = 5;
+pub(super) const TRIES: usize = 5;
 
 /// What became of a narinfo.
 enum Became {
@@ -48,6 +49,10 @@ pub(super) struct Judged {
     pub(super) voucher: Voucher,
     /// Paths of the cache that its archive names and it does not declare.
     pub(super) undeclared: Vec<String>,
+    /// Whether the cache adds its own signature.
+    pub(super) mode: SigningMode,
+    /// The virtual upstream that has the very same: nothing of it is kept here.
+    pub(super) elsewhere: Option<String>,
     /// What has to come first.
     pub(super) waits: Option<WaitsFor>,
 }
@@ -60,6 +65,7 @@ impl Judged {
             nar_key: &self.nar_key,
             voucher: &self.voucher,
             undeclared: &self.undeclared,
+            mode: self.mode,
         }
     }
 }
@@ -122,6 +128,12 @@ impl Intake {
         }
         room(standing.cache, None).await?;
         let judged = self.judged(standing, narinfo, policy).await?;
+        if let Some(url) = &judged.elsewhere {
+            // Sent by a client that did not ask, or that remembers an older answer.
+            let (site, skipped) = (&self.0.site, &self.0.skipped);
+            skipped.note(site, standing.cache, &standing.owner, narinfo, url);
+            return Ok(Became::Published);
+        }
         // It may have taken minutes to come here.
         self.still_may(sender, standing, narinfo, policy, &judged.voucher)
             .await?;
@@ -146,7 +158,8 @@ impl Intake {
         let facts = self.facts(cache, &nar_key).await?;
         judge::of_archive(narinfo, &facts)?;
         let voucher = self.voucher(standing, narinfo, &nar_key, policy).await?;
-        let reference = self.references(standing, narinfo).await?;
+        self.can_sign(cache, narinfo, policy, &voucher)?;
+        let reference = self.references(standing, narinfo, policy).await?;
         let undeclared = Self::undeclared(cache, narinfo, &facts);
         if policy.refuse_undeclared_references
             && let Some(first) = undeclared.first()
@@ -156,12 +169,18 @@ impl Intake {
                 format!("its archive names {first}, which its References do not"),
             ));
         }
-        let upstream = self.upstreams_agree(cache, narinfo).await?;
+        let (elsewhere, upstream) = match self.upstreams_agree(cache, narinfo).await? {
+            Agreed::Ours => (None, None),
+            Agreed::Elsewhere { url } => (Some(url), None),
+            Agreed::Waits(waits) => (None, Some(waits)),
+        };
         Ok(Judged {
             facts,
             nar_key,
             voucher,
             undeclared,
+            mode: policy.mode,
+            elsewhere,
             waits: reference.or(upstream),
         })
     }

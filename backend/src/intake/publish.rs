@@ -13,7 +13,7 @@ use snowbank_shared::store_path::StorePathHash;
 
 use super::examine::Facts;
 use super::judge::Voucher;
-use super::{Intake, Refusal, Standing};
+use super::{Intake, Refusal, SigningMode, Standing};
 use crate::auth::records::now;
 use crate::bucket::{BucketError, BucketErrorKind, ETag, PutOptions};
 use crate::index::{Change, ChangeToken, ParsedEntry};
@@ -35,6 +35,8 @@ pub(super) struct Publication<'a> {
     pub(super) voucher: &'a Voucher,
     /// Paths of the cache that it names and does not declare.
     pub(super) undeclared: &'a [String],
+    /// Whether the cache adds its own signature.
+    pub(super) mode: SigningMode,
 }
 
 /// A narinfo that is in the bucket.
@@ -79,7 +81,7 @@ impl Intake {
         let narinfo = publication.narinfo;
         let hash = narinfo.store_path().hash();
         let stale = self.beside(cache, publication).await?;
-        let signed = countersigned(cache, narinfo)?;
+        let signed = countersigned(cache, narinfo, publication.mode)?;
         let receipt = Receipt {
             path: hash.to_string(),
             nar_hash: format!("sha256:{}", narinfo.nar_hash().to_nix32()),
@@ -245,14 +247,14 @@ fn narinfo_options() -> PutOptions {
     PutOptions::of_type("text/x-nix-narinfo")
 }
 
-/// The narinfo with the cache's own signature, where the cache has a secret key.
-fn countersigned(cache: &Cache, narinfo: &NarInfo) -> Result<NarInfo, Refusal> {
+/// The narinfo with the cache's own signature, where it is to have one and the cache has a secret key.
+fn countersigned(cache: &Cache, narinfo: &NarInfo, mode: SigningMode) -> Result<NarInfo, Refusal> {
     match cache.signers.first() {
-        None => Ok(narinfo.clone()),
-        Some(signer) => {
+        Some(signer) if mode == SigningMode::CounterSign => {
             let signature = signer.sign(narinfo.fingerprint().as_bytes());
             Ok(narinfo.add_signature(&signature)?)
         }
+        _ => Ok(narinfo.clone()),
     }
 }
 

@@ -57,6 +57,14 @@ impl Refusal {
         Self::new(StatusCode::FAILED_DEPENDENCY, "unavailable", text)
     }
 
+    /// The cache should add its own signature and has no key.
+    pub fn no_signing_key() -> Self {
+        Self::forbidden(
+            "no-signing-key",
+            "this cache is to sign what is uploaded and has no secret key, so its clients would not take it: an owner names a key with signing_key_files, or lets the policy pass contributors' signatures through",
+        )
+    }
+
     /// The answer.
     pub fn answer(&self) -> Response {
         let mut response = headers::line(self.status, self.line());

@@ -1,5 +1,5 @@
 //! PUT of what lies beside: listings and debug links are made here from the verified archive and
-//! those that are sent are not looked at; logs are written once; build traces wait for their checks.
+//! those that are sent are not looked at; logs are written once, for paths of one's own.
 
 use http::StatusCode;
 use snowbank_shared::cache_info::CacheInfo;
@@ -28,20 +28,19 @@ impl Intake {
         match kind {
             Side::Listing | Side::DebugInfo => upload.skip(IGNORED).await,
             Side::Log => self.log(sender, key, upload).await,
-            Side::Realisation | Side::BuildTrace => Err(Refusal::forbidden(
-                "not-taken",
-                "this server takes no realisations yet: copy the paths without ca-derivations",
-            )),
+            Side::Realisation | Side::BuildTrace => self.realisation(sender, key, upload).await,
         }
     }
 
-    /// A log is written once: whoever may upload could else change what others read about a build.
+    /// A log is written once, by who uploaded what was built: whoever may upload could else change, or
+    /// take the place of, what others read about a build.
     async fn log(
         &self,
         sender: &Sender<'_>,
         key: &str,
         upload: &mut Upload,
     ) -> Result<(), Refusal> {
+        self.may_log(sender, key).await?;
         let coding = super::content_encoding(sender.request);
         let text = upload.whole(LARGEST_LOG, coding).await?;
         let bucket = &sender.cache.bucket;

@@ -98,6 +98,8 @@ pub const PLANS: Kind = holding("plans");
 pub const UPLOADS: Kind = granting("uploads", ScopeKind::Cache);
 /// What waits for approval.
 pub const APPROVALS: Kind = granting("approvals", ScopeKind::Cache);
+/// What was not uploaded because an upstream has it, by day and uploader.
+pub const SKIPPED: Kind = granting("skipped", ScopeKind::Cache);
 
 /// Every kind. A folder of records that is not of one of them was written by a newer version.
 pub const KINDS: &[Kind] = &[
@@ -115,6 +117,7 @@ pub const KINDS: &[Kind] = &[
     PLANS,
     UPLOADS,
     APPROVALS,
+    SKIPPED,
 ];
 
 /// Whose record it is.

@@ -24,7 +24,7 @@ use crate::api::problem::ApiError;
 use crate::api::{Api, machine};
 use crate::auth::{self, Act, Caller};
 use crate::config::{AddressBlock, Config};
-use crate::intake::Intake;
+use crate::intake::{self, Intake};
 use crate::metrics::{self, Endpoint};
 use crate::site::{Cache, Site};
 use crate::substituter;
@@ -99,7 +99,8 @@ impl Dispatch {
         }
         let (cache, rest) = self.cache_of(self.local(request.uri().path()))?;
         let hash = substituter::key::narinfo(rest)?;
-        if self.site.live.has(cache.slug.as_str(), &hash) {
+        let held = self.site.live.has(cache.slug.as_str(), &hash);
+        if held || intake::may_be_asked(cache, request.headers(), &hash) {
             return None;
         }
         if cache.visibility != Visibility::Public {
@@ -209,6 +210,9 @@ impl Dispatch {
                 return (Endpoint::Upload, answer);
             }
             if let Some(answer) = self.intake.held(cache, rest, request) {
+                return (endpoint, answer);
+            }
+            if let Some(answer) = self.intake.elsewhere(cache, rest, request).await {
                 return (endpoint, answer);
             }
             return (

@@ -15,13 +15,13 @@ use super::embedded::{self, Buckets};
 use super::state;
 use crate::bucket::embedded::EmbeddedS3;
 use crate::bucket::{Bucket, BucketConfig};
-use crate::config::{CacheConfig, Config, PublicUrl, Source};
+use crate::config::{self, CacheConfig, Config, PublicUrl, Source, UpstreamMode};
 use crate::index::{Index, IndexParams};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::outbound::{Outbound, Policy};
 use crate::secrets::{self, StateSecret};
-use crate::site::{Cache, CacheCounters, Lookups};
+use crate::site::{Cache, CacheCounters, Lookups, Trust};
 use crate::sync::{Hints, Schedule, Sync, SyncHandle, SyncParams};
 use crate::upstream::{Upstream, Upstreams};
 
@@ -209,7 +209,12 @@ async fn open(
         status: sync.status(),
         answered: sync.answered(),
         key_ring,
-        settings: ClientSettings::new(address, own_keys),
+        trust: Trust::new(
+            address,
+            own_keys,
+            beside(&declared.upstreams),
+            !signers.is_empty(),
+        ),
         signers,
         upstream_keys,
         max_nar_size: declared.max_nar_size,
@@ -224,6 +229,7 @@ async fn open(
                 .map(|upstream| Upstream {
                     url: upstream.url.clone(),
                     keys: upstream.keys.clone(),
+                    mode: upstream.mode,
                 })
                 .collect(),
             declared.store_dir.clone(),
@@ -231,6 +237,20 @@ async fn open(
         ),
     };
     Ok((cache, sync))
+}
+
+/// What clients use beside the cache: the virtual upstreams, whose paths do not lie in it.
+fn beside(upstreams: &[config::Upstream]) -> Vec<ClientSettings> {
+    let is_virtual = |upstream: &&config::Upstream| upstream.mode == UpstreamMode::Virtual;
+    upstreams
+        .iter()
+        .filter(is_virtual)
+        // One whose URL cannot stand in nix.conf was refused with the configuration.
+        .filter_map(|upstream| {
+            let url = upstream.url.parse().ok()?;
+            Some(ClientSettings::new(url, upstream.keys.iter().cloned()))
+        })
+        .collect()
 }
 
 /// The public keys that clients of the cache trust: of its secret keys, then those declared. And the
@@ -373,10 +393,10 @@ fn index_dir(data_dir: &Path, declared: &CacheConfig, bucket: &BucketConfig) -> 
 fn warn_of_shared_keys(cache: &Cache, others: &[Arc<Cache>]) {
     for other in others {
         if cache
-            .settings
-            .keys()
+            .trust
+            .own()
             .iter()
-            .any(|key| other.settings.keys().contains(key))
+            .any(|key| other.trust.own().contains(key))
         {
             tracing::warn!(cache = %cache.slug, other = %other.slug, "two caches share a key; each should have its own");
         }

@@ -1,12 +1,13 @@
 //! The keys by which caches judge: those of the configuration, and the contributors' as the ledger
-//! has them now.
+//! has them now. And whom clients are told to trust, which the policy of a cache decides.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use snowbank_shared::api::KeyPurpose;
+use snowbank_shared::api::{KeyPurpose, KeyState};
 use snowbank_shared::signature::{KeyRing, KnownKey};
 
+use crate::intake::{SigningMode, UploadPolicy};
 use crate::site::Site;
 
 /// Between two looks where the ledger does not change: keys expire by themselves.
@@ -26,17 +27,27 @@ pub(super) async fn follow(site: Arc<Site>) {
 }
 
 fn give(site: &Site) {
-    let contributors: Vec<KnownKey> = site
-        .access
-        .contributors()
-        .into_iter()
+    let registered = site.access.contributors();
+    let contributors: Vec<KnownKey> = registered
+        .iter()
         .map(|contributor| KnownKey {
-            key: contributor.key,
+            key: contributor.key.clone(),
             purpose: KeyPurpose::Contributor,
             state: contributor.state,
         })
         .collect();
     for cache in &site.caches {
+        let slug = cache.slug.as_str();
+        match UploadPolicy::of(&site.ledger, slug).mode {
+            SigningMode::CounterSign => cache.trust.counter_signs(),
+            SigningMode::PassThrough => cache.trust.passes_through(
+                registered
+                    .iter()
+                    .filter(|contributor| contributor.state == KeyState::Active)
+                    .filter(|contributor| contributor.is_for(slug))
+                    .map(|contributor| contributor.key.clone()),
+            ),
+        }
         let configured = cache.key_ring.keys();
         // A name of the configuration is nobody else's, whatever the registry says.
         let others = contributors.iter().filter(|known| {

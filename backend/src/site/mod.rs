@@ -7,11 +7,11 @@ mod counters;
 mod growth;
 mod live;
 mod lookups;
+mod trust;
 
 use std::sync::Arc;
 
-use snowbank_shared::api::{self, IndexState, IndexStatus, KeyPurpose, Visibility};
-use snowbank_shared::nix_conf::ClientSettings;
+use snowbank_shared::api::{self, IndexState, IndexStatus, Visibility};
 use snowbank_shared::signature::{KeyRing, KnownKey, PublicKey, SecretKey};
 use snowbank_shared::store_path::StoreDir;
 use time::OffsetDateTime;
@@ -20,16 +20,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::auth::{Access, On};
 use crate::bucket::Bucket;
-use crate::config::{Misses, NarDelivery, PublicUrl, Serve, Slug};
+use crate::config::{Misses, NarDelivery, PublicUrl, Serve, Slug, UpstreamMode};
 use crate::index::{Index, View, rfc3339};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::sync::Answered;
-use crate::upstream::Upstreams;
+use crate::upstream::{Upstream, Upstreams};
 
 pub use counters::CacheCounters;
 pub use live::{LIFE, LiveChecks, LiveError, ProbeObject, Sight, Viewer};
 pub use lookups::{Lookups, Outcome};
+pub use trust::{Trust, Trusted};
 
 /// The server.
 pub struct Site {
@@ -91,8 +92,8 @@ pub struct Cache {
     pub answered: Answered,
     /// The keys of the configuration. It judges by these and the contributors', which the index has.
     pub key_ring: Arc<KeyRing>,
-    /// What clients put into their configuration.
-    pub settings: ClientSettings,
+    /// What clients put into their configuration, and whom they trust.
+    pub trust: Trust,
     /// The cache's own secret keys; the first one signs what is published. Never shown.
     pub signers: Vec<SecretKey>,
     /// Keys of the upstreams that the configuration names: what they signed may be uploaded.
@@ -135,7 +136,7 @@ impl Cache {
 
     /// The two lines for nix.conf; one where the cache has no key.
     pub fn nix_conf(&self) -> String {
-        self.settings.nix_conf()
+        self.trust.now().settings.nix_conf()
     }
 
     /// What the index is doing.
@@ -177,7 +178,9 @@ impl Cache {
             object_bytes: totals.bucket.map(|bucket| bucket.bytes),
             max_nar_size: self.max_nar_size,
             max_bytes: self.max_bytes,
-            keys: self.describe_own_keys(&view),
+            keys: self.describe_trusted_keys(&view),
+            signing: self.trust.now().signing,
+            upstreams: self.upstreams.all().iter().map(describe_upstream).collect(),
             signatures: totals.signatures.clone(),
             findings: view.finding_count(),
             waiting: None,
@@ -206,11 +209,20 @@ impl Cache {
         }
     }
 
-    /// The keys that clients of the cache trust. May look at every path.
-    pub fn describe_own_keys(&self, view: &View) -> Vec<api::Key> {
-        let mut keys = self.describe_keys(view);
-        keys.retain(|key| key.purpose == KeyPurpose::Cache);
-        keys
+    /// The keys that clients of the cache trust, in their order. May look at every path.
+    pub fn describe_trusted_keys(&self, view: &View) -> Vec<api::Key> {
+        let trusted = self.trust.now();
+        let place = |key: &api::Key| {
+            let mut texts = trusted.keys.iter().map(ToString::to_string);
+            texts.position(|text| text == key.public_key)
+        };
+        let mut keys: Vec<_> = self
+            .describe_keys(view)
+            .into_iter()
+            .filter_map(|key| Some((place(&key)?, key)))
+            .collect();
+        keys.sort_by_key(|(place, _)| *place);
+        keys.into_iter().map(|(_, key)| key).collect()
     }
 
     /// All keys by which signatures are judged. May look at every path.
@@ -225,5 +237,17 @@ impl Cache {
             paths: signed.get(known.key.name()).copied().unwrap_or_default(),
         };
         view.key_ring().keys().iter().map(describe).collect()
+    }
+}
+
+/// An upstream as the API shows it.
+fn describe_upstream(upstream: &Upstream) -> api::CacheUpstream {
+    api::CacheUpstream {
+        url: upstream.url.clone(),
+        mode: match upstream.mode {
+            UpstreamMode::Check => api::UpstreamMode::Check,
+            UpstreamMode::Virtual => api::UpstreamMode::Virtual,
+        },
+        keys: upstream.keys.iter().map(ToString::to_string).collect(),
     }
 }

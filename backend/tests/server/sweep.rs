@@ -73,7 +73,7 @@ fn rule(operation: &str) -> Option<Rule> {
         | "change_settings"
         | "test_connection" => Rule::Owner,
         "list_approvals" | "get_approval" | "approve_upload" | "reject_upload" | "get_policy"
-        | "change_policy" | "try_policy" => Rule::Uploads,
+        | "change_policy" | "try_policy" | "list_skipped" => Rule::Uploads,
         "list_audit" | "list_cache_audit" | "check_audit" => Rule::Audit,
         _ => return None,
     })

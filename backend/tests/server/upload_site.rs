@@ -5,6 +5,7 @@ use serde_json::json;
 use snowbank::auth::records::{ContributorRecord, KeyNameRecord, KeyScope, now};
 use snowbank::config::Config;
 use snowbank::ledger::{RecordId, Scope};
+use snowbank_shared::content_address::{self, ContentAddress};
 use snowbank_shared::hash::Sha256;
 use snowbank_shared::nar::NarWriter;
 use snowbank_shared::narinfo::{Compression, NarInfo, NarInfoParts};
@@ -216,6 +217,21 @@ impl Made {
             ca: None,
         };
         Self { parts, stored }.signed(key)
+    }
+
+    /// A file with this text, whose path follows from its content, without a signature.
+    pub fn addressed(name: &str, text: &str) -> Self {
+        let key = SecretKey::generate("nobody-1", [1; 32]).expect("a key");
+        let mut made = Self::file(name, text, &[], &key).unsigned();
+        let ca = ContentAddress {
+            method: content_address::Method::Recursive,
+            hash: made.parts.nar_hash.into(),
+        };
+        made.parts.store_path = ca
+            .store_path(&StoreDir::default(), name, [], false)
+            .expect("a path");
+        made.parts.ca = Some(ca);
+        made
     }
 
     pub fn signed(mut self, key: &SecretKey) -> Self {

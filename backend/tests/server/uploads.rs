@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use snowbank::auth::records::{ContributorRecord, now};
-use snowbank::config::Upstream;
+use snowbank::config::{Upstream, UpstreamMode};
 use snowbank::ledger::{RecordId, Scope};
 use snowbank_shared::hash::Sha256;
 use snowbank_shared::narinfo::NarInfo;
@@ -381,6 +381,7 @@ async fn what_an_upstream_signed_cannot_be_replaced() {
         config.caches[0].upstreams = vec![Upstream {
             url,
             keys: vec![key],
+            mode: UpstreamMode::Check,
         }];
     })
     .await;
@@ -531,7 +532,11 @@ async fn references_have_to_be_here_and_lead_nowhere_back() {
 async fn logs_are_written_once_and_listings_are_our_own() {
     let site = Site::start(|_| {}).await;
     let alice = site.contributor("alice").await;
-    let log = "log/0c0dixlhq54yv4v0kws1bsmbnrz7m6p7-x-1.drv";
+    let mut built = Made::file("x-1", "x", &[], &alice.key);
+    let derivation = "0c0dixlhq54yv4v0kws1bsmbnrz7m6p7-x-1.drv";
+    built.parts.deriver = Some(derivation.parse().expect("a path"));
+    assert_eq!(site.upload(&alice, &built).await, (200, String::new()));
+    let log = &format!("log/{derivation}");
     assert_eq!(site.put(&alice, log, "built\n").await.0, 200);
     assert_eq!(site.put(&alice, log, "built\n").await.0, 200);
     assert_eq!(site.put(&alice, log, "another\n").await.0, 409);

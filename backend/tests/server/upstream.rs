@@ -1,6 +1,6 @@
 //! What other caches have: asked for paths that are not here, within the rules of outbound calls.
 
-use snowbank::config::{AddressBlock, Upstream};
+use snowbank::config::{AddressBlock, Upstream, UpstreamMode};
 use snowbank::outbound::{Outbound, Policy};
 use snowbank::upstream::Upstreams;
 use snowbank_shared::api::Presence;
@@ -26,6 +26,7 @@ async fn a28_an_upstream_says_what_it_has_and_what_it_has_not() {
         let upstream = snowbank::upstream::Upstream {
             url,
             keys: Vec::new(),
+            mode: UpstreamMode::Check,
         };
         Upstreams::new(vec![upstream], StoreDir::default(), outbound)
     };
@@ -66,6 +67,7 @@ async fn downstream(url: &str, allowed: &[&str]) -> TestServer {
     let upstream = Upstream {
         url: url.to_owned(),
         keys: vec![],
+        mode: UpstreamMode::Check,
     };
     let allowed: Vec<AddressBlock> = allowed
         .iter()

@@ -1,7 +1,7 @@
 //! What stands beside the overview of a cache: figures, signatures, findings, keys.
 
 use leptos::prelude::*;
-use snowbank_shared::api::{Cache, CheckCount, Health, IndexState, Key};
+use snowbank_shared::api::{Cache, CheckCount, Health, IndexState, Key, Signing};
 use snowbank_shared::route::Route;
 
 use crate::api;
@@ -207,11 +207,28 @@ pub fn keys_card(cache: &Cache) -> AnyView {
             </li>
         }
     });
+    let signing = match cache.signing {
+        Signing::CounterSign => None,
+        Signing::PassThrough => Some(
+            "This cache adds no signature: machines trust each contributor. A key that is revoked here stays trusted where it stands in nix.conf.",
+        ),
+        Signing::NoKey => Some(
+            "This server has no secret key of the cache, so only what needs no signature can be uploaded.",
+        ),
+    };
+    let signing = signing.map(|words| view! { <li class="muted">{words}</li> });
+    let upstreams = (!cache.upstreams.is_empty()).then(|| {
+        let route = Route::Upstreams {
+            cache: cache.slug.clone(),
+        };
+        let words = format::counted(cache.upstreams.len() as u64, "upstream", "upstreams");
+        view! { <li><a href=href(&route)>{words}</a></li> }
+    });
     let file = with_base(&format!("/c/{}/keys.txt", cache.slug));
     card(
         "Public keys",
         view! { <a class="quiet" href=file>"keys.txt"</a> },
-        view! { <ul class="key-list">{list} {none}</ul> },
+        view! { <ul class="key-list">{list} {none} {signing} {upstreams}</ul> },
     )
 }
 

@@ -4,12 +4,12 @@
 use leptos::prelude::*;
 use snowbank_shared::api::access::Act;
 use snowbank_shared::api::contributors::{AcceptKey, ContributorKey, KeyScope, RevokeKey};
-use snowbank_shared::api::{KeyState, Page};
+use snowbank_shared::api::{KeyState, Page, Signing};
 use snowbank_shared::route::escape;
 
 use crate::components::ago::ago;
 use crate::components::api_button::api_button;
-use crate::components::banner::empty;
+use crate::components::banner::{banner, empty};
 use crate::components::button::{Weight, button};
 use crate::components::changing::changing;
 use crate::components::chip::{Tone, chip};
@@ -27,6 +27,7 @@ use crate::pages::members::{cache_field, cache_select};
 use crate::state::identity::identity;
 use crate::state::remote::Remote;
 use crate::state::sending::{Sending, json};
+use crate::state::session::session;
 
 /// The keys that the server lists.
 pub type Keys = Remote<Page<ContributorKey>>;
@@ -37,6 +38,27 @@ pub fn page() -> AnyView {
     let keys = Keys::new(|| Some("/contributors".to_owned()));
     let sending = Sending::new();
     let proving = RwSignal::new(None::<Proving>);
+    let session = session();
+    let passing_through = move || {
+        let caches = session.described.get()?;
+        let passing: Vec<&str> = caches
+            .iter()
+            .filter(|cache| cache.signing == Signing::PassThrough)
+            .map(|cache| cache.title.as_str())
+            .collect();
+        (!passing.is_empty()).then(|| {
+            banner(
+                Tone::Warn,
+                format!("Machines trust each key by itself: {}", passing.join(", ")),
+                view! {
+                    <p>
+                        "The policy of this cache passes contributors' signatures through and adds none. Revoking a key stops its uploads, and pages show what it signed as revoked. Machines that have it in nix.conf trust it until its line is taken out there."
+                    </p>
+                },
+                (),
+            )
+        })
+    };
     let list = move || match keys.get() {
         None => keys
             .is_waiting()
@@ -77,6 +99,7 @@ pub fn page() -> AnyView {
                 </p>
             </div>
             {failure_of(keys)}
+            {changing(passing_through)}
             {sending.notice()}
             {changing(move || proving.get().map(|proving| prove_form(proving, sending, keys)))}
             {changing(list)}

@@ -46,4 +46,5 @@ pub mod settings;
 pub mod upload;
 pub mod upload_plan;
 pub mod upload_row;
+pub mod upstreams;
 pub mod wizard;

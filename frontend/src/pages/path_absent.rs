@@ -3,7 +3,7 @@
 //! older answer.
 
 use leptos::prelude::*;
-use snowbank_shared::api::Lookup;
+use snowbank_shared::api::{Lookup, Presence, UpstreamMode};
 use snowbank_shared::route::{PathsQuery, Route};
 
 use crate::api;
@@ -76,6 +76,7 @@ pub fn content(page: PathPage) -> AnyView {
 fn upstreams(page: PathPage) -> AnyView {
     let path = api::lookup_in_path(&page.cache.get_value(), &[page.hash.get_value()]);
     let asked = Remote::<Lookup>::new(move || Some(path.clone()));
+    let (session, slug) = (session(), page.cache);
     let list = move || match asked.get() {
         None if asked.error().is_some() => failure_now(asked).into_any(),
         None => view! { <p class="muted">"Asking the upstreams…"</p> }.into_any(),
@@ -108,7 +109,28 @@ fn upstreams(page: PathPage) -> AnyView {
                     view! { <li>{upstream_chip(answer)} {sizes}</li> }
                 })
                 .collect_view();
-            view! { <ul class="upstreams">{items}</ul> }.into_any()
+            let present = |url: &str| {
+                let mut said = answers.iter();
+                said.any(|answer| answer.url == url && answer.presence == Presence::Present)
+            };
+            let is_virtual = session.find(&slug.get_value()).is_some_and(|cache| {
+                let mut upstreams = cache.upstreams.iter();
+                upstreams.any(|upstream| {
+                    upstream.mode == UpstreamMode::Virtual && present(&upstream.url)
+                })
+            });
+            let why = is_virtual.then(|| {
+                let route = Route::Upstreams {
+                    cache: slug.get_value(),
+                };
+                view! {
+                    <p>
+                        "It is not kept here, because a virtual upstream has it: machines fetch it from there. "
+                        <a href=href(&route)>"Upstreams of this cache"</a>
+                    </p>
+                }
+            });
+            view! { <ul class="upstreams">{items}</ul> {why} }.into_any()
         }
     };
     view! {

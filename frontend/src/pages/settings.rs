@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use leptos::prelude::*;
-use snowbank_shared::api::Page;
 use snowbank_shared::api::access::{Act, ServerSettings, TrustRule, Verb};
+use snowbank_shared::api::{Page, Signing};
 use snowbank_shared::route::{ContributeRoute, Route, escape};
 
 use crate::components::ago::ago;
@@ -18,6 +18,7 @@ use crate::components::field::{Field, text_field};
 use crate::components::layout::{card, fact, facts, table};
 use crate::components::page_head::{heading, page_title};
 use crate::components::skeleton::skeleton;
+use crate::format;
 use crate::pages::caches::visibility_word;
 use crate::pages::members::{cache_field, cache_select};
 use crate::state::derived::{effect, memo};
@@ -64,6 +65,20 @@ fn of_cache(slug: String) -> AnyView {
                 "Store directory",
                 view! { <code>{cache.store_dir.clone()}</code> " " {key("store_dir")} },
             ),
+            fact(
+                "Signatures",
+                view! { {signing_words(cache.signing)} " " {key("signing_key_files")} },
+            ),
+            fact(
+                "Upstreams",
+                view! {
+                    <a href=href(&Route::Upstreams { cache: slug.clone() })>
+                        {format::counted(cache.upstreams.len() as u64, "upstream", "upstreams")}
+                    </a>
+                    " "
+                    {key("upstreams")}
+                },
+            ),
             fact("Priority", view! { {cache.priority} " " {key("priority")} }),
             fact(
                 "Lies in",
@@ -81,6 +96,19 @@ fn of_cache(slug: String) -> AnyView {
         })}
     }
     .into_any()
+}
+
+/// Whose signatures machines trust.
+const fn signing_words(signing: Signing) -> &'static str {
+    match signing {
+        Signing::CounterSign => "the cache signs what it has verified, and machines trust its key",
+        Signing::PassThrough => {
+            "the cache adds none: machines trust each contributor's key, also after it was revoked here, until it is taken out of their nix.conf"
+        }
+        Signing::NoKey => {
+            "the cache should sign and has no secret key: uploads that need its signature are refused"
+        }
+    }
 }
 
 fn of_server() -> AnyView {

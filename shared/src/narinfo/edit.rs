@@ -41,6 +41,23 @@ impl NarInfo {
         Self::parse(&changed, &self.store_dir)
     }
 
+    /// The bytes of this narinfo with another URL, which may be absolute. All other bytes stay, and
+    /// no signature covers the URL.
+    pub fn to_bytes_at(&self, url: &str) -> Vec<u8> {
+        let bytes = self.to_bytes();
+        let mut changed = Vec::with_capacity(bytes.len() + url.len());
+        let mut kept_to = 0;
+        for field in Fields::of(bytes).flatten() {
+            if field.name(bytes) == b"URL" {
+                changed.extend_from_slice(&bytes[kept_to..field.start]);
+                changed.extend_from_slice(format!("URL: {url}\n").as_bytes());
+                kept_to = field.end + 1;
+            }
+        }
+        changed.extend_from_slice(&bytes[kept_to..]);
+        changed
+    }
+
     /// This narinfo without the `Sig` lines of exactly this value. All other bytes
     /// stay; where there is no such line, nothing changes.
     ///

@@ -48,6 +48,9 @@ fn every_page() -> Vec<Route> {
             cache: "main".to_owned(),
             check: Some("bad-narinfo".to_owned()),
         },
+        Route::Upstreams {
+            cache: "main".to_owned(),
+        },
         Route::Connect(ConnectRoute::Generate(ConnectQuery::default())),
         Route::connect("main"),
         Route::Connect(ConnectRoute::Generate(ConnectQuery {
@@ -83,6 +86,7 @@ fn addresses_are_these() {
     /c/main/p/xynxqns12h5f1dcq1j5x3c3232454njk/raw
     /c/main/health
     /c/main/health/bad-narinfo
+    /c/main/upstreams
     /connect
     /connect?caches=main
     /connect?caches=main,team&target=nixos

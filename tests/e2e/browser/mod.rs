@@ -26,6 +26,7 @@ mod search;
 mod shell;
 mod snapshots;
 mod upload;
+mod upstreams;
 
 /// FX1 of the acceptance list: top → mid → leaf. The demo holds it.
 mod fx1 {

@@ -54,6 +54,7 @@ pub(super) async fn all(server: &Server) -> anyhow::Result<Vec<Named>> {
         ),
         ("health", "/c/main/health".to_owned()),
         ("health-check", "/c/main/health/unsigned".to_owned()),
+        ("upstreams", "/c/main/upstreams".to_owned()),
         ("upload", "/c/main/upload".to_owned()),
         ("lookup", "/lookup".to_owned()),
         (

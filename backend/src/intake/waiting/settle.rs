@@ -218,6 +218,12 @@ impl Intake {
         // that was lowered below what is there.
         room(cache, None).await?;
         let judged = self.judged(standing, narinfo, &policy).await?;
+        if let Some(url) = judged.elsewhere {
+            return Err(Refusal::conflict(
+                "elsewhere",
+                format!("{url} has the very same, and it is taken from there"),
+            ));
+        }
         if judged.waits.is_some() {
             return Ok(judged.waits);
         }

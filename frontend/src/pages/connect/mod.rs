@@ -23,7 +23,7 @@ mod why;
 mod words;
 
 use leptos::prelude::*;
-use snowbank_shared::api::{Cache, KeyPurpose, KeyState};
+use snowbank_shared::api::Cache;
 use snowbank_shared::nix_conf::ClientSettings;
 use snowbank_shared::route::{ConnectQuery, ConnectRoute, Route};
 
@@ -49,26 +49,7 @@ pub fn page(route: ConnectRoute) -> AnyView {
 fn settings(caches: &[Cache]) -> Result<ClientSettings, String> {
     let mut all: Option<ClientSettings> = None;
     for cache in caches {
-        let url = cache.url.parse().map_err(|error| {
-            format!(
-                "The address of {} cannot stand in nix.conf: {error}.",
-                cache.slug
-            )
-        })?;
-        let keys = cache
-            .keys
-            .iter()
-            .filter(|key| {
-                key.purpose == KeyPurpose::Cache
-                    && matches!(key.state, KeyState::Active | KeyState::Pending)
-            })
-            .map(|key| {
-                key.public_key
-                    .parse()
-                    .map_err(|error| format!("The key {} cannot be read: {error}.", key.name))
-            })
-            .collect::<Result<Vec<_>, String>>()?;
-        let one = ClientSettings::new(url, keys);
+        let one = cache.client_settings()?;
         all = Some(match all {
             None => one,
             Some(before) => before.and(one),
