@@ -103,6 +103,7 @@ fn draw(parts: Parts, place: Result<Route, RouteError>) -> AnyView {
         Ok(Route::Preferences) => Page::Guide(Guide::Preferences),
         Ok(Route::About) => Page::Guide(Guide::About),
         Ok(Route::Access(route)) => Page::People(route),
+        Ok(Route::Pins(route)) => Page::Pins(route),
         Err(error) => Page::Guide(Guide::NotFound(error)),
     };
     parts.draw(page)

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use leptos::prelude::*;
 use leptos::task::spawn_local;
-use snowbank_shared::route::{AccessRoute, RouteError};
+use snowbank_shared::route::{AccessRoute, PinsRoute, RouteError};
 use wasm_split_helpers::{SplitLoaderError, wasm_split};
 
 use crate::components::banner::alert;
@@ -36,6 +36,7 @@ pub enum Page {
     Browse(Browse),
     Path { cache: String, hash: String },
     People(AccessRoute),
+    Pins(PinsRoute),
     Upload { cache: String },
     Guide(Guide),
 }
@@ -88,6 +89,19 @@ fn people(page: AccessRoute) -> Result<AnyView, SplitLoaderError> {
     })
 }
 
+#[wasm_split(pins, fallible, preload(fetch_pins))]
+fn pins(page: PinsRoute) -> Result<AnyView, SplitLoaderError> {
+    Ok(match page {
+        PinsRoute::Pins { cache } => pages::pins::page(&cache),
+        PinsRoute::Pin {
+            cache,
+            name,
+            revision,
+        } => pages::pin::page(&cache, &name, revision),
+        PinsRoute::Quarantine { cache } => pages::quarantine::page(&cache),
+    })
+}
+
 #[wasm_split(upload, fallible, preload(fetch_upload))]
 fn upload(cache: String) -> Result<AnyView, SplitLoaderError> {
     Ok(pages::upload::page(&cache))
@@ -129,21 +143,29 @@ enum Part {
     Path,
     People,
     Guide,
+    Pins,
     /// Decoders are large and few people upload: only who opens the page fetches it.
     Upload,
 }
 
 impl Part {
     /// How many there are.
-    const COUNT: usize = 5;
+    const COUNT: usize = 6;
     /// What everybody gets at leisure, in this order.
-    const FOR_ALL: [Self; 4] = [Self::Browse, Self::Path, Self::Guide, Self::People];
+    const FOR_ALL: [Self; 5] = [
+        Self::Browse,
+        Self::Path,
+        Self::Guide,
+        Self::People,
+        Self::Pins,
+    ];
 
     const fn of(page: &Page) -> Self {
         match page {
             Page::Browse(_) => Self::Browse,
             Page::Path { .. } => Self::Path,
             Page::People(_) => Self::People,
+            Page::Pins(_) => Self::Pins,
             Page::Upload { .. } => Self::Upload,
             Page::Guide(_) => Self::Guide,
         }
@@ -155,6 +177,7 @@ impl Part {
             Self::Path => fetch_path().await,
             Self::People => fetch_people().await,
             Self::Guide => fetch_guide().await,
+            Self::Pins => fetch_pins().await,
             Self::Upload => fetch_upload().await,
         }
     }
@@ -252,6 +275,7 @@ fn drawn(page: Page) -> Option<AnyView> {
         Page::Browse(page) => at_once(browse(page)),
         Page::Path { cache, hash } => at_once(path(cache, hash)),
         Page::People(page) => at_once(people(page)),
+        Page::Pins(page) => at_once(pins(page)),
         Page::Upload { cache } => at_once(upload(cache)),
         Page::Guide(page) => at_once(guide(page)),
     }

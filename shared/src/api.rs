@@ -14,6 +14,8 @@ pub mod contributors;
 mod flat;
 mod growth;
 mod lookup;
+pub mod pins;
+pub mod quarantine;
 
 pub use browse::{FacetCount, Facets, Selection};
 pub use growth::{Growth, GrowthDay, Recent, Served};
@@ -356,6 +358,9 @@ pub struct PathRow {
     pub added_at: String,
     /// The narinfo's Compression word.
     pub compression: String,
+    /// Whether it is in quarantine: clients get 404. Left out where it is not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub quarantined: bool,
 }
 
 /// A store path, whole.
@@ -401,6 +406,12 @@ pub struct PathDetail {
     pub added_paths: u64,
     /// References of the closure that this cache lacks, as base names, at most 1,000.
     pub closure_missing: Vec<String>,
+    /// The pins that name it.
+    #[serde(default)]
+    pub pins: Vec<pins::PinnedAs>,
+    /// Why it is held back, where it is in quarantine or was purged.
+    #[serde(default)]
+    pub held: Option<quarantine::HeldPath>,
     /// State of the index that answered.
     pub revision: String,
 }

@@ -9,6 +9,7 @@
 //! Only pages that exist are here.
 
 mod access;
+mod pins;
 mod query;
 mod text;
 
@@ -16,6 +17,7 @@ use std::fmt;
 use std::str::FromStr;
 
 pub use access::{AccessRoute, AuditQuery};
+pub use pins::{PinsRoute, pin_at};
 pub use query::{PathsQuery, Sort, SortKey};
 pub use text::escape;
 use text::{QueryWriter, is_segment, pairs, unescape, unescape_value};
@@ -82,6 +84,8 @@ pub enum Route {
     About,
     /// Pages about people: `/login`, `/members`, `/me`, `/settings`, `/audit`.
     Access(AccessRoute),
+    /// Pages about what stays and what is held back: `/c/{cache}/pins`, `/c/{cache}/quarantine`.
+    Pins(PinsRoute),
 }
 
 /// A tab of a path's page.
@@ -180,6 +184,7 @@ impl Route {
             | Self::Health { cache, .. }
             | Self::Upload { cache } => Some(cache),
             Self::Access(route) => route.cache(),
+            Self::Pins(route) => Some(route.cache()),
             Self::Caches
             | Self::Connect { .. }
             | Self::Lookup { .. }
@@ -283,6 +288,7 @@ impl fmt::Display for Route {
             Self::Preferences => f.write_str("/me/preferences"),
             Self::About => f.write_str("/about"),
             Self::Access(route) => route.fmt(f),
+            Self::Pins(route) => route.fmt(f),
         }
     }
 }
@@ -347,7 +353,7 @@ impl FromStr for Route {
             ["about"] => Self::About,
             other => match AccessRoute::parse(other, query) {
                 Some(route) => Self::Access(route?),
-                None => return Err(RouteError::NoSuchPage),
+                None => Self::Pins(PinsRoute::parse(other).ok_or(RouteError::NoSuchPage)?),
             },
         })
     }

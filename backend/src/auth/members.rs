@@ -34,7 +34,7 @@ impl Access {
             .collect()
     }
 
-    fn working_tokens(&self, name: &str) -> u64 {
+    pub(super) fn working_tokens(&self, name: &str) -> u64 {
         let now = now();
         self.ledger
             .view()
@@ -297,9 +297,25 @@ impl Access {
     /// Writes what was done into the audit. What was done is done: where the audit cannot be
     /// written, the log says so.
     pub async fn note(&self, by: &By, act: &'static str, object: &str, detail: &[(&str, String)]) {
-        let mut event = Event::new(&by.actor, act, object)
-            .with("via", by.via)
-            .with("request", &by.request);
+        self.audited(Event::new(&by.actor, act, object), by, detail)
+            .await;
+    }
+
+    /// The same, in a cache's part of the audit.
+    pub async fn note_in(
+        &self,
+        cache: &str,
+        by: &By,
+        act: &'static str,
+        object: &str,
+        detail: &[(&str, String)],
+    ) {
+        let event = Event::new(&by.actor, act, object).in_cache(cache);
+        self.audited(event, by, detail).await;
+    }
+
+    async fn audited(&self, event: Event, by: &By, detail: &[(&str, String)]) {
+        let mut event = event.with("via", by.via).with("request", &by.request);
         for (name, value) in detail {
             event = event.with(name, value);
         }
@@ -308,6 +324,7 @@ impl Access {
         {
             event = event.at_address(address);
         }
+        let (act, object) = (event.act.as_str(), event.object.as_str());
         tracing::info!(target: "snowbank::audit", actor = by.actor, act, object, request_id = by.request, "done");
         if let Err(error) = self.ledger.audit(&event).await {
             tracing::error!(act, object, %error, "the audit could not be written; this line is all there is");

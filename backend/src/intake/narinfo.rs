@@ -14,6 +14,7 @@ use super::publish::{Existing, Publication};
 use super::receive::room;
 use super::{Intake, Refusal, Sender, UploadPolicy, permitted};
 use crate::bucket::BucketErrorKind;
+use crate::site::Cache;
 
 /// Signatures of a narinfo at most.
 const MOST_SIGNATURES: usize = 16;
@@ -40,6 +41,7 @@ impl Intake {
                 "who may upload could not be read for a minute: nothing is published until it can",
             ));
         }
+        not_held_back(cache, &narinfo)?;
         let policy = UploadPolicy::of(&site.ledger, cache.slug.as_str());
         for _ in 0..TRIES {
             let done = match self.existing(cache, hash).await? {
@@ -128,6 +130,7 @@ impl Intake {
         if *voucher != judge::Voucher::ContentAddress {
             self.signer(sender, narinfo, policy)?;
         }
+        not_held_back(sender.cache, narinfo)?;
         if site.ledger.freshness().may_publish() {
             Ok(())
         } else {
@@ -211,4 +214,21 @@ impl Intake {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Refuses what an owner holds back, first or again: with who, when and why.
+pub(super) fn not_held_back(cache: &Cache, narinfo: &NarInfo) -> Result<(), Refusal> {
+    let held = cache.withheld.held();
+    let found = held.find(&narinfo.store_path().hash(), &narinfo.nar_hash());
+    let Some(holding) = found else {
+        return Ok(());
+    };
+    Err(Refusal::forbidden(
+        holding.state.as_str(),
+        format!(
+            "{} with this content was {}. Ask an owner, or build it anew",
+            narinfo.store_path(),
+            holding.line()
+        ),
+    ))
 }

@@ -10,6 +10,7 @@ mod collect;
 mod connection;
 pub mod dispatch;
 mod embedded;
+mod holding;
 mod open;
 mod ready;
 mod ring;
@@ -194,6 +195,7 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
         streams: Arc::new(Semaphore::new(EVENT_STREAMS)),
         closing: CancellationToken::new(),
     });
+    holding::refresh(&site);
     site.metrics.collect(collect::Caches::of(&site));
     let tasks = TaskTracker::new();
     let listening = CancellationToken::new();
@@ -218,6 +220,7 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
     let closing = site.closing.clone();
     tasks.spawn(state::follow(site.ledger.clone(), hints, closing));
     tasks.spawn(ring::follow(Arc::clone(&site)));
+    tasks.spawn(holding::follow(Arc::clone(&site)));
     tasks.spawn(state::show_findings(site.ledger.clone(), Arc::clone(&site)));
     tasks.close();
     Ok(RunningServer {
