@@ -9,7 +9,7 @@
 //! ```
 //!
 //! The modules have an order, lowest first: bucket, index, secrets, ledger, sync, config,
-//! outbound, auth, wizard, upstream, metrics, web, site, substituter, intake, api, ui, server, demo, bench_data, cli. Each may use
+//! outbound, auth, wizard, upstream, withheld, metrics, web, site, substituter, pins, intake, api, ui, server, demo, bench_data, cli. Each may use
 //! only what stands before it; `tests/layers.rs` holds that rule.
 
 pub mod api;
@@ -24,6 +24,7 @@ pub mod intake;
 pub mod ledger;
 pub mod metrics;
 pub mod outbound;
+pub mod pins;
 pub mod secrets;
 pub mod server;
 pub mod site;
@@ -32,4 +33,5 @@ pub mod sync;
 pub mod ui;
 pub mod upstream;
 pub mod web;
+pub mod withheld;
 pub mod wizard;

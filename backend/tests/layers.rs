@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules, lowest first. Those of one line do not use each other.
-const LAYERS: [&str; 21] = [
+const LAYERS: [&str; 23] = [
     "bucket",
     "index",
     "secrets",
@@ -15,10 +15,12 @@ const LAYERS: [&str; 21] = [
     "auth",
     "wizard",
     "upstream",
+    "withheld",
     "metrics",
     "web",
     "site",
     "substituter",
+    "pins",
     "intake",
     "api",
     "ui",

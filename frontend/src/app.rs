@@ -105,6 +105,7 @@ fn draw(parts: Parts, place: Result<Route, RouteError>) -> AnyView {
         Ok(Route::About) => Page::Guide(Guide::About),
         Ok(Route::Access(route)) => Page::People(route),
         Ok(Route::Contribute(route)) => Page::Contribute(route),
+        Ok(Route::Pins(route)) => Page::Pins(route),
         Err(error) => Page::Guide(Guide::NotFound(error)),
     };
     parts.draw(page)

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use leptos::prelude::*;
 use leptos::task::spawn_local;
-use snowbank_shared::route::{AccessRoute, ConnectRoute, ContributeRoute, RouteError};
+use snowbank_shared::route::{AccessRoute, ConnectRoute, ContributeRoute, PinsRoute, RouteError};
 use wasm_split_helpers::{SplitLoaderError, wasm_split};
 
 use crate::components::banner::alert;
@@ -37,6 +37,7 @@ pub enum Page {
     Path { cache: String, hash: String },
     People(AccessRoute),
     Contribute(ContributeRoute),
+    Pins(PinsRoute),
     Upload { cache: String },
     Connect(ConnectRoute),
     Guide(Guide),
@@ -100,6 +101,19 @@ fn contribute(page: ContributeRoute) -> Result<AnyView, SplitLoaderError> {
     })
 }
 
+#[wasm_split(pins, fallible, preload(fetch_pins))]
+fn pins(page: PinsRoute) -> Result<AnyView, SplitLoaderError> {
+    Ok(match page {
+        PinsRoute::Pins { cache } => pages::pins::page(&cache),
+        PinsRoute::Pin {
+            cache,
+            name,
+            revision,
+        } => pages::pin::page(&cache, &name, revision),
+        PinsRoute::Quarantine { cache } => pages::quarantine::page(&cache),
+    })
+}
+
 #[wasm_split(upload, fallible, preload(fetch_upload))]
 fn upload(cache: String) -> Result<AnyView, SplitLoaderError> {
     Ok(pages::upload::page(&cache))
@@ -148,20 +162,22 @@ enum Part {
     Guide,
     /// Few decide on uploads: only who opens such a page fetches it.
     Contribute,
+    Pins,
     /// Decoders are large and few people upload: only who opens the page fetches it.
     Upload,
 }
 
 impl Part {
     /// How many there are.
-    const COUNT: usize = 7;
+    const COUNT: usize = 8;
     /// What everybody gets at leisure, in this order.
-    const FOR_ALL: [Self; 5] = [
+    const FOR_ALL: [Self; 6] = [
         Self::Browse,
         Self::Path,
         Self::Connect,
         Self::Guide,
         Self::People,
+        Self::Pins,
     ];
 
     const fn of(page: &Page) -> Self {
@@ -170,6 +186,7 @@ impl Part {
             Page::Path { .. } => Self::Path,
             Page::People(_) => Self::People,
             Page::Contribute(_) => Self::Contribute,
+            Page::Pins(_) => Self::Pins,
             Page::Upload { .. } => Self::Upload,
             Page::Connect(_) => Self::Connect,
             Page::Guide(_) => Self::Guide,
@@ -184,6 +201,7 @@ impl Part {
             Self::Connect => fetch_connect().await,
             Self::Contribute => fetch_contribute().await,
             Self::Guide => fetch_guide().await,
+            Self::Pins => fetch_pins().await,
             Self::Upload => fetch_upload().await,
         }
     }
@@ -282,6 +300,7 @@ fn drawn(page: Page) -> Option<AnyView> {
         Page::Path { cache, hash } => at_once(path(cache, hash)),
         Page::People(page) => at_once(people(page)),
         Page::Contribute(page) => at_once(contribute(page)),
+        Page::Pins(page) => at_once(pins(page)),
         Page::Upload { cache } => at_once(upload(cache)),
         Page::Connect(page) => at_once(connect(page)),
         Page::Guide(page) => at_once(guide(page)),

@@ -2,7 +2,7 @@
 //! phone, the suggestions of the search field, and the letters after `g`. A page
 //! that is added here can be found in all four.
 
-use snowbank_shared::route::{AccessRoute, ConnectQuery, ConnectRoute, ContributeRoute, Route};
+use snowbank_shared::route::{AccessRoute, ConnectQuery, ConnectRoute, ContributeRoute, PinsRoute, Route};
 
 use crate::components::icon::Icon;
 
@@ -85,6 +85,26 @@ pub fn places(cache: Option<&str>) -> Vec<Place> {
                 "Health",
                 "findings problems errors warnings",
                 Route::health(cache),
+            ),
+            place(
+                Shelf::OfCacheAside,
+                'i',
+                Icon::Pin,
+                "Pins",
+                "keep stay revisions roll back unpin prod",
+                Route::Pins(PinsRoute::Pins {
+                    cache: cache.to_owned(),
+                }),
+            ),
+            place(
+                Shelf::Hidden,
+                ' ',
+                Icon::Warning,
+                "Quarantine",
+                "hidden held back lift purged revoked",
+                Route::Pins(PinsRoute::Quarantine {
+                    cache: cache.to_owned(),
+                }),
             ),
             place(
                 Shelf::OfCacheAside,
@@ -276,6 +296,8 @@ pub const fn home_of(route: &Route) -> &'static str {
         Route::Paths { .. } | Route::Path { .. } => "Paths",
         Route::Health { .. } => "Health",
         Route::Upload { .. } => "Upload",
+        Route::Pins(PinsRoute::Quarantine { .. }) => "Quarantine",
+        Route::Pins(_) => "Pins",
         Route::Lookup { .. } => "Look up",
         Route::Connect(_) => "Connect",
         Route::Help | Route::Glossary | Route::Components => "Help",

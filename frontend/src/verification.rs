@@ -128,6 +128,7 @@ Sig: cache.nixos.org-1:FsONxUGa/AiJw7Ke1hbEqEKOQjI2vMmNmmdLGW4oC7luUVhFm+ZSMKm+/
                 signers: Vec::new(),
                 added_at: String::new(),
                 compression: String::new(),
+                quarantined: false,
             },
             nar_hash: String::new(),
             file_hash: None,
@@ -146,6 +147,8 @@ Sig: cache.nixos.org-1:FsONxUGa/AiJw7Ke1hbEqEKOQjI2vMmNmmdLGW4oC7luUVhFm+ZSMKm+/
             added_size: 797_328,
             added_paths: 1,
             closure_missing: Vec::new(),
+            pins: Vec::new(),
+            held: None,
             revision: String::new(),
         }
     }

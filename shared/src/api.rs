@@ -16,7 +16,9 @@ mod flat;
 mod growth;
 mod live;
 mod lookup;
+pub mod pins;
 pub mod policy;
+pub mod quarantine;
 mod upstream;
 
 pub use browse::{FacetCount, Facets, Selection};
@@ -369,6 +371,9 @@ pub struct PathRow {
     pub added_at: String,
     /// The narinfo's Compression word.
     pub compression: String,
+    /// Whether it is in quarantine: clients get 404. Left out where it is not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub quarantined: bool,
 }
 
 /// A store path, whole.
@@ -414,6 +419,12 @@ pub struct PathDetail {
     pub added_paths: u64,
     /// References of the closure that this cache lacks, as base names, at most 1,000.
     pub closure_missing: Vec<String>,
+    /// The pins that name it.
+    #[serde(default)]
+    pub pins: Vec<pins::PinnedAs>,
+    /// Why it is held back, where it is in quarantine or was purged.
+    #[serde(default)]
+    pub held: Option<quarantine::HeldPath>,
     /// State of the index that answered.
     pub revision: String,
 }

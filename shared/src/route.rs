@@ -11,6 +11,7 @@
 mod access;
 mod connect;
 mod contribute;
+mod pins;
 mod query;
 mod text;
 
@@ -23,6 +24,7 @@ pub use connect::{
     ConnectTarget,
 };
 pub use contribute::{ApprovalsQuery, ContributeRoute};
+pub use pins::{PinsRoute, pin_at};
 pub use query::{PathsQuery, Sort, SortKey};
 pub use text::escape;
 use text::{QueryWriter, is_segment, pairs, unescape};
@@ -91,6 +93,8 @@ pub enum Route {
     Access(AccessRoute),
     /// Pages about uploads that somebody decides on: `/c/{cache}/approvals`, `/c/{cache}/settings/policy`.
     Contribute(ContributeRoute),
+    /// Pages about what stays and what is held back: `/c/{cache}/pins`, `/c/{cache}/quarantine`.
+    Pins(PinsRoute),
 }
 
 /// A tab of a path's page.
@@ -168,6 +172,7 @@ impl Route {
             | Self::Upstreams { cache } => Some(cache),
             Self::Access(route) => route.cache(),
             Self::Contribute(route) => Some(route.cache()),
+            Self::Pins(route) => Some(route.cache()),
             Self::Caches
             | Self::Connect(_)
             | Self::Lookup { .. }
@@ -255,6 +260,7 @@ impl fmt::Display for Route {
             Self::About => f.write_str("/about"),
             Self::Access(route) => route.fmt(f),
             Self::Contribute(route) => route.fmt(f),
+            Self::Pins(route) => route.fmt(f),
         }
     }
 }
@@ -327,7 +333,7 @@ impl FromStr for Route {
                 } else if let Some(route) = ContributeRoute::parse(other, query) {
                     Self::Contribute(route?)
                 } else {
-                    return Err(RouteError::NoSuchPage);
+                    Self::Pins(PinsRoute::parse(other).ok_or(RouteError::NoSuchPage)?)
                 }
             }
         })

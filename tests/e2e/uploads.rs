@@ -17,9 +17,9 @@ use snowbank_tests::process::Process;
 use snowbank_tests::server::{Server, Setup};
 
 /// Somebody who uploads: a netrc file with their token, a secret key file.
-pub(super) struct Uploader {
-    pub(super) netrc: PathBuf,
-    pub(super) key: PathBuf,
+pub(crate) struct Uploader {
+    pub(crate) netrc: PathBuf,
+    pub(crate) key: PathBuf,
 }
 
 /// Runs our own program, with a text on its standard input.
@@ -81,7 +81,7 @@ async fn register(
     Ok(name)
 }
 
-pub(super) async fn uploader(
+pub(crate) async fn uploader(
     nix: &Nix,
     server: &Server,
     owner: &Person,
@@ -109,7 +109,7 @@ pub(super) async fn uploader(
 }
 
 /// `nix copy` of a path and its closure, signing with this key on the way.
-pub(super) fn push(
+pub(crate) fn push(
     nix: &Nix,
     store: &Path,
     server: &Server,
@@ -141,7 +141,7 @@ pub(super) fn push(
     )
 }
 
-async fn serve() -> anyhow::Result<(Server, tempfile::TempDir, Person)> {
+pub(crate) async fn serve() -> anyhow::Result<(Server, tempfile::TempDir, Person)> {
     let home = tempfile::tempdir()?;
     let bucket = home.path().join("bucket");
     fs::create_dir_all(&bucket)?;

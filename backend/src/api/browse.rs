@@ -32,6 +32,7 @@ const MOST_SELECTED: usize = 200;
         ("content" = Option<String>, Query),
         ("key" = Option<String>, Query),
         ("compression" = Option<String>, Query),
+        ("pin" = Option<String>, Query),
         ("unreferenced" = Option<bool>, Query),
         ("min" = Option<u64>, Query),
         ("max" = Option<u64>, Query),
@@ -52,7 +53,7 @@ pub(super) async fn facets(
     headers: HeaderMap,
 ) -> Result<Json<Facets>, ApiError> {
     let cache = readable(&site, &slug, &headers)?;
-    let query = path_query(&pairs(query.as_deref())?, Sort::default())?;
+    let query = path_query(&site, &cache, &pairs(query.as_deref())?, Sort::default())?;
     let now = OffsetDateTime::now_utc().unix_timestamp();
     heavy(&site, move || {
         Ok(Json(cache.index.view().facets(&query, now)))

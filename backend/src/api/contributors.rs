@@ -12,13 +12,14 @@ use snowbank_shared::api::contributors::{
 };
 use snowbank_shared::api::{Page, Problem};
 
+use super::ending::{Hiding, since};
 use super::problem::ApiError;
 use super::request::{Asked, body, heavy};
 use crate::auth::{MemberCaller, On};
 use crate::site::Site;
 
 /// The member at a browser who may have keys.
-fn keyholder<'a>(site: &Site, asked: &'a Asked) -> Result<&'a MemberCaller, ApiError> {
+pub(super) fn keyholder<'a>(site: &Site, asked: &'a Asked) -> Result<&'a MemberCaller, ApiError> {
     asked.must(site, Act::OwnKeys, On::Server)?;
     asked.member()
 }
@@ -260,6 +261,7 @@ pub(super) async fn retire(
 }
 
 /// Revokes a key for good: its signatures are believed no more, and neither it nor its name comes back.
+/// What came in under it stays, or is put into quarantine.
 #[utoipa::path(
     post,
     path = "/contributors/{name}/revoke",
@@ -283,9 +285,14 @@ pub(super) async fn revoke(
 ) -> Result<Json<ContributorKey>, ApiError> {
     let member = keyholder(&site, &asked)?;
     let wish: RevokeKey = body(&bytes)?;
+    let key = site.access.ending(&name, member)?;
+    let since = since(wish.since.as_deref())?;
+    let hiding = Hiding::choose(&site, &asked, vec![key], wish.then, since).await?;
     let revoked = site
         .access
         .revoke_key(&name, member, &wish.reason, &asked.by())
         .await?;
+    let reason = format!("key {name} was revoked: {}", wish.reason);
+    hiding.carry_out(&site, &reason, &asked).await?;
     Ok(Json(revoked))
 }

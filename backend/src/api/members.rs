@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::{Extension, Json};
 use bytes::Bytes;
 use http::StatusCode;
 use snowbank_shared::api::access::{Act, ChangeMember, Invite, Member, NewLink};
+use snowbank_shared::api::quarantine::Then;
 use snowbank_shared::api::{Page, Problem};
 
+use super::ending::{Hiding, since};
 use super::problem::ApiError;
-use super::request::{Asked, body};
+use super::request::{Asked, body, nothing_left, pairs};
 use crate::auth::{self, On};
 use crate::site::Site;
 
@@ -93,15 +95,21 @@ pub(super) async fn change(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Removes a member for ever: no session and no token of theirs works any more.
+/// Removes a member for ever: no session, no token and no key of theirs works any more. What came in
+/// under their keys stays, or is put into quarantine.
 #[utoipa::path(
     delete,
     path = "/members/{name}",
     tag = "people",
     operation_id = "remove_member",
-    params(("name" = String, Path, description = "The member's name")),
+    params(
+        ("name" = String, Path, description = "The member's name"),
+        ("then" = Option<Then>, Query, description = "What becomes of the paths that came in under their keys: keep, or hide; keep where it is not given"),
+        ("since" = Option<String>, Query, description = "With hide: only paths first seen then or later, a date or RFC 3339"),
+    ),
     responses(
         (status = 204, description = "Removed"),
+        (status = 400, body = Problem, content_type = "application/problem+json", description = "A parameter means nothing"),
         (status = 401, body = Problem, content_type = "application/problem+json", description = "Needs a login"),
         (status = 403, body = Problem, content_type = "application/problem+json", description = "Needs Owner"),
         (status = 404, body = Problem, content_type = "application/problem+json", description = "No such member"),
@@ -112,9 +120,24 @@ pub(super) async fn remove(
     State(site): State<Arc<Site>>,
     Extension(asked): Extension<Asked>,
     Path(name): Path<String>,
+    RawQuery(query): RawQuery,
 ) -> Result<StatusCode, ApiError> {
     asked.must(&site, Act::ManageMembers, On::Server)?;
+    let (mut then, mut from) = (Then::Keep, None);
+    for (parameter, value) in pairs(query.as_deref())? {
+        match (parameter.as_str(), value.as_str()) {
+            ("then", "" | "keep") => {}
+            ("then", "hide") => then = Then::Hide,
+            ("then", _) => return Err(ApiError::bad_parameter("`then` is keep or hide")),
+            ("since", _) => from = Some(value),
+            _ => nothing_left(&[(parameter, value)])?,
+        }
+    }
+    let keys = site.access.keys_of_member(&name)?;
+    let hiding = Hiding::choose(&site, &asked, keys, then, since(from.as_deref())?).await?;
     site.access.remove_member(&name, &asked.by()).await?;
+    let reason = format!("member {name} was removed");
+    hiding.carry_out(&site, &reason, &asked).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -10,6 +10,7 @@ mod audit;
 mod browse;
 mod caches;
 mod contributors;
+mod ending;
 mod events;
 mod export;
 mod health;
@@ -21,7 +22,9 @@ mod me;
 mod members;
 mod paths;
 mod policy;
+mod pins;
 pub mod problem;
+mod quarantine;
 mod request;
 mod session;
 mod settings;
@@ -70,6 +73,7 @@ use request::Asked;
     tags(
         (name = "caches", description = "The caches of this server"),
         (name = "paths", description = "Store paths of a cache"),
+        (name = "pins", description = "Names for paths that must stay"),
         (name = "people", description = "Who asks: sessions, members, tokens, trust in machines"),
         (name = "keys", description = "Contributors' keys: everyone signs with their own"),
         (name = "uploads", description = "What waits to be published, and the rules for uploads"),
@@ -89,6 +93,8 @@ fn computing() -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(paths::closure))
         .routes(routes!(paths::referrers))
         .routes(routes!(lookup::lookup))
+        .routes(routes!(pins::list))
+        .routes(routes!(pins::one))
 }
 
 /// Everything, with what computes as it is given.
@@ -100,6 +106,10 @@ fn routes(computing: OpenApiRouter<Arc<Site>>) -> OpenApiRouter<Arc<Site>> {
         .merge(computing)
         .routes(routes!(paths::signatures))
         .routes(routes!(paths::raw))
+        .routes(routes!(pins::set, pins::remove))
+        .routes(routes!(pins::roll_back))
+        .routes(routes!(quarantine::list, quarantine::set))
+        .routes(routes!(quarantine::lift))
         .routes(routes!(keys::list))
         .routes(routes!(health::list))
         .routes(routes!(skipped::list))
@@ -114,6 +124,7 @@ fn routes(computing: OpenApiRouter<Arc<Site>>) -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(session::provider))
         .routes(routes!(session::provider_callback))
         .routes(routes!(members::list, members::invite))
+        .routes(routes!(ending::of_member))
         .routes(routes!(members::change, members::remove))
         .routes(routes!(members::link))
         .routes(routes!(members::sign_out))
@@ -125,6 +136,7 @@ fn routes(computing: OpenApiRouter<Arc<Site>>) -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(contributors::list, contributors::register))
         .routes(routes!(contributors::challenge))
         .routes(routes!(contributors::prove))
+        .routes(routes!(ending::of_key))
         .routes(routes!(contributors::accept))
         .routes(routes!(contributors::suspend))
         .routes(routes!(contributors::resume))

@@ -3,17 +3,19 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use snowbank_shared::api::{Closure, Page, PathDetail, PathRow, Problem, Signatures};
 
 use super::export::{Export, Table, by_cursor, fields};
-use super::problem::ApiError;
-use super::request::{self, Paging, find, heavy, nothing_left, pairs, readable};
+use super::problem::{ApiError, excerpt};
+use super::quarantine::{mark_detail, mark_rows};
+use super::request::{self, Asked, Paging, find, heavy, nothing_left, pairs, readable};
 use crate::index::{Id, MAX_CLOSURE_LIMIT, PathQuery, Sort, SortField, View};
+use crate::pins;
 use crate::site::{Cache, Site};
 
 /// Rows of a page of a closure where the request does not say.
@@ -68,6 +70,7 @@ const CLOSURE_COLUMNS: &[&str] = &[
         ("content" = Option<String>, Query, description = "Content words, separated by commas"),
         ("key" = Option<String>, Query, description = "Name of a key among the signers"),
         ("compression" = Option<String>, Query, description = "The narinfo's Compression word"),
+        ("pin" = Option<String>, Query, description = "Only what the pin of this name keeps; `*`: what any pin keeps"),
         ("unreferenced" = Option<bool>, Query, description = "Only paths that no other refers to"),
         ("min" = Option<u64>, Query, description = "NarSize at least, bytes"),
         ("max" = Option<u64>, Query, description = "NarSize at most, bytes"),
@@ -94,10 +97,14 @@ pub(super) async fn list(
     let cache = readable(&site, &slug, &headers)?;
     let mut pairs = pairs(query.as_deref())?;
     let export = Export::take(&mut pairs, PATH_COLUMNS)?;
-    let query = path_query(&pairs, NEWEST)?;
+    let query = path_query(&site, &cache, &pairs, NEWEST)?;
     let Some(export) = export else {
-        let page = heavy(&site, move || Ok(cache.index.view().query(&query)?)).await?;
-        return Ok(Json(page).into_response());
+        let page = heavy(&site, move || {
+            let mut page = cache.index.view().query(&query)?;
+            mark_rows(&cache, &mut page.items);
+            Ok(page)
+        });
+        return Ok(Json(page.await?).into_response());
     };
     let table = heavy(&site, move || {
         let view = cache.index.view();
@@ -132,7 +139,12 @@ fn path_table(cache: &Cache, name: &str, view: Arc<View>, ids: Vec<Id>) -> Table
 }
 
 /// The parameters of a list of paths; `sort` where the request does not say.
-pub(super) fn path_query(pairs: &[(String, String)], sort: Sort) -> Result<PathQuery, ApiError> {
+pub(super) fn path_query(
+    site: &Site,
+    cache: &Cache,
+    pairs: &[(String, String)],
+    sort: Sort,
+) -> Result<PathQuery, ApiError> {
     let sorted = pairs
         .iter()
         .any(|(name, value)| name == "sort" && !value.is_empty());
@@ -143,6 +155,12 @@ pub(super) fn path_query(pairs: &[(String, String)], sort: Sort) -> Result<PathQ
     )?;
     if !sorted {
         query.sort = sort;
+    }
+    if let Some(pin) = &query.pin {
+        let roots = pins::roots(&site.ledger, cache.slug.as_str(), pin);
+        query.roots = Some(roots.ok_or_else(|| {
+            ApiError::bad_parameter(format!("there is no pin `{}` in this cache", excerpt(pin)))
+        })?);
     }
     Ok(query)
 }
@@ -166,14 +184,19 @@ pub(super) fn path_query(pairs: &[(String, String)], sort: Sort) -> Result<PathQ
 )]
 pub(super) async fn one(
     State(site): State<Arc<Site>>,
+    Extension(asked): Extension<Asked>,
     Path((slug, hash)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Json<PathDetail>, ApiError> {
     let cache = readable(&site, &slug, &headers)?;
     let hash = request::hash(&hash)?;
+    let pins = pins::naming(&site.ledger, cache.slug.as_str(), hash);
     heavy(&site, move || {
         let view = cache.index.view();
-        Ok(Json(view.detail(find(&cache, &view, hash)?)))
+        let mut detail = view.detail(find(&cache, &view, hash)?);
+        detail.pins = pins;
+        mark_detail(&cache, &view, &asked, &mut detail);
+        Ok(Json(detail))
     })
     .await
 }
@@ -274,12 +297,14 @@ pub(super) async fn referrers(
         field: SortField::Name,
         descending: false,
     };
-    let query = path_query(&pairs, by_name)?;
+    let query = path_query(&site, &cache, &pairs, by_name)?;
     let Some(export) = export else {
         let page = heavy(&site, move || {
             let view = cache.index.view();
             let id = find(&cache, &view, hash)?;
-            Ok(view.referrers(id, &query)?)
+            let mut page = view.referrers(id, &query)?;
+            mark_rows(&cache, &mut page.items);
+            Ok(page)
         });
         return Ok(Json(page.await?).into_response());
     };

@@ -64,6 +64,11 @@ impl Asked {
             .map_err(|refusal| ApiError::refused(&refusal, &self.caller, &site.access.owners()))
     }
 
+    /// Whether the caller is told who did something: strangers learn no names.
+    pub(super) fn learns_names(&self) -> bool {
+        !matches!(self.caller, Caller::Stranger(_))
+    }
+
     /// The member at a browser; the table has said that it is one.
     pub(super) fn member(&self) -> Result<&MemberCaller, ApiError> {
         match &self.caller {

@@ -34,7 +34,7 @@ impl Access {
             .collect()
     }
 
-    fn working_tokens(&self, name: &str) -> u64 {
+    pub(super) fn working_tokens(&self, name: &str) -> u64 {
         let now = now();
         self.ledger
             .view()
@@ -297,24 +297,24 @@ impl Access {
     /// Writes what was done into the audit. What was done is done: where the audit cannot be
     /// written, the log says so.
     pub async fn note(&self, by: &By, act: &'static str, object: &str, detail: &[(&str, String)]) {
-        self.note_event(by, Event::new(&by.actor, act, object), detail)
+        self.audited(Event::new(&by.actor, act, object), by, detail)
             .await;
     }
 
-    /// The same, about a cache.
+    /// The same, in a cache's part of the audit.
     pub async fn note_in(
         &self,
+        cache: &str,
         by: &By,
         act: &'static str,
-        cache: &str,
         object: &str,
         detail: &[(&str, String)],
     ) {
         let event = Event::new(&by.actor, act, object).in_cache(cache);
-        self.note_event(by, event, detail).await;
+        self.audited(event, by, detail).await;
     }
 
-    async fn note_event(&self, by: &By, event: Event, detail: &[(&str, String)]) {
+    async fn audited(&self, event: Event, by: &By, detail: &[(&str, String)]) {
         let mut event = event.with("via", by.via);
         if !by.request.is_empty() {
             event = event.with("request", &by.request);

@@ -433,7 +433,11 @@ impl Access {
         )))
     }
 
-    fn ends(&self, name: &str, caller: &MemberCaller) -> Result<Contributor, AccessError> {
+    pub(super) fn ends(
+        &self,
+        name: &str,
+        caller: &MemberCaller,
+    ) -> Result<Contributor, AccessError> {
         let known = self.known(name)?;
         if known.owner != caller.name
             && let Some(record) = &known.record

@@ -50,7 +50,7 @@ struct Tally {
     older: u64,
     unreferenced: u64,
     /// By bit: rows that fail this filter only.
-    only: [u64; 8],
+    only: [u64; kind::ALL.len()],
 }
 
 impl Tally {
@@ -66,19 +66,19 @@ impl Tally {
             younger: [0; YOUNGER.len()],
             older: 0,
             unreferenced: 0,
-            only: [0; 8],
+            only: [0; kind::ALL.len()],
         }
     }
 
     /// Counts a row that fails these filters, one at most.
-    fn add(&mut self, graph: &Graph, row: u32, failed: u8, now: i64) {
+    fn add(&mut self, graph: &Graph, row: u32, failed: u16, now: i64) {
         if failed == 0 {
             self.total += 1;
         } else {
             self.only[failed.trailing_zeros() as usize] += 1;
         }
         // A facet's own filter does not hide its other values.
-        let counts = |bit: u8| failed & !bit == 0;
+        let counts = |bit: u16| failed & !bit == 0;
         if counts(kind::SIGNATURE) {
             self.signature[usize::from(status_code(graph.judged(row).status))] += 1;
         }

@@ -5,29 +5,32 @@
 
 use super::graph::Graph;
 use super::layout::Layout;
+use super::pinned::held_rows;
 use super::query::PathQuery;
 
 /// A kind of filter, as a bit.
 pub(crate) mod kind {
     /// Words, a hash, a path.
-    pub(crate) const Q: u8 = 1;
+    pub(crate) const Q: u16 = 1;
     /// Signature words.
-    pub(crate) const SIGNATURE: u8 = 2;
+    pub(crate) const SIGNATURE: u16 = 2;
     /// Content words.
-    pub(crate) const CONTENT: u8 = 4;
+    pub(crate) const CONTENT: u16 = 4;
     /// A signer.
-    pub(crate) const KEY: u8 = 8;
+    pub(crate) const KEY: u16 = 8;
     /// A Compression word.
-    pub(crate) const COMPRESSION: u8 = 16;
+    pub(crate) const COMPRESSION: u16 = 16;
     /// Referred to by nothing.
-    pub(crate) const UNREFERENCED: u8 = 32;
+    pub(crate) const UNREFERENCED: u16 = 32;
     /// NarSize.
-    pub(crate) const SIZE: u8 = 64;
+    pub(crate) const SIZE: u16 = 64;
     /// First seen.
-    pub(crate) const ADDED: u8 = 128;
+    pub(crate) const ADDED: u16 = 128;
+    /// Kept by a pin.
+    pub(crate) const PIN: u16 = 256;
 
     /// Every kind with the parameter that names it in [`Facets::without`](snowbank_shared::api::Facets).
-    pub(crate) const ALL: [(u8, &str); 8] = [
+    pub(crate) const ALL: [(u16, &str); 9] = [
         (Q, "q"),
         (SIGNATURE, "sig"),
         (CONTENT, "content"),
@@ -36,6 +39,7 @@ pub(crate) mod kind {
         (UNREFERENCED, "unreferenced"),
         (SIZE, "size"),
         (ADDED, "added"),
+        (PIN, "pin"),
     ];
 }
 
@@ -43,9 +47,11 @@ pub(crate) mod kind {
 pub(crate) struct Filter<'a> {
     query: &'a PathQuery,
     /// Which filters are in use.
-    used: u8,
+    used: u16,
     /// For each layout of the base what of key and compression it fails.
-    layouts: Vec<u8>,
+    layouts: Vec<u16>,
+    /// The rows that a pin keeps, one bit a row.
+    held: Vec<u64>,
 }
 
 impl<'a> Filter<'a> {
@@ -59,6 +65,7 @@ impl<'a> Filter<'a> {
             (kind::UNREFERENCED, query.unreferenced),
             (kind::SIZE, query.min.is_some() || query.max.is_some()),
             (kind::ADDED, query.since.is_some() || query.until.is_some()),
+            (kind::PIN, query.roots.is_some()),
         ];
         let used = used
             .into_iter()
@@ -68,7 +75,11 @@ impl<'a> Filter<'a> {
             query,
             used,
             layouts: Vec::new(),
+            held: Vec::new(),
         };
+        if let Some(roots) = &query.roots {
+            filter.held = held_rows(graph, roots);
+        }
         if used & (kind::KEY | kind::COMPRESSION) != 0 {
             let layouts = graph.base.layouts.values().iter();
             filter.layouts = layouts.map(|layout| filter.layout_fails(layout)).collect();
@@ -77,11 +88,11 @@ impl<'a> Filter<'a> {
     }
 
     /// Which filters are in use; 0 where every row passes.
-    pub(crate) fn used(&self) -> u8 {
+    pub(crate) fn used(&self) -> u16 {
         self.used
     }
 
-    fn layout_fails(&self, layout: &Layout) -> u8 {
+    fn layout_fails(&self, layout: &Layout) -> u16 {
         let (key, compression) = (&self.query.key, &self.query.compression);
         let signed = |key: &String| layout.signers.iter().any(|signer| **signer == **key);
         let packed = |word: &String| *layout.compression == **word;
@@ -90,9 +101,9 @@ impl<'a> Filter<'a> {
     }
 
     /// The filters that a row does not pass.
-    pub(crate) fn failed(&self, graph: &Graph, row: u32) -> u8 {
+    pub(crate) fn failed(&self, graph: &Graph, row: u32) -> u16 {
         let query = self.query;
-        let uses = |kinds: u8| self.used & kinds != 0;
+        let uses = |kinds: u16| self.used & kinds != 0;
         let mut failed = 0;
         if uses(kind::KEY | kind::COMPRESSION) {
             failed |= if graph.fresh(row).is_some() {
@@ -122,6 +133,10 @@ impl<'a> Filter<'a> {
                 && query.until.is_none_or(|until| added < until);
             failed |= fails(kind::ADDED, within);
         }
+        if uses(kind::PIN) {
+            let held = self.held[row as usize / 64] >> (row % 64) & 1 == 1;
+            failed |= fails(kind::PIN, held);
+        }
         if uses(kind::UNREFERENCED) {
             failed |= fails(kind::UNREFERENCED, graph.referrer_count(row) == 0);
         }
@@ -135,6 +150,6 @@ impl<'a> Filter<'a> {
 }
 
 /// The bit of a filter that is not passed.
-const fn fails(bit: u8, passes: bool) -> u8 {
+const fn fails(bit: u16, passes: bool) -> u16 {
     if passes { 0 } else { bit }
 }

@@ -106,6 +106,17 @@ impl View {
             .sum()
     }
 
+    /// What others found of one check, by object. Looks at these only.
+    pub fn noted(&self, check: &str) -> impl Iterator<Item = &Finding> {
+        let from = (check.to_owned(), String::new());
+        let check = check.to_owned();
+        self.notes
+            .findings
+            .range(from..)
+            .take_while(move |((of, _), _)| *of == check)
+            .map(|(_, finding)| finding)
+    }
+
     /// A page of what is wrong, errors first, of one check or of all. The first call of a
     /// version looks at every path: run it off the reactor.
     ///

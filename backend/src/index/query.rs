@@ -2,7 +2,9 @@
 
 use std::str::FromStr;
 
+use snowbank_shared::api::pins::is_pin_name;
 use snowbank_shared::api::{ContentStatus, SignatureStatus};
+use snowbank_shared::store_path::StorePathHash;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{Date, OffsetDateTime, Time};
@@ -168,6 +170,11 @@ pub struct PathQuery {
     pub key: Option<String>,
     /// Only this Compression word.
     pub compression: Option<String>,
+    /// Only what the pin of this name keeps; `*`: what any pin keeps. Who knows the pins says
+    /// by `roots` what that is.
+    pub pin: Option<String>,
+    /// Only what the closures of these paths hold.
+    pub roots: Option<Vec<StorePathHash>>,
     /// Only paths that no other refers to.
     pub unreferenced: bool,
     /// Smallest NarSize, bytes.
@@ -193,6 +200,8 @@ impl Default for PathQuery {
             content: Vec::new(),
             key: None,
             compression: None,
+            pin: None,
+            roots: None,
             unreferenced: false,
             min: None,
             max: None,
@@ -209,7 +218,7 @@ impl PathQuery {
     ///
     /// `min` and `max` are bytes of NarSize. `since` and `until` are RFC 3339 times or
     /// dates; `until` a date includes that day. `sig` and `content` may be lists with
-    /// commas. `by`, `pin` and `upstream` are refused: nothing is recorded about them.
+    /// commas. `by` and `upstream` are refused: nothing is recorded about them.
     ///
     /// # Errors
     /// Names the parameter and what it may be.
@@ -230,13 +239,17 @@ impl PathQuery {
                 return Err(bad("q", value, &format!("it has at most {MAX_TEXT} bytes")));
             }
             "q" => value.trim().clone_into(&mut self.q),
-            "by" | "pin" | "upstream" if given => return Err(not_recorded(name)),
-            "by" | "pin" | "upstream" => {}
+            "by" | "upstream" if given => return Err(not_recorded(name)),
+            "by" | "upstream" => {}
             "sort" if given => self.sort = value.parse()?,
             "sig" if given => self.sig = words("sig", value, &SignatureStatus::ALL)?,
             "content" if given => self.content = words("content", value, &ContentStatus::ALL)?,
             "key" => self.key = given.then(|| value.to_owned()),
             "compression" => self.compression = given.then(|| value.to_owned()),
+            "pin" if given && value != "*" && !is_pin_name(value) => {
+                return Err(bad("pin", value, "it is the name of a pin, or `*` for any"));
+            }
+            "pin" => self.pin = given.then(|| value.to_owned()),
             "unreferenced" if given => {
                 self.unreferenced = match value {
                     "true" | "1" => true,
@@ -273,7 +286,6 @@ impl PathQuery {
 fn not_recorded(name: &str) -> QueryError {
     let (parameter, reason) = match name {
         "by" => ("by", "who uploaded a path is not recorded"),
-        "pin" => ("pin", "there are no pins"),
         _ => ("upstream", "other caches are not compared"),
     };
     QueryError::NotRecorded { parameter, reason }
@@ -358,6 +370,7 @@ mod tests {
             ("content", "nar-missing"),
             ("key", "k-1"),
             ("compression", "xz"),
+            ("pin", "prod"),
             ("unreferenced", "true"),
             ("min", "1"),
             ("max", "99"),
@@ -378,6 +391,8 @@ mod tests {
                 content: vec![ContentStatus::NarMissing],
                 key: Some("k-1".into()),
                 compression: Some("xz".into()),
+                pin: Some("prod".into()),
+                roots: None,
                 unreferenced: true,
                 min: Some(1),
                 max: Some(99),
@@ -426,7 +441,7 @@ mod tests {
             ("limit", "0", "1 to 200"),
             ("limit", "201", "1 to 200"),
             ("by", "alice", "not recorded"),
-            ("pin", "prod", "no pins"),
+            ("pin", "Prod!", "name of a pin"),
             ("upstream", "true", "not compared"),
             ("page", "2", "`page`"),
         ] {

@@ -18,7 +18,7 @@ pub(crate) struct Weight {
 
 impl Graph {
     /// The closures of some rows as one set: its rows, and how many references are missing.
-    fn walk_together(&self, roots: &[u32], seen: &mut Seen) -> (Vec<u32>, u64) {
+    pub(crate) fn walk_together(&self, roots: &[u32], seen: &mut Seen) -> (Vec<u32>, u64) {
         seen.begin(self.nodes());
         let mut rows: Vec<u32> = Vec::with_capacity(roots.len());
         rows.extend(roots.iter().filter(|&&row| seen.insert(row as usize)));

@@ -261,6 +261,7 @@ impl View {
             signers: layout.signers.iter().map(ToString::to_string).collect(),
             added_at: rfc3339(i64::from(graph.added_at(row))),
             compression: layout.compression.to_string(),
+            quarantined: false,
         }
     }
 
@@ -326,6 +327,8 @@ impl View {
                     base_text(key, name)
                 })
                 .collect(),
+            pins: Vec::new(),
+            held: None,
             revision: self.revision.clone(),
         }
     }

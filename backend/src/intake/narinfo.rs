@@ -90,6 +90,7 @@ impl Intake {
                 "who may upload could not be read for a minute: nothing is published until it can",
             ));
         }
+        not_held_back(cache, &narinfo)?;
         let policy = UploadPolicy::in_force(&site.ledger, cache.slug.as_str())?;
         let standing = sender.standing();
         for _ in 0..TRIES {
@@ -217,6 +218,7 @@ impl Intake {
         if *voucher != Voucher::ContentAddress {
             self.signer(standing, narinfo, policy)?;
         }
+        not_held_back(sender.cache, narinfo)?;
         if site.ledger.freshness().may_publish() {
             Ok(())
         } else {
@@ -310,4 +312,21 @@ pub(super) fn same_content(one: &NarInfo, two: &NarInfo) -> bool {
         && one.nar_hash() == two.nar_hash()
         && one.nar_size() == two.nar_size()
         && references(one) == references(two)
+}
+
+/// Refuses what an owner holds back, first or again: with who, when and why.
+pub(super) fn not_held_back(cache: &Cache, narinfo: &NarInfo) -> Result<(), Refusal> {
+    let held = cache.withheld.held();
+    let found = held.find(&narinfo.store_path().hash(), &narinfo.nar_hash());
+    let Some(holding) = found else {
+        return Ok(());
+    };
+    Err(Refusal::forbidden(
+        holding.state.as_str(),
+        format!(
+            "{} with this content was {}. Ask an owner, or build it anew",
+            narinfo.store_path(),
+            holding.line()
+        ),
+    ))
 }

@@ -149,9 +149,9 @@ impl UploadPolicy {
         };
         site.access
             .note_in(
+                cache.slug.as_str(),
                 by,
                 "policy.change",
-                cache.slug.as_str(),
                 cache.slug.as_str(),
                 &[
                     ("mode", next.mode.as_str().to_owned()),

@@ -92,6 +92,10 @@ pub const SERVER_SETTINGS: Kind = granting("server", ScopeKind::Server);
 pub const SETTINGS: Kind = holding("settings");
 /// What must stay.
 pub const PINS: Kind = holding("pins");
+/// What clients are not served, by the act that put it there.
+pub const WITHHELD: Kind = holding("withheld");
+/// What was taken out and stays out: tombstones only, by hash part and NAR hash.
+pub const PURGED: Kind = holding("purged");
 /// Frozen plans of what may go.
 pub const PLANS: Kind = holding("plans");
 /// Open upload sessions.
@@ -114,6 +118,8 @@ pub const KINDS: &[Kind] = &[
     SERVER_SETTINGS,
     SETTINGS,
     PINS,
+    WITHHELD,
+    PURGED,
     PLANS,
     UPLOADS,
     APPROVALS,

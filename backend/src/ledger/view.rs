@@ -235,6 +235,36 @@ impl View {
         self.graves.get(path.as_str()).map(|grave| &grave.tombstone)
     }
 
+    /// The tombstones of a kind, by name: those of records that end by themselves are there until then.
+    pub fn tombstones(&self, kind: Kind, scope: Scope<'_>) -> Vec<(RecordId, Tombstone)> {
+        let folder = RecordPath::folder(kind, scope);
+        let from: Box<str> = folder.as_str().into();
+        self.graves
+            .range(from..)
+            .take_while(|(path, _)| path.starts_with(&*folder))
+            .filter_map(|(path, grave)| {
+                let id = path.parse::<RecordPath>().ok()?.id();
+                Some((id, grave.tombstone.clone()))
+            })
+            .collect()
+    }
+
+    /// How many records of a kind were last written by this author.
+    pub fn written_by(&self, kind: Kind, scope: Scope<'_>, author: &str) -> u64 {
+        let now = OffsetDateTime::now_utc();
+        let folder = RecordPath::folder(kind, scope);
+        let theirs = self.below(&folder).filter(|(path, slot)| {
+            slot.believed.as_ref().is_some_and(|believed| {
+                let envelope = &believed.envelope;
+                envelope.author == author
+                    && !envelope.is_void()
+                    && !envelope.has_expired(now)
+                    && !self.graves.contains_key(*path)
+            })
+        });
+        theirs.count() as u64
+    }
+
     /// Everything that cannot be believed.
     pub fn findings(&self) -> Vec<LedgerFinding> {
         let finding = |path: &str, trouble: &Trouble| {

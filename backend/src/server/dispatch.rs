@@ -16,7 +16,7 @@ use http::{Method, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use snowbank_shared::api::Visibility;
-use snowbank_shared::route::{Route, RouteError};
+use snowbank_shared::route::{PinsRoute, Route, RouteError};
 
 use super::access;
 use super::connection::Answering;
@@ -26,6 +26,7 @@ use crate::auth::{self, Act, Caller};
 use crate::config::{AddressBlock, Config};
 use crate::intake::{self, Intake};
 use crate::metrics::{self, Endpoint};
+use crate::pins;
 use crate::site::{Cache, Site};
 use crate::substituter;
 use crate::ui::{CacheLines, Ui};
@@ -254,6 +255,12 @@ impl Dispatch {
             return false;
         };
         match route {
+            Route::Pins(PinsRoute::Pin { name, revision, .. })
+                if auth::may(&Caller::ANONYMOUS, Act::Read, cache.on()).is_ok() =>
+            {
+                let pin = pins::one(&self.site.ledger, slug, name);
+                pin.is_some_and(|pin| revision.is_none_or(|number| pin.revision(number).is_some()))
+            }
             Route::Path { hash, .. }
                 if auth::may(&Caller::ANONYMOUS, Act::Read, cache.on()).is_ok() =>
             {

@@ -10,6 +10,7 @@ mod collect;
 mod connection;
 pub mod dispatch;
 mod embedded;
+mod holding;
 mod open;
 mod ready;
 mod ring;
@@ -197,6 +198,7 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
         live: LiveChecks::new(config.live_check),
         closing: CancellationToken::new(),
     });
+    holding::refresh(&site);
     site.metrics.collect(collect::Caches::of(&site));
     let tasks = TaskTracker::new();
     let listening = CancellationToken::new();
@@ -223,6 +225,7 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
     tasks.spawn(state::follow(site.ledger.clone(), hints, closing));
     tasks.spawn(ring::follow(Arc::clone(&site)));
     tasks.spawn(intake.clone().tend());
+    tasks.spawn(holding::follow(Arc::clone(&site)));
     tasks.spawn(state::show_findings(site.ledger.clone(), Arc::clone(&site)));
     tasks.close();
     Ok(RunningServer {

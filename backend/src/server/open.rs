@@ -24,6 +24,7 @@ use crate::secrets::{self, StateSecret};
 use crate::site::{Cache, CacheCounters, Lookups, Trust};
 use crate::sync::{Hints, Schedule, Sync, SyncHandle, SyncParams};
 use crate::upstream::{Upstream, Upstreams};
+use crate::withheld::Withheld;
 
 /// Where the state of any server lies unless told otherwise; never part of a cache.
 pub(super) const STATE_AREA: &str = ".snowbank/";
@@ -193,6 +194,7 @@ async fn open(
         ..defaults
     };
     let sync = Sync::spawn(&bucket, index.clone(), Arc::clone(&key_ring), params);
+    let withheld = Withheld::remembering(&index.view());
     let cache = Cache {
         slug: slug.clone(),
         title: declared.title.clone(),
@@ -235,6 +237,7 @@ async fn open(
             declared.store_dir.clone(),
             Outbound::new(Policy::new(&config.outbound_allow)),
         ),
+        withheld,
     };
     Ok((cache, sync))
 }

@@ -21,11 +21,12 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::{Access, On};
 use crate::bucket::Bucket;
 use crate::config::{Misses, NarDelivery, PublicUrl, Serve, Slug, UpstreamMode};
-use crate::index::{Index, View, rfc3339};
+use crate::index::{Id, Index, View, rfc3339};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::sync::Answered;
 use crate::upstream::{Upstream, Upstreams};
+use crate::withheld::Withheld;
 
 pub use counters::CacheCounters;
 pub use live::{LIFE, LiveChecks, LiveError, ProbeObject, Sight, Viewer};
@@ -110,6 +111,8 @@ pub struct Cache {
     pub opened_at: OffsetDateTime,
     /// The caches that have what this one lacks.
     pub upstreams: Upstreams,
+    /// What clients are not served, and nobody may upload again.
+    pub withheld: Withheld,
 }
 
 impl Site {
@@ -132,6 +135,12 @@ impl Cache {
     /// Whether an upstream of the configuration is known by this key.
     pub fn trusts(&self, key: &PublicKey) -> bool {
         self.upstream_keys.contains(key)
+    }
+
+    /// Whether a path of a view is in quarantine, or was purged.
+    pub fn holds_back(&self, view: &View, id: Id) -> bool {
+        let hash = view.hash(id);
+        self.withheld.holds(&hash, || Some(view.nar_hash(id)))
     }
 
     /// The two lines for nix.conf; one where the cache has no key.

@@ -12,6 +12,7 @@ use snowbank_shared::narinfo::NarInfo;
 use snowbank_shared::store_path::StorePathHash;
 use time::OffsetDateTime;
 
+use crate::bucket::BucketError;
 use crate::index::{Change, ChangeToken, ParsedEntry};
 use crate::site::{Cache, Outcome};
 use crate::web::{Body, Response};
@@ -48,13 +49,26 @@ pub async fn narinfo(cache: &Arc<Cache>, hash: StorePathHash) -> Response {
             cache.counters.held_back.inc();
             absent(
                 cache,
-                "this path is held back: its narinfo is broken or not vouched for\n",
+                "this path is held back: its narinfo is broken, not vouched for, or in quarantine\n",
             )
         }
         Outcome::Failed(error) => {
             cache.lookups.forget(&hash);
             failed(cache, &error)
         }
+    }
+}
+
+/// Looks into the bucket for a narinfo that the index lacks, and takes it in where it is there. Says
+/// whether it is.
+///
+/// # Errors
+/// Where the bucket cannot say.
+pub async fn bring(cache: &Arc<Cache>, hash: StorePathHash) -> Result<bool, BucketError> {
+    match look(Arc::clone(cache), hash).await {
+        Outcome::Found(_) | Outcome::HeldBack => Ok(true),
+        Outcome::Absent => Ok(false),
+        Outcome::Failed(error) => Err(error),
     }
 }
 
@@ -86,6 +100,7 @@ async fn look(cache: Arc<Cache>, hash: StorePathHash) -> Outcome {
     };
     let judgement = cache.index.key_ring().judge(&narinfo);
     let served = narinfo.crash_risk().is_none()
+        && !cache.withheld.holds(&hash, || Some(narinfo.nar_hash()))
         && narinfo::allowed(cache.serve, || {
             Some((judgement.status, ContentStatus::NotChecked))
         });

@@ -183,6 +183,9 @@ fn object(
     response
 }
 
+/// What clients are told of a path that an owner holds back.
+const QUARANTINED: &str = "this path is in quarantine: an owner of this cache holds it back\n";
+
 /// 404: clients remember it for an hour, so intermediaries must not for long.
 fn absent(cache: &Cache, text: &'static str) -> Response {
     let mut response = object(cache, "text/plain; charset=utf-8", Freshness::Seconds, text);

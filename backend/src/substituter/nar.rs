@@ -40,11 +40,12 @@ pub async fn answer(cache: &Arc<Cache>, key: &str, request: &Parts) -> Response 
 /// Whether a narinfo that clients get names this archive.
 fn is_named(cache: &Cache, key: &str) -> bool {
     let view = cache.index.view();
-    if cache.serve == Serve::All {
+    if cache.serve == Serve::All && cache.withheld.is_empty() {
         return view.names_nar(key);
     }
     view.ids_by_nar(key).into_iter().any(|id| {
         view.withheld(id).is_none()
+            && !cache.holds_back(&view, id)
             && narinfo::allowed(cache.serve, || Some((view.signature(id), view.content(id))))
     })
 }

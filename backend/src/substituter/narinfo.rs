@@ -12,7 +12,7 @@ use crate::config::{Misses, Serve};
 use crate::site::Cache;
 use crate::web::{Body, Response};
 
-use super::{Freshness, absent, object};
+use super::{Freshness, QUARANTINED, absent, object};
 
 /// The answer, where memory alone gives it: the path is there, or is held back, or the
 /// index is complete and decides that it is absent.
@@ -28,6 +28,13 @@ pub fn from_memory(cache: &Arc<Cache>, hash: &StorePathHash) -> Option<Response>
                 cache,
                 "this cache serves only what is vouched for, and this path is not\n",
             ));
+        }
+        if cache
+            .withheld
+            .holds(hash, || view.find(hash).map(|id| view.nar_hash(id)))
+        {
+            cache.counters.held_back.inc();
+            return Some(absent(cache, QUARANTINED));
         }
         cache.counters.hits.inc();
         return Some(object(

@@ -8,13 +8,16 @@ use crate::site::Cache;
 use crate::web::{Body, Response};
 
 use super::key::Side;
-use super::{Freshness, absent, decode, failed, object};
+use super::{Freshness, QUARANTINED, absent, decode, failed, object};
 
 /// Bytes of an object that is read whole, at most.
 const LARGEST: usize = 32 * 1024 * 1024;
 
 /// Answers a request for one of them.
 pub(super) async fn answer(cache: &Cache, side: Side, key: &str) -> Response {
+    if side == Side::Listing && is_held_back(cache, key) {
+        return absent(cache, QUARANTINED);
+    }
     let result = match side {
         Side::Log => log(cache, key).await,
         Side::Listing | Side::DebugInfo | Side::Realisation | Side::BuildTrace => cache
@@ -24,6 +27,17 @@ pub(super) async fn answer(cache: &Cache, side: Side, key: &str) -> Response {
             .map(|found| object(cache, "application/json", Freshness::Minutes, found.bytes)),
     };
     result.unwrap_or_else(|error| failed(cache, &error))
+}
+
+/// Whether the path of a listing is held back: its files are not shown either.
+fn is_held_back(cache: &Cache, key: &str) -> bool {
+    let hash = key.strip_suffix(".ls").and_then(|hash| hash.parse().ok());
+    let Some(hash) = hash else {
+        return false;
+    };
+    let view = cache.index.view();
+    let nar_hash = || view.find(&hash).map(|id| view.nar_hash(id));
+    cache.withheld.holds(&hash, nar_hash)
 }
 
 /// A log may be large, so it is streamed.

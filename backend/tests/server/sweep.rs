@@ -27,6 +27,8 @@ enum Rule {
     Uploads,
     /// Auditors and owners, tokens included.
     Audit,
+    /// Maintainers or owners of the cache, tokens included.
+    Changes,
 }
 
 /// The rule of each operation.
@@ -45,7 +47,11 @@ fn rule(operation: &str) -> Option<Rule> {
         "get_cache" | "list_paths" | "get_path" | "get_closure" | "get_referrers"
         | "get_signatures" | "get_raw" | "get_facets" | "get_selection" | "get_growth"
         | "list_keys" | "get_health" | "stream_events" | "list_referrers" | "list_signatures"
-        | "get_narinfo" | "begin_live_check" | "get_live_check" => Rule::Reads,
+        | "get_narinfo" | "begin_live_check" | "get_live_check" | "list_pins" | "get_pin"
+        | "get_quarantine" => Rule::Reads,
+        "set_pin" | "roll_back_pin" | "remove_pin" | "set_quarantine" | "lift_quarantine" => {
+            Rule::Changes
+        }
         "end_session"
         | "end_own_sessions"
         | "list_members"
@@ -61,10 +67,12 @@ fn rule(operation: &str) -> Option<Rule> {
         | "suspend_contributor"
         | "resume_contributor"
         | "retire_contributor"
-        | "revoke_contributor" => Rule::Member,
+        | "revoke_contributor"
+        | "measure_contributor" => Rule::Member,
         "invite_member"
         | "change_member"
         | "remove_member"
+        | "measure_member"
         | "make_login_link"
         | "end_member_sessions"
         | "list_trust_rules"
@@ -97,7 +105,8 @@ fn addresses(hash: &str, check: &str) -> Vec<Address> {
                 .replace("{path}", "bin")
                 .replace("{name}", "nobody")
                 .replace("{token}", check)
-                .replace("{id}", "nothing");
+                .replace("{id}", "nothing")
+                .replace("{pin}", "prod");
             // It asks for what is chosen.
             let path = if path.ends_with("/selection") {
                 format!("{path}?p={hash}")
@@ -189,6 +198,17 @@ async fn every_address_asks_who_it_is() {
     let not_this = olga.token(&server, json!(["other"]), &["read"]).await;
     let not_this = Actor::with_token(not_this["secret"].as_str().expect("a secret"));
 
+    let pin = json!({"path": hash, "expected": 0});
+    let pinned = olga
+        .send(&server, Method::PUT, "/caches/main/pins/prod", Some(pin))
+        .await;
+    assert_eq!(
+        pinned.status(),
+        200,
+        "{}",
+        pinned.text().await.expect("text")
+    );
+
     let mut swept = 0;
     for Address {
         operation,
@@ -236,6 +256,11 @@ async fn every_address_asks_who_it_is() {
                 ("a token for another cache", &not_this),
             ],
             Rule::Member => &[("a token", &reads)],
+            Rule::Changes => &[
+                ("a member elsewhere", &elsewhere),
+                ("a token for another cache", &not_this),
+                ("a reading token", &reads),
+            ],
             Rule::Owner => &[("a contributor", &elsewhere), ("a token", &reads)],
             Rule::Uploads => &[
                 ("a contributor elsewhere", &elsewhere),

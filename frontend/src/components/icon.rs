@@ -72,11 +72,13 @@ pub enum Icon {
     People,
     /// A page with lines: the audit.
     Record,
+    /// A drawing pin: what must stay.
+    Pin,
 }
 
 impl Icon {
     /// Every icon, for the page that shows them.
-    pub const ALL: [(Self, &'static str); 33] = [
+    pub const ALL: [(Self, &'static str); 34] = [
         (Self::Caches, "Caches"),
         (Self::Overview, "Overview"),
         (Self::Paths, "Paths"),
@@ -110,6 +112,7 @@ impl Icon {
         (Self::Act, "Act"),
         (Self::People, "People"),
         (Self::Record, "Record"),
+        (Self::Pin, "Pin"),
     ];
 }
 
@@ -156,6 +159,9 @@ impl Icon {
                 "M6 8a2.5 2.5 0 1 0 0-5 2.5 2.5 0 0 0 0 5zM1.5 13.5a4.5 4.5 0 0 1 9 0M11 3.2a2.5 2.5 0 0 1 0 4.6M12 9.5a4.5 4.5 0 0 1 2.5 4"
             }
             Self::Record => "M3.5 2.5h9v11h-9zM6 5.5h4M6 8h4M6 10.5h2.5",
+            Self::Pin => {
+                "M9.8 2.2 13.8 6.2 11.3 7.2 8.8 9.7 8.3 13 3 7.7 6.3 7.2 8.8 4.7zM5.6 10.4 2.5 13.5"
+            }
             Self::Act => "M6.5 3.5h-3v9h9v-3M9 3h4v4M13 3 7.5 8.5",
         }
     }

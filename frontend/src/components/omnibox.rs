@@ -12,7 +12,7 @@ use leptos::html::Input;
 use leptos::leptos_dom::helpers::debounce;
 use leptos::prelude::*;
 use snowbank_shared::api::{Key, Lookup, Page, PathRow};
-use snowbank_shared::route::{ConnectRoute, PathsQuery, Route};
+use snowbank_shared::route::{ConnectRoute, PathsQuery, Route, escape};
 use wasm_bindgen::JsCast;
 use web_sys::{ClipboardEvent, Event, KeyboardEvent};
 
@@ -118,6 +118,28 @@ fn key_names(session: Session, text: RwSignal<String>) -> Memo<Vec<String>> {
     })
 }
 
+/// Of a pin its name.
+#[derive(serde::Deserialize)]
+struct PinName {
+    name: String,
+}
+
+/// The first pins of the cache by name; asked for when somebody first types.
+fn pin_names(session: Session, text: RwSignal<String>) -> Memo<Vec<String>> {
+    let typed = memo(move || text.with(|text| !text.is_empty()));
+    let pins = Remote::<Page<PinName>>::new(move || {
+        let cache = session.cache()?;
+        typed
+            .get()
+            .then(|| format!("/caches/{}/pins?limit=200", escape(&cache)))
+    });
+    memo(move || {
+        pins.get().map_or_else(Vec::new, |pins| {
+            pins.items.iter().map(|pin| pin.name.clone()).collect()
+        })
+    })
+}
+
 impl Field {
     fn new() -> Self {
         let session = session();
@@ -125,7 +147,7 @@ impl Field {
         let asked = RwSignal::new(String::new());
         let palette = opens().palette;
         let found = ask(session, asked);
-        let keys = key_names(session, text);
+        let (keys, pins) = (key_names(session, text), pin_names(session, text));
         let offered = memo(move || {
             let text = text.get();
             // Suggestions of an earlier text would be wrong ones.
@@ -139,6 +161,7 @@ impl Field {
                         cache: cache.as_deref(),
                         caches: &caches,
                         keys,
+                        pins: &pins.get(),
                         answered: found.is_some(),
                         found: found.as_deref().unwrap_or_default(),
                         palette: palette.get(),

@@ -1,8 +1,8 @@
-//! What the search field offers for what stands in it: paths, keys, caches,
+//! What the search field offers for what stands in it: paths, pins, keys, caches,
 //! places and acts, grouped, at most ten. Pure, so that it is tested natively.
 
 use snowbank_shared::api::{Cache, PathRow};
-use snowbank_shared::route::{PathsQuery, Route};
+use snowbank_shared::route::{PathsQuery, PinsRoute, Route};
 
 use crate::components::icon::Icon;
 use crate::entry::Entry;
@@ -64,6 +64,8 @@ pub struct Known<'a> {
     pub caches: &'a [Cache],
     /// Names of the keys that are known in the cache.
     pub keys: &'a [String],
+    /// Names of the pins of the cache.
+    pub pins: &'a [String],
     /// What was found for the very text that stands in the field: per cache the
     /// slug, the first rows, and how many there are.
     pub found: &'a [(String, Vec<PathRow>, u64)],
@@ -165,6 +167,7 @@ pub fn choices(entry: &Entry, known: &Known<'_>) -> Vec<Choice> {
             searches(words, "", known, &mut offered);
             paths(known, &mut offered);
             let lower = words.to_ascii_lowercase();
+            pins(&lower, known, &mut offered);
             keys(&lower, known, &mut offered);
             if lower.len() > 1 {
                 offered.extend(caches(&lower, known));
@@ -301,6 +304,28 @@ fn keys(lower: &str, known: &Known<'_>, offered: &mut Vec<Choice>) {
     }));
 }
 
+/// Pins by their names.
+fn pins(lower: &str, known: &Known<'_>, offered: &mut Vec<Choice>) {
+    let Some(cache) = known.cache else { return };
+    let name = lower.split('@').next().unwrap_or(lower);
+    let names = known
+        .pins
+        .iter()
+        .filter(|pin| name.len() > 1 && pin.contains(name));
+    offered.extend(names.take(3).map(|pin| Choice {
+        deed: Deed::Open(Route::Pins(PinsRoute::Pin {
+            cache: cache.to_owned(),
+            name: pin.clone(),
+            revision: None,
+        })),
+        group: "Pins",
+        picture: Icon::Pin,
+        path: None,
+        words: pin.clone(),
+        note: "a pin".to_owned(),
+    }));
+}
+
 /// Caches by their names.
 fn caches(lower: &str, known: &Known<'_>) -> Vec<Choice> {
     known
@@ -382,6 +407,7 @@ mod tests {
             signers: vec![],
             added_at: "2026-11-23T12:00:00Z".to_owned(),
             compression: "none".to_owned(),
+            quarantined: false,
         }
     }
 
@@ -398,9 +424,11 @@ mod tests {
     fn words_are_searched_first_then_come_paths_keys_places_and_acts() {
         let found = [("main".to_owned(), vec![row()], 1)];
         let keys = ["top-secret-1".to_owned(), "team-2".to_owned()];
+        let pins = ["prod".to_owned(), "staging".to_owned()];
         let known = Known {
             cache: Some("main"),
             keys: &keys,
+            pins: &pins,
             found: &found,
             answered: true,
             ..Known::default()
@@ -419,6 +447,13 @@ mod tests {
             dark.contains(&("Go to", Deed::Open(Route::Preferences))),
             "{dark:?}"
         );
+        let pin = offered("Staging@4", &known);
+        let page = Route::Pins(PinsRoute::Pin {
+            cache: "main".to_owned(),
+            name: "staging".to_owned(),
+            revision: None,
+        });
+        assert!(pin.contains(&("Pins", Deed::Open(page))), "{pin:?}");
         let key = offered("team-2:abcdef==", &known);
         assert!(key.iter().any(|(group, _)| *group == "Keys"), "{key:?}");
     }

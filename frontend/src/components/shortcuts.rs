@@ -20,7 +20,7 @@ const EVERYWHERE: [Keys; 5] = [
     ("Esc", "Close what stands open"),
 ];
 
-const IN_LISTS: [Keys; 10] = [
+const IN_LISTS: [Keys; 11] = [
     ("j", "Next row"),
     ("k", "Row before"),
     ("Enter", "Open the row"),
@@ -31,6 +31,7 @@ const IN_LISTS: [Keys; 10] = [
     ("e", "Export"),
     ("y", "Copy the row's store path"),
     ("Y", "Copy a link to what is shown"),
+    ("p", "Pin the row's path"),
 ];
 
 fn group(title: &'static str, keys: Vec<(String, &'static str)>) -> AnyView {

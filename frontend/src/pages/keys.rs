@@ -4,6 +4,7 @@
 use leptos::prelude::*;
 use snowbank_shared::api::access::Act;
 use snowbank_shared::api::contributors::{AcceptKey, ContributorKey, KeyScope, RevokeKey};
+use snowbank_shared::api::quarantine::Then;
 use snowbank_shared::api::{KeyState, Page, Signing};
 use snowbank_shared::route::escape;
 
@@ -24,6 +25,7 @@ use crate::format;
 use crate::pages::keys_prove::{Proving, challenge, prove_form};
 use crate::pages::keys_register::register_form;
 use crate::pages::members::{cache_field, cache_select};
+use crate::pages::revoking::{Choice, blast_radius};
 use crate::state::identity::identity;
 use crate::state::remote::Remote;
 use crate::state::sending::{Sending, json};
@@ -355,21 +357,24 @@ fn revocation(key: &ContributorKey, sending: Sending, keys: Keys) -> AnyView {
     let open = RwSignal::new(false);
     let reason = Field::new("Why", "");
     reason.value.set("lost".to_owned());
-    let (name, paths) = (key.name.clone(), key.paths);
+    let choice = Choice::new();
+    let name = key.name.clone();
     let go = {
         let name = name.clone();
         move || {
+            let then = choice.then();
             let wish = RevokeKey {
                 reason: reason.value.get_untracked(),
+                then,
+                since: choice.since(),
             };
-            act(
-                &name,
-                "revoke",
-                json(&wish),
-                format!("{name} is revoked."),
-                sending,
-                keys,
-            );
+            let done = match then {
+                Then::Keep => format!("{name} is revoked."),
+                Then::Hide => {
+                    format!("{name} is revoked, and what came in under it is in quarantine.")
+                }
+            };
+            act(&name, "revoke", json(&wish), done, sending, keys);
         }
     };
     let question = Confirm {
@@ -379,6 +384,7 @@ fn revocation(key: &ContributorKey, sending: Sending, keys: Keys) -> AnyView {
     };
     let reasons = ["lost", "left", "compromised", "superseded"]
         .map(|word| (word.to_owned(), word.to_owned()));
+    let measured = act_path(&name, "blast-radius");
     view! {
         <button type="button" class="button" aria-label=format!("Revoke {name}") on:click=move |_| open.set(true)>
             "Revoke…"
@@ -387,11 +393,9 @@ fn revocation(key: &ContributorKey, sending: Sending, keys: Keys) -> AnyView {
             question,
             open,
             move || view! {
-                <p>
-                    <b>{format::counted(paths, "path has", "paths have")}</b>
-                    " a signature by this key. Those that the cache has signed too stay good for every client; the others lose their only voucher. Uploads with it are refused from now on, and neither the key nor its name comes back."
-                </p>
+                {blast_radius(measured.clone(), choice)}
                 {select_field(reason, reasons.to_vec())}
+                <p>"Uploads with it are refused from now on, and neither the key nor its name comes back."</p>
             }.into_any(),
             go,
         )}

@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 use snowbank_shared::api::Page;
 use snowbank_shared::api::access::{Act, ChangeMember, Grant, Invite, Member, NewLink, Role};
+use snowbank_shared::api::quarantine::Then;
 use snowbank_shared::route::escape;
 
 use crate::components::ago::ago;
@@ -20,6 +21,7 @@ use crate::components::layout::{card, table};
 use crate::components::page_head::{heading, page_title};
 use crate::components::skeleton::skeleton;
 use crate::format;
+use crate::pages::revoking::{Choice, blast_radius};
 use crate::state::identity::identity;
 use crate::state::remote::Remote;
 use crate::state::sending::{Sending, json};
@@ -227,11 +229,20 @@ fn acts(doing: Doing, member: &Member, open: RwSignal<bool>) -> AnyView {
         );
     };
     let removing = RwSignal::new(false);
+    let choice = Choice::new();
+    let measured = path("/blast-radius");
     let remove = move || {
         open.set(false);
+        let mut query = String::new();
+        if choice.then() == Then::Hide {
+            query.push_str("?then=hide");
+            if let Some(since) = choice.since() {
+                query.push_str(&format!("&since={}", escape(&since)));
+            }
+        }
         doing.change(
             "DELETE",
-            path(""),
+            path(&query),
             None,
             format!("{} is no member any more.", name.get_value()),
         );
@@ -263,11 +274,11 @@ fn acts(doing: Doing, member: &Member, open: RwSignal<bool>) -> AnyView {
             removing,
             move || {
                 let words = format!(
-                    "{} can sign in no more, and {} of theirs stop working. The name stays in the audit and is never given again.",
+                    "{} can sign in no more, and {} and all keys of theirs stop working. The name stays in the audit and is never given again.",
                     name.get_value(),
                     format::counted(tokens, "token", "tokens"),
                 );
-                view! { <p>{words}</p> }.into_any()
+                view! { <p>{words}</p> {blast_radius(measured.clone(), choice)} }.into_any()
             },
             remove,
         )}

@@ -19,12 +19,13 @@ use crate::components::skeleton::skeleton;
 use crate::format;
 use crate::pages::cache::absent_or_failed;
 use crate::pages::{
-    path_absent, path_closure, path_raw, path_referrers, path_signatures, path_summary,
+    path_absent, path_closure, path_keep, path_raw, path_referrers, path_signatures, path_summary,
 };
 use crate::state::derived::{effect, memo};
 use crate::state::live::{LiveCache, live_cache};
 use crate::state::navigation::{href, navigation};
 use crate::state::remote::Remote;
+use crate::state::sending::Sending;
 
 /// What the tabs share. Copy it freely.
 #[derive(Debug, Clone, Copy)]
@@ -80,6 +81,7 @@ pub fn page(cache: &str, hash: &str) -> AnyView {
         live.renewals.track();
         Some(detail_source.clone())
     });
+    let sending = Sending::new();
     let exists = memo(move || detail.get().is_some());
     let page = PathPage {
         cache: StoredValue::new(cache.to_owned()),
@@ -140,16 +142,19 @@ pub fn page(cache: &str, hash: &str) -> AnyView {
             <div class="page-head">
                 <div class="page-head-row">
                     {heading(move || head(page, absent.get()))} <div class="page-actions">
-                        {changing(move || exists.get().then(|| copy_menu(page)))} {api_button(move || detail_path.clone())}
+                        {changing(move || exists.get().then(|| copy_menu(page)))}
+                        {changing(move || exists.get().then(|| path_keep::acts(page, sending)))} {api_button(move || detail_path.clone())}
                     </div>
                 </div>
-                {changing(move || page.detail.get().map(|detail| status_line(&detail)))}
+                {changing(move || page.detail.get().map(|detail| status_line(page, &detail)))}
                 {index_line(live)}
             </div>
             {index_banner(live)}
             {absent_or_failed(live)}
             {changing(move || if absent.get() { None } else { failure_now(page.detail) })}
             {changed_since(page, api_path)}
+            {sending.notice()}
+            {changing(move || path_keep::held(page, sending))}
             {changing(move || withheld(page))}
             {changing(move || exists.get().then(|| tabs(page, tab)))}
             {changing(body)}
@@ -184,7 +189,7 @@ fn head(page: PathPage, absent: bool) -> AnyView {
     }
 }
 
-fn status_line(detail: &PathDetail) -> AnyView {
+fn status_line(page: PathPage, detail: &PathDetail) -> AnyView {
     let path = detail.row.path.clone();
     // Those that the word is about, and not all who signed.
     let signers: Vec<&str> = detail
@@ -210,6 +215,7 @@ fn status_line(detail: &PathDetail) -> AnyView {
                 <span class="muted">"Content"</span>
                 {content_chip(detail.row.content)}
             </span>
+            {path_keep::pinned_as(&page.cache.get_value(), detail)}
         </p>
     }
     .into_any()

@@ -130,7 +130,7 @@ fn sizes(detail: &PathDetail) -> AnyView {
 
 fn get_it(page: PathPage, detail: &PathDetail) -> AnyView {
     let connect = href(&Route::connect(page.cache.get_value()));
-    let get = if detail.withheld.is_some() {
+    let get = if detail.withheld.is_some() || detail.held.is_some() {
         view! { <p class="muted">"Not from here: clients are not served this path."</p> }.into_any()
     } else {
         code_line("Command", format!("nix-store -r {}", detail.row.path))

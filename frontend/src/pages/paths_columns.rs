@@ -7,13 +7,21 @@ use snowbank_shared::route::{Sort, SortKey};
 
 use crate::components::ago::ago;
 use crate::components::changing::changing;
-use crate::components::chip::{content_chip, signature_chip};
+use crate::components::chip::{Tone, chip, content_chip, signature_chip};
 use crate::components::icon::Icon;
 use crate::components::menu::menu;
 use crate::components::size::{size, size_or};
 use crate::format;
 use crate::state::derived::effect;
 use crate::state::preferences::preferences;
+
+/// A path that an owner holds back.
+const QUARANTINED: (Tone, Icon, &str, &str) = (
+    Tone::Warn,
+    Icon::Warning,
+    "in quarantine",
+    "An owner holds it back: clients get 404.",
+);
 
 /// Where the choice is kept.
 const KEPT: &str = "snowbank.columns";
@@ -111,7 +119,10 @@ pub const COLUMNS: [Column; 11] = [
         class: "",
         descending_first: true,
         usual: true,
-        cell: |row, _| signature_chip(row.signature, row.signature_problem),
+        cell: |row, _| {
+            view! { {row.quarantined.then(|| chip(QUARANTINED))} {signature_chip(row.signature, row.signature_problem)} }
+                .into_any()
+        },
     },
     Column {
         key: SortKey::Signers,

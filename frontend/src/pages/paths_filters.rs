@@ -63,6 +63,13 @@ pub fn chosen(query: &PathsQuery) -> Vec<Chosen> {
             },
         );
     }
+    if let Some(pin) = &query.pin {
+        let words = match pin.as_str() {
+            "*" => "kept by a pin".to_owned(),
+            pin => format!("kept by pin {pin}"),
+        };
+        push("pin", words, &|query| query.pin = None);
+    }
     if query.min.is_some() || query.max.is_some() {
         let words = match (query.min, query.max) {
             (Some(min), Some(max)) => {
@@ -214,6 +221,7 @@ mod tests {
             content: Some(ContentStatus::Mismatch),
             key: Some("team-1".to_owned()),
             compression: Some("xz".to_owned()),
+            pin: Some("prod".to_owned()),
             unreferenced: true,
             min: Some(1),
             max: Some(2),
@@ -228,7 +236,7 @@ mod tests {
             words.push(first.word);
             query = first.without;
         }
-        assert_eq!(words.len(), 9);
+        assert_eq!(words.len(), 10);
         assert!(query.is_unfiltered() && query.cursor.is_none());
     }
 }

@@ -1,8 +1,9 @@
 //! The keys of the path browser: walking rows, choosing them, sorting, filters,
-//! export, copying. They act where nobody types, and can be switched off.
+//! export, copying, pinning. They act where nobody types, and can be switched off.
 
 use leptos::prelude::*;
 use snowbank_shared::api::PathRow;
+use snowbank_shared::route::Route;
 use wasm_bindgen::JsCast;
 use web_sys::{Element, HtmlElement, KeyboardEvent};
 
@@ -11,12 +12,12 @@ use crate::components::copy::copy_text;
 use crate::pages::paths::Browser;
 use crate::pages::paths_facets::enter_or_leave;
 use crate::state::keyboard::{focus, single_keys_act};
-use crate::state::navigation::absolute;
+use crate::state::navigation::{absolute, navigation};
 use crate::state::preferences::preferences;
 
 /// Listens as long as the page is there.
 pub fn listen(browser: Browser) {
-    let announcer = announcer();
+    let (announcer, navigation) = (announcer(), navigation());
     let preferences = preferences();
     let copy = move |text: String| {
         copy_text(text, move |copied| {
@@ -78,6 +79,13 @@ pub fn listen(browser: Browser) {
             "y" => {
                 if let Some((row, _)) = row_of_focus(browser) {
                     copy(row.path);
+                }
+            }
+            // Its page asks for the name of the pin.
+            "p" => {
+                if let Some((row, _)) = row_of_focus(browser) {
+                    navigation.go(&Route::path(browser.cache.get_value(), row.hash));
+                    let _ = window().location().set_hash("pin");
                 }
             }
             "Y" => copy(absolute(&browser.frozen().to_string())),

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::KeyState;
+use super::quarantine::Then;
 
 /// What a contributor's key may sign.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,4 +105,10 @@ pub struct AcceptKey {
 pub struct RevokeKey {
     /// `lost`, `left`, `compromised` or `superseded`.
     pub reason: String,
+    /// What becomes of the paths that came in under it.
+    #[serde(default)]
+    pub then: Then,
+    /// Only paths first seen then or later are hidden: a date or RFC 3339; `null`: all.
+    #[serde(default)]
+    pub since: Option<String>,
 }

@@ -5,6 +5,8 @@
 
 use serde::Deserialize;
 
+use super::pins::PinnedAs;
+use super::quarantine::HeldPath;
 use super::{ContentStatus, Oddity, PathDetail, PathRow, SignatureStatus, SignatureVerdict};
 
 /// The fields of [`PathRow`] and of [`PathDetail`], side by side as they are sent.
@@ -25,6 +27,8 @@ pub(super) struct FlatPathDetail {
     signers: Vec<String>,
     added_at: String,
     compression: String,
+    #[serde(default)]
+    quarantined: bool,
     nar_hash: String,
     file_hash: Option<String>,
     url: String,
@@ -42,6 +46,10 @@ pub(super) struct FlatPathDetail {
     added_size: u64,
     added_paths: u64,
     closure_missing: Vec<String>,
+    #[serde(default)]
+    pins: Vec<PinnedAs>,
+    #[serde(default)]
+    held: Option<HeldPath>,
     revision: String,
 }
 
@@ -64,6 +72,7 @@ impl From<FlatPathDetail> for PathDetail {
                 signers: flat.signers,
                 added_at: flat.added_at,
                 compression: flat.compression,
+                quarantined: flat.quarantined,
             },
             nar_hash: flat.nar_hash,
             file_hash: flat.file_hash,
@@ -82,6 +91,8 @@ impl From<FlatPathDetail> for PathDetail {
             added_size: flat.added_size,
             added_paths: flat.added_paths,
             closure_missing: flat.closure_missing,
+            pins: flat.pins,
+            held: flat.held,
             revision: flat.revision,
         }
     }
@@ -110,6 +121,7 @@ mod tests {
                 signers: vec!["team-1".to_owned()],
                 added_at: "2026-11-23T12:03:22Z".to_owned(),
                 compression: "xz".to_owned(),
+                quarantined: true,
             },
             nar_hash: "sha256:n".to_owned(),
             file_hash: Some("sha256:f".to_owned()),
@@ -135,6 +147,21 @@ mod tests {
             added_size: 7,
             added_paths: 8,
             closure_missing: vec!["z-leaf".to_owned()],
+            pins: vec![PinnedAs {
+                name: "prod".to_owned(),
+                revision: 14,
+                current: true,
+            }],
+            held: Some(HeldPath {
+                hash: "x".to_owned(),
+                name: Some("top".to_owned()),
+                nar_hash: "sha256:n".to_owned(),
+                state: super::super::quarantine::HeldBack::Quarantined,
+                reason: "lost".to_owned(),
+                by: "olga".to_owned(),
+                at: "2026-11-23T12:03:22Z".to_owned(),
+                act: Some("a".to_owned()),
+            }),
             revision: "r".to_owned(),
         };
         let sent = serde_json::to_value(&detail).expect("it can be sent");

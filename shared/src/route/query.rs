@@ -24,6 +24,8 @@ pub struct PathsQuery {
     pub key: Option<String>,
     /// Only paths whose NAR is compressed this way.
     pub compression: Option<String>,
+    /// Only what the pin of this name keeps; `*`: what any pin keeps.
+    pub pin: Option<String>,
     /// Only paths that no other path refers to.
     pub unreferenced: bool,
     /// NarSize at least this many bytes.
@@ -164,6 +166,7 @@ impl PathsQuery {
             content,
             key,
             compression,
+            pin,
             unreferenced,
             min,
             max,
@@ -177,6 +180,7 @@ impl PathsQuery {
             && content.is_none()
             && key.is_none()
             && compression.is_none()
+            && pin.is_none()
             && !unreferenced
             && min.is_none()
             && max.is_none()
@@ -208,6 +212,7 @@ impl PathsQuery {
                 "content" => parsed.content = Some(word("content", &value)?),
                 "key" => parsed.key = Some(value),
                 "compression" => parsed.compression = Some(value),
+                "pin" => parsed.pin = Some(value),
                 "unreferenced" => {
                     parsed.unreferenced = match value.as_str() {
                         "true" | "1" => true,
@@ -245,7 +250,11 @@ impl fmt::Display for PathsQuery {
         if let Some(content) = self.content {
             out.pair("content", &content)?;
         }
-        for (name, value) in [("key", &self.key), ("compression", &self.compression)] {
+        for (name, value) in [
+            ("key", &self.key),
+            ("compression", &self.compression),
+            ("pin", &self.pin),
+        ] {
             if let Some(value) = value {
                 out.text(name, value)?;
             }

@@ -16,6 +16,7 @@ fn filtered() -> PathsQuery {
         content: Some(ContentStatus::NarMissing),
         key: Some("team-2".to_owned()),
         compression: Some("zstd".to_owned()),
+        pin: Some("prod".to_owned()),
         unreferenced: true,
         min: Some(1024),
         max: Some(1 << 40),
@@ -78,7 +79,7 @@ fn addresses_are_these() {
     /
     /c/main
     /c/main/paths
-    /c/main/paths?q=python3%20%26%20co&sort=-closure_size&sig=unknown-key&content=nar-missing&key=team-2&compression=zstd&unreferenced=true&min=1024&max=1099511627776&since=2026-11-01&until=2026-11-20T14%3A02%3A00Z&cursor=b64%2B%2F%3D&at=2026-11-23T12%3A03%3A00Z
+    /c/main/paths?q=python3%20%26%20co&sort=-closure_size&sig=unknown-key&content=nar-missing&key=team-2&compression=zstd&pin=prod&unreferenced=true&min=1024&max=1099511627776&since=2026-11-01&until=2026-11-20T14%3A02%3A00Z&cursor=b64%2B%2F%3D&at=2026-11-23T12%3A03%3A00Z
     /c/main/p/xynxqns12h5f1dcq1j5x3c3232454njk
     /c/main/p/xynxqns12h5f1dcq1j5x3c3232454njk/closure
     /c/main/p/xynxqns12h5f1dcq1j5x3c3232454njk/referrers
@@ -186,6 +187,7 @@ fn paths_query() -> impl Strategy<Value = PathsQuery> {
             optional(),
             optional(),
             optional(),
+            optional(),
         ),
         any::<(bool, Option<u64>, Option<u64>)>(),
     )
@@ -207,6 +209,7 @@ fn paths_query() -> impl Strategy<Value = PathsQuery> {
                 until: texts.3,
                 cursor: texts.4,
                 at: texts.5,
+                pin: texts.6,
             },
         )
 }

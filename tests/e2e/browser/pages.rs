@@ -56,6 +56,9 @@ pub(super) async fn all(server: &Server) -> anyhow::Result<Vec<Named>> {
         ("health-check", "/c/main/health/unsigned".to_owned()),
         ("upstreams", "/c/main/upstreams".to_owned()),
         ("upload", "/c/main/upload".to_owned()),
+        ("pins", "/c/main/pins".to_owned()),
+        ("pin-none", "/c/main/pins/prod@3".to_owned()),
+        ("quarantine", "/c/main/quarantine".to_owned()),
         ("lookup", "/lookup".to_owned()),
         (
             "lookup-answers",

@@ -10,6 +10,7 @@ use snowbank_tests::people::Person;
 use snowbank_tests::server::{Server, Setup};
 use tempfile::TempDir;
 
+use super::fx1;
 use super::pages::{self, Named};
 
 /// A server, who looks, and at what.
@@ -47,6 +48,7 @@ impl Scene {
         let (server, home) = private().await?;
         let olga = server.owner("olga").await?;
         inhabit(&server, &olga).await?;
+        keep(&server, &olga).await?;
         let audit = "/audit?actor=olga&action=member".to_owned();
         Ok(Self {
             pages: vec![
@@ -56,6 +58,10 @@ impl Scene {
                 ("tokens-owner", "/me/tokens".to_owned()),
                 ("keys-owner", "/me/keys".to_owned()),
                 ("upload-owner", "/c/team/upload".to_owned()),
+                ("pins-owner", "/c/team/pins".to_owned()),
+                ("pin-owner", "/c/team/pins/prod@1".to_owned()),
+                ("path-pinned", format!("/c/team/p/{}", fx1::TOP_HASH)),
+                ("quarantine-owner", "/c/team/quarantine".to_owned()),
                 ("settings-owner", "/settings".to_owned()),
                 ("settings-cache", "/c/team/settings".to_owned()),
                 ("audit-owner", "/audit".to_owned()),
@@ -176,6 +182,24 @@ async fn inhabit(server: &Server, olga: &Person) -> anyhow::Result<()> {
         "verbs": ["read", "push"],
     });
     olga.send(server, Method::POST, "/trust", rule).await?;
+    Ok(())
+}
+
+/// Two pins, one with a history, and a path that is hidden.
+async fn keep(server: &Server, olga: &Person) -> anyhow::Result<()> {
+    server.indexed("team").await?;
+    for (pin, path, expected) in [
+        ("prod", fx1::TOP, 0),
+        ("prod", fx1::MID, 1),
+        ("staging", fx1::TOP, 0),
+    ] {
+        let wish = json!({"path": path, "expected": expected, "note": "for the pictures"});
+        let at = format!("/caches/team/pins/{pin}");
+        olga.send(server, Method::PUT, &at, wish).await?;
+    }
+    let wish = json!({"paths": [super::FX2_HASH], "reason": "its content is not what was signed"});
+    olga.send(server, Method::POST, "/caches/team/quarantine", wish)
+        .await?;
     Ok(())
 }
 

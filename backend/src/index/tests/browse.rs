@@ -92,7 +92,7 @@ proptest! {
             );
             prop_assert_eq!(facets.unreferenced as usize, shown(&|query| query.unreferenced = true));
             type Change = fn(&mut PathQuery);
-            let without: [(&str, bool, Change); 8] = [
+            let without: [(&str, bool, Change); 9] = [
                 ("q", !query.q.is_empty(), |query| query.q.clear()),
                 ("sig", !query.sig.is_empty(), |query| query.sig.clear()),
                 ("content", !query.content.is_empty(), |query| query.content.clear()),
@@ -101,6 +101,7 @@ proptest! {
                 ("unreferenced", query.unreferenced, |query| query.unreferenced = false),
                 ("size", query.min.is_some(), |query| (query.min, query.max) = (None, None)),
                 ("added", query.since.is_some(), |query| (query.since, query.until) = (None, None)),
+                ("pin", query.roots.is_some(), |query| query.roots = None),
             ];
             for (parameter, used, drop) in without {
                 let found = facets.without.iter().find(|count| count.value == parameter);
@@ -156,5 +157,42 @@ proptest! {
         prop_assert_eq!((selection.closure_size_apart, selection.missing), (apart, missing.len() as u64));
         prop_assert_eq!((selection.added_paths, selection.added_size), (going.len() as u64, size(&going)));
         prop_assert_eq!(selection.absent.len(), gone.len());
+    }
+
+    #[test]
+    fn what_only_one_pin_keeps_is_what_no_other_reaches(
+        steps in steps(), sets in prop::collection::vec(prop::collection::vec(0..17u32, 0..4), 0..4),
+    ) {
+        let (graph, model) = built(&steps);
+        let view = view(&graph);
+        let sets: Vec<Vec<StorePathHash>> = sets
+            .iter()
+            .map(|numbers| numbers.iter().map(|&number| hash(number)).collect())
+            .collect();
+        let held: Vec<BTreeSet<u32>> = sets.iter().map(|roots| model.held(roots)).collect();
+        let nar = |number: &u32| {
+            let path = &model.paths[number];
+            let url = path.url.clone().unwrap_or_else(|| path.file_hash().to_nix32());
+            url.split('?').next().expect("a URL").to_owned()
+        };
+        for (at, weight) in view.exclusive(&sets).into_iter().enumerate() {
+            let others: BTreeSet<u32> = held
+                .iter()
+                .enumerate()
+                .filter(|(other, _)| *other != at)
+                .flat_map(|(_, held)| held.iter().copied())
+                .collect();
+            let alone: BTreeSet<u32> = held[at].difference(&others).copied().collect();
+            let foreign: BTreeSet<String> = others.iter().map(nar).collect();
+            let archives: BTreeSet<String> = alone.iter().map(nar).collect();
+            let file = archives.difference(&foreign).map(|archive| {
+                let sharing = alone.iter().filter(|number| nar(number) == *archive);
+                sharing.filter_map(|number| model.paths[number].file_size).max()
+            });
+            prop_assert_eq!(weight.paths, alone.len() as u64);
+            let size: u64 = alone.iter().map(|number| model.paths[number].nar_size).sum();
+            prop_assert_eq!(weight.nar_size, size);
+            prop_assert_eq!(weight.file_size, file.sum::<Option<u64>>());
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use snowbank_shared::api::{ContentStatus, SignatureStatus};
+use snowbank_shared::store_path::StorePathHash;
 
 use super::support::{Path, hash};
 use crate::index::query::{PathQuery, SortField};
@@ -57,6 +58,16 @@ impl Model {
             }
         }
         (present, missing)
+    }
+
+    /// What the closures of some paths hold.
+    pub(super) fn held(&self, roots: &[StorePathHash]) -> BTreeSet<u32> {
+        let here = self
+            .paths
+            .keys()
+            .filter(|number| roots.contains(&hash(**number)));
+        here.flat_map(|&number| self.closure(number).0.into_keys())
+            .collect()
     }
 
     /// Size and paths of a closure.
@@ -118,6 +129,12 @@ impl Model {
                     .is_none_or(|word| path.compression == word)
             })
             .filter(|path| !query.unreferenced || self.referrers(path.number).is_empty())
+            .filter(|path| {
+                query
+                    .roots
+                    .as_deref()
+                    .is_none_or(|roots| self.held(roots).contains(&path.number))
+            })
             .filter(|path| query.min.is_none_or(|min| path.nar_size >= min))
             .filter(|path| query.max.is_none_or(|max| path.nar_size <= max))
             .filter(|path| query.since.is_none_or(|since| path.added_at >= since))

@@ -279,9 +279,10 @@ pub(super) fn query() -> impl Strategy<Value = PathQuery> {
         rare(0.2),
         rare(0.2),
         rare(0.1),
+        prop::option::weighted(0.2, prop::collection::vec(0..NUMBERS, 0..4)),
     )
         .prop_map(
-            |(q, sort, limit, sig, key, compression, unreferenced, size, time, content)| {
+            |(q, sort, limit, sig, key, compression, unreferenced, size, time, content, roots)| {
                 PathQuery {
                     q,
                     sort,
@@ -298,6 +299,8 @@ pub(super) fn query() -> impl Strategy<Value = PathQuery> {
                     },
                     key: key.then(|| "two-1".to_owned()),
                     compression: compression.then(|| "zstd".to_owned()),
+                    pin: None,
+                    roots: roots.map(|roots| roots.into_iter().map(hash).collect()),
                     unreferenced,
                     min: size.then_some(200),
                     max: size.then_some(300),

@@ -11,7 +11,7 @@ use snowbank_shared::signature::Signature;
 use snowbank_shared::store_path::StorePathHash;
 
 use super::super::judge::Verified;
-use super::super::narinfo::same_content;
+use super::super::narinfo::{not_held_back, same_content};
 use super::super::receive::room;
 use super::super::{Intake, Refusal, Standing, UploadPolicy};
 use super::{Needs, Waiting, WaitingRecord, Word, entries};
@@ -228,6 +228,7 @@ impl Intake {
             return Ok(judged.waits);
         }
         // Looking at the archive may have taken minutes.
+        not_held_back(cache, narinfo)?;
         self.still_uploads(standing)?;
         if judged.voucher.key().is_some() {
             self.signer(standing, narinfo, &policy)?;
@@ -357,9 +358,9 @@ impl Intake {
             .site
             .access
             .note_in(
+                cache.slug.as_str(),
                 by.unwrap_or(&server),
                 act,
-                cache.slug.as_str(),
                 &entry.path,
                 &detail,
             )
