@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules, lowest first. Those of one line do not use each other.
-const LAYERS: [&str; 21] = [
+const LAYERS: [&str; 22] = [
     "bucket",
     "index",
     "secrets",
@@ -17,6 +17,7 @@ const LAYERS: [&str; 21] = [
     "upstream",
     "metrics",
     "web",
+    "archive",
     "site",
     "substituter",
     "intake",

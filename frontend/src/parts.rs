@@ -46,6 +46,7 @@ pub enum Browse {
     Paths { cache: String },
     Lookup,
     Health { cache: String },
+    Conflicts { cache: String, hash: Option<String> },
 }
 
 /// How to use a cache and this dashboard.
@@ -66,6 +67,7 @@ fn browse(page: Browse) -> Result<AnyView, SplitLoaderError> {
         Browse::Paths { cache } => pages::paths::page(&cache),
         Browse::Lookup => pages::lookup::page(),
         Browse::Health { cache } => pages::health::page(&cache),
+        Browse::Conflicts { cache, hash } => pages::conflicts::page(&cache, hash),
     })
 }
 

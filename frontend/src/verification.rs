@@ -146,6 +146,8 @@ Sig: cache.nixos.org-1:FsONxUGa/AiJw7Ke1hbEqEKOQjI2vMmNmmdLGW4oC7luUVhFm+ZSMKm+/
             added_size: 797_328,
             added_paths: 1,
             closure_missing: Vec::new(),
+            reproduced_by: Vec::new(),
+            conflicts: 0,
             revision: String::new(),
         }
     }

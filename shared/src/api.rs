@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 pub mod access;
 pub mod audit;
 mod browse;
+pub mod conflicts;
 pub mod contributors;
+pub mod files;
 mod flat;
 mod growth;
 mod lookup;
@@ -401,8 +403,25 @@ pub struct PathDetail {
     pub added_paths: u64,
     /// References of the closure that this cache lacks, as base names, at most 1,000.
     pub closure_missing: Vec<String>,
+    /// The contributors whose good signatures it carries: each says to have made this NarHash.
+    /// Two or more, and the build was reproduced.
+    #[serde(default)]
+    pub reproduced_by: Vec<Reproducer>,
+    /// Builds of this path that came later with other content, and were not put aside.
+    #[serde(default)]
+    pub conflicts: u64,
     /// State of the index that answered.
     pub revision: String,
+}
+
+/// A contributor who vouches for a path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct Reproducer {
+    /// The member; `null` for those who are not members themselves.
+    pub owner: Option<String>,
+    /// Names of this member's keys that signed it.
+    pub keys: Vec<String>,
 }
 
 /// A signature and what it is worth.

@@ -14,6 +14,7 @@
 //! | [`cache_info`] | what a cache says of itself |
 //! | [`signature`] | keys, signatures, key rings and what a path's signatures are worth |
 //! | [`nar`] | the archive format: parser, writer, listing, reference scanner |
+//! | [`contents`] | the files of an archive with their hashes, and in which two archives differ |
 //! | [`key_proof`] | proving that one holds a key |
 //! | [`nix_conf`] | the lines by which a client uses a cache |
 //! | [`pasted`] | store paths in whatever text people have |
@@ -24,6 +25,7 @@
 pub mod api;
 pub mod cache_info;
 pub mod content_address;
+pub mod contents;
 pub mod hash;
 pub mod key_proof;
 pub mod nar;

@@ -8,9 +8,11 @@ mod about;
 mod audit;
 mod browse;
 mod caches;
+mod conflicts;
 mod contributors;
 mod events;
 mod export;
+mod files;
 mod health;
 mod keys;
 mod lookup;
@@ -81,6 +83,10 @@ fn computing() -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(paths::one))
         .routes(routes!(paths::closure))
         .routes(routes!(paths::referrers))
+        .routes(routes!(files::list))
+        .routes(routes!(files::one))
+        .routes(routes!(files::listing))
+        .routes(routes!(files::contents))
         .routes(routes!(lookup::lookup))
 }
 
@@ -93,6 +99,9 @@ fn routes(computing: OpenApiRouter<Arc<Site>>) -> OpenApiRouter<Arc<Site>> {
         .merge(computing)
         .routes(routes!(paths::signatures))
         .routes(routes!(paths::raw))
+        .routes(routes!(conflicts::list))
+        .routes(routes!(conflicts::of_path))
+        .routes(routes!(conflicts::dismiss))
         .routes(routes!(keys::list))
         .routes(routes!(health::list))
         .routes(routes!(events::stream))

@@ -3,17 +3,21 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
-use snowbank_shared::api::{Closure, Page, PathDetail, PathRow, Problem, Signatures};
+use snowbank_shared::api::{
+    Closure, Page, PathDetail, PathRow, Problem, Reproducer, SignatureStatus, SignatureVerdict,
+    Signatures,
+};
 
 use super::export::{Export, Table, by_cursor, fields};
 use super::problem::ApiError;
-use super::request::{self, Paging, find, heavy, nothing_left, pairs, readable};
+use super::request::{self, Asked, Paging, find, heavy, nothing_left, pairs, readable};
 use crate::index::{Id, MAX_CLOSURE_LIMIT, PathQuery, Sort, SortField, View};
+use crate::intake::conflict;
 use crate::site::{Cache, Site};
 
 /// Rows of a page of a closure where the request does not say.
@@ -166,16 +170,40 @@ pub(super) fn path_query(pairs: &[(String, String)], sort: Sort) -> Result<PathQ
 )]
 pub(super) async fn one(
     State(site): State<Arc<Site>>,
+    Extension(asked): Extension<Asked>,
     Path((slug, hash)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Json<PathDetail>, ApiError> {
     let cache = readable(&site, &slug, &headers)?;
     let hash = request::hash(&hash)?;
-    heavy(&site, move || {
+    let mut detail = heavy(&site, move || {
         let view = cache.index.view();
-        Ok(Json(view.detail(find(&cache, &view, hash)?)))
+        Ok(view.detail(find(&cache, &view, hash)?))
     })
-    .await
+    .await?;
+    let good = |verdict: &&SignatureVerdict| {
+        matches!(
+            verdict.status,
+            SignatureStatus::Valid | SignatureStatus::ValidRetired
+        )
+    };
+    let signed = detail.signatures.iter().filter(good);
+    let vouching = site
+        .access
+        .vouching(signed.map(|verdict| verdict.key.as_str()));
+    detail.reproduced_by = vouching
+        .into_iter()
+        .map(|(owner, keys)| Reproducer {
+            owner: asked.is_known().then_some(owner),
+            keys,
+        })
+        .collect();
+    let differing = conflict::reports(&site, &slug, Some(hash));
+    let open = differing
+        .iter()
+        .filter(|report| report.dismissed.is_none() && report.kept.nar_hash == detail.nar_hash);
+    detail.conflicts = open.count() as u64;
+    Ok(Json(detail))
 }
 
 /// Everything a path needs, nearest first; what this cache lacks comes last.

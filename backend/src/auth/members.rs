@@ -297,9 +297,35 @@ impl Access {
     /// Writes what was done into the audit. What was done is done: where the audit cannot be
     /// written, the log says so.
     pub async fn note(&self, by: &By, act: &'static str, object: &str, detail: &[(&str, String)]) {
+        self.noted(by, None, act, object, detail).await;
+    }
+
+    /// The same of an act that concerns one cache.
+    pub async fn note_in(
+        &self,
+        by: &By,
+        cache: &str,
+        act: &'static str,
+        object: &str,
+        detail: &[(&str, String)],
+    ) {
+        self.noted(by, Some(cache), act, object, detail).await;
+    }
+
+    async fn noted(
+        &self,
+        by: &By,
+        cache: Option<&str>,
+        act: &'static str,
+        object: &str,
+        detail: &[(&str, String)],
+    ) {
         let mut event = Event::new(&by.actor, act, object)
             .with("via", by.via)
             .with("request", &by.request);
+        if let Some(cache) = cache {
+            event = event.in_cache(cache);
+        }
         for (name, value) in detail {
             event = event.with(name, value);
         }

@@ -326,6 +326,9 @@ impl View {
                     base_text(key, name)
                 })
                 .collect(),
+            // Others know these: see the API.
+            reproduced_by: Vec::new(),
+            conflicts: 0,
             revision: self.revision.clone(),
         }
     }

@@ -27,6 +27,8 @@
 //! For a path that is there with the same NAR a PUT adds the signatures that verify, and changes no
 //! other byte; with another NAR it is 409 and the first stays.
 //!
+//! Of that one a report stays, with the files in which the two differ ([`conflict`]).
+//!
 //! **Answers** are 200, or a 4xx with one line of less than 1 kB, which Nix shows to its user
 //! (PROTOCOL.md §11). A bucket that fails is a 424, not a 5xx: old clients would send the rest of
 //! an exhausted body until somebody hangs up.
@@ -37,6 +39,7 @@
 
 mod body;
 pub mod codec;
+pub mod conflict;
 mod content;
 mod examine;
 mod judge;
@@ -87,6 +90,10 @@ struct Inner {
     gate: Gate,
     /// Uploads under way.
     uploads: Arc<Semaphore>,
+    /// Comparisons of builds, one at a time.
+    comparisons: Arc<Semaphore>,
+    /// One hold of it for each that waits or is made.
+    comparing: Arc<()>,
 }
 
 /// Who sends something, to which cache.
@@ -125,6 +132,8 @@ impl Intake {
             pending: Pending::default(),
             gate: Gate::new(cores.saturating_sub(1).max(1)),
             uploads: Arc::new(Semaphore::new(UPLOADS)),
+            comparisons: Arc::new(Semaphore::new(1)),
+            comparing: Arc::new(()),
         }))
     }
 

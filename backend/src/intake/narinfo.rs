@@ -43,7 +43,7 @@ impl Intake {
         let policy = UploadPolicy::of(&site.ledger, cache.slug.as_str());
         for _ in 0..TRIES {
             let done = match self.existing(cache, hash).await? {
-                Some(existing) => self.again(sender, &narinfo, &existing).await?,
+                Some(existing) => self.again(sender, &narinfo, &existing, &policy).await?,
                 None => self.first(sender, &narinfo, &policy).await?,
             };
             if done {
@@ -97,7 +97,11 @@ impl Intake {
     }
 
     /// What is known of the archive: from when it came, else by looking at it now.
-    async fn facts(&self, sender: &Sender<'_>, key: &str) -> Result<Arc<Facts>, Refusal> {
+    pub(super) async fn facts(
+        &self,
+        sender: &Sender<'_>,
+        key: &str,
+    ) -> Result<Arc<Facts>, Refusal> {
         let cache = sender.cache;
         if let Some(facts) = self.0.pending.facts(cache.slug.as_str(), key) {
             // It may have been taken away since.
@@ -144,6 +148,7 @@ impl Intake {
         sender: &Sender<'_>,
         narinfo: &NarInfo,
         existing: &Existing,
+        policy: &UploadPolicy,
     ) -> Result<bool, Refusal> {
         let there = &existing.narinfo;
         let same_references = {
@@ -160,12 +165,19 @@ impl Intake {
             || narinfo.nar_size() != there.nar_size()
             || !same_references
         {
+            self.note_conflict(sender, narinfo, there, policy).await;
+            let page = format!(
+                "c/{}/conflicts/{}",
+                sender.cache.slug,
+                there.store_path().hash()
+            );
             return Err(Refusal::conflict(
                 "conflict",
                 format!(
-                    "{} is here with other content (NarHash sha256:{}): the first stays. Builds that differ are not reproducible; see its page",
+                    "{} is here with other content (NarHash sha256:{}): the first stays. Builds that differ are not reproducible; see its page {}",
                     there.store_path(),
-                    there.nar_hash().to_nix32()
+                    there.nar_hash().to_nix32(),
+                    self.0.site.public_url.join(&page)
                 ),
             ));
         }

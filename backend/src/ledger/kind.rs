@@ -96,6 +96,8 @@ pub const PINS: Kind = holding("pins");
 pub const PLANS: Kind = holding("plans");
 /// Open upload sessions.
 pub const UPLOADS: Kind = granting("uploads", ScopeKind::Cache);
+/// Builds that came with other content than what is published.
+pub const CONFLICTS: Kind = granting("conflicts", ScopeKind::Cache);
 /// What waits for approval.
 pub const APPROVALS: Kind = granting("approvals", ScopeKind::Cache);
 
@@ -114,6 +116,7 @@ pub const KINDS: &[Kind] = &[
     PINS,
     PLANS,
     UPLOADS,
+    CONFLICTS,
     APPROVALS,
 ];
 

@@ -247,7 +247,7 @@ impl Dispatch {
             return false;
         };
         match route {
-            Route::Path { hash, .. }
+            Route::Path { hash, .. } | Route::File { hash, .. }
                 if auth::may(&Caller::ANONYMOUS, Act::Read, cache.on()).is_ok() =>
             {
                 !cache.is_complete()

@@ -9,7 +9,7 @@ use snowbank::ledger::Scope;
 use snowbank_shared::api::Visibility;
 use snowbank_shared::api::access::Verb;
 
-use crate::harness::TestServer;
+use crate::harness::{TestServer, archive};
 use crate::people::{Actor, owner};
 
 /// Who may use an address, on a server whose only cache is private.
@@ -23,6 +23,8 @@ enum Rule {
     Member,
     /// Owners of the server, at a browser.
     Owner,
+    /// Who maintains the cache, tokens included.
+    Maintain,
     /// Auditors and owners, tokens included.
     Audit,
 }
@@ -43,7 +45,9 @@ fn rule(operation: &str) -> Option<Rule> {
         "get_cache" | "list_paths" | "get_path" | "get_closure" | "get_referrers"
         | "get_signatures" | "get_raw" | "get_facets" | "get_selection" | "get_growth"
         | "list_keys" | "get_health" | "stream_events" | "list_referrers" | "list_signatures"
-        | "get_narinfo" => Rule::Reads,
+        | "get_narinfo" | "list_files" | "get_file" | "get_listing" | "get_contents"
+        | "list_conflicts" | "get_conflicts" => Rule::Reads,
+        "dismiss_conflict" => Rule::Maintain,
         "end_session"
         | "end_own_sessions"
         | "list_members"
@@ -90,7 +94,7 @@ fn addresses(hash: &str) -> Vec<Address> {
             let path = path
                 .replace("{cache}", "main")
                 .replace("{hash}", hash)
-                .replace("{path}", "bin")
+                .replace("{*path}", "bin")
                 .replace("{name}", "nobody")
                 .replace("{id}", "nothing");
             // It asks for what is chosen.
@@ -139,7 +143,7 @@ async fn expired(server: &TestServer) -> Actor {
 async fn every_address_asks_who_it_is() {
     let server = TestServer::start(
         |shelf| {
-            shelf.put("base-1.0", &[]);
+            shelf.put_of("base-1.0", archive(&[(b"bin", b"x")]));
         },
         |config| {
             config.caches[0].visibility = Visibility::Private;
@@ -226,7 +230,7 @@ async fn every_address_asks_who_it_is() {
                 ("a token for another cache", &not_this),
             ],
             Rule::Member => &[("a token", &reads)],
-            Rule::Owner => &[("a contributor", &elsewhere), ("a token", &reads)],
+            Rule::Owner | Rule::Maintain => &[("a contributor", &elsewhere), ("a token", &reads)],
             Rule::Audit => &[("a contributor", &elsewhere), ("a reading token", &reads)],
         };
         for (who, actor) in weak {

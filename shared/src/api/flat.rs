@@ -5,7 +5,9 @@
 
 use serde::Deserialize;
 
-use super::{ContentStatus, Oddity, PathDetail, PathRow, SignatureStatus, SignatureVerdict};
+use super::{
+    ContentStatus, Oddity, PathDetail, PathRow, Reproducer, SignatureStatus, SignatureVerdict,
+};
 
 /// The fields of [`PathRow`] and of [`PathDetail`], side by side as they are sent.
 #[derive(Deserialize)]
@@ -42,6 +44,10 @@ pub(super) struct FlatPathDetail {
     added_size: u64,
     added_paths: u64,
     closure_missing: Vec<String>,
+    #[serde(default)]
+    reproduced_by: Vec<Reproducer>,
+    #[serde(default)]
+    conflicts: u64,
     revision: String,
 }
 
@@ -82,6 +88,8 @@ impl From<FlatPathDetail> for PathDetail {
             added_size: flat.added_size,
             added_paths: flat.added_paths,
             closure_missing: flat.closure_missing,
+            reproduced_by: flat.reproduced_by,
+            conflicts: flat.conflicts,
             revision: flat.revision,
         }
     }
@@ -135,6 +143,11 @@ mod tests {
             added_size: 7,
             added_paths: 8,
             closure_missing: vec!["z-leaf".to_owned()],
+            reproduced_by: vec![Reproducer {
+                owner: Some("alice".to_owned()),
+                keys: vec!["alice-1".to_owned()],
+            }],
+            conflicts: 1,
             revision: "r".to_owned(),
         };
         let sent = serde_json::to_value(&detail).expect("it can be sent");

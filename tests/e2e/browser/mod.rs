@@ -6,6 +6,7 @@ mod choosing;
 mod closure;
 mod copying;
 mod every_page;
+mod files;
 mod hostile;
 mod indexing;
 mod keyboard;
