@@ -9,10 +9,11 @@
 //! ```
 //!
 //! The modules have an order, lowest first: bucket, index, secrets, ledger, sync, config,
-//! outbound, auth, wizard, upstream, withheld, metrics, web, site, substituter, pins, intake, api, ui, server, demo, bench_data, cli. Each may use
+//! outbound, auth, wizard, upstream, withheld, metrics, web, archive, site, substituter, pins, intake, api, ui, server, demo, bench_data, cli. Each may use
 //! only what stands before it; `tests/layers.rs` holds that rule.
 
 pub mod api;
+pub mod archive;
 pub mod auth;
 pub mod bench_data;
 pub mod bucket;

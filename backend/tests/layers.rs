@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules, lowest first. Those of one line do not use each other.
-const LAYERS: [&str; 23] = [
+const LAYERS: [&str; 24] = [
     "bucket",
     "index",
     "secrets",
@@ -18,6 +18,7 @@ const LAYERS: [&str; 23] = [
     "withheld",
     "metrics",
     "web",
+    "archive",
     "site",
     "substituter",
     "pins",

@@ -92,7 +92,10 @@ fn draw(parts: Parts, place: Result<Route, RouteError>) -> AnyView {
         Ok(Route::Caches) => return pages::caches::page(),
         Ok(Route::Cache { cache }) => return pages::cache::page(&cache),
         Ok(Route::Paths { cache, .. }) => Page::Browse(Browse::Paths { cache }),
-        Ok(Route::Path { cache, hash, .. }) => Page::Path { cache, hash },
+        Ok(Route::Path { cache, hash, .. } | Route::File { cache, hash, .. }) => {
+            Page::Path { cache, hash }
+        }
+        Ok(Route::Conflicts { cache, hash }) => Page::Browse(Browse::Conflicts { cache, hash }),
         Ok(Route::Health { cache, .. }) => Page::Browse(Browse::Health { cache }),
         Ok(Route::Upload { cache }) => Page::Upload { cache },
         Ok(Route::Upstreams { cache }) => Page::Browse(Browse::Upstreams { cache }),

@@ -1,6 +1,7 @@
 //! Numbers, sizes and times in words. Pure, so that it is tested natively.
 
 pub use snowbank_shared::store_path::split_name;
+use snowbank_shared::api::Reproducer;
 
 /// A count with thin groups of three: `1,204,331`.
 pub fn count(n: u64) -> String {
@@ -59,6 +60,11 @@ fn rounded(parts: u64, times: u128, whole: u128) -> u128 {
 /// Bytes to the last one: `88,181,432 bytes`.
 pub fn exact_bytes(bytes: u64) -> String {
     counted(bytes, "byte", "bytes")
+}
+
+/// `reproduced by 2`, where more than one person vouches for one content.
+pub fn reproduced_words(by: &[Reproducer]) -> Option<String> {
+    (by.len() > 1).then(|| format!("reproduced by {}", by.len()))
 }
 
 /// A share in percent. Only all is `100 %`, only nothing is `0 %`: neither is reached by rounding.

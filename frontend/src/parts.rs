@@ -50,6 +50,7 @@ pub enum Browse {
     Lookup,
     Health { cache: String },
     Upstreams { cache: String },
+    Conflicts { cache: String, hash: Option<String> },
 }
 
 /// How to use this dashboard.
@@ -70,6 +71,7 @@ fn browse(page: Browse) -> Result<AnyView, SplitLoaderError> {
         Browse::Lookup => pages::lookup::page(),
         Browse::Health { cache } => pages::health::page(&cache),
         Browse::Upstreams { cache } => pages::upstreams::page(&cache),
+        Browse::Conflicts { cache, hash } => pages::conflicts::page(&cache, hash),
     })
 }
 

@@ -293,7 +293,9 @@ pub const fn home_of(route: &Route) -> &'static str {
     match route {
         Route::Caches => "Caches",
         Route::Cache { .. } | Route::Upstreams { .. } => "Overview",
-        Route::Paths { .. } | Route::Path { .. } => "Paths",
+        Route::Paths { .. } | Route::Path { .. } | Route::File { .. } | Route::Conflicts { .. } => {
+            "Paths"
+        }
         Route::Health { .. } => "Health",
         Route::Upload { .. } => "Upload",
         Route::Pins(PinsRoute::Quarantine { .. }) => "Quarantine",

@@ -149,6 +149,8 @@ Sig: cache.nixos.org-1:FsONxUGa/AiJw7Ke1hbEqEKOQjI2vMmNmmdLGW4oC7luUVhFm+ZSMKm+/
             closure_missing: Vec::new(),
             pins: Vec::new(),
             held: None,
+            reproduced_by: Vec::new(),
+            conflicts: 0,
             revision: String::new(),
         }
     }

@@ -11,7 +11,9 @@ pub mod access;
 pub mod approvals;
 pub mod audit;
 mod browse;
+pub mod conflicts;
 pub mod contributors;
+pub mod files;
 mod flat;
 mod growth;
 mod live;
@@ -425,8 +427,25 @@ pub struct PathDetail {
     /// Why it is held back, where it is in quarantine or was purged.
     #[serde(default)]
     pub held: Option<quarantine::HeldPath>,
+    /// The contributors whose good signatures it carries: each says to have made this NarHash.
+    /// Two or more, and the build was reproduced.
+    #[serde(default)]
+    pub reproduced_by: Vec<Reproducer>,
+    /// Builds of this path that came later with other content, and were not put aside.
+    #[serde(default)]
+    pub conflicts: u64,
     /// State of the index that answered.
     pub revision: String,
+}
+
+/// A contributor who vouches for a path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct Reproducer {
+    /// The member; `null` for those who are not members themselves.
+    pub owner: Option<String>,
+    /// Names of this member's keys that signed it.
+    pub keys: Vec<String>,
 }
 
 /// A signature and what it is worth.

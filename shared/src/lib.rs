@@ -15,6 +15,7 @@
 //! | [`signature`] | keys, signatures, key rings and what a path's signatures are worth |
 //! | [`realisation`] | to which path a derivation's output came, by whose word |
 //! | [`nar`] | the archive format: parser, writer, listing, reference scanner |
+//! | [`contents`] | the files of an archive with their hashes, and in which two archives differ |
 //! | [`key_proof`] | proving that one holds a key |
 //! | [`nix_conf`] | the lines by which a client uses a cache: read, simulated, merged, examined |
 //! | [`snippets`] | these lines for machines, projects and CI |
@@ -28,6 +29,7 @@ pub mod api;
 pub mod cache_info;
 pub mod content_address;
 pub mod explain;
+pub mod contents;
 pub mod hash;
 pub mod key_proof;
 pub mod nar;

@@ -18,6 +18,8 @@ mod text;
 use std::fmt;
 use std::str::FromStr;
 
+use crate::contents::{address_of, path_of};
+
 pub use access::{AccessRoute, AuditQuery};
 pub use connect::{
     ConnectAccess, ConnectExtra, ConnectFlavour, ConnectQuery, ConnectRoute, ConnectScope,
@@ -26,6 +28,7 @@ pub use connect::{
 pub use contribute::{ApprovalsQuery, ContributeRoute};
 pub use pins::{PinsRoute, pin_at};
 pub use query::{PathsQuery, Sort, SortKey};
+pub(crate) use text::ESCAPED;
 pub use text::escape;
 use text::{QueryWriter, is_segment, pairs, unescape};
 
@@ -54,6 +57,23 @@ pub enum Route {
         hash: String,
         /// Which tab.
         tab: PathTab,
+    },
+    /// `/c/{cache}/p/{hash}/files/{file…}`: what lies in the path, below its root.
+    File {
+        /// Slug of the cache.
+        cache: String,
+        /// Hash part of the store path.
+        hash: String,
+        /// The file's path inside, never empty: the names' bytes percent-encoded, joined by `/`
+        /// ([`contents::address_of`](crate::contents::address_of)).
+        file: String,
+    },
+    /// `/c/{cache}/conflicts`: builds that differ from what is here, of one path or of all.
+    Conflicts {
+        /// Slug of the cache.
+        cache: String,
+        /// Hash part of the store path: `/c/{cache}/conflicts/{hash}`.
+        hash: Option<String>,
     },
     /// `/c/{cache}/health`: what is wrong in the bucket.
     Health {
@@ -107,6 +127,8 @@ pub enum PathTab {
     Closure,
     /// What needs it: `/referrers`.
     Referrers,
+    /// The files in it: `/files`.
+    Files,
     /// Who vouches for it: `/signatures`.
     Signatures,
     /// The narinfo as it lies: `/raw`.
@@ -115,10 +137,11 @@ pub enum PathTab {
 
 impl PathTab {
     /// Every tab, in the order shown.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Summary,
         Self::Closure,
         Self::Referrers,
+        Self::Files,
         Self::Signatures,
         Self::Raw,
     ];
@@ -129,6 +152,7 @@ impl PathTab {
             Self::Summary => "",
             Self::Closure => "closure",
             Self::Referrers => "referrers",
+            Self::Files => "files",
             Self::Signatures => "signatures",
             Self::Raw => "raw",
         }
@@ -167,6 +191,8 @@ impl Route {
             Self::Cache { cache }
             | Self::Paths { cache, .. }
             | Self::Path { cache, .. }
+            | Self::File { cache, .. }
+            | Self::Conflicts { cache, .. }
             | Self::Health { cache, .. }
             | Self::Upload { cache }
             | Self::Upstreams { cache } => Some(cache),
@@ -235,6 +261,16 @@ impl fmt::Display for Route {
                     tab => write!(f, "/{}", tab.segment()),
                 }
             }
+            Self::File { cache, hash, file } => {
+                write!(f, "/c/{}/p/{}/files/{file}", escape(cache), escape(hash))
+            }
+            Self::Conflicts { cache, hash } => {
+                write!(f, "/c/{}/conflicts", escape(cache))?;
+                match hash {
+                    Some(hash) => write!(f, "/{}", escape(hash)),
+                    None => Ok(()),
+                }
+            }
             Self::Health { cache, check } => {
                 write!(f, "/c/{}/health", escape(cache))?;
                 match check {
@@ -278,6 +314,9 @@ impl FromStr for Route {
             Some(shorter) if !shorter.is_empty() => shorter,
             _ => path,
         };
+        if let Some(file) = file(path) {
+            return file;
+        }
         let segments: Vec<String> = if path.is_empty() {
             Vec::new()
         } else {
@@ -302,6 +341,14 @@ impl FromStr for Route {
                     .into_iter()
                     .find(|known| *known != PathTab::Summary && known.segment() == *tab)
                     .ok_or(RouteError::NoSuchPage)?,
+            },
+            ["c", cache, "conflicts"] => Self::Conflicts {
+                cache: (*cache).to_owned(),
+                hash: None,
+            },
+            ["c", cache, "conflicts", hash] => Self::Conflicts {
+                cache: (*cache).to_owned(),
+                hash: Some(hash_part(hash)?),
             },
             ["c", cache, "health"] => Self::health(*cache),
             ["c", cache, "health", check] => Self::Health {
@@ -338,6 +385,30 @@ impl FromStr for Route {
             }
         })
     }
+}
+
+/// A file inside a path, whose names need not be text; `None` where it is not the address of one.
+fn file(path: &str) -> Option<Result<Route, RouteError>> {
+    let mut parts = path.splitn(6, '/');
+    let (c, cache, p, hash, files, file) = (
+        parts.next()?,
+        parts.next()?,
+        parts.next()?,
+        parts.next()?,
+        parts.next()?,
+        parts.next()?,
+    );
+    if (c, p, files) != ("c", "p", "files") {
+        return None;
+    }
+    let cache = unescape(cache).filter(|text| is_segment(text));
+    let file = path_of(file).map(|path| address_of(&path));
+    Some(match (cache, hash_part(hash), file) {
+        (Some(cache), Ok(hash), Some(file)) if !file.is_empty() => {
+            Ok(Route::File { cache, hash, file })
+        }
+        _ => Err(RouteError::NoSuchPage),
+    })
 }
 
 /// The hash part of `hash` or `hash-name`. Whether such a path exists, the page says.

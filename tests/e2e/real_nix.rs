@@ -1,6 +1,9 @@
 //! Stock Nix clients against the server: they fetch with the cache's key and refuse without.
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
+use snowbank_shared::contents::{FileEntry, address_of};
+use snowbank_shared::hash::Sha256;
+use snowbank_shared::nar::{Listing, ListingLimits};
 use snowbank_tests::closure::{CODECS, Closure};
 use snowbank_tests::folder;
 use snowbank_tests::nix::Nix;
@@ -202,5 +205,71 @@ async fn the_demos_closure_is_fetched_by_every_nix() -> anyhow::Result<()> {
         let outcome = nix.substitute(&store, &server.url("/main"), &key, tampered)?;
         ensure!(!outcome.success, "{} took a tampered path", nix.version);
     }
+    Ok(())
+}
+
+/// The tree of a path as this Nix lists it.
+fn listed(nix: &Nix, store: &str, path: &str) -> anyhow::Result<Listing> {
+    let arguments = ["store", "ls", "--json", "-R", "--store", store, path];
+    let arguments = [
+        &["--extra-experimental-features", "nix-command"],
+        &arguments[..],
+    ]
+    .concat();
+    let tree = nix.run("nix", &arguments)?.ok()?;
+    let text = format!("{{\"version\":1,\"root\":{tree}}}");
+    Ok(Listing::from_json(
+        text.as_bytes(),
+        ListingLimits::default(),
+    )?)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn listings_are_those_of_nix_store_ls_and_each_file_is_the_one_in_the_store()
+-> anyhow::Result<()> {
+    let Some(system) = Nix::system()? else {
+        return Ok(());
+    };
+    let closure = Closure::get(&system)?;
+    let (server, _buckets) = serve(&closure, &["xz", "none"]).await?;
+    let mut files = 0;
+    for path in &closure.paths {
+        let hash = &path["/nix/store/".len()..][..32];
+        let mut ours = Vec::new();
+        for codec in ["xz", "none"] {
+            let below = format!("/api/v1/caches/{codec}/paths/{hash}");
+            ensure!(
+                server.status(&format!("/{codec}/{hash}.ls")).await? == 404,
+                "the bucket has a listing of {path}"
+            );
+            let text = server.text(&format!("{below}/listing")).await?;
+            let listing = Listing::from_json(text.as_bytes(), ListingLimits::default())?;
+            let contents = server.json(&format!("{below}/contents")).await?;
+            for entry in contents["items"].as_array().context("items")? {
+                if entry["type"] != "regular" {
+                    continue;
+                }
+                let entry: FileEntry = serde_json::from_value(entry.clone())?;
+                let address = address_of(&entry.path());
+                let bytes = server.bytes(&format!("{below}/files/{address}")).await?;
+                let hash = format!("sha256:{}", Sha256::digest(&bytes).to_nix32());
+                ensure!(entry.sha256 == Some(hash), "{path}: {entry:?}");
+                files += 1;
+            }
+            ours.push(listing);
+        }
+        ensure!(ours[0] == ours[1], "{path} is listed in two ways");
+        for nix in Nix::each()? {
+            let store = format!("file://{}", closure.cache("xz").display());
+            let theirs = listed(&nix, &store, path)?;
+            ensure!(
+                theirs == ours[0],
+                "{} lists {path} as {theirs:?}, and we as {:?}",
+                nix.version,
+                ours[0]
+            );
+        }
+    }
+    ensure!(files > 50, "only {files} files were looked at");
     Ok(())
 }

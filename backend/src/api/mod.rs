@@ -9,10 +9,12 @@ mod approvals;
 mod audit;
 mod browse;
 mod caches;
+mod conflicts;
 mod contributors;
 mod ending;
 mod events;
 mod export;
+mod files;
 mod health;
 mod keys;
 mod live;
@@ -92,6 +94,10 @@ fn computing() -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(paths::one))
         .routes(routes!(paths::closure))
         .routes(routes!(paths::referrers))
+        .routes(routes!(files::list))
+        .routes(routes!(files::one))
+        .routes(routes!(files::listing))
+        .routes(routes!(files::contents))
         .routes(routes!(lookup::lookup))
         .routes(routes!(pins::list))
         .routes(routes!(pins::one))
@@ -110,6 +116,9 @@ fn routes(computing: OpenApiRouter<Arc<Site>>) -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(pins::roll_back))
         .routes(routes!(quarantine::list, quarantine::set))
         .routes(routes!(quarantine::lift))
+        .routes(routes!(conflicts::list))
+        .routes(routes!(conflicts::of_path))
+        .routes(routes!(conflicts::dismiss))
         .routes(routes!(keys::list))
         .routes(routes!(health::list))
         .routes(routes!(skipped::list))

@@ -8,13 +8,17 @@ use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
-use snowbank_shared::api::{Closure, Page, PathDetail, PathRow, Problem, Signatures};
+use snowbank_shared::api::{
+    Closure, Page, PathDetail, PathRow, Problem, Reproducer, SignatureStatus, SignatureVerdict,
+    Signatures,
+};
 
 use super::export::{Export, Table, by_cursor, fields};
 use super::problem::{ApiError, excerpt};
 use super::quarantine::{mark_detail, mark_rows};
 use super::request::{self, Asked, Paging, find, heavy, nothing_left, pairs, readable};
 use crate::index::{Id, MAX_CLOSURE_LIMIT, PathQuery, Sort, SortField, View};
+use crate::intake::conflict;
 use crate::pins;
 use crate::site::{Cache, Site};
 
@@ -191,14 +195,38 @@ pub(super) async fn one(
     let cache = readable(&site, &slug, &headers)?;
     let hash = request::hash(&hash)?;
     let pins = pins::naming(&site.ledger, cache.slug.as_str(), hash);
-    heavy(&site, move || {
+    let marking = asked.clone();
+    let mut detail = heavy(&site, move || {
         let view = cache.index.view();
         let mut detail = view.detail(find(&cache, &view, hash)?);
         detail.pins = pins;
-        mark_detail(&cache, &view, &asked, &mut detail);
-        Ok(Json(detail))
+        mark_detail(&cache, &view, &marking, &mut detail);
+        Ok(detail)
     })
-    .await
+    .await?;
+    let good = |verdict: &&SignatureVerdict| {
+        matches!(
+            verdict.status,
+            SignatureStatus::Valid | SignatureStatus::ValidRetired
+        )
+    };
+    let signed = detail.signatures.iter().filter(good);
+    let vouching = site
+        .access
+        .vouching(signed.map(|verdict| verdict.key.as_str()));
+    detail.reproduced_by = vouching
+        .into_iter()
+        .map(|(owner, keys)| Reproducer {
+            owner: asked.is_known().then_some(owner),
+            keys,
+        })
+        .collect();
+    let differing = conflict::reports(&site, &slug, Some(hash));
+    let open = differing
+        .iter()
+        .filter(|report| report.dismissed.is_none() && report.kept.nar_hash == detail.nar_hash);
+    detail.conflicts = open.count() as u64;
+    Ok(Json(detail))
 }
 
 /// Everything a path needs, nearest first; what this cache lacks comes last.

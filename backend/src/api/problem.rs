@@ -10,6 +10,7 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use snowbank_shared::api::Problem;
 
+use crate::archive::ArchiveError;
 use crate::auth::{AccessError, Caller, Refusal, Stranger};
 use crate::ledger::LedgerError;
 use crate::web::{Body, RequestId, Response};
@@ -226,6 +227,36 @@ impl ApiError {
             "This cannot be done here",
             "This address takes another method; /api/v1/openapi.json says which.",
         )
+    }
+
+    /// An archive that cannot be looked into: 404, 422 or 503.
+    pub fn archive(error: &ArchiveError) -> Self {
+        let detail = format!("The files cannot be shown: {error}.");
+        match error {
+            ArchiveError::Missing => Self::new(
+                StatusCode::NOT_FOUND,
+                "nar-missing",
+                "The archive is not there",
+                detail,
+            ),
+            ArchiveError::Busy => Self::busy(format!("{detail} Try again in a few seconds.")),
+            ArchiveError::Bucket => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "bucket-unavailable",
+                "The bucket does not answer",
+                detail,
+            ),
+            ArchiveError::Unsupported(_)
+            | ArchiveError::Broken(_)
+            | ArchiveError::Differs
+            | ArchiveError::TooLarge(_)
+            | ArchiveError::TooLong => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "archive-unreadable",
+                "The archive cannot be read",
+                detail,
+            ),
+        }
     }
 
     /// 503: too much is going on.

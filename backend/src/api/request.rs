@@ -78,6 +78,11 @@ impl Asked {
         }
     }
 
+    /// Whether it is somebody we know: strangers are not told who the members are.
+    pub(super) fn is_known(&self) -> bool {
+        !matches!(self.caller, Caller::Stranger(_))
+    }
+
     /// Counts a try to sign in.
     pub(super) fn may_try(&self, site: &Site) -> Result<(), ApiError> {
         let taken = site.access.sign_ins.take(self.client);

@@ -8,6 +8,8 @@
 //!
 //! Here is what is asked of them, from memory. How they come to be is in `registration`.
 
+use std::collections::BTreeMap;
+
 use snowbank_shared::api::KeyState;
 use snowbank_shared::pattern;
 use snowbank_shared::signature::PublicKey;
@@ -195,6 +197,30 @@ impl Access {
         let view = self.ledger.view();
         let record = view.get::<KeyNameRecord>(Scope::Server, &name_id(name)?)?;
         contributor(&view, &record).filter(|contributor| contributor.key.name() == name)
+    }
+
+    /// The members by whose keys good signatures were made, each with these keys: those who say to have made a
+    /// content. `signed` are the names of the keys of signatures that are good.
+    pub fn vouching<'a>(
+        &self,
+        signed: impl Iterator<Item = &'a str>,
+    ) -> BTreeMap<String, Vec<String>> {
+        let mut vouching: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for name in signed {
+            let Some(known) = self.contributor(name) else {
+                continue;
+            };
+            let good = matches!(
+                known.state,
+                KeyState::Active | KeyState::Retired | KeyState::Expired
+            );
+            let keys = vouching.entry(known.owner).or_default();
+            if good && !keys.iter().any(|key| key == name) {
+                keys.push(name.to_owned());
+            }
+        }
+        vouching.retain(|_, keys| !keys.is_empty());
+        vouching
     }
 
     /// All contributors' keys, by name.

@@ -329,6 +329,9 @@ impl View {
                 .collect(),
             pins: Vec::new(),
             held: None,
+            // Others know these: see the API.
+            reproduced_by: Vec::new(),
+            conflicts: 0,
             revision: self.revision.clone(),
         }
     }

@@ -27,10 +27,13 @@
 //! For a path that is there with the same NAR a PUT adds the signatures that verify, and changes no
 //! other byte; with another NAR it is 409 and the first stays.
 //!
+//! Of that one a report stays, with the files in which the two differ ([`conflict`]).
+//!
 //! **What waits.** The cache's policy ([`policy`]) may want people or other builders to agree, an
 //! upstream may not answer, a reference may wait itself: then the answer is 200 too, readers get 404,
 //! and the ledger keeps the narinfo ([`waiting`]) until it is published, by the same judgement and the
 //! same way as any other, or decided otherwise.
+//!
 //! **Upstreams.** What one of them has signed under the same path has to be the same. What a virtual one
 //! has is not taken at all ([`elsewhere`]); what a path refers to may lie there, or on one that the
 //! policy names ([`upstream`]).
@@ -49,6 +52,7 @@
 
 mod body;
 pub mod codec;
+pub mod conflict;
 mod content;
 mod elsewhere;
 mod examine;
@@ -116,6 +120,10 @@ struct Inner {
     skipped: Noted,
     /// Held by who reads all receipts of a cache.
     receipts: tokio::sync::Mutex<()>,
+    /// Comparisons of builds, one at a time.
+    comparisons: Arc<Semaphore>,
+    /// One hold of it for each that waits or is made.
+    comparing: Arc<()>,
 }
 
 /// Who sends something, to which cache.
@@ -170,6 +178,8 @@ impl Intake {
             tries: Tries::default(),
             skipped: Noted::default(),
             receipts: tokio::sync::Mutex::default(),
+            comparisons: Arc::new(Semaphore::new(1)),
+            comparing: Arc::new(()),
         }))
     }
 

@@ -95,7 +95,13 @@ impl Intake {
         let standing = sender.standing();
         for _ in 0..TRIES {
             let became = match self.existing(cache, hash).await? {
-                Some(existing) => self.again(cache, &narinfo, &existing).await?.into(),
+                Some(existing) => {
+                    if !same_content(&narinfo, &existing.narinfo) {
+                        self.note_conflict(sender, &narinfo, &existing.narinfo, &policy)
+                            .await;
+                    }
+                    self.again(cache, &narinfo, &existing).await?.into()
+                }
                 None => match self.waits_already(&standing, &narinfo).await? {
                     Some(line) => Became::Waiting(line),
                     None => self.first(sender, &standing, &narinfo, &policy).await?,
@@ -187,7 +193,7 @@ impl Intake {
     }
 
     /// What is known of the archive: from when it came, else by looking at it now.
-    async fn facts(&self, cache: &Cache, key: &str) -> Result<Arc<Facts>, Refusal> {
+    pub(super) async fn facts(&self, cache: &Cache, key: &str) -> Result<Arc<Facts>, Refusal> {
         if let Some(facts) = self.0.pending.facts(cache.slug.as_str(), key) {
             // It may have been taken away since.
             let there = cache.bucket.find(key).await?;
@@ -235,15 +241,18 @@ impl Intake {
         cache: &Cache,
         narinfo: &NarInfo,
         existing: &Existing,
+        policy: &UploadPolicy,
     ) -> Result<bool, Refusal> {
         let there = &existing.narinfo;
         if !same_content(narinfo, there) {
+            let page = format!("c/{}/conflicts/{}", cache.slug, there.store_path().hash());
             return Err(Refusal::conflict(
                 "conflict",
                 format!(
-                    "{} is here with other content (NarHash sha256:{}): the first stays. Builds that differ are not reproducible; see its page",
+                    "{} is here with other content (NarHash sha256:{}): the first stays. Builds that differ are not reproducible; see its page {}",
                     there.store_path(),
-                    there.nar_hash().to_nix32()
+                    there.nar_hash().to_nix32(),
+                    self.0.site.public_url.join(&page)
                 ),
             ));
         }

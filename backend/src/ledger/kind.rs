@@ -100,6 +100,8 @@ pub const PURGED: Kind = holding("purged");
 pub const PLANS: Kind = holding("plans");
 /// Open upload sessions.
 pub const UPLOADS: Kind = granting("uploads", ScopeKind::Cache);
+/// Builds that came with other content than what is published.
+pub const CONFLICTS: Kind = granting("conflicts", ScopeKind::Cache);
 /// What waits for approval.
 pub const APPROVALS: Kind = granting("approvals", ScopeKind::Cache);
 /// What was not uploaded because an upstream has it, by day and uploader.
@@ -122,6 +124,7 @@ pub const KINDS: &[Kind] = &[
     PURGED,
     PLANS,
     UPLOADS,
+    CONFLICTS,
     APPROVALS,
     SKIPPED,
 ];

@@ -261,7 +261,7 @@ impl Dispatch {
                 let pin = pins::one(&self.site.ledger, slug, name);
                 pin.is_some_and(|pin| revision.is_none_or(|number| pin.revision(number).is_some()))
             }
-            Route::Path { hash, .. }
+            Route::Path { hash, .. } | Route::File { hash, .. }
                 if auth::may(&Caller::ANONYMOUS, Act::Read, cache.on()).is_ok() =>
             {
                 !cache.is_complete()

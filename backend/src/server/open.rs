@@ -13,6 +13,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::StartError;
 use super::embedded::{self, Buckets};
 use super::state;
+use crate::archive::Archives;
 use crate::bucket::embedded::EmbeddedS3;
 use crate::bucket::{Bucket, BucketConfig};
 use crate::config::{self, CacheConfig, Config, PublicUrl, Source, UpstreamMode};
@@ -221,6 +222,7 @@ async fn open(
         upstream_keys,
         max_nar_size: declared.max_nar_size,
         max_bytes: declared.max_bytes,
+        archives: Archives::default(),
         lookups: Lookups::default(),
         counters: CacheCounters::of(metrics, slug.as_str()),
         opened_at: time::OffsetDateTime::now_utc(),

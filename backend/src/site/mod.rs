@@ -18,6 +18,7 @@ use time::OffsetDateTime;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::archive::Archives;
 use crate::auth::{Access, On};
 use crate::bucket::Bucket;
 use crate::config::{Misses, NarDelivery, PublicUrl, Serve, Slug, UpstreamMode};
@@ -103,6 +104,8 @@ pub struct Cache {
     pub max_nar_size: u64,
     /// Bytes of all archives at most, as stored.
     pub max_bytes: Option<u64>,
+    /// What is known of the trees of its archives.
+    pub archives: Archives,
     /// Narinfos that are being looked for in the bucket.
     pub lookups: Lookups,
     /// Counters of the substituter.

@@ -11,12 +11,13 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt as _};
+use futures_util::Stream;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 
+use crate::archive::{Pieces, pieces};
+use crate::bucket::ObjectBody;
 use crate::bucket::encoding::{Coding, coding};
-use crate::bucket::{BucketError, ObjectBody};
 
 /// Bytes in a piece that leaves a decoder.
 const PIECE: usize = 64 * 1024;
@@ -31,16 +32,8 @@ pub(super) fn stream(
     body: ObjectBody,
 ) -> Option<impl Stream<Item = Result<Bytes, io::Error>> + Send + 'static> {
     let coding = coding(header).ok()??;
-    let (stored, source) = mpsc::channel::<Result<Bytes, BucketError>>(2);
+    let stored = pieces(body);
     let (sink, decoded) = mpsc::channel::<Result<Bytes, io::Error>>(2);
-    tokio::spawn(async move {
-        let mut body = body;
-        while let Some(piece) = body.next().await {
-            if stored.send(piece).await.is_err() {
-                return;
-            }
-        }
-    });
     tokio::spawn(async move {
         let waited = tokio::time::timeout(PATIENCE, Arc::clone(&DECODERS).acquire_owned());
         let Ok(permit) = waited.await else {
@@ -50,14 +43,7 @@ pub(super) fn stream(
         };
         let _ = tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            pump(
-                coding,
-                Pieces {
-                    source,
-                    current: Bytes::new(),
-                },
-                &sink,
-            );
+            pump(coding, stored, &sink);
         })
         .await;
     });
@@ -93,26 +79,5 @@ fn pump(coding: Coding, stored: Pieces, sink: &mpsc::Sender<Result<Bytes, io::Er
         if sink.blocking_send(result).is_err() || broken {
             return;
         }
-    }
-}
-
-/// The pieces of a stream as one reader.
-struct Pieces {
-    source: mpsc::Receiver<Result<Bytes, BucketError>>,
-    current: Bytes,
-}
-
-impl Read for Pieces {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.current.is_empty() {
-            match self.source.blocking_recv() {
-                None => return Ok(0),
-                Some(Ok(piece)) => self.current = piece,
-                Some(Err(error)) => return Err(io::Error::other(error)),
-            }
-        }
-        let length = buffer.len().min(self.current.len());
-        buffer[..length].copy_from_slice(&self.current.split_to(length));
-        Ok(length)
     }
 }

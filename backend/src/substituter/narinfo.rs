@@ -59,7 +59,7 @@ pub fn from_memory(cache: &Arc<Cache>, hash: &StorePathHash) -> Option<Response>
 }
 
 /// Whether the cache serves a path of this standing.
-pub(super) fn allowed(
+pub fn allowed(
     serve: Serve,
     standing: impl FnOnce() -> Option<(SignatureStatus, ContentStatus)>,
 ) -> bool {

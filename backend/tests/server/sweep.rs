@@ -9,7 +9,7 @@ use snowbank::ledger::Scope;
 use snowbank_shared::api::Visibility;
 use snowbank_shared::api::access::Verb;
 
-use crate::harness::{TestServer, give_key};
+use crate::harness::{TestServer, archive, give_key};
 use crate::people::{Actor, owner};
 
 /// Who may use an address, on a server whose only cache is private.
@@ -48,10 +48,10 @@ fn rule(operation: &str) -> Option<Rule> {
         | "get_signatures" | "get_raw" | "get_facets" | "get_selection" | "get_growth"
         | "list_keys" | "get_health" | "stream_events" | "list_referrers" | "list_signatures"
         | "get_narinfo" | "begin_live_check" | "get_live_check" | "list_pins" | "get_pin"
-        | "get_quarantine" => Rule::Reads,
-        "set_pin" | "roll_back_pin" | "remove_pin" | "set_quarantine" | "lift_quarantine" => {
-            Rule::Changes
-        }
+        | "get_quarantine" | "list_files" | "get_file" | "get_listing" | "get_contents"
+        | "list_conflicts" | "get_conflicts" => Rule::Reads,
+        "set_pin" | "roll_back_pin" | "remove_pin" | "set_quarantine" | "lift_quarantine"
+        | "dismiss_conflict" => Rule::Changes,
         "end_session"
         | "end_own_sessions"
         | "list_members"
@@ -102,7 +102,7 @@ fn addresses(hash: &str, check: &str) -> Vec<Address> {
             let path = path
                 .replace("{cache}", "main")
                 .replace("{hash}", hash)
-                .replace("{path}", "bin")
+                .replace("{*path}", "bin")
                 .replace("{name}", "nobody")
                 .replace("{token}", check)
                 .replace("{id}", "nothing")
@@ -153,7 +153,7 @@ async fn expired(server: &TestServer) -> Actor {
 async fn every_address_asks_who_it_is() {
     let server = TestServer::start(
         |shelf| {
-            shelf.put("base-1.0", &[]);
+            shelf.put_of("base-1.0", archive(&[(b"bin", b"x")]));
         },
         |config| {
             config.caches[0].visibility = Visibility::Private;

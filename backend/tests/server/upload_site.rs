@@ -195,7 +195,12 @@ impl Made {
         let mut writer = NarWriter::new(|bytes: &[u8]| nar.extend_from_slice(bytes));
         writer.file(text.as_bytes(), false).expect("a file");
         writer.finish().expect("an archive");
-        let stored = zstd::encode_all(&nar[..], 1).expect("packed");
+        Self::of(name, &nar, references, key)
+    }
+
+    /// This archive, packed with zstd, signed by a key.
+    pub fn of(name: &str, nar: &[u8], references: &[&Made], key: &SecretKey) -> Self {
+        let stored = zstd::encode_all(nar, 1).expect("packed");
         let mut digest = [0; 20];
         digest.copy_from_slice(&Sha256::digest(name.as_bytes()).0[..20]);
         let path = StorePath::new(StorePathHash::from_bytes(digest), name).expect("a name");
@@ -206,7 +211,7 @@ impl Made {
             compression: Compression::Zstd,
             file_hash: Some(file_hash.into()),
             file_size: Some(stored.len() as u64),
-            nar_hash: Sha256::digest(&nar),
+            nar_hash: Sha256::digest(nar),
             nar_size: nar.len() as u64,
             references: references
                 .iter()

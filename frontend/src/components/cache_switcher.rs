@@ -1,7 +1,7 @@
 //! From one cache to the same page of another.
 
 use leptos::prelude::*;
-use snowbank_shared::route::Route;
+use snowbank_shared::route::{PathTab, Route};
 
 use crate::components::changing::changing;
 use crate::components::icon::{Icon, icon};
@@ -20,6 +20,15 @@ fn same_in(route: Option<Route>, cache: &str) -> Route {
             cache: cache.to_owned(),
             hash,
             tab,
+        },
+        Some(Route::File { hash, .. }) => Route::Path {
+            cache: cache.to_owned(),
+            hash,
+            tab: PathTab::Files,
+        },
+        Some(Route::Conflicts { .. }) => Route::Conflicts {
+            cache: cache.to_owned(),
+            hash: None,
         },
         Some(Route::Health { .. }) => Route::health(cache),
         Some(Route::Upload { .. }) => Route::Upload {

@@ -17,6 +17,7 @@ pub mod code;
 pub mod copy;
 
 pub mod dialog;
+pub mod difference;
 pub mod export_menu;
 pub mod failure;
 pub mod field;

@@ -7,8 +7,9 @@ use snowbank_shared::route::{PathTab, Route};
 
 use crate::api;
 use crate::components::api_button::api_button;
+use crate::components::banner::banner;
 use crate::components::changing::changing;
-use crate::components::chip::{content_chip, signature_chip};
+use crate::components::chip::{Tone, content_chip, signature_chip};
 use crate::components::copy::copy_button;
 use crate::components::failure::failure_now;
 use crate::components::icon::{Icon, icon};
@@ -16,10 +17,11 @@ use crate::components::index_line::{index_banner, index_line};
 use crate::components::offer::offer;
 use crate::components::page_head::{heading, page_title};
 use crate::components::skeleton::skeleton;
-use crate::format;
+use crate::format::{self, reproduced_words};
 use crate::pages::cache::absent_or_failed;
 use crate::pages::{
-    path_absent, path_closure, path_keep, path_raw, path_referrers, path_signatures, path_summary,
+    path_absent, path_closure, path_files, path_keep, path_raw, path_referrers, path_signatures,
+    path_summary,
 };
 use crate::state::derived::{effect, memo};
 use crate::state::live::{LiveCache, live_cache};
@@ -50,6 +52,7 @@ const fn tab_word(tab: PathTab) -> &'static str {
         PathTab::Summary => "Summary",
         PathTab::Closure => "Closure",
         PathTab::Referrers => "Referrers",
+        PathTab::Files => "Files",
         PathTab::Signatures => "Signatures",
         PathTab::Raw => "Raw",
     }
@@ -61,7 +64,7 @@ fn tab_count(tab: PathTab, detail: &PathDetail) -> Option<u64> {
         PathTab::Closure => detail.row.closure_paths,
         PathTab::Referrers => Some(detail.row.referrer_count),
         PathTab::Signatures => Some(detail.signatures.len() as u64),
-        PathTab::Summary | PathTab::Raw => None,
+        PathTab::Summary | PathTab::Files | PathTab::Raw => None,
     }
 }
 
@@ -93,8 +96,14 @@ pub fn page(cache: &str, hash: &str) -> AnyView {
     };
     let tab = Memo::new(move |before: Option<&PathTab>| match navigation.route() {
         Some(Route::Path { tab, .. }) => tab,
+        Some(Route::File { .. }) => PathTab::Files,
         // On the way to another page.
         _ => before.copied().unwrap_or_default(),
+    });
+    let place = Memo::new(move |before: Option<&String>| match navigation.route() {
+        Some(Route::File { file, .. }) => file,
+        Some(Route::Path { .. }) => String::new(),
+        _ => before.cloned().unwrap_or_default(),
     });
     let short = hash.chars().take(8).collect::<String>();
     let name = memo(move || {
@@ -133,6 +142,7 @@ pub fn page(cache: &str, hash: &str) -> AnyView {
             PathTab::Summary => path_summary::tab(page),
             PathTab::Closure => path_closure::tab(page),
             PathTab::Referrers => path_referrers::tab(page),
+            PathTab::Files => path_files::tab(page, place),
             PathTab::Signatures => path_signatures::tab(page),
             PathTab::Raw => path_raw::tab(page),
         }
@@ -156,6 +166,7 @@ pub fn page(cache: &str, hash: &str) -> AnyView {
             {sending.notice()}
             {changing(move || path_keep::held(page, sending))}
             {changing(move || withheld(page))}
+            {changing(move || differing(page))}
             {changing(move || exists.get().then(|| tabs(page, tab)))}
             {changing(body)}
         </div>
@@ -216,9 +227,58 @@ fn status_line(page: PathPage, detail: &PathDetail) -> AnyView {
                 {content_chip(detail.row.content)}
             </span>
             {path_keep::pinned_as(&page.cache.get_value(), detail)}
+            {reproduced(detail)}
         </p>
     }
     .into_any()
+}
+
+/// How many people vouch for this very content, where that is more than one.
+fn reproduced(detail: &PathDetail) -> Option<AnyView> {
+    let words = reproduced_words(&detail.reproduced_by)?;
+    let by: Vec<String> = detail
+        .reproduced_by
+        .iter()
+        .map(|one| one.owner.clone().unwrap_or_else(|| one.keys.join(", ")))
+        .collect();
+    let title = format!(
+        "Signed by {}: each says to have made this NarHash",
+        by.join(" and ")
+    );
+    Some(
+        view! {
+            <span class="status-pair">
+                <span class="chip chip-ok" id="reproduced" title=title>
+                    {icon(Icon::Tick)}
+                    {words}
+                </span>
+                <span class="muted">{by.join(", ")}</span>
+            </span>
+        }
+        .into_any(),
+    )
+}
+
+/// Builds of the path that came with other content.
+fn differing(page: PathPage) -> Option<AnyView> {
+    let conflicts = page.detail.get()?.conflicts;
+    let link = href(&Route::Conflicts {
+        cache: page.cache.get_value(),
+        hash: Some(page.hash.get_value()),
+    });
+    (conflicts > 0).then(|| {
+        let words = view! {
+            <p>
+                "What is here came first and stays. "
+                <a href=link>"Compare the files"</a>
+            </p>
+        };
+        let title = format!(
+            "{} of this path came later with other content: not reproducible",
+            format::counted(conflicts, "build", "builds")
+        );
+        banner(Tone::Warn, title, words, ())
+    })
 }
 
 /// The path as it is now, where it is no longer what is shown.

@@ -14,7 +14,7 @@ use crate::components::key_file::key_file;
 use crate::components::layout::{section, table};
 use crate::format;
 use crate::pages::upload::Kept;
-use crate::pages::upload_row::row_of;
+use crate::pages::upload_row::{Acts, row_of};
 use crate::state::derived::memo;
 use crate::state::navigation::href;
 use crate::state::session::session as site;
@@ -98,9 +98,18 @@ pub fn plan(cache: &str, kept: Kept, view: View) -> AnyView {
             })
             .take(MOST_ROWS)
             .map(|row| {
-                row_of(&slug, row, move |out| {
-                    kept.with_value(|session| session.leave_out(row, out));
-                })
+                let acts = Acts {
+                    leave: Callback::new(move |out| {
+                        kept.with_value(|session| session.leave_out(row, out));
+                    }),
+                    compare: Callback::new(move |()| {
+                        kept.with_value(|session| session.compare(row));
+                    }),
+                    report: Callback::new(move |()| {
+                        kept.with_value(|session| session.report(row));
+                    }),
+                };
+                row_of(&slug, row, acts)
             })
             .collect_view()
     };

@@ -7,12 +7,13 @@ use crate::components::button::{Weight, button};
 use crate::components::changing::changing;
 use crate::components::chip::{Tone, chip};
 use crate::components::code::code_line;
+use crate::components::difference::difference;
 use crate::components::icon::Icon;
 use crate::components::size::size;
 use crate::components::store_path::{path_link, path_text};
-use crate::format;
+use crate::format::{self, reproduced_words};
 use crate::state::navigation::href;
-use crate::upload::session::{Row, Stage};
+use crate::upload::session::{Compared, Reported, Row, Stage};
 use crate::upload::verdict::{Trouble, Verdict};
 
 /// What is in the way, in a line, and the command that helps.
@@ -158,12 +159,61 @@ fn content(row: &Row) -> AnyView {
     }
 }
 
-/// The row; `leave` leaves the path out, or takes it in again.
-pub fn row_of(
-    cache: &str,
-    row: RwSignal<Row>,
-    leave: impl Fn(bool) + Copy + Send + 'static,
-) -> AnyView {
+/// What can be done about a build that differs: see in which files, and leave a report.
+fn conflict(cache: &str, row: RwSignal<Row>, acts: Acts) -> Option<AnyView> {
+    let differs = row.with(|row| matches!(row.verdict, Verdict::Conflict(_)) && !row.left_out);
+    if !differs {
+        return None;
+    }
+    let comparison = match row.with(|row| row.compared.clone()) {
+        None => button(Weight::Plain, None, "Compare", move || acts.compare.run(())),
+        Some(Compared::Busy) => view! {
+            <p role="status"><span class="spinner" aria-hidden="true"></span> " Reading both archives…"</p>
+        }
+        .into_any(),
+        Some(Compared::Done(found)) => view! {
+            <p>"Both were built for one path: not reproducible. What is kept is in the cache; the newcomer is yours."</p>
+            {difference(&found)}
+        }
+        .into_any(),
+        Some(Compared::Failed(why)) => view! { <p>{why}</p> }.into_any(),
+    };
+    let shown = row.with(|row| matches!(row.compared, Some(Compared::Done(_))));
+    let page = href(&Route::Conflicts {
+        cache: cache.to_owned(),
+        hash: Some(row.with(|row| row.hash.clone())),
+    });
+    let report = shown.then(|| match row.with(|row| row.reported.clone()) {
+        Reported::No => view! {
+            <p>
+                "Nothing has to be done: the first stays. You can leave a report, so that others see that the build differs. "
+                {button(Weight::Plain, None, "Send mine as a report", move || acts.report.run(()))}
+            </p>
+        }
+        .into_any(),
+        Reported::Busy => view! { <p role="status">"Sending it as a report…"</p> }.into_any(),
+        Reported::Yes => {
+            view! { <p role="status">"The report is there: " <a href=page>"its page"</a></p> }.into_any()
+        }
+        Reported::Failed(why) => view! { <p role="alert">{why}</p> }.into_any(),
+    });
+    Some(view! { <div class="upload-conflict">{comparison} {report}</div> }.into_any())
+}
+
+/// What the buttons of a row do.
+#[derive(Debug, Clone, Copy)]
+pub struct Acts {
+    /// Leaves the path out, or takes it in again.
+    pub leave: Callback<bool>,
+    /// Compares it with what is there.
+    pub compare: Callback<()>,
+    /// Sends it as a report.
+    pub report: Callback<()>,
+}
+
+/// The row.
+pub fn row_of(cache: &str, row: RwSignal<Row>, acts: Acts) -> AnyView {
+    let slug = cache.to_owned();
     let cache = cache.to_owned();
     let name = move || {
         row.with(|row| {
@@ -202,6 +252,10 @@ pub fn row_of(
             _ => view! { <span class="none">"—"</span> }.into_any(),
         })
     };
+    let reproduced = move || {
+        let words = row.with(|row| reproduced_words(&row.reproduced_by))?;
+        Some(view! { <span class="muted">{words}</span> })
+    };
     let choice = move || {
         let (can, out) = row.with(|row| {
             let open = row.stage == Stage::Here;
@@ -212,14 +266,17 @@ pub fn row_of(
         });
         can.then(|| {
             let word = if out { "Take in" } else { "Leave out" };
-            button(Weight::Plain, None, word, move || leave(!out))
+            button(Weight::Plain, None, word, move || acts.leave.run(!out))
         })
     };
     view! {
         <tr>
-            <th scope="row" class="wrap">{changing(name)}</th>
+            <th scope="row" class="wrap">
+                {changing(name)}
+                {changing(move || conflict(&slug, row, acts))}
+            </th>
             <td data-label="What happens">
-                <span class="upload-word">{changing(move || row.with(word))} {changing(move || row.with(meter))}</span>
+                <span class="upload-word">{changing(move || row.with(word))} {changing(move || row.with(meter))} {changing(reproduced)}</span>
             </td>
             <td class="wrap" data-label="Signed by">{changing(signer)}</td>
             <td data-label="Content">{changing(move || row.with(content))}</td>

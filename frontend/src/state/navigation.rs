@@ -162,8 +162,13 @@ pub fn same_page(a: &Route, b: &Route) -> bool {
         (Route::Paths { cache: a, .. }, Route::Paths { cache: b, .. })
         | (Route::Health { cache: a, .. }, Route::Health { cache: b, .. }) => a == b,
         (
-            Route::Path { cache, hash, .. },
+            Route::Path { cache, hash, .. } | Route::File { cache, hash, .. },
             Route::Path {
+                cache: other_cache,
+                hash: other_hash,
+                ..
+            }
+            | Route::File {
                 cache: other_cache,
                 hash: other_hash,
                 ..

@@ -5,8 +5,9 @@ use std::io::{self, BufReader, Read};
 
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
+use snowbank_shared::contents::{ContentsBuilder, FileEntry};
 use snowbank_shared::hash::Sha256;
-use snowbank_shared::nar::{Event, NarError, NarParser, Secret, SecretScanner};
+use snowbank_shared::nar::{Event, ListingLimits, NarError, NarParser, Secret, SecretScanner};
 use snowbank_shared::narinfo::Compression;
 
 use super::unpack;
@@ -100,6 +101,57 @@ fn inspect(
         }
     }
     look.finish().map_err(|error| error.to_string())
+}
+
+/// How large a list of files may be, as on the server.
+const LISTED: ListingLimits = ListingLimits {
+    nodes: 100_000,
+    text: 16 << 20,
+};
+
+/// The files of an archive with their hashes; as [`examine`] otherwise.
+///
+/// # Errors
+/// In words, where it is no NAR, cannot be unpacked, or has too many files.
+pub fn contents(
+    source: impl Read,
+    codec: Option<Compression>,
+    most: u64,
+    told: impl FnMut(u64),
+) -> Result<Vec<FileEntry>, String> {
+    let file = Hashing {
+        source,
+        hash: None,
+        read: 0,
+        told,
+    };
+    let packed = BufReader::with_capacity(PIECE, file);
+    let mut unpacked = codec
+        .and_then(|codec| unpack::reader(codec, packed))
+        .ok_or("this browser cannot unpack it")?;
+    let mut parser = NarParser::new();
+    let mut builder = ContentsBuilder::new(LISTED);
+    let mut piece = vec![0; PIECE];
+    loop {
+        let taken = match unpacked.read(&mut piece) {
+            Ok(0) => break,
+            Ok(taken) => taken,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(format!("it cannot be unpacked: {error}")),
+        };
+        parser
+            .push(&piece[..taken], &mut |event: Event<'_>| {
+                builder.event(&event);
+            })
+            .map_err(|error| error.to_string())?;
+        if parser.position() > most {
+            return Err(format!(
+                "it unpacks to more than the {most} bytes that its narinfo names"
+            ));
+        }
+    }
+    parser.finish().map_err(|error| error.to_string())?;
+    builder.finish().map_err(|error| error.to_string())
 }
 
 /// What the form wants to know of an archive, in one pass over its bytes.
@@ -201,6 +253,18 @@ mod tests {
         assert_eq!(inside.nar_size, nar.len() as u64);
         let unread = examine(&packed[..], Some(Compression::Br), 0, |_| ()).expect("hashed");
         assert_eq!((unread.file_hash, unread.archive), (found.file_hash, None));
+    }
+
+    #[test]
+    fn files_are_listed_with_what_they_hash_to() {
+        let packed = zstd::encode_all(&archive()[..], 3).expect("packed");
+        let codec = Some(Compression::Zstd);
+        let found = contents(&packed[..], codec, 1 << 20, |_| ()).expect("listed");
+        let hash = format!("sha256:{}", Sha256::digest(b"hello").to_nix32());
+        assert_eq!(found.len(), 1);
+        assert_eq!((&found[0].sha256, found[0].executable), (&Some(hash), true));
+        assert!(contents(&packed[..], codec, 10, |_| ()).is_err());
+        assert!(contents(&packed[..], Some(Compression::Br), 999, |_| ()).is_err());
     }
 
     #[test]

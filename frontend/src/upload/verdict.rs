@@ -385,7 +385,7 @@ pub fn of_path(
                     format::size(there.row.nar_size),
                     there.row.signers.join(", ")
                 ),
-                "The first stays. Both were built for the same path, so the build is not reproducible; leave this one out.",
+                "The first stays. Both were built for the same path, so the build is not reproducible. Compare them, and leave this one out.",
             ));
         }
         let news = narinfo

@@ -12,6 +12,7 @@ use js_sys::{Array, ArrayBuffer, Function, Promise, Uint8Array};
 use leptos::prelude::document;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use snowbank_shared::contents::FileEntry;
 use snowbank_shared::narinfo::Compression;
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast, JsValue};
@@ -28,6 +29,8 @@ use super::export::{self, Exported};
 const SLICE: u64 = 4 << 20;
 /// The word for files of `nix-store --export`, where else a codec stands.
 const EXPORT: &str = "export";
+/// Before a codec: the files of the archive are asked for.
+const CONTENTS: &str = "contents ";
 /// Milliseconds between two words about how far it is.
 const EVERY: f64 = 250.0;
 
@@ -81,6 +84,21 @@ impl Bench {
     ) -> Result<Examined, Option<String>> {
         let codec = codec.map(Compression::name).unwrap_or_default();
         self.job(codec, most, file, told).await
+    }
+
+    /// Lists the files of one archive, with their hashes.
+    ///
+    /// # Errors
+    /// As [`Self::examine`].
+    pub async fn contents_of(
+        &self,
+        file: &Blob,
+        codec: Option<Compression>,
+        most: u64,
+    ) -> Result<Vec<FileEntry>, Option<String>> {
+        let codec = codec.map(Compression::name).unwrap_or_default();
+        let kind = format!("{CONTENTS}{codec}");
+        self.job(&kind, most, file, |_| ()).await
     }
 
     /// Cuts a file of `nix-store --export` into its paths.
@@ -187,6 +205,10 @@ fn work(scope: &DedicatedWorkerGlobalScope, job: &JsValue) -> String {
     };
     if kind == EXPORT {
         return text(&export::read(file, told));
+    }
+    if let Some(codec) = kind.strip_prefix(CONTENTS) {
+        let codec = Compression::from_name(codec);
+        return text(&examine::contents(file, codec, most, told));
     }
     text(&examine::examine(
         file,

@@ -7,7 +7,9 @@ use serde::Deserialize;
 
 use super::pins::PinnedAs;
 use super::quarantine::HeldPath;
-use super::{ContentStatus, Oddity, PathDetail, PathRow, SignatureStatus, SignatureVerdict};
+use super::{
+    ContentStatus, Oddity, PathDetail, PathRow, Reproducer, SignatureStatus, SignatureVerdict,
+};
 
 /// The fields of [`PathRow`] and of [`PathDetail`], side by side as they are sent.
 #[derive(Deserialize)]
@@ -50,6 +52,10 @@ pub(super) struct FlatPathDetail {
     pins: Vec<PinnedAs>,
     #[serde(default)]
     held: Option<HeldPath>,
+    #[serde(default)]
+    reproduced_by: Vec<Reproducer>,
+    #[serde(default)]
+    conflicts: u64,
     revision: String,
 }
 
@@ -93,6 +99,8 @@ impl From<FlatPathDetail> for PathDetail {
             closure_missing: flat.closure_missing,
             pins: flat.pins,
             held: flat.held,
+            reproduced_by: flat.reproduced_by,
+            conflicts: flat.conflicts,
             revision: flat.revision,
         }
     }
@@ -162,6 +170,11 @@ mod tests {
                 at: "2026-11-23T12:03:22Z".to_owned(),
                 act: Some("a".to_owned()),
             }),
+            reproduced_by: vec![Reproducer {
+                owner: Some("alice".to_owned()),
+                keys: vec!["alice-1".to_owned()],
+            }],
+            conflicts: 1,
             revision: "r".to_owned(),
         };
         let sent = serde_json::to_value(&detail).expect("it can be sent");

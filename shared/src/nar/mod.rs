@@ -28,6 +28,7 @@
 mod error;
 mod file_name;
 mod inspect;
+mod layout;
 mod listing;
 mod listing_json;
 mod mentions;

@@ -44,6 +44,19 @@ fn every_page() -> Vec<Route> {
         tab,
     }));
     pages.extend([
+        Route::File {
+            cache: "main".to_owned(),
+            hash: HASH.to_owned(),
+            file: "bin/odd%FF%0A".to_owned(),
+        },
+        Route::Conflicts {
+            cache: "main".to_owned(),
+            hash: None,
+        },
+        Route::Conflicts {
+            cache: "main".to_owned(),
+            hash: Some(HASH.to_owned()),
+        },
         Route::health("main"),
         Route::Health {
             cache: "main".to_owned(),
@@ -83,8 +96,12 @@ fn addresses_are_these() {
     /c/main/p/xynxqns12h5f1dcq1j5x3c3232454njk
     /c/main/p/xynxqns12h5f1dcq1j5x3c3232454njk/closure
     /c/main/p/xynxqns12h5f1dcq1j5x3c3232454njk/referrers
+    /c/main/p/xynxqns12h5f1dcq1j5x3c3232454njk/files
     /c/main/p/xynxqns12h5f1dcq1j5x3c3232454njk/signatures
     /c/main/p/xynxqns12h5f1dcq1j5x3c3232454njk/raw
+    /c/main/p/xynxqns12h5f1dcq1j5x3c3232454njk/files/bin/odd%FF%0A
+    /c/main/conflicts
+    /c/main/conflicts/xynxqns12h5f1dcq1j5x3c3232454njk
     /c/main/health
     /c/main/health/bad-narinfo
     /c/main/upstreams
@@ -146,6 +163,9 @@ fn what_is_no_page_is_refused() {
         "/c/main/p/eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee",
         "/c/main/p/xynxqns12h5f1dcq1j5x3c3232454njk/summary",
         "/c/%FF",
+        "/c/main/p/xynxqns12h5f1dcq1j5x3c3232454njk/files/a%2Fb",
+        "/c/main/p/xynxqns12h5f1dcq1j5x3c3232454njk/files/../x",
+        "/c/main/conflicts/tooshort",
         "/nix-cache-info",
         "/main/xynxqns12h5f1dcq1j5x3c3232454njk.narinfo",
     ] {

@@ -9,7 +9,7 @@ use super::RouteError;
 
 /// What is escaped in a path segment or a query value: all but the unreserved
 /// characters of RFC 3986, and of these a segment never needs more.
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+pub(crate) const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')

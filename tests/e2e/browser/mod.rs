@@ -7,6 +7,7 @@ mod closure;
 mod connect;
 mod copying;
 mod every_page;
+mod files;
 mod hostile;
 mod indexing;
 mod keyboard;

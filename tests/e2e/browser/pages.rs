@@ -21,6 +21,7 @@ pub(super) async fn all(server: &Server) -> anyhow::Result<Vec<Named>> {
     let system = hash_of("nixos-system").await?;
     let withheld = hash_of("false-address").await?;
     let dangling = hash_of("dangling").await?;
+    let powder = hash_of("powder-3.14.0").await?;
     let leaf = &fx1::LEAF["/nix/store/".len()..][..32];
     Ok(vec![
         ("caches", "/".to_owned()),
@@ -46,6 +47,9 @@ pub(super) async fn all(server: &Server) -> anyhow::Result<Vec<Named>> {
             "signatures-upstream",
             format!("/c/main/p/{FX2_HASH}/signatures"),
         ),
+        ("files", format!("/c/main/p/{powder}/files")),
+        ("file", format!("/c/main/p/{}/files", fx1::TOP_HASH)),
+        ("conflicts", "/c/main/conflicts".to_owned()),
         ("raw", format!("/c/main/p/{}/raw", fx1::TOP_HASH)),
         ("withheld", format!("/c/main/p/{withheld}")),
         (

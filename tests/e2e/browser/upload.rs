@@ -274,6 +274,33 @@ async fn a65_a66_a74_a75_a_folder_is_judged_sent_and_known_again() -> anyhow::Re
         .await?;
     let signed = |name: &str| text.matches(&format!("Sig: {name}:")).count() == 1;
     ensure!(signed("alice-1") && signed("bob-1"), "{text}");
+    // Both keys are olga's: one person has made it.
+    let page = format!("/c/main/p/{}", made[0].narinfo.store_path().hash());
+    desk.browser.open(&page).await?;
+    desk.browser.find("#nar-size").await?;
+    ensure!(!desk.browser.page_text().await?.contains("reproduced by"));
+    // With another contributor's, two have.
+    let grants = json!([{"role": "contributor"}]);
+    let carl = desk.olga.invite(&desk.server, "carl", grants).await?;
+    let carls = SecretKey::generate("carl-1", [11; 32])?;
+    scene::register(&desk.server, &carl, &carls, "main", &["prove"]).await?;
+    let scope = json!({"scope": {"caches": ["main"], "names": ["*"]}});
+    let accept = "/contributors/carl-1/accept";
+    desk.olga
+        .send(&desk.server, Method::POST, accept, scope)
+        .await?;
+    carl.sit_down(&desk.browser, &desk.server).await?;
+    desk.open().await?;
+    let by_carl = fx1(Some(&carls))?;
+    let all: Vec<&Made> = by_carl.iter().collect();
+    desk.choose(&folder(desk.at("of-carl"), &all)?).await?;
+    desk.browser.shows("Add signature").await?;
+    click(&desk.browser, "Send").await?;
+    desk.browser.shows("Published: 3 paths").await?;
+    desk.browser.shows("reproduced by 2").await?;
+    desk.browser.open(&page).await?;
+    desk.browser.shows("reproduced by 2").await?;
+    desk.browser.shows("carl, olga").await?;
     desk.browser.finish().await
 }
 
@@ -384,6 +411,43 @@ async fn a67_a68_a69_a76_a77_what_is_wrong_is_said_before_anything_is_sent() -> 
     desk.choose(&folder(desk.at("other"), &[&other])?).await?;
     desk.browser.shows("Conflict").await?;
     desk.browser.shows("Other content is here already").await?;
+    click(&desk.browser, "Compare").await?;
+    desk.browser
+        .shows("First differing file: the path itself")
+        .await?;
+    desk.browser.accessible("a comparison").await?;
+    let sent = desk.sent().await?.len();
+    click(&desk.browser, "Send mine as a report").await?;
+    desk.browser.shows("The report is there").await?;
+    ensure!(desk.sent().await?.len() == sent + 2, "archive and narinfo");
+    // The first stays, and both pages say that there is another build.
+    let served = desk
+        .server
+        .text(&format!("/main/{}", leaf.narinfo_key()))
+        .await?;
+    ensure!(
+        served.contains(&leaf.narinfo.nar_hash().to_nix32()),
+        "{served}"
+    );
+    let hash = leaf.narinfo.store_path().hash();
+    desk.browser.open(&format!("/c/main/p/{hash}")).await?;
+    desk.browser.shows("came later with other content").await?;
+    click(&desk.browser, "Compare the files").await?;
+    desk.browser.shows("Builds of leaf-1.0 that differ").await?;
+    desk.browser
+        .shows("First differing file: the path itself")
+        .await?;
+    desk.browser.accessible("a conflict").await?;
+    pictures::take(&desk.browser, &pictures::folder()?, "conflict").await?;
+    let field = desk.browser.find(".conflict-settle input").await?;
+    field.send_keys("a typo").await?;
+    click(&desk.browser, "Dismiss").await?;
+    desk.browser.shows("Dismissed").await?;
+    desk.browser.open("/c/main/conflicts").await?;
+    desk.browser.shows("Dismissed").await?;
+    desk.browser.accessible("the conflicts").await?;
+    pictures::take(&desk.browser, &pictures::folder()?, "conflicts-some").await?;
+    desk.open().await?;
     // All of it on one page, for people to look at.
     let lib = Made::new("lib-2.1", b"lib", &[&mid], Some(&desk.key))?;
     let app = Made::new("app-3.0", &noise(3_000), &[&lib], Some(&desk.key))?;

@@ -35,7 +35,7 @@ pub(super) enum Stop {
     Api(ApiError),
 }
 
-async fn ask<T: DeserializeOwned>(path: String) -> Result<T, ApiError> {
+pub(super) async fn ask<T: DeserializeOwned>(path: String) -> Result<T, ApiError> {
     let abort = Abort::new();
     api::get(path, abort.ticket()).await?.json()
 }

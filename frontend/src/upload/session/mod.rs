@@ -1,6 +1,7 @@
 //! One upload, from the files to the published paths: what is known, in signals that the page
-//! draws. The tasks are in [`look`], which finds out, and [`send`].
+//! draws. The tasks are in [`look`], which finds out, [`compare`] and [`send`].
 
+mod compare;
 mod look;
 mod send;
 
@@ -10,7 +11,8 @@ use std::rc::Rc;
 
 use leptos::prelude::*;
 use leptos::task::spawn_local;
-use snowbank_shared::api::{Cache, PathDetail};
+use snowbank_shared::api::{Cache, PathDetail, Reproducer};
+use snowbank_shared::contents::Difference;
 use snowbank_shared::narinfo::NarInfo;
 use snowbank_shared::signature::SecretKey;
 use web_sys::{Blob, File, FileList};
@@ -93,6 +95,36 @@ pub struct Row {
     pub stage: Stage,
     /// Somebody decided against it.
     pub left_out: bool,
+    /// Who vouches for it, once it is published with more than one's signature.
+    pub reproduced_by: Vec<Reproducer>,
+    /// In which files it differs from what is there, where that was asked.
+    pub compared: Option<Compared>,
+    /// Whether the server has a report of it.
+    pub reported: Reported,
+}
+
+/// In which files a path differs from what is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Compared {
+    /// Both are being read.
+    Busy,
+    /// These.
+    Done(Difference),
+    /// Why that cannot be said.
+    Failed(String),
+}
+
+/// Whether the server has a report of a build that differs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reported {
+    /// Nothing was sent.
+    No,
+    /// It is being sent.
+    Busy,
+    /// It has one.
+    Yes,
+    /// Why it took none.
+    Failed(String),
 }
 
 impl Row {
@@ -306,6 +338,9 @@ impl Session {
                     verdict: Verdict::Waiting,
                     stage: Stage::Here,
                     left_out: false,
+                    reproduced_by: Vec::new(),
+                    compared: None,
+                    reported: Reported::No,
                 })
             })
             .collect();
@@ -430,6 +465,7 @@ impl Session {
                     "narHash": format!("sha256:{}", item.narinfo.nar_hash().to_nix32()),
                     "narSize": item.narinfo.nar_size(),
                     "signatures": item.narinfo.signatures().collect::<Vec<_>>(),
+                    "reproducedBy": row.with_untracked(|row| row.reproduced_by.iter().map(|one| one.keys.clone()).collect::<Vec<_>>()),
                 })
             })
             .collect();

@@ -6,16 +6,19 @@ use std::rc::Rc;
 
 use leptos::prelude::*;
 use leptos::task::spawn_local;
+use snowbank_shared::api::PathDetail;
 use snowbank_shared::cache_info;
 use wasm_bindgen::JsValue;
 use web_sys::Blob;
 
+use crate::api;
 use crate::components::ago::now;
 use crate::state::navigation::with_base;
 use crate::upload::memory::{self, Unfinished};
 use crate::upload::transfer::{Answer, pause};
 use crate::upload::verdict::Verdict;
 
+use super::look::ask;
 use super::{Phase, Session, Stage};
 
 /// Archives sent at once.
@@ -211,6 +214,13 @@ impl Session {
                     return;
                 }
                 let row = self.view.rows.with_untracked(|rows| rows[at]);
+                // With a signature more: who vouches for it now?
+                if answer == Answer::Done && self.items.borrow()[at].there.is_some() {
+                    let detail = api::path_path(&self.cache, &hash.to_string(), "");
+                    if let Ok(detail) = ask::<PathDetail>(detail).await {
+                        row.update(|row| row.reproduced_by = detail.reproduced_by);
+                    }
+                }
                 row.update(|row| {
                     row.stage = match answer {
                         Answer::Done(line) if line.is_empty() => Stage::Live,

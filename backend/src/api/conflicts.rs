@@ -1,0 +1,192 @@
+//! `/caches/{cache}/conflicts`: builds that came with other content than what is here.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::{Extension, Json};
+use bytes::Bytes;
+use http::HeaderMap;
+use snowbank_shared::api::access::Act;
+use snowbank_shared::api::conflicts::{Build, Comparison, Conflict, DismissConflict, Dismissal};
+use snowbank_shared::api::{Page, Problem};
+
+use super::problem::ApiError;
+use super::request::{self, Asked, body, readable};
+use crate::auth::records::now;
+use crate::index::rfc3339;
+use crate::intake::conflict::{BuildRecord, ConflictRecord, DismissalRecord, report_id, reports};
+use crate::ledger::Scope;
+use crate::site::{Cache, Site};
+
+/// Characters of a reason.
+const LONGEST_REASON: usize = 500;
+
+/// A report, for somebody who may (`known`) or may not be told who the members are.
+fn shown(cache: &Cache, record: &ConflictRecord, known: bool) -> Conflict {
+    let build = |build: &BuildRecord| Build {
+        nar_hash: build.nar_hash.clone(),
+        nar_size: build.nar_size,
+        by: if known { build.by.clone() } else { Vec::new() },
+        keys: build.keys.clone(),
+        at: build.at.clone(),
+    };
+    let (hash, name) = record.path.split_once('-').unwrap_or((&record.path, ""));
+    Conflict {
+        path: format!("{}/{}", cache.store_dir, record.path),
+        hash: hash.to_owned(),
+        name: name.to_owned(),
+        kept: build(&record.kept),
+        newcomer: build(&record.newcomer),
+        times: record.times,
+        comparison: record.comparison.clone(),
+        dismissed: record.dismissed.as_ref().map(|dismissed| Dismissal {
+            by: known.then(|| dismissed.by.clone()),
+            at: rfc3339(dismissed.at),
+            reason: dismissed.reason.clone(),
+        }),
+    }
+}
+
+/// Builds that differ from what is in the cache, of all paths, the newest first; without the
+/// differing files themselves.
+#[utoipa::path(
+    get,
+    path = "/caches/{cache}/conflicts",
+    tag = "paths",
+    operation_id = "list_conflicts",
+    params(("cache" = String, Path, description = "Slug of the cache")),
+    responses(
+        (status = 200, body = Page<Conflict>),
+        (status = 401, body = Problem, content_type = "application/problem+json", description = "The cache is private"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "No such cache"),
+    ),
+)]
+pub(super) async fn list(
+    State(site): State<Arc<Site>>,
+    Extension(asked): Extension<Asked>,
+    Path(slug): Path<String>,
+    headers: HeaderMap,
+) -> Result<Json<Page<Conflict>>, ApiError> {
+    let cache = readable(&site, &slug, &headers)?;
+    let items = reports(&site, &slug, None)
+        .iter()
+        .map(|report| {
+            let mut conflict = shown(&cache, report, asked.is_known());
+            if let Comparison::Done { difference } = &mut conflict.comparison {
+                difference.items = Vec::new();
+            }
+            conflict
+        })
+        .collect();
+    let revision = site.ledger.view().revision().to_string();
+    Ok(Json(Page::whole(items, revision)))
+}
+
+/// Builds that differ from what is in the cache under one path, with the files in which they differ.
+#[utoipa::path(
+    get,
+    path = "/caches/{cache}/conflicts/{hash}",
+    tag = "paths",
+    operation_id = "get_conflicts",
+    params(
+        ("cache" = String, Path, description = "Slug of the cache"),
+        ("hash" = String, Path, description = "Hash part of the store path"),
+    ),
+    responses(
+        (status = 200, body = Page<Conflict>),
+        (status = 400, body = Problem, content_type = "application/problem+json", description = "Not a hash"),
+        (status = 401, body = Problem, content_type = "application/problem+json", description = "The cache is private"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "No such cache"),
+    ),
+)]
+pub(super) async fn of_path(
+    State(site): State<Arc<Site>>,
+    Extension(asked): Extension<Asked>,
+    Path((slug, hash)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Json<Page<Conflict>>, ApiError> {
+    let cache = readable(&site, &slug, &headers)?;
+    let hash = request::hash(&hash)?;
+    let items = reports(&site, &slug, Some(hash))
+        .iter()
+        .map(|report| shown(&cache, report, asked.is_known()))
+        .collect();
+    let revision = site.ledger.view().revision().to_string();
+    Ok(Json(Page::whole(items, revision)))
+}
+
+/// Puts a report aside: it stays, and is shown as settled.
+#[utoipa::path(
+    post,
+    path = "/caches/{cache}/conflicts/{hash}/dismiss",
+    tag = "paths",
+    operation_id = "dismiss_conflict",
+    params(
+        ("cache" = String, Path, description = "Slug of the cache"),
+        ("hash" = String, Path, description = "Hash part of the store path"),
+    ),
+    request_body = DismissConflict,
+    responses(
+        (status = 200, body = Conflict),
+        (status = 400, body = Problem, content_type = "application/problem+json", description = "The body means nothing"),
+        (status = 401, body = Problem, content_type = "application/problem+json", description = "Needs a login"),
+        (status = 403, body = Problem, content_type = "application/problem+json", description = "Needs Maintainer"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "No such report"),
+        (status = 422, body = Problem, content_type = "application/problem+json", description = "A reason is missing, or too long"),
+    ),
+)]
+pub(super) async fn dismiss(
+    State(site): State<Arc<Site>>,
+    Extension(asked): Extension<Asked>,
+    Path((slug, hash)): Path<(String, String)>,
+    bytes: Bytes,
+) -> Result<Json<Conflict>, ApiError> {
+    let cache = site.cache(&slug).ok_or_else(|| ApiError::no_cache(&slug))?;
+    asked.must(&site, Act::Maintain, cache.on())?;
+    let hash = request::hash(&hash)?;
+    let wish: DismissConflict = body(&bytes)?;
+    let reason = wish.reason.trim();
+    if reason.is_empty() || reason.chars().count() > LONGEST_REASON {
+        return Err(ApiError::unacceptable(
+            "not-acceptable",
+            format!("Say why, in up to {LONGEST_REASON} characters."),
+        ));
+    }
+    let none = || {
+        ApiError::nothing_there(
+            "There is no report of such a build: its NarHash is that of the newcomer.",
+        )
+    };
+    let id = report_id(hash, &wish.nar_hash).ok_or_else(none)?;
+    let scope = Scope::Cache(&slug);
+    if site
+        .ledger
+        .view()
+        .get::<ConflictRecord>(scope, &id)
+        .is_none()
+    {
+        return Err(none());
+    }
+    let by = asked.by();
+    let dismissed = site
+        .ledger
+        .update::<ConflictRecord, ApiError>(scope, &id, &by.actor, |known| {
+            Ok(ConflictRecord {
+                dismissed: Some(DismissalRecord {
+                    by: by.actor.clone(),
+                    at: now(),
+                    reason: reason.to_owned(),
+                }),
+                ..known.clone()
+            })
+        })
+        .await?;
+    let detail = [
+        ("nar_hash", wish.nar_hash.clone()),
+        ("reason", reason.to_owned()),
+    ];
+    site.access
+        .note_in(&slug, &by, "conflict.dismiss", &dismissed.path, &detail)
+        .await;
+    Ok(Json(shown(cache, &dismissed, true)))
+}

@@ -1,0 +1,123 @@
+//! The bytes of an object as a thread reads them.
+
+use std::io::{self, BufRead, BufReader, Read};
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use snowbank_shared::narinfo::Compression;
+use tokio::sync::mpsc;
+
+use super::{Archive, ArchiveError, codec};
+use crate::bucket::encoding::{self, Coding};
+use crate::bucket::{Bucket, BucketError, Object, ObjectBody};
+
+/// Pieces that wait for the thread.
+const WAITING: usize = 3;
+
+/// The pieces of a stream as one reader, for a thread that may block: a bounded channel, which a task
+/// fills. A slow reader stops the bucket.
+pub struct Pieces {
+    source: mpsc::Receiver<Result<Bytes, BucketError>>,
+    current: Bytes,
+}
+
+/// The bytes of an object for a thread.
+pub fn pieces(mut body: ObjectBody) -> Pieces {
+    let (feed, source) = mpsc::channel(WAITING);
+    tokio::spawn(async move {
+        while let Some(piece) = body.next().await {
+            if feed.send(piece).await.is_err() {
+                return;
+            }
+        }
+    });
+    Pieces {
+        source,
+        current: Bytes::new(),
+    }
+}
+
+impl BufRead for Pieces {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        while self.current.is_empty() {
+            match self.source.blocking_recv() {
+                None => break,
+                Some(Ok(piece)) => self.current = piece,
+                Some(Err(error)) => return Err(io::Error::other(error)),
+            }
+        }
+        Ok(&self.current)
+    }
+
+    fn consume(&mut self, amount: usize) {
+        // The part that is dropped.
+        drop(self.current.split_to(amount));
+    }
+}
+
+impl Read for Pieces {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let available = self.fill_buf()?;
+        let length = available.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&available[..length]);
+        self.consume(length);
+        Ok(length)
+    }
+}
+
+/// An archive that was opened.
+pub(super) struct Source {
+    pieces: Pieces,
+    coding: Option<Coding>,
+    codec: Compression,
+}
+
+/// Opens an archive.
+pub(super) async fn of_archive(bucket: &Bucket, archive: &Archive) -> Result<Source, ArchiveError> {
+    let codec = archive
+        .codec
+        .ok_or_else(|| ArchiveError::Unsupported("something unknown".to_owned()))?;
+    let Object {
+        body,
+        content_encoding,
+        ..
+    } = bucket.get(&archive.key).await?;
+    let coding = match content_encoding {
+        None => None,
+        Some(header) => encoding::coding(&header)
+            .map_err(|error| ArchiveError::Unsupported(error.to_string()))?,
+    };
+    Ok(Source {
+        pieces: pieces(body),
+        coding,
+        codec,
+    })
+}
+
+impl Source {
+    /// The archive, unpacked; on the thread that reads it.
+    pub(super) fn unpacked(self) -> Result<Box<dyn Read>, ArchiveError> {
+        let stored: Box<dyn BufRead> = match self.coding {
+            None => Box::new(self.pieces),
+            Some(Coding::Gzip) => Box::new(BufReader::new(flate2::bufread::MultiGzDecoder::new(
+                self.pieces,
+            ))),
+            Some(Coding::Zstd) => {
+                let decoder = codec::decoder(Compression::Zstd, self.pieces);
+                Box::new(BufReader::new(decoder.map_err(unusable)?))
+            }
+            Some(Coding::Brotli) => {
+                let decoder = codec::decoder(Compression::Br, self.pieces);
+                Box::new(BufReader::new(decoder.map_err(unusable)?))
+            }
+        };
+        codec::decoder(self.codec, stored).map_err(unusable)
+    }
+}
+
+fn unusable(error: io::Error) -> ArchiveError {
+    match error.kind() {
+        io::ErrorKind::Unsupported => ArchiveError::Unsupported(error.to_string()),
+        _ => ArchiveError::Broken(error.to_string()),
+    }
+}
