@@ -36,8 +36,16 @@ pub enum Page {
     Browse(Browse),
     Path { cache: String, hash: String },
     People(AccessRoute),
-    Upload { cache: String },
+    Upload(UploadPage),
     Guide(Guide),
+}
+
+/// Uploads from a browser.
+#[derive(Debug, Clone)]
+pub enum UploadPage {
+    Form { cache: String },
+    Sessions { cache: String },
+    Session { cache: String, id: String },
 }
 
 /// Lists of paths.
@@ -89,8 +97,12 @@ fn people(page: AccessRoute) -> Result<AnyView, SplitLoaderError> {
 }
 
 #[wasm_split(upload, fallible, preload(fetch_upload))]
-fn upload(cache: String) -> Result<AnyView, SplitLoaderError> {
-    Ok(pages::upload::page(&cache))
+fn upload(page: UploadPage) -> Result<AnyView, SplitLoaderError> {
+    Ok(match page {
+        UploadPage::Form { cache } => pages::upload::page(&cache),
+        UploadPage::Sessions { cache } => pages::uploads::page(&cache),
+        UploadPage::Session { cache, id } => pages::upload_session::page(&cache, &id),
+    })
 }
 
 #[wasm_split(upload, fallible)]
@@ -144,7 +156,7 @@ impl Part {
             Page::Browse(_) => Self::Browse,
             Page::Path { .. } => Self::Path,
             Page::People(_) => Self::People,
-            Page::Upload { .. } => Self::Upload,
+            Page::Upload(_) => Self::Upload,
             Page::Guide(_) => Self::Guide,
         }
     }
@@ -252,7 +264,7 @@ fn drawn(page: Page) -> Option<AnyView> {
         Page::Browse(page) => at_once(browse(page)),
         Page::Path { cache, hash } => at_once(path(cache, hash)),
         Page::People(page) => at_once(people(page)),
-        Page::Upload { cache } => at_once(upload(cache)),
+        Page::Upload(page) => at_once(upload(page)),
         Page::Guide(page) => at_once(guide(page)),
     }
 }

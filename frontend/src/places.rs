@@ -220,7 +220,7 @@ pub const fn home_of(route: &Route) -> &'static str {
         Route::Cache { .. } => "Overview",
         Route::Paths { .. } | Route::Path { .. } => "Paths",
         Route::Health { .. } => "Health",
-        Route::Upload { .. } => "Upload",
+        Route::Upload { .. } | Route::Uploads { .. } | Route::UploadSession { .. } => "Upload",
         Route::Lookup { .. } => "Look up",
         Route::Connect { .. } => "Connect",
         Route::Help | Route::Glossary | Route::Components => "Help",

@@ -14,6 +14,7 @@ pub mod contributors;
 mod flat;
 mod growth;
 mod lookup;
+pub mod uploads;
 
 pub use browse::{FacetCount, Facets, Selection};
 pub use growth::{Growth, GrowthDay, Recent, Served};

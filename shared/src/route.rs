@@ -58,6 +58,18 @@ pub enum Route {
         /// Slug of the cache.
         cache: String,
     },
+    /// `/c/{cache}/uploads`: what was uploaded lately, and what is on its way.
+    Uploads {
+        /// Slug of the cache.
+        cache: String,
+    },
+    /// `/c/{cache}/uploads/{id}`: how far an upload is, and its receipt.
+    UploadSession {
+        /// Slug of the cache.
+        cache: String,
+        /// The session.
+        id: String,
+    },
     /// `/connect`: lines for a machine's configuration.
     Connect {
         /// Slugs of the chosen caches.
@@ -178,7 +190,9 @@ impl Route {
             | Self::Paths { cache, .. }
             | Self::Path { cache, .. }
             | Self::Health { cache, .. }
-            | Self::Upload { cache } => Some(cache),
+            | Self::Upload { cache }
+            | Self::Uploads { cache }
+            | Self::UploadSession { cache, .. } => Some(cache),
             Self::Access(route) => route.cache(),
             Self::Caches
             | Self::Connect { .. }
@@ -253,6 +267,10 @@ impl fmt::Display for Route {
                 }
             }
             Self::Upload { cache } => write!(f, "/c/{}/upload", escape(cache)),
+            Self::Uploads { cache } => write!(f, "/c/{}/uploads", escape(cache)),
+            Self::UploadSession { cache, id } => {
+                write!(f, "/c/{}/uploads/{}", escape(cache), escape(id))
+            }
             Self::Connect { caches, target } => {
                 f.write_str("/connect")?;
                 let mut out = QueryWriter {
@@ -332,6 +350,13 @@ impl FromStr for Route {
             },
             ["c", cache, "upload"] => Self::Upload {
                 cache: (*cache).to_owned(),
+            },
+            ["c", cache, "uploads"] => Self::Uploads {
+                cache: (*cache).to_owned(),
+            },
+            ["c", cache, "uploads", id] => Self::UploadSession {
+                cache: (*cache).to_owned(),
+                id: (*id).to_owned(),
             },
             ["connect"] => connect(query)?,
             ["lookup"] => Self::Lookup {

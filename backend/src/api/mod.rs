@@ -24,6 +24,7 @@ mod session;
 mod settings;
 mod tokens;
 mod trust;
+mod uploads;
 mod wizard;
 
 use std::net::IpAddr;
@@ -43,6 +44,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::auth::Caller;
+use crate::intake::Intake;
 use crate::site::Site;
 use crate::web::{Body, RequestId, Response, headers};
 
@@ -65,6 +67,7 @@ use request::Asked;
         (name = "caches", description = "The caches of this server"),
         (name = "paths", description = "Store paths of a cache"),
         (name = "people", description = "Who asks: sessions, members, tokens, trust in machines"),
+        (name = "uploads", description = "Uploads that are planned, go on after what broke, and end in a receipt"),
         (name = "keys", description = "Contributors' keys: everyone signs with their own"),
         (name = "audit", description = "Who did what"),
         (name = "server", description = "The server itself"),
@@ -120,6 +123,9 @@ fn routes(computing: OpenApiRouter<Arc<Site>>) -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(contributors::resume))
         .routes(routes!(contributors::retire))
         .routes(routes!(contributors::revoke))
+        .routes(routes!(uploads::plan, uploads::list))
+        .routes(routes!(uploads::one, uploads::cancel))
+        .routes(routes!(uploads::commit))
         .routes(routes!(settings::read, settings::change))
         .routes(routes!(wizard::test))
         .routes(routes!(audit::list))
@@ -139,11 +145,12 @@ pub fn document() -> String {
 pub struct Api {
     router: axum::Router,
     site: Arc<Site>,
+    intake: Intake,
 }
 
 impl Api {
-    /// The API over these caches.
-    pub fn new(site: Arc<Site>) -> Self {
+    /// The API over these caches, and what takes uploads to them.
+    pub fn new(site: Arc<Site>, intake: Intake) -> Self {
         let counted = from_fn_with_state(Arc::clone(&site), counting_strangers);
         let (router, _) = routes(computing().route_layer(counted)).split_for_parts();
         let document: Arc<str> = document().into();
@@ -152,7 +159,11 @@ impl Api {
             .fallback(|| async { ApiError::no_endpoint() })
             .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
             .with_state(Arc::clone(&site));
-        Self { router, site }
+        Self {
+            router,
+            site,
+            intake,
+        }
     }
 
     /// Answers a request; `path` is what follows `/api`, as sent.
@@ -184,6 +195,7 @@ impl Api {
         };
         *inner.headers_mut() = request.headers.clone();
         inner.extensions_mut().insert(asked);
+        inner.extensions_mut().insert(self.intake.clone());
         let answered = match self.router.clone().oneshot(inner).await {
             Ok(answered) => answered,
             Err(never) => match never {},

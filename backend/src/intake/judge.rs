@@ -343,7 +343,12 @@ pub(super) enum Verified {
 
 /// Whether the uploader is the one whose key it is. Without this, whoever once got hold of somebody's
 /// signature could publish in their name.
-fn owns(caller: &Caller, owner: &str, key: &str, policy: &UploadPolicy) -> Result<(), Refusal> {
+pub(super) fn owns(
+    caller: &Caller,
+    owner: &str,
+    key: &str,
+    policy: &UploadPolicy,
+) -> Result<(), Refusal> {
     let uploader = match caller {
         Caller::Member(member) => Some(member.name.as_str()),
         Caller::Token(token) => token.owner.as_deref(),

@@ -17,6 +17,9 @@
 //! configuration is known by will do as well, and so will a content address of SHA-256, whose content
 //! was hashed here.
 //!
+//! **Who plans first** gets a session ([`session`]): it says what will happen before a byte is sent,
+//! takes large archives in parts, goes on after what broke, and ends in a receipt.
+//!
 //! **A NAR in transit** does not exist: up to 8 MiB it is in memory, beyond that in an upload that is
 //! not completed. It is completed when its hash is its name and its form is right. Without a narinfo
 //! it is nobody's; only its uploader is told that it is there ([`Intake::held`]). What was found out
@@ -46,7 +49,9 @@ mod policy;
 mod publish;
 mod receive;
 mod refusal;
+mod session;
 mod side;
+mod sink;
 mod stored;
 mod upstream;
 
@@ -63,6 +68,10 @@ use tokio::sync::Semaphore;
 
 pub use policy::{SigningMode, UploadPolicy};
 pub use refusal::Refusal;
+pub use session::{
+    GRACE, HeadState, LIFE, MOST_IN_CACHE, MOST_OPEN, PathRecord, SessionError, SessionHead,
+    UploadRecord,
+};
 
 use crate::auth::{self, Act, Caller, Stranger};
 use crate::site::{Cache, Site};
@@ -71,6 +80,8 @@ use crate::web::{Body, RequestId, Response, headers};
 use body::Upload;
 use examine::Gate;
 use pending::Pending;
+use session::Sessions;
+use sink::UnderWay;
 
 /// Uploads at once, of all caches: each holds a thread and two parts of 8 MiB at most.
 pub const UPLOADS: usize = 32;
@@ -87,6 +98,10 @@ struct Inner {
     gate: Gate,
     /// Uploads under way.
     uploads: Arc<Semaphore>,
+    /// Uploads in parts that are not completed and somebody here works on.
+    under_way: UnderWay,
+    /// Sessions, beside their records.
+    sessions: Sessions,
 }
 
 /// Who sends something, to which cache.
@@ -125,6 +140,8 @@ impl Intake {
             pending: Pending::default(),
             gate: Gate::new(cores.saturating_sub(1).max(1)),
             uploads: Arc::new(Semaphore::new(UPLOADS)),
+            under_way: UnderWay::default(),
+            sessions: Sessions::default(),
         }))
     }
 
@@ -164,7 +181,14 @@ impl Intake {
     ) -> Response {
         let mut upload = Upload::new(body, request);
         let answer = self.answer(cache, rest, request, &mut upload, id, client);
-        match Box::pin(answer).await {
+        let answer = Box::pin(answer).await;
+        self.note_in_session(
+            cache,
+            request,
+            key::parse(rest).as_ref(),
+            answer.as_ref().err(),
+        );
+        match answer {
             Ok(()) => headers::line(StatusCode::OK, ""),
             Err(refusal) => {
                 // So that the client reads the answer, and not a broken connection.

@@ -33,6 +33,7 @@ use crate::bucket::BucketError;
 use crate::bucket::embedded::EmbeddedS3;
 use crate::config::{Config, PublicUrl};
 use crate::index::OpenError;
+use crate::intake::Intake;
 use crate::ledger::{Phase, Refusal};
 use crate::metrics::Metrics;
 use crate::secrets::{self, SecretError};
@@ -138,6 +139,7 @@ pub struct RunningServer {
     /// Where `/metrics` has a listener of its own.
     pub metrics_addr: Option<SocketAddr>,
     site: Arc<Site>,
+    intake: Intake,
     opened: Opened,
     tasks: TaskTracker,
     /// Stops accepting.
@@ -197,7 +199,8 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
     site.metrics.collect(collect::Caches::of(&site));
     let tasks = TaskTracker::new();
     let listening = CancellationToken::new();
-    let dispatch = Arc::new(Dispatch::new(&site, &config));
+    let intake = Intake::new(&site);
+    let dispatch = Arc::new(Dispatch::new(&site, &intake, &config));
     tasks.spawn(connection::accept(
         listener,
         dispatch,
@@ -218,12 +221,14 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
     let closing = site.closing.clone();
     tasks.spawn(state::follow(site.ledger.clone(), hints, closing));
     tasks.spawn(ring::follow(Arc::clone(&site)));
+    tasks.spawn(intake.clone().upkeep());
     tasks.spawn(state::show_findings(site.ledger.clone(), Arc::clone(&site)));
     tasks.close();
     Ok(RunningServer {
         addr,
         metrics_addr,
         site,
+        intake,
         opened,
         tasks,
         listening,
@@ -306,6 +311,11 @@ impl RunningServer {
     /// What it has in hand.
     pub fn site(&self) -> &Arc<Site> {
         &self.site
+    }
+
+    /// What takes uploads.
+    pub fn intake(&self) -> &Intake {
+        &self.intake
     }
 
     /// The sweeps of the cache of this slug.

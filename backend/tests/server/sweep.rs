@@ -25,6 +25,8 @@ enum Rule {
     Owner,
     /// Auditors and owners, tokens included.
     Audit,
+    /// Who may upload to the cache, tokens included.
+    Uploads,
 }
 
 /// The rule of each operation.
@@ -71,6 +73,9 @@ fn rule(operation: &str) -> Option<Rule> {
         | "change_settings"
         | "test_connection" => Rule::Owner,
         "list_audit" | "list_cache_audit" | "check_audit" => Rule::Audit,
+        "plan_upload" | "list_uploads" | "get_upload" | "commit_upload" | "cancel_upload" => {
+            Rule::Uploads
+        }
         _ => return None,
     })
 }
@@ -227,6 +232,10 @@ async fn every_address_asks_who_it_is() {
             ],
             Rule::Member => &[("a token", &reads)],
             Rule::Owner => &[("a contributor", &elsewhere), ("a token", &reads)],
+            Rule::Uploads => &[
+                ("a member elsewhere", &elsewhere),
+                ("a reading token", &reads),
+            ],
             Rule::Audit => &[("a contributor", &elsewhere), ("a reading token", &reads)],
         };
         for (who, actor) in weak {

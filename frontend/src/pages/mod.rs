@@ -41,4 +41,6 @@ pub mod settings;
 pub mod upload;
 pub mod upload_plan;
 pub mod upload_row;
+pub mod upload_session;
+pub mod uploads;
 pub mod wizard;

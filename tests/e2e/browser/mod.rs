@@ -24,6 +24,7 @@ mod search;
 mod shell;
 mod snapshots;
 mod upload;
+mod upload_sessions;
 
 /// FX1 of the acceptance list: top → mid → leaf. The demo holds it.
 mod fx1 {

@@ -52,6 +52,7 @@ pub(super) async fn all(server: &Server) -> anyhow::Result<Vec<Named>> {
         ("health", "/c/main/health".to_owned()),
         ("health-check", "/c/main/health/unsigned".to_owned()),
         ("upload", "/c/main/upload".to_owned()),
+        ("uploads", "/c/main/uploads".to_owned()),
         ("lookup", "/lookup".to_owned()),
         (
             "lookup-answers",

@@ -56,6 +56,8 @@ impl Scene {
                 ("tokens-owner", "/me/tokens".to_owned()),
                 ("keys-owner", "/me/keys".to_owned()),
                 ("upload-owner", "/c/team/upload".to_owned()),
+                ("uploads-owner", "/c/team/uploads".to_owned()),
+                ("upload-gone", "/c/team/uploads/0123456789abcdef".to_owned()),
                 ("settings-owner", "/settings".to_owned()),
                 ("settings-cache", "/c/team/settings".to_owned()),
                 ("audit-owner", "/audit".to_owned()),
