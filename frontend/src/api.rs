@@ -311,6 +311,16 @@ pub fn cache_path(cache: &str) -> String {
     format!("/caches/{}", escape(cache))
 }
 
+/// The uploads of a cache.
+pub fn uploads_path(cache: &str) -> String {
+    format!("{}/uploads", cache_path(cache))
+}
+
+/// One of them.
+pub fn upload_path(cache: &str, id: &str) -> String {
+    format!("{}/{}", uploads_path(cache), escape(id))
+}
+
 /// `/caches/{cache}/keys`.
 pub fn keys_path(cache: &str) -> String {
     format!("{}/keys", cache_path(cache))

@@ -12,7 +12,7 @@ use crate::components::frame::frame;
 use crate::components::help_dialog::help_dialog;
 use crate::components::page_head::Opened;
 use crate::pages;
-use crate::parts::{Browse, Guide, Page, Parts};
+use crate::parts::{Browse, Guide, Page, Parts, UploadPage};
 use crate::state::derived::memo;
 use crate::state::identity::Identity;
 use crate::state::keyboard;
@@ -97,7 +97,9 @@ fn draw(parts: Parts, place: Result<Route, RouteError>) -> AnyView {
         }
         Ok(Route::Conflicts { cache, hash }) => Page::Browse(Browse::Conflicts { cache, hash }),
         Ok(Route::Health { cache, .. }) => Page::Browse(Browse::Health { cache }),
-        Ok(Route::Upload { cache }) => Page::Upload { cache },
+        Ok(Route::Upload { cache }) => Page::Upload(UploadPage::Form { cache }),
+        Ok(Route::Uploads { cache }) => Page::Upload(UploadPage::Sessions { cache }),
+        Ok(Route::UploadSession { cache, id }) => Page::Upload(UploadPage::Session { cache, id }),
         Ok(Route::Upstreams { cache }) => Page::Browse(Browse::Upstreams { cache }),
         Ok(Route::Lookup { .. }) => Page::Browse(Browse::Lookup),
         Ok(Route::Connect(route)) => Page::Connect(route),

@@ -38,9 +38,17 @@ pub enum Page {
     People(AccessRoute),
     Contribute(ContributeRoute),
     Pins(PinsRoute),
-    Upload { cache: String },
+    Upload(UploadPage),
     Connect(ConnectRoute),
     Guide(Guide),
+}
+
+/// Uploads from a browser.
+#[derive(Debug, Clone)]
+pub enum UploadPage {
+    Form { cache: String },
+    Sessions { cache: String },
+    Session { cache: String, id: String },
 }
 
 /// Lists of paths.
@@ -117,8 +125,12 @@ fn pins(page: PinsRoute) -> Result<AnyView, SplitLoaderError> {
 }
 
 #[wasm_split(upload, fallible, preload(fetch_upload))]
-fn upload(cache: String) -> Result<AnyView, SplitLoaderError> {
-    Ok(pages::upload::page(&cache))
+fn upload(page: UploadPage) -> Result<AnyView, SplitLoaderError> {
+    Ok(match page {
+        UploadPage::Form { cache } => pages::upload::page(&cache),
+        UploadPage::Sessions { cache } => pages::uploads::page(&cache),
+        UploadPage::Session { cache, id } => pages::upload_session::page(&cache, &id),
+    })
 }
 
 #[wasm_split(upload, fallible)]
@@ -189,7 +201,7 @@ impl Part {
             Page::People(_) => Self::People,
             Page::Contribute(_) => Self::Contribute,
             Page::Pins(_) => Self::Pins,
-            Page::Upload { .. } => Self::Upload,
+            Page::Upload(_) => Self::Upload,
             Page::Connect(_) => Self::Connect,
             Page::Guide(_) => Self::Guide,
         }
@@ -303,7 +315,7 @@ fn drawn(page: Page) -> Option<AnyView> {
         Page::People(page) => at_once(people(page)),
         Page::Contribute(page) => at_once(contribute(page)),
         Page::Pins(page) => at_once(pins(page)),
-        Page::Upload { cache } => at_once(upload(cache)),
+        Page::Upload(page) => at_once(upload(page)),
         Page::Connect(page) => at_once(connect(page)),
         Page::Guide(page) => at_once(guide(page)),
     }

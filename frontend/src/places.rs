@@ -297,7 +297,7 @@ pub const fn home_of(route: &Route) -> &'static str {
             "Paths"
         }
         Route::Health { .. } => "Health",
-        Route::Upload { .. } => "Upload",
+        Route::Upload { .. } | Route::Uploads { .. } | Route::UploadSession { .. } => "Upload",
         Route::Pins(PinsRoute::Quarantine { .. }) => "Quarantine",
         Route::Pins(_) => "Pins",
         Route::Lookup { .. } => "Look up",

@@ -21,6 +21,7 @@ mod lookup;
 pub mod pins;
 pub mod policy;
 pub mod quarantine;
+pub mod uploads;
 mod upstream;
 
 pub use browse::{FacetCount, Facets, Selection};

@@ -87,6 +87,18 @@ pub enum Route {
         /// Slug of the cache.
         cache: String,
     },
+    /// `/c/{cache}/uploads`: what was uploaded lately, and what is on its way.
+    Uploads {
+        /// Slug of the cache.
+        cache: String,
+    },
+    /// `/c/{cache}/uploads/{id}`: how far an upload is, and its receipt.
+    UploadSession {
+        /// Slug of the cache.
+        cache: String,
+        /// The session.
+        id: String,
+    },
     /// `/c/{cache}/upstreams`: the caches that have paths of its own.
     Upstreams {
         /// Slug of the cache.
@@ -195,6 +207,8 @@ impl Route {
             | Self::Conflicts { cache, .. }
             | Self::Health { cache, .. }
             | Self::Upload { cache }
+            | Self::Uploads { cache }
+            | Self::UploadSession { cache, .. }
             | Self::Upstreams { cache } => Some(cache),
             Self::Access(route) => route.cache(),
             Self::Contribute(route) => Some(route.cache()),
@@ -279,6 +293,10 @@ impl fmt::Display for Route {
                 }
             }
             Self::Upload { cache } => write!(f, "/c/{}/upload", escape(cache)),
+            Self::Uploads { cache } => write!(f, "/c/{}/uploads", escape(cache)),
+            Self::UploadSession { cache, id } => {
+                write!(f, "/c/{}/uploads/{}", escape(cache), escape(id))
+            }
             Self::Upstreams { cache } => write!(f, "/c/{}/upstreams", escape(cache)),
             Self::Connect(route) => route.fmt(f),
             Self::Lookup { paths } => {
@@ -357,6 +375,13 @@ impl FromStr for Route {
             },
             ["c", cache, "upload"] => Self::Upload {
                 cache: (*cache).to_owned(),
+            },
+            ["c", cache, "uploads"] => Self::Uploads {
+                cache: (*cache).to_owned(),
+            },
+            ["c", cache, "uploads", id] => Self::UploadSession {
+                cache: (*cache).to_owned(),
+                id: (*id).to_owned(),
             },
             ["c", cache, "upstreams"] => Self::Upstreams {
                 cache: (*cache).to_owned(),

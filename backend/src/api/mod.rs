@@ -33,6 +33,7 @@ mod settings;
 mod skipped;
 mod tokens;
 mod trust;
+mod uploads;
 mod wizard;
 
 use std::net::IpAddr;
@@ -77,6 +78,7 @@ use request::Asked;
         (name = "paths", description = "Store paths of a cache"),
         (name = "pins", description = "Names for paths that must stay"),
         (name = "people", description = "Who asks: sessions, members, tokens, trust in machines"),
+        (name = "uploads", description = "Uploads that are planned, go on after what broke, and end in a receipt"),
         (name = "keys", description = "Contributors' keys: everyone signs with their own"),
         (name = "uploads", description = "What waits to be published, and the rules for uploads"),
         (name = "audit", description = "Who did what"),
@@ -157,6 +159,9 @@ fn routes(computing: OpenApiRouter<Arc<Site>>) -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(approvals::reject))
         .routes(routes!(policy::read, policy::change))
         .routes(routes!(policy::try_rules))
+        .routes(routes!(uploads::plan, uploads::list))
+        .routes(routes!(uploads::one, uploads::cancel))
+        .routes(routes!(uploads::commit))
         .routes(routes!(settings::read, settings::change))
         .routes(routes!(wizard::test))
         .routes(routes!(audit::list))
@@ -176,10 +181,11 @@ pub fn document() -> String {
 pub struct Api {
     router: axum::Router,
     site: Arc<Site>,
+    intake: Intake,
 }
 
 impl Api {
-    /// The API over these caches.
+    /// The API over these caches, and what takes uploads to them.
     pub fn new(site: Arc<Site>, intake: Intake) -> Self {
         let counted = from_fn_with_state(Arc::clone(&site), counting_strangers);
         let (router, _) = routes(computing().route_layer(counted)).split_for_parts();
@@ -190,7 +196,11 @@ impl Api {
             .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
             .layer(Extension(intake))
             .with_state(Arc::clone(&site));
-        Self { router, site }
+        Self {
+            router,
+            site,
+            intake,
+        }
     }
 
     /// Answers a request; `path` is what follows `/api`, as sent.
@@ -222,6 +232,7 @@ impl Api {
         };
         *inner.headers_mut() = request.headers.clone();
         inner.extensions_mut().insert(asked);
+        inner.extensions_mut().insert(self.intake.clone());
         let answered = match self.router.clone().oneshot(inner).await {
             Ok(answered) => answered,
             Err(never) => match never {},

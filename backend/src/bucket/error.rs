@@ -26,13 +26,15 @@ pub enum Operation {
     MultipartComplete,
     /// AbortMultipartUpload.
     MultipartAbort,
+    /// ListMultipartUploads.
+    MultipartList,
     /// GetBucketLifecycleConfiguration.
     Lifecycle,
 }
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::List,
         Self::Get,
         Self::Head,
@@ -43,6 +45,7 @@ impl Operation {
         Self::MultipartPart,
         Self::MultipartComplete,
         Self::MultipartAbort,
+        Self::MultipartList,
         Self::Lifecycle,
     ];
 
@@ -59,6 +62,7 @@ impl Operation {
             Self::MultipartPart => "multipart-part",
             Self::MultipartComplete => "multipart-complete",
             Self::MultipartAbort => "multipart-abort",
+            Self::MultipartList => "multipart-list",
             Self::Lifecycle => "lifecycle",
         }
     }
@@ -75,6 +79,7 @@ impl Operation {
             | Self::MultipartComplete => "s3:PutObject",
             Self::Delete => "s3:DeleteObject",
             Self::MultipartAbort => "s3:AbortMultipartUpload",
+            Self::MultipartList => "s3:ListBucketMultipartUploads",
             Self::Lifecycle => "s3:GetLifecycleConfiguration",
         }
     }
@@ -91,6 +96,7 @@ impl Operation {
             Self::MultipartPart => "uploading a part of",
             Self::MultipartComplete => "completing the upload to",
             Self::MultipartAbort => "giving up the upload to",
+            Self::MultipartList => "listing the unfinished uploads of",
             Self::Lifecycle => "reading the lifecycle rules of",
         }
     }

@@ -38,6 +38,7 @@ pub mod retry;
 mod sdk;
 pub mod sign;
 mod transport;
+mod unfinished;
 mod wire;
 pub mod write;
 
@@ -52,6 +53,7 @@ pub use probe::Capabilities;
 pub use read::{ByteRange, Described, Presigned};
 pub use retry::RetryPolicy;
 pub(crate) use transport::tls;
+pub use unfinished::Unfinished;
 pub use write::{PutOptions, WriteCondition, Written};
 
 use std::fmt;

@@ -10,15 +10,20 @@ use super::{Bucket, BucketError, BucketErrorKind, ETag, Operation};
 /// An upload in parts, begun. Until it is completed, the object does not exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Multipart {
-    key: String,
-    absolute: String,
-    upload_id: String,
+    pub(super) key: String,
+    pub(super) absolute: String,
+    pub(super) upload_id: String,
 }
 
 impl Multipart {
     /// The key that it is for.
     pub fn key(&self) -> &str {
         &self.key
+    }
+
+    /// The store's name for it.
+    pub fn id(&self) -> &str {
+        &self.upload_id
     }
 }
 

@@ -442,7 +442,7 @@ pub(super) enum Verified {
 
 /// Whether the uploader is the one whose key it is. Without this, whoever once got hold of somebody's
 /// signature could publish in their name.
-fn owns(
+pub(super) fn owns(
     uploader: Option<&str>,
     owner: &str,
     key: &str,

@@ -17,6 +17,9 @@
 //! configuration is known by will do as well, and so will a content address of SHA-256, whose content
 //! was hashed here.
 //!
+//! **Who plans first** gets a session ([`session`]): it says what will happen before a byte is sent,
+//! takes large archives in parts, goes on after what broke, and ends in a receipt.
+//!
 //! **A NAR in transit** does not exist: up to 8 MiB it is in memory, beyond that in an upload that is
 //! not completed. It is completed when its hash is its name and its form is right. Without a narinfo
 //! it is nobody's; only its uploader is told that it is there ([`Intake::held`]). What was found out
@@ -65,9 +68,11 @@ mod publish;
 mod realisation;
 mod receive;
 mod refusal;
+mod session;
 mod side;
-mod standing;
+mod sink;
 mod skipped;
+mod standing;
 mod stored;
 mod upstream;
 pub mod waiting;
@@ -87,6 +92,10 @@ pub use elsewhere::may_be_asked;
 pub use policy::{SigningMode, UploadPolicy};
 pub use refusal::Refusal;
 pub use skipped::{SkippedRecord, skipped};
+pub use session::{
+    GRACE, HeadState, LIFE, MOST_IN_CACHE, MOST_OPEN, PathRecord, SessionError, SessionHead,
+    UploadRecord,
+};
 
 use crate::auth::{self, Act, Caller, Stranger};
 use crate::site::{Cache, Site};
@@ -98,6 +107,8 @@ use pending::Pending;
 use standing::Standing;
 use waiting::Tries;
 use skipped::Noted;
+use session::Sessions;
+use sink::UnderWay;
 
 /// Uploads at once, of all caches: each holds a thread and two parts of 8 MiB at most.
 pub const UPLOADS: usize = 32;
@@ -124,6 +135,10 @@ struct Inner {
     comparisons: Arc<Semaphore>,
     /// One hold of it for each that waits or is made.
     comparing: Arc<()>,
+    /// Uploads in parts that are not completed and somebody here works on.
+    under_way: UnderWay,
+    /// Sessions, beside their records.
+    sessions: Sessions,
 }
 
 /// Who sends something, to which cache.
@@ -180,6 +195,8 @@ impl Intake {
             receipts: tokio::sync::Mutex::default(),
             comparisons: Arc::new(Semaphore::new(1)),
             comparing: Arc::new(()),
+            under_way: UnderWay::default(),
+            sessions: Sessions::default(),
         }))
     }
 
@@ -223,7 +240,14 @@ impl Intake {
     ) -> Response {
         let mut upload = Upload::new(body, request);
         let answer = self.answer(cache, rest, request, &mut upload, id, client);
-        match Box::pin(answer).await {
+        let answer = Box::pin(answer).await;
+        self.note_in_session(
+            cache,
+            request,
+            key::parse(rest).as_ref(),
+            answer.as_ref().err(),
+        );
+        match answer {
             Ok(line) => headers::line(StatusCode::OK, line),
             Err(refusal) => {
                 // So that the client reads the answer, and not a broken connection.

@@ -2,18 +2,16 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use snowbank_shared::hash::{Sha256, nix32};
 
 use super::body::Upload;
 use super::examine::{Bounds, Examination, Facts};
+use super::session::Part;
+use super::sink::Sink;
 use super::{Intake, Refusal, Sender};
-use crate::bucket::{Bucket, BucketError, Multipart, Part, PutOptions};
 use crate::site::Cache;
 
-/// Bytes of a part; what is smaller goes up in one piece.
-const PART: usize = 8 << 20;
 /// Characters of a SHA-256 in nix32.
 const HASH: usize = 52;
 
@@ -25,6 +23,9 @@ impl Intake {
         key: &str,
         upload: &mut Upload,
     ) -> Result<(), Refusal> {
+        if let Some(part) = Part::of(sender.request) {
+            return self.part(sender, key, part?, upload).await;
+        }
         let cache = sender.cache;
         let promised = promised(key)?;
         room(cache, upload.length).await?;
@@ -43,7 +44,7 @@ impl Intake {
                 .await;
         }
         let examination = Examination::begin(&self.0.gate, Bounds::of(cache, key));
-        let mut sink = Sink::new(cache.bucket.clone(), key);
+        let mut sink = Sink::new(cache.bucket.clone(), key, &self.0.under_way);
         let streamed = stream(upload, &examination, &mut sink, cache).await;
         let judged = match streamed {
             Ok(()) => examination.finish().await,
@@ -84,16 +85,9 @@ pub(super) async fn room(cache: &Cache, length: Option<u64>) -> Result<(), Refus
             cache.max_nar_size
         )));
     }
-    let Some(most) = cache.max_bytes else {
+    let Some((left, most)) = left(cache).await? else {
         return Ok(());
     };
-    let view = cache.index.view();
-    // The first sum of a version looks at every path.
-    let stored = tokio::task::spawn_blocking(move || view.totals().stored_bytes)
-        .await
-        .map_err(|_| Refusal::dependency("what the cache holds could not be counted"))?
-        .unwrap_or(0);
-    let left = most.saturating_sub(stored);
     if length > left || left == 0 {
         return Err(Refusal::new(
             StatusCode::PAYLOAD_TOO_LARGE,
@@ -106,8 +100,22 @@ pub(super) async fn room(cache: &Cache, length: Option<u64>) -> Result<(), Refus
     Ok(())
 }
 
+/// Bytes that the cache's quota leaves, and the quota; `None` where it has none.
+pub(super) async fn left(cache: &Cache) -> Result<Option<(u64, u64)>, Refusal> {
+    let Some(most) = cache.max_bytes else {
+        return Ok(None);
+    };
+    let view = cache.index.view();
+    // The first sum of a version looks at every path.
+    let stored = tokio::task::spawn_blocking(move || view.totals().stored_bytes)
+        .await
+        .map_err(|_| Refusal::dependency("what the cache holds could not be counted"))?
+        .unwrap_or(0);
+    Ok(Some((most.saturating_sub(stored), most)))
+}
+
 /// The hash that an archive's key promises: its name is that of its bytes.
-fn promised(key: &str) -> Result<Sha256, Refusal> {
+pub(super) fn promised(key: &str) -> Result<Sha256, Refusal> {
     let bad = || {
         Refusal::new(
             StatusCode::BAD_REQUEST,
@@ -131,7 +139,7 @@ fn promised(key: &str) -> Result<Sha256, Refusal> {
 }
 
 /// Whether the bytes are those that the key promises.
-fn keeps(promised: Sha256, facts: Facts) -> Result<Facts, Refusal> {
+pub(super) fn keeps(promised: Sha256, facts: Facts) -> Result<Facts, Refusal> {
     if facts.file_hash == promised {
         return Ok(facts);
     }
@@ -167,133 +175,6 @@ async fn stream(
         sink.push(piece).await.map_err(Refusal::from)?;
     }
     Ok(())
-}
-
-/// An object that comes into being only when it is completed.
-struct Sink {
-    bucket: Bucket,
-    key: String,
-    buffer: BytesMut,
-    upload: Option<Multipart>,
-    parts: Vec<Part>,
-    /// The part that is on its way while the next one fills.
-    sending: Option<tokio::task::JoinHandle<Result<Part, BucketError>>>,
-    sent: u32,
-}
-
-impl Sink {
-    fn new(bucket: Bucket, key: &str) -> Self {
-        Self {
-            bucket,
-            key: key.to_owned(),
-            buffer: BytesMut::new(),
-            upload: None,
-            parts: Vec::new(),
-            sending: None,
-            sent: 0,
-        }
-    }
-
-    fn options() -> PutOptions {
-        PutOptions::of_type("application/x-nix-nar")
-    }
-
-    async fn push(&mut self, piece: Bytes) -> Result<(), BucketError> {
-        self.buffer.extend_from_slice(&piece);
-        if self.buffer.len() > PART {
-            let part = self.buffer.split_to(PART).freeze();
-            self.send(part).await?;
-        }
-        Ok(())
-    }
-
-    async fn send(&mut self, bytes: Bytes) -> Result<(), BucketError> {
-        let upload = match &self.upload {
-            Some(upload) => upload.clone(),
-            None => {
-                let upload = self
-                    .bucket
-                    .multipart_create(&self.key, &Self::options())
-                    .await?;
-                self.upload.insert(upload).clone()
-            }
-        };
-        self.arrived().await?;
-        self.sent += 1;
-        let (bucket, number) = (self.bucket.clone(), self.sent);
-        self.sending = Some(tokio::spawn(async move {
-            bucket.multipart_part(&upload, number, bytes).await
-        }));
-        Ok(())
-    }
-
-    /// Waits for the part on its way.
-    async fn arrived(&mut self) -> Result<(), BucketError> {
-        match self.sending.take() {
-            None => Ok(()),
-            Some(sending) => match sending.await {
-                Ok(part) => {
-                    self.parts.push(part?);
-                    Ok(())
-                }
-                Err(error) => std::panic::resume_unwind(error.into_panic()),
-            },
-        }
-    }
-
-    async fn complete(mut self) -> Result<(), BucketError> {
-        let rest = self.buffer.split().freeze();
-        if self.upload.is_none() {
-            self.bucket.put(&self.key, rest, &Self::options()).await?;
-            return Ok(());
-        }
-        let completed = async {
-            if !rest.is_empty() {
-                self.send(rest).await?;
-            }
-            self.arrived().await?;
-            match &self.upload {
-                Some(upload) => self
-                    .bucket
-                    .multipart_complete(upload, &self.parts, None)
-                    .await
-                    .map(drop),
-                None => Ok(()),
-            }
-        }
-        .await;
-        if completed.is_err() {
-            self.give_up().await;
-        }
-        completed
-    }
-
-    /// Nothing of it stays.
-    async fn give_up(mut self) {
-        // Whether the last part arrived does not matter any more, only that it is not on its way.
-        let _ = self.arrived().await;
-        if let Some(upload) = &self.upload
-            && let Err(error) = self.bucket.multipart_abort(upload).await
-        {
-            tracing::warn!(key = self.key, %error, "an upload that was given up stays behind until it is swept up");
-        }
-    }
-}
-
-impl Drop for Sink {
-    /// The client left, and what was answering it is gone.
-    fn drop(&mut self) {
-        let (Some(upload), Some(sending)) = (self.upload.take(), self.sending.take()) else {
-            return;
-        };
-        let bucket = self.bucket.clone();
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move {
-                let _ = sending.await;
-                let _ = bucket.multipart_abort(&upload).await;
-            });
-        }
-    }
 }
 
 #[cfg(test)]

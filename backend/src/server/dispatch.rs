@@ -38,6 +38,8 @@ const LONGEST_ADDRESS: usize = 20 * 1024;
 
 /// Bytes of a body of the API.
 const LARGEST_BODY: usize = 256 * 1024;
+/// Bytes of a plan of an upload, by somebody who is known.
+const LARGEST_PLAN: usize = 8 << 20;
 /// In which such a body has to come.
 const BODY_TIME: Duration = Duration::from_secs(15);
 
@@ -54,7 +56,7 @@ pub struct Dispatch {
 
 impl Dispatch {
     /// Over the caches of a site.
-    pub fn new(site: &Arc<Site>, intake: Intake, config: &Config) -> Self {
+    pub fn new(site: &Arc<Site>, intake: &Intake, config: &Config) -> Self {
         let everybody = Caller::ANONYMOUS;
         let lines: Vec<CacheLines> = site
             .caches
@@ -67,8 +69,8 @@ impl Dispatch {
             .collect();
         let all_public = lines.len() == site.caches.len();
         Self {
+            intake: intake.clone(),
             api: Api::new(Arc::clone(site), intake.clone()),
-            intake,
             ui: Ui::new(site.public_url.base(), &lines, config.ui_dir.clone()),
             trusted_proxies: config.trusted_proxies.clone(),
             // The counters name caches: where some are hidden they need a listener of their own.
@@ -177,7 +179,7 @@ impl Dispatch {
             let body = if request.method.is_safe() {
                 Bytes::new()
             } else {
-                match small_body(body).await {
+                match small_body(body, self.largest(rest, request)).await {
                     Ok(body) => body,
                     Err(refused) => return (Endpoint::Api, refused.answer(id)),
                 }
@@ -222,6 +224,21 @@ impl Dispatch {
             );
         }
         (Endpoint::Page, self.page(path, request).await)
+    }
+
+    /// Bytes that a body of the API may have.
+    fn largest(&self, path: &str, request: &Parts) -> usize {
+        let is_plan = path.ends_with("/uploads");
+        if is_plan
+            && !matches!(
+                self.site.access.caller(&request.headers),
+                Caller::Stranger(_)
+            )
+        {
+            LARGEST_PLAN
+        } else {
+            LARGEST_BODY
+        }
     }
 
     /// A page of the dashboard, with the status of what its address names.
@@ -297,8 +314,8 @@ pub(super) fn metrics_text(site: &Site) -> Response {
 
 /// A request's body, where it is as small as the API's are and comes in time. Unread, it is
 /// refused with its connection.
-async fn small_body(body: Incoming) -> Result<Bytes, ApiError> {
-    let whole = Limited::new(body, LARGEST_BODY).collect();
+async fn small_body(body: Incoming, most: usize) -> Result<Bytes, ApiError> {
+    let whole = Limited::new(body, most).collect();
     match tokio::time::timeout(BODY_TIME, whole).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(ApiError::too_large()),

@@ -203,7 +203,7 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
     let tasks = TaskTracker::new();
     let listening = CancellationToken::new();
     let intake = Intake::new(&site);
-    let dispatch = Arc::new(Dispatch::new(&site, intake.clone(), &config));
+    let dispatch = Arc::new(Dispatch::new(&site, &intake, &config));
     tasks.spawn(connection::accept(
         listener,
         dispatch,
@@ -226,6 +226,7 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
     tasks.spawn(ring::follow(Arc::clone(&site)));
     tasks.spawn(intake.clone().tend());
     tasks.spawn(holding::follow(Arc::clone(&site)));
+    tasks.spawn(intake.clone().upkeep());
     tasks.spawn(state::show_findings(site.ledger.clone(), Arc::clone(&site)));
     tasks.close();
     Ok(RunningServer {

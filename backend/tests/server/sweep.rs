@@ -81,7 +81,8 @@ fn rule(operation: &str) -> Option<Rule> {
         | "change_settings"
         | "test_connection" => Rule::Owner,
         "list_approvals" | "get_approval" | "approve_upload" | "reject_upload" | "get_policy"
-        | "change_policy" | "try_policy" | "list_skipped" => Rule::Uploads,
+        | "change_policy" | "try_policy" | "list_skipped" | "plan_upload" | "list_uploads"
+        | "get_upload" | "commit_upload" | "cancel_upload" => Rule::Uploads,
         "list_audit" | "list_cache_audit" | "check_audit" => Rule::Audit,
         _ => return None,
     })

@@ -37,6 +37,9 @@ fn same_in(route: Option<Route>, cache: &str) -> Route {
         Some(Route::Upstreams { .. }) => Route::Upstreams {
             cache: cache.to_owned(),
         },
+        Some(Route::Uploads { .. } | Route::UploadSession { .. }) => Route::Uploads {
+            cache: cache.to_owned(),
+        },
         _ => Route::of_cache(cache),
     }
 }

@@ -55,4 +55,6 @@ pub mod upload;
 pub mod upload_plan;
 pub mod upload_row;
 pub mod upstreams;
+pub mod upload_session;
+pub mod uploads;
 pub mod wizard;

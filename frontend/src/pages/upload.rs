@@ -4,13 +4,14 @@
 use std::rc::Rc;
 
 use leptos::prelude::*;
+use leptos::task::spawn_local;
 use snowbank_shared::api::access::Act;
 use snowbank_shared::route::{AccessRoute, Route};
 use web_sys::{BeforeUnloadEvent, HtmlInputElement};
 
 use crate::components::ago::ago;
 use crate::components::banner::{alert, banner};
-use crate::components::button::{Readiness, Weight, button};
+use crate::components::button::{Readiness, Weight, button, link_button};
 use crate::components::changing::changing;
 use crate::components::chip::Tone;
 use crate::components::code::code_file;
@@ -24,6 +25,7 @@ use crate::pages::upload_plan::plan;
 use crate::pages::upload_row::trouble_line;
 use crate::state::identity::identity;
 use crate::state::navigation::href;
+use crate::upload::folder::{self, Folder};
 use crate::upload::memory;
 use crate::upload::session::{Phase, Session, View};
 
@@ -41,10 +43,16 @@ pub fn page(cache: &str) -> AnyView {
             Readiness::Refused(why) => stranger(&slug, &why),
         }
     };
+    let sessions = href(&Route::Uploads {
+        cache: cache.to_owned(),
+    });
     view! {
         <div class="page upload-page">
             <div class="page-head">
-                {heading("Upload")}
+                <div class="page-head-row">
+                    {heading("Upload")}
+                    <div class="page-actions">{link_button(Weight::Plain, None, "All uploads", sessions)}</div>
+                </div>
                 <p class="state-sentence">
                     "Each archive is unpacked and hashed in this tab before a byte of it is sent, and once more by the server before it is published."
                 </p>
@@ -93,6 +101,15 @@ fn ready(cache: &str, me: Option<String>) -> AnyView {
     on_cleanup(move || leaving.remove());
     let slug = cache.to_owned();
     let forgotten = cache.to_owned();
+    // Its folder, where the browser opens it again.
+    let folder = RwSignal::new_local(None::<Folder>);
+    if view.unfinished.with_untracked(Option::is_some) {
+        let cache = cache.to_owned();
+        spawn_local(async move {
+            let found = folder::recall(&cache).await;
+            let _ = folder.try_set(found);
+        });
+    }
     let unfinished = move || {
         let upload = view.unfinished.get()?;
         let idle = matches!(
@@ -112,7 +129,17 @@ fn ready(cache: &str, me: Option<String>) -> AnyView {
                 memory::forget(&slug);
                 view.unfinished.set(None);
             });
-            banner(Tone::Note, "An upload is not finished", words, forget)
+            let go_on = folder.get().map(|folder| {
+                button(Weight::Primary, None, "Go on with it", move || {
+                    let folder = folder.clone();
+                    spawn_local(async move {
+                        if folder.may_be_read().await {
+                            let _ = kept.try_with_value(|session| session.take_folder(folder));
+                        }
+                    });
+                })
+            });
+            banner(Tone::Note, "An upload is not finished", words, view! { {go_on} {forget} })
         })
     };
     let failed = move || {
@@ -168,10 +195,22 @@ fn chooser(kept: Kept, view: View) -> AnyView {
         // So that choosing the same folder again is a change.
         input.set_value("");
     };
+    // The browser's own dialog for folders gives one that can be opened again.
+    let dialog = move |event: leptos::ev::MouseEvent| {
+        if !folder::can_choose() {
+            return;
+        }
+        event.prevent_default();
+        spawn_local(async move {
+            if let Some(chosen) = folder::choose().await {
+                let _ = kept.try_with_value(|session| session.take_folder(chosen));
+            }
+        });
+    };
     view! {
         <div class="drops" inert=locked class:is-small=move || !view.rows.with(Vec::is_empty)>
             <label class="drop drop-folder">
-                <input type="file" id="upload-folder" prop:webkitdirectory=true multiple on:change=take />
+                <input type="file" id="upload-folder" prop:webkitdirectory=true multiple on:change=take on:click=dialog />
                 {icon(Icon::Upload)}
                 <strong>"Choose folder"</strong>
                 <span>"or drop it here: what " <code>"nix copy --to file://…"</code> " wrote"</span>

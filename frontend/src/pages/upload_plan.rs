@@ -4,11 +4,12 @@ use leptos::prelude::*;
 use snowbank_shared::route::{ContributeRoute, Route};
 
 use crate::components::banner::{alert, banner, done_line};
-use crate::components::button::{Readiness, Weight, button, button_when};
+use crate::components::button::{Readiness, Weight, button, button_when, link_button};
 use crate::components::changing::changing;
 use crate::components::chip::Tone;
 use crate::components::choice::check;
-use crate::components::code::{code_line, save};
+use crate::components::code::code_line;
+use crate::components::dialog::dialog;
 use crate::components::icon::Icon;
 use crate::components::key_file::key_file;
 use crate::components::layout::{section, table};
@@ -35,6 +36,7 @@ struct Sum {
     live: u64,
     waits: u64,
     same: u64,
+    skipped: u64,
     problems: u64,
     refused: u64,
     waiting: u64,
@@ -49,7 +51,8 @@ fn sum(view: View) -> Sum {
             sum.paths += 1;
             sum.unpacked += row.nar_size;
             sum.same += u64::from(row.verdict == Verdict::Same);
-            sum.waiting += u64::from(row.verdict == Verdict::Waiting);
+            sum.skipped += u64::from(row.left_out && row.upstream.is_some());
+            sum.waiting += u64::from(row.verdict == Verdict::Waiting && !row.left_out);
             sum.unsigned += u64::from(matches!(row.verdict, Verdict::NotAllowed(_)));
             sum.problems += u64::from(row.verdict.trouble().is_some() && !row.left_out);
             if row.is_planned() {
@@ -164,13 +167,20 @@ pub fn plan(cache: &str, kept: Kept, view: View) -> AnyView {
             _ => Readiness::Ready,
         }
     };
+    let asking = RwSignal::new(false);
     let actions = move || match view.phase.get() {
-        Phase::Sending | Phase::Offline => button(Weight::Plain, None, "Pause", move || {
-            kept.with_value(|session| session.hold());
-        }),
-        Phase::Paused => button(Weight::Primary, None, "Resume", move || {
-            kept.with_value(Session::send);
-        }),
+        Phase::Sending | Phase::Offline => {
+            let pause = button(Weight::Plain, None, "Pause", move || {
+                kept.with_value(|session| session.hold());
+            });
+            view! { {pause} {cancel(asking)} }.into_any()
+        }
+        Phase::Paused => {
+            let resume = button(Weight::Primary, None, "Resume", move || {
+                kept.with_value(Session::send);
+            });
+            view! { {resume} {cancel(asking)} }.into_any()
+        }
         Phase::Done if sums.with(|sum| sum.refused > 0) => button(
             Weight::Primary,
             Some(Icon::Again),
@@ -205,7 +215,16 @@ pub fn plan(cache: &str, kept: Kept, view: View) -> AnyView {
     let sign = move || unsigned.get().then(|| sign_here(kept));
     let slug = cache.to_owned();
     let done =
-        move || (view.phase.get() == Phase::Done).then(|| finished(&slug, kept, view, &sums.get()));
+        move || (view.phase.get() == Phase::Done).then(|| finished(&slug, view, &sums.get()));
+    let slug = cache.to_owned();
+    let followed = move || {
+        let id = view.session.get()?;
+        let address = href(&Route::UploadSession {
+            cache: slug.clone(),
+            id,
+        });
+        Some(view! { <a href=address>"The page of this upload"</a> })
+    };
     let filter = check("Only problems", "", only_problems);
     section(
         "Paths",
@@ -216,7 +235,8 @@ pub fn plan(cache: &str, kept: Kept, view: View) -> AnyView {
             {changing(done)}
             {changing(secrets)}
             {changing(sign)}
-            <div class="link-row">{changing(actions)}</div>
+            <div class="link-row">{changing(actions)} {changing(followed)}</div>
+            {cancelling(kept, asking)}
             {table(
                 "Paths to upload",
                 "table is-roomy",
@@ -235,6 +255,30 @@ pub fn plan(cache: &str, kept: Kept, view: View) -> AnyView {
     )
 }
 
+/// Asks what is to become of an upload that is given up.
+fn cancel(asking: RwSignal<bool>) -> AnyView {
+    button(Weight::Plain, None, "Cancel", move || asking.set(true))
+}
+
+/// The question, and its two answers.
+fn cancelling(kept: Kept, asking: RwSignal<bool>) -> AnyView {
+    dialog("Cancel this upload", asking, move || {
+        let end = move |discard: bool| {
+            asking.set(false);
+            kept.with_value(|session| session.cancel(discard));
+        };
+        view! {
+            <p>"What is published stays. What has arrived and is not published can be kept for seven days: choosing the same folder again goes on with it. Or it is discarded now."</p>
+            <div class="dialog-actions">
+                {button(Weight::Plain, None, "Go on sending", move || asking.set(false))}
+                {button(Weight::Plain, None, "Keep for 7 days", move || end(false))}
+                {button(Weight::Danger, None, "Discard", move || end(true))}
+            </div>
+        }
+        .into_any()
+    })
+}
+
 /// How far it is, in a bar and in words that screen readers hear.
 fn progress(view: View, sums: Memo<Sum>) -> AnyView {
     let words = move || {
@@ -251,6 +295,10 @@ fn progress(view: View, sums: Memo<Sum>) -> AnyView {
                 } else {
                     String::new()
                 };
+                let skipped = match sum.skipped {
+                    0 => String::new(),
+                    skipped => format!(" Skip {}: an upstream has it.", format::count(skipped)),
+                };
                 let problems = match sum.problems {
                     0 => String::new(),
                     problems => format!(
@@ -259,7 +307,7 @@ fn progress(view: View, sums: Memo<Sum>) -> AnyView {
                     ),
                 };
                 format!(
-                    "Send {}, {}.{skip}{problems}",
+                    "Send {}, {}.{skip}{skipped}{problems}",
                     format::counted(sum.planned, "path", "paths"),
                     format::size(sum.to_send)
                 )
@@ -337,7 +385,7 @@ fn sign_here(kept: Kept) -> AnyView {
 }
 
 /// What came of it.
-fn finished(cache: &str, kept: Kept, view: View, sum: &Sum) -> AnyView {
+fn finished(cache: &str, view: View, sum: &Sum) -> AnyView {
     if sum.planned == 0 {
         return banner(
             Tone::Ok,
@@ -394,8 +442,12 @@ fn finished(cache: &str, kept: Kept, view: View, sum: &Sum) -> AnyView {
             <code>"rm ~/.cache/nix/binary-cache-v*.sqlite*"</code> " makes them ask again."
         </p>
     };
-    let receipt = button(Weight::Plain, Some(Icon::Download), "Receipt", move || {
-        kept.with_value(|session| save(session.receipt().as_bytes(), "receipt.json"));
+    let receipt = view.session.get_untracked().map(|id| {
+        let address = href(&Route::UploadSession {
+            cache: cache.to_owned(),
+            id,
+        });
+        link_button(Weight::Plain, Some(Icon::Record), "Receipt", address)
     });
     alert(tone, title, words, receipt)
 }

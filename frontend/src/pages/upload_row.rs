@@ -67,6 +67,12 @@ fn word(row: &Row) -> AnyView {
             "Refused",
             "The server did not take it",
         ),
+        (Stage::Here, _) if row.left_out && row.upstream.is_some() => (
+            Tone::Note,
+            Icon::Dash,
+            "Skip (upstream)",
+            "An upstream of this cache has it, signed, with the same content: it is not sent",
+        ),
         (Stage::Here, _) if row.left_out => {
             (Tone::Unknown, Icon::Dash, "Left out", "It is not sent")
         }
@@ -237,7 +243,10 @@ pub fn row_of(cache: &str, row: RwSignal<Row>, acts: Acts) -> AnyView {
                     .filter(|_| !row.left_out)
                     .map(trouble_line),
             };
-            view! { <div class="upload-path">{name} {trouble}</div> }
+            let upstream = row.upstream.clone().map(
+                |url| view! { <p class="trouble muted">"On " <span class="break">{url}</span></p> },
+            );
+            view! { <div class="upload-path">{name} {upstream} {trouble}</div> }
         })
     };
     let signer = move || {

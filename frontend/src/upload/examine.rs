@@ -38,15 +38,16 @@ pub struct Archive {
 }
 
 /// Reads an archive to its end, or until it has more than `most` bytes unpacked. `told` hears how
-/// much of the file was read.
+/// much of the file was read; `ready` is waited for before more of it is read.
 ///
 /// # Errors
-/// In words, where it is no NAR or cannot be unpacked.
-pub fn examine(
+/// In words, where it is no NAR or cannot be unpacked, and those of `ready`.
+pub async fn examine(
     source: impl Read,
     codec: Option<Compression>,
     most: u64,
     told: impl FnMut(u64),
+    ready: impl AsyncFn() -> Result<(), String>,
 ) -> Result<Examined, String> {
     let mut file = Hashing {
         source,
@@ -57,12 +58,22 @@ pub fn examine(
     let archive = {
         let packed = BufReader::with_capacity(PIECE, &mut file);
         let unpacked = codec.and_then(|codec| unpack::reader(codec, packed));
-        unpacked
-            .map(|unpacked| inspect(unpacked, codec, most))
-            .transpose()?
+        match unpacked {
+            Some(unpacked) => Some(inspect(unpacked, codec, most, &ready).await?),
+            None => None,
+        }
     };
     // What follows is hashed too; an archive that was read to its end has nothing left.
-    io::copy(&mut file, &mut io::sink()).map_err(|error| error.to_string())?;
+    let mut rest = vec![0; PIECE];
+    loop {
+        ready().await?;
+        match file.read(&mut rest) {
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error.to_string()),
+        }
+    }
     let file_hash = match (file.hash, &archive) {
         (Some(hash), _) => Sha256(hash.finalize().into()).to_nix32(),
         (None, Some(archive)) => archive.nar_hash.clone(),
@@ -75,14 +86,16 @@ pub fn examine(
     })
 }
 
-fn inspect(
+async fn inspect(
     mut unpacked: Box<dyn Read + '_>,
     codec: Option<Compression>,
     most: u64,
+    ready: &impl AsyncFn() -> Result<(), String>,
 ) -> Result<Archive, String> {
     let mut look = Look::default();
     let mut piece = vec![0; PIECE];
     loop {
+        ready().await?;
         let taken = match unpacked.read(&mut piece) {
             Ok(0) => break,
             Ok(taken) => taken,
@@ -113,11 +126,12 @@ const LISTED: ListingLimits = ListingLimits {
 ///
 /// # Errors
 /// In words, where it is no NAR, cannot be unpacked, or has too many files.
-pub fn contents(
+pub async fn contents(
     source: impl Read,
     codec: Option<Compression>,
     most: u64,
     told: impl FnMut(u64),
+    ready: impl AsyncFn() -> Result<(), String>,
 ) -> Result<Vec<FileEntry>, String> {
     let file = Hashing {
         source,
@@ -133,6 +147,7 @@ pub fn contents(
     let mut builder = ContentsBuilder::new(LISTED);
     let mut piece = vec![0; PIECE];
     loop {
+        ready().await?;
         let taken = match unpacked.read(&mut piece) {
             Ok(0) => break,
             Ok(taken) => taken,
@@ -223,6 +238,16 @@ impl<R: Read, T: FnMut(u64)> Read for Hashing<R, T> {
     }
 }
 
+/// What a future gives that has nothing to wait for.
+#[cfg(test)]
+pub fn at_once<T>(future: impl Future<Output = T>) -> T {
+    use std::task::{Context, Poll, Waker};
+    match std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("it waits"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use snowbank_shared::nar::NarWriter;
@@ -242,16 +267,28 @@ mod tests {
         let nar = archive();
         let packed = zstd::encode_all(&nar[..], 3).expect("packed");
         let mut read = 0;
-        let found = examine(&packed[..], Some(Compression::Zstd), 1 << 20, |now| {
-            read = now;
-        })
+        let told = |now| read = now;
+        let found = at_once(examine(
+            &packed[..],
+            Some(Compression::Zstd),
+            1 << 20,
+            told,
+            async || Ok(()),
+        ))
         .expect("good");
         assert_eq!(read, packed.len() as u64);
         assert_eq!(found.file_hash, Sha256::digest(&packed).to_nix32());
         let inside = found.archive.expect("unpacked");
         assert_eq!(inside.nar_hash, Sha256::digest(&nar).to_nix32());
         assert_eq!(inside.nar_size, nar.len() as u64);
-        let unread = examine(&packed[..], Some(Compression::Br), 0, |_| ()).expect("hashed");
+        let unread = examine(
+            &packed[..],
+            Some(Compression::Br),
+            0,
+            |_| (),
+            async || Ok(()),
+        );
+        let unread = at_once(unread).expect("hashed");
         assert_eq!((unread.file_hash, unread.archive), (found.file_hash, None));
     }
 
@@ -259,19 +296,23 @@ mod tests {
     fn files_are_listed_with_what_they_hash_to() {
         let packed = zstd::encode_all(&archive()[..], 3).expect("packed");
         let codec = Some(Compression::Zstd);
-        let found = contents(&packed[..], codec, 1 << 20, |_| ()).expect("listed");
+        let listed =
+            |codec, most| at_once(contents(&packed[..], codec, most, |_| (), async || Ok(())));
+        let found = listed(codec, 1 << 20).expect("listed");
         let hash = format!("sha256:{}", Sha256::digest(b"hello").to_nix32());
         assert_eq!(found.len(), 1);
         assert_eq!((&found[0].sha256, found[0].executable), (&Some(hash), true));
-        assert!(contents(&packed[..], codec, 10, |_| ()).is_err());
-        assert!(contents(&packed[..], Some(Compression::Br), 999, |_| ()).is_err());
+        assert!(listed(codec, 10).is_err());
+        assert!(listed(Some(Compression::Br), 999).is_err());
     }
 
     #[test]
     fn what_is_no_archive_says_so() {
         let nar = archive();
-        let broken =
-            |bytes: &[u8], codec, most| examine(bytes, Some(codec), most, |_| ()).expect_err("bad");
+        let broken = |bytes: &[u8], codec, most| {
+            let found = examine(bytes, Some(codec), most, |_| (), async || Ok(()));
+            at_once(found).expect_err("bad")
+        };
         assert!(broken(&nar[..40], Compression::None, 999).contains("not a valid NAR at byte 40"));
         assert!(
             broken(&[&nar[..], b"x"].concat(), Compression::None, 999).contains("not a valid NAR")

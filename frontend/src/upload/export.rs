@@ -85,11 +85,16 @@ impl Exported {
     }
 }
 
-/// Reads a file to its end. `told` hears how much was read.
+/// Reads a file to its end. `told` hears how much was read; `ready` is waited for before more of it
+/// is read.
 ///
 /// # Errors
-/// In words, where it is no such file.
-pub fn read(source: impl Read, told: impl FnMut(u64)) -> Result<Vec<Exported>, String> {
+/// In words, where it is no such file, and those of `ready`.
+pub async fn read(
+    source: impl Read,
+    told: impl FnMut(u64),
+    ready: impl AsyncFn() -> Result<(), String>,
+) -> Result<Vec<Exported>, String> {
     let mut file = Counting {
         source: BufReader::with_capacity(PIECE, source),
         at: 0,
@@ -97,6 +102,7 @@ pub fn read(source: impl Read, told: impl FnMut(u64)) -> Result<Vec<Exported>, S
     };
     let mut paths = Vec::new();
     loop {
+        ready().await?;
         match file.number()? {
             0 => return Ok(paths),
             1 if paths.len() < MOST_PATHS => {}
@@ -109,7 +115,7 @@ pub fn read(source: impl Read, told: impl FnMut(u64)) -> Result<Vec<Exported>, S
             }
         }
         let start = file.at;
-        let known = file.archive()?;
+        let known = file.archive(&ready).await?;
         if file.number()? != MAGIC {
             return Err(format!(
                 "there is no path behind the NAR, at byte {}",
@@ -178,9 +184,13 @@ impl<R: Read, T: FnMut(u64)> Counting<R, T> {
         String::from_utf8(bytes).map_err(|_| format!("a path that is no text, at byte {}", self.at))
     }
 
-    fn archive(&mut self) -> Result<Archive, String> {
+    async fn archive(
+        &mut self,
+        ready: &impl AsyncFn() -> Result<(), String>,
+    ) -> Result<Archive, String> {
         let mut look = Look::default();
         while !look.is_complete() {
+            ready().await?;
             let piece = self.source.fill_buf().map_err(|error| error.to_string())?;
             if piece.is_empty() {
                 break;
@@ -198,6 +208,7 @@ impl<R: Read, T: FnMut(u64)> Counting<R, T> {
 mod tests {
     use snowbank_shared::nar::NarWriter;
 
+    use super::super::examine::at_once;
     use super::*;
 
     const LEAF: &str = "/nix/store/0c0dixlhq54yv4v0kws1bsmbnrz7m6p7-leaf";
@@ -245,7 +256,7 @@ mod tests {
             (LEAF, b"leaf", &[]),
             (TOP, b"/leaf, from the top", &[LEAF, TOP]),
         ]);
-        let paths = read(&file[..], |_| ()).expect("good");
+        let paths = at_once(read(&file[..], |_| (), async || Ok(()))).expect("good");
         assert_eq!(paths.len(), 2);
         let top = &paths[1];
         let (start, end) = (top.start as usize, (top.start + top.nar_size) as usize);
@@ -260,7 +271,7 @@ mod tests {
     #[test]
     fn what_is_no_export_says_where() {
         let file = export(&[(LEAF, b"leaf", &[])]);
-        let says = |bytes: &[u8]| read(bytes, |_| ()).expect_err("bad");
+        let says = |bytes: &[u8]| at_once(read(bytes, |_| (), async || Ok(()))).expect_err("bad");
         assert!(
             says(&file[..60]).contains("not a valid NAR"),
             "{}",

@@ -15,11 +15,14 @@
 //!    ([`transfer`]): archives four at a time, each narinfo after its archive and after what it
 //!    refers to. The server judges everything again; this page only spares people the wait.
 //!
-//! An archive that the server has is not sent again, so an upload that broke off goes on where it
-//! was when the same folder is chosen once more; [`memory`] reminds of it.
+//! The server keeps a session of what is sent: it says before what will happen with each path, and
+//! large archives go to it in parts. What the server has is not sent again, so an upload that broke
+//! off goes on where it was when the same folder is chosen once more; [`memory`] reminds of it, and
+//! [`folder`] spares the choosing where the browser lets it.
 
 pub mod examine;
 pub mod export;
+pub mod folder;
 pub mod given;
 pub mod memory;
 pub mod session;

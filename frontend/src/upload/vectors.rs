@@ -93,7 +93,13 @@ fn said(folder: &Path) -> Result<(), String> {
         verdict::file_fits(&narinfo, archive.map(|at| given[at].size))
             .map_err(|trouble| trouble.what)?;
         let archive = fs::File::open(&paths[archive.expect("it fits")]).expect("a file");
-        let examined = examine::examine(archive, narinfo.codec(), narinfo.nar_size(), |_| ())?;
+        let examined = examine::at_once(examine::examine(
+            archive,
+            narinfo.codec(),
+            narinfo.nar_size(),
+            |_| (),
+            async || Ok(()),
+        ))?;
         verdict::content_fits(&narinfo, &examined).map_err(|trouble| trouble.what)?;
     }
     Ok(())

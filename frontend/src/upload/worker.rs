@@ -3,8 +3,14 @@
 //! The page posts `[codec, most, file]`, or `["export", 0, file]` for a file of `nix-store --export`;
 //! the worker answers with numbers, so many bytes read, and at the end with JSON text: `{"Ok": …}`
 //! or `{"Err": "why"}`. It takes one file at a time.
+//!
+//! Decoders pull, and a worker that only pulls never comes back to the browser, which then frees
+//! none of the slices it has read: the memory of a large archive piled up. So slices are awaited a
+//! little ahead of what a decoder can want at once ([`Slices::ready`]); a decoder that wants more
+//! still gets it, at the price of that.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::rc::Rc;
 
@@ -26,7 +32,9 @@ use super::examine::{self, Examined};
 use super::export::{self, Exported};
 
 /// Bytes read from a file at once.
-const SLICE: u64 = 4 << 20;
+const SLICE: u64 = 2 << 20;
+/// Bytes that lie ready before a decoder is asked for more: the largest block of any of them.
+const AHEAD: u64 = 1 << 20;
 /// The word for files of `nix-store --export`, where else a codec stands.
 const EXPORT: &str = "export";
 /// Before a codec: the files of the archive are asked for.
@@ -182,7 +190,11 @@ pub fn serve() {
     };
     let told = scope.clone();
     let heard = Closure::<dyn Fn(MessageEvent)>::new(move |event: MessageEvent| {
-        let _ = told.post_message(&work(&told, &event.data()).into());
+        let told = told.clone();
+        wasm_bindgen_futures::spawn_local(async move {
+            let outcome = work(&told, &event.data()).await;
+            let _ = told.post_message(&outcome.into());
+        });
     });
     scope.set_onmessage(Some(heard.as_ref().unchecked_ref()));
     heard.forget();
@@ -190,7 +202,7 @@ pub fn serve() {
 }
 
 /// Does a job: the JSON of its outcome.
-fn work(scope: &DedicatedWorkerGlobalScope, job: &JsValue) -> String {
+async fn work(scope: &DedicatedWorkerGlobalScope, job: &JsValue) -> String {
     let (kind, most, file) = match taken(job) {
         Ok(job) => job,
         Err(why) => return text::<()>(&Err(why)),
@@ -203,19 +215,16 @@ fn work(scope: &DedicatedWorkerGlobalScope, job: &JsValue) -> String {
             let _ = scope.post_message(&(read as f64).into());
         }
     };
+    let ready = async || file.ready().await;
     if kind == EXPORT {
-        return text(&export::read(file, told));
+        return text(&export::read(file.clone(), told, ready).await);
     }
     if let Some(codec) = kind.strip_prefix(CONTENTS) {
         let codec = Compression::from_name(codec);
-        return text(&examine::contents(file, codec, most, told));
+        return text(&examine::contents(file.clone(), codec, most, told, ready).await);
     }
-    text(&examine::examine(
-        file,
-        Compression::from_name(&kind),
-        most,
-        told,
-    ))
+    let codec = Compression::from_name(&kind);
+    text(&examine::examine(file.clone(), codec, most, told, ready).await)
 }
 
 fn text<T: Serialize>(outcome: &Result<T, String>) -> String {
@@ -230,52 +239,108 @@ fn taken(job: &JsValue) -> Result<(String, u64, Slices), String> {
     let file: Blob = job.get(2).dyn_into().map_err(|_| "a job without a file")?;
     let reader = FileReaderSync::new().map_err(|_| "this browser reads no files in a worker")?;
     let size = file.size() as u64;
-    let slices = Slices {
+    let slices = Slices(Rc::new(RefCell::new(Reading {
         file,
         reader,
         size,
         at: 0,
-        slice: Vec::new(),
+        waiting: VecDeque::new(),
+        ready: 0,
         taken: 0,
-    };
+    })));
     Ok((codec, most, slices))
 }
 
-/// A file, read slice by slice.
-struct Slices {
+/// A file, read slice by slice. A clone reads on where the other stopped.
+#[derive(Clone)]
+struct Slices(Rc<RefCell<Reading>>);
+
+struct Reading {
     file: Blob,
     reader: FileReaderSync,
     size: u64,
+    /// Where the next slice begins.
     at: u64,
-    slice: Vec<u8>,
+    /// Slices that nobody has read.
+    waiting: VecDeque<Vec<u8>>,
+    /// Bytes in them.
+    ready: u64,
+    /// Bytes of the first that were read.
     taken: usize,
+}
+
+const CHANGED: &str = "the file cannot be read any more: was it changed?";
+
+impl Slices {
+    /// Waits until enough lies ready, or all that is left.
+    async fn ready(&self) -> Result<(), String> {
+        loop {
+            let slice = {
+                let reading = self.0.borrow();
+                if reading.ready >= AHEAD {
+                    return Ok(());
+                }
+                reading.next()?
+            };
+            let Some(slice) = slice else {
+                return Ok(());
+            };
+            let bytes = JsFuture::from(slice.array_buffer())
+                .await
+                .map_err(|_| CHANGED)?;
+            self.0.borrow_mut().take(bytes.unchecked_ref());
+        }
+    }
+}
+
+impl Reading {
+    /// The slice that comes next; nothing at the end.
+    fn next(&self) -> Result<Option<Blob>, String> {
+        let end = self.size.min(self.at + SLICE);
+        if end == self.at {
+            return Ok(None);
+        }
+        let slice = self
+            .file
+            .slice_with_f64_and_f64(self.at as f64, end as f64)
+            .map_err(|_| CHANGED)?;
+        Ok(Some(slice))
+    }
+
+    fn take(&mut self, bytes: &ArrayBuffer) {
+        let bytes = Uint8Array::new(bytes).to_vec();
+        self.at += bytes.len() as u64;
+        self.ready += bytes.len() as u64;
+        self.waiting.push_back(bytes);
+    }
 }
 
 impl Read for Slices {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.taken == self.slice.len() {
-            let end = self.size.min(self.at + SLICE);
-            if end == self.at {
+        let mut reading = self.0.borrow_mut();
+        if reading.waiting.is_empty() {
+            // More than lay ready: it is read without waiting.
+            let Some(slice) = reading.next().map_err(io::Error::other)? else {
                 return Ok(0);
-            }
-            let unreadable =
-                |_| io::Error::other("the file cannot be read any more: was it changed?");
-            let slice = self
-                .file
-                .slice_with_f64_and_f64(self.at as f64, end as f64)
-                .map_err(unreadable)?;
-            let bytes: ArrayBuffer = self
-                .reader
-                .read_as_array_buffer(&slice)
-                .map_err(unreadable)?;
-            self.slice = Uint8Array::new(&bytes).to_vec();
-            self.taken = 0;
-            self.at = end;
+            };
+            let bytes = reading.reader.read_as_array_buffer(&slice);
+            let bytes = bytes.map_err(|_| io::Error::other(CHANGED))?;
+            reading.take(&bytes);
         }
-        let rest = &self.slice[self.taken..];
+        let taken = reading.taken;
+        let Some(first) = reading.waiting.front() else {
+            return Ok(0);
+        };
+        let rest = &first[taken..];
         let some = rest.len().min(buffer.len());
+        let is_all = some == rest.len();
         buffer[..some].copy_from_slice(&rest[..some]);
-        self.taken += some;
+        reading.ready -= some as u64;
+        reading.taken += some;
+        if is_all {
+            reading.waiting.pop_front();
+            reading.taken = 0;
+        }
         Ok(some)
     }
 }

@@ -62,6 +62,16 @@ fn every_page() -> Vec<Route> {
             cache: "main".to_owned(),
             check: Some("bad-narinfo".to_owned()),
         },
+        Route::Upload {
+            cache: "main".to_owned(),
+        },
+        Route::Uploads {
+            cache: "main".to_owned(),
+        },
+        Route::UploadSession {
+            cache: "main".to_owned(),
+            id: "0123456789abcdef0123456789abcdef".to_owned(),
+        },
         Route::Upstreams {
             cache: "main".to_owned(),
         },
@@ -104,6 +114,9 @@ fn addresses_are_these() {
     /c/main/conflicts/xynxqns12h5f1dcq1j5x3c3232454njk
     /c/main/health
     /c/main/health/bad-narinfo
+    /c/main/upload
+    /c/main/uploads
+    /c/main/uploads/0123456789abcdef0123456789abcdef
     /c/main/upstreams
     /connect
     /connect?caches=main

@@ -30,6 +30,7 @@ mod shell;
 mod snapshots;
 mod upload;
 mod upstreams;
+mod upload_sessions;
 
 /// FX1 of the acceptance list: top → mid → leaf. The demo holds it.
 mod fx1 {

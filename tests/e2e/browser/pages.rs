@@ -63,6 +63,7 @@ pub(super) async fn all(server: &Server) -> anyhow::Result<Vec<Named>> {
         ("pins", "/c/main/pins".to_owned()),
         ("pin-none", "/c/main/pins/prod@3".to_owned()),
         ("quarantine", "/c/main/quarantine".to_owned()),
+        ("uploads", "/c/main/uploads".to_owned()),
         ("lookup", "/lookup".to_owned()),
         (
             "lookup-answers",

@@ -62,6 +62,8 @@ impl Scene {
                 ("pin-owner", "/c/team/pins/prod@1".to_owned()),
                 ("path-pinned", format!("/c/team/p/{}", fx1::TOP_HASH)),
                 ("quarantine-owner", "/c/team/quarantine".to_owned()),
+                ("uploads-owner", "/c/team/uploads".to_owned()),
+                ("upload-gone", "/c/team/uploads/0123456789abcdef".to_owned()),
                 ("settings-owner", "/settings".to_owned()),
                 ("settings-cache", "/c/team/settings".to_owned()),
                 ("audit-owner", "/audit".to_owned()),

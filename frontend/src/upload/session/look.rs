@@ -105,6 +105,11 @@ impl Session {
             return Ok(());
         }
         self.judge();
+        self.ask_plan(turn).await.map_err(Stop::Api)?;
+        if self.is_over(turn) {
+            return Ok(());
+        }
+        self.judge();
         self.room()?;
         self.examine(turn).await;
         Ok(())
@@ -258,7 +263,7 @@ impl Session {
             rows.iter()
                 .map(|row| {
                     row.with_untracked(|row| {
-                        if row.verdict == Verdict::Same {
+                        if row.verdict == Verdict::Same || row.left_out {
                             0
                         } else {
                             row.file_size
@@ -284,11 +289,13 @@ impl Session {
     }
 
     /// Unpacks and hashes every archive that may be sent, one after the other.
-    async fn examine(&self, turn: u32) {
+    pub(super) async fn examine(&self, turn: u32) {
         let due: Vec<usize> = {
             let items = self.items.borrow();
+            let rows = self.view.rows.get_untracked();
             (0..items.len())
                 .filter(|at| items[*at].there.is_none() && items[*at].content == Content::Waiting)
+                .filter(|at| !rows[*at].with_untracked(|row| row.left_out))
                 .collect()
         };
         for (nth, at) in due.into_iter().enumerate() {

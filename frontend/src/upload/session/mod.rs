@@ -1,16 +1,19 @@
 //! One upload, from the files to the published paths: what is known, in signals that the page
-//! draws. The tasks are in [`look`], which finds out, [`compare`] and [`send`].
+//! draws. The tasks are in [`look`], which finds out, [`compare`] and [`send`]; [`server`] is what the
+//! server keeps of it.
 
 mod compare;
 mod look;
 mod send;
+mod server;
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use leptos::prelude::*;
 use leptos::task::spawn_local;
+use snowbank_shared::api::uploads::PathFate;
 use snowbank_shared::api::{Cache, PathDetail, Reproducer};
 use snowbank_shared::contents::Difference;
 use snowbank_shared::narinfo::NarInfo;
@@ -18,6 +21,7 @@ use snowbank_shared::signature::SecretKey;
 use web_sys::{Blob, File, FileList};
 
 use super::examine::Examined;
+use super::folder::Folder;
 use super::given::Given;
 use super::memory::{self, Unfinished};
 use super::transfer::Requests;
@@ -26,6 +30,7 @@ use super::worker::Bench;
 use crate::api::ApiError;
 use crate::format;
 use look::Stop;
+use server::Kept;
 
 /// How far the whole is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +98,7 @@ pub struct Row {
     pub verdict: Verdict,
     /// How far it is.
     pub stage: Stage,
-    /// Somebody decided against it.
+    /// Somebody decided against it, or an upstream has it.
     pub left_out: bool,
     /// Who vouches for it, once it is published with more than one's signature.
     pub reproduced_by: Vec<Reproducer>,
@@ -101,6 +106,8 @@ pub struct Row {
     pub compared: Option<Compared>,
     /// Whether the server has a report of it.
     pub reported: Reported,
+    /// The upstream that has it, with the same content.
+    pub upstream: Option<String>,
 }
 
 /// In which files a path differs from what is there.
@@ -153,6 +160,8 @@ pub struct View {
     pub unfinished: RwSignal<Option<Unfinished>>,
     /// Whether what looks like secrets may be sent.
     pub acknowledged: RwSignal<bool>,
+    /// The session that the server keeps of it.
+    pub session: RwSignal<Option<String>>,
 }
 
 impl View {
@@ -166,6 +175,7 @@ impl View {
             failure: RwSignal::new(None),
             unfinished: RwSignal::new(memory::recall(cache)),
             acknowledged: RwSignal::new(false),
+            session: RwSignal::new(None),
         }
     }
 }
@@ -203,6 +213,12 @@ pub struct Session {
     /// Hashes that the cache has, of those asked for.
     present: RefCell<HashSet<String>>,
     limits: RefCell<Option<Cache>>,
+    /// What the server said of the paths, by hash.
+    fates: RefCell<HashMap<String, PathFate>>,
+    /// The server's session, once it was begun.
+    kept: RefCell<Option<Kept>>,
+    /// The folder, where it can be opened again.
+    folder: RefCell<Option<Folder>>,
     requests: Requests,
     bench: RefCell<Option<Rc<Bench>>>,
     /// The page is gone.
@@ -239,6 +255,9 @@ impl Session {
             known: RefCell::default(),
             present: RefCell::default(),
             limits: RefCell::default(),
+            fates: RefCell::default(),
+            kept: RefCell::default(),
+            folder: RefCell::default(),
             requests: Requests::default(),
             bench: RefCell::default(),
             gone: Cell::new(false),
@@ -259,7 +278,33 @@ impl Session {
 
     /// Takes what somebody chose or dropped.
     pub fn take(self: &Rc<Self>, files: &FileList) {
-        let files = listed(files);
+        self.folder.take();
+        self.take_files(listed(files));
+    }
+
+    /// Takes what is in a folder that can be opened again.
+    pub fn take_folder(self: &Rc<Self>, folder: Folder) {
+        let session = Rc::clone(self);
+        spawn_local(async move {
+            let files = folder.files().await;
+            if session.gone.get() {
+                return;
+            }
+            match files {
+                Some(files) => {
+                    session.folder.replace(Some(folder));
+                    session.take_files(files);
+                }
+                None => session.view.wrong.set(Some(Trouble::new(
+                    "",
+                    "The folder cannot be read.",
+                    "Choose it again.",
+                ))),
+            }
+        });
+    }
+
+    fn take_files(self: &Rc<Self>, files: Vec<(Given, File)>) {
         if files.is_empty() {
             return;
         }
@@ -271,6 +316,9 @@ impl Session {
         view.failure.set(None);
         view.unreadable.set(Vec::new());
         view.acknowledged.set(false);
+        view.session.set(None);
+        self.fates.take();
+        self.kept.take();
         view.rows.set(Vec::new());
         let first = &files[0].0.path;
         view.from
@@ -341,6 +389,7 @@ impl Session {
                     reproduced_by: Vec::new(),
                     compared: None,
                     reported: Reported::No,
+                    upstream: None,
                 })
             })
             .collect();
@@ -356,6 +405,10 @@ impl Session {
         let rows = self.view.rows.get_untracked();
         // What can be referred to, of the paths before.
         let mut fine: HashSet<String> = HashSet::new();
+        let listed: HashSet<String> = items
+            .iter()
+            .map(|item| item.narinfo.store_path().hash().to_string())
+            .collect();
         for (item, row) in items.iter().zip(rows) {
             let narinfo = &item.narinfo;
             let mut verdict =
@@ -374,24 +427,34 @@ impl Session {
                     "Ask an owner for more (max_nar_size).",
                 ));
             }
+            let name = narinfo.store_path().hash().to_string();
+            verdict = self.with_fate(&name, verdict);
             if matches!(verdict, Verdict::New | Verdict::Waiting) {
                 let own = narinfo.store_path().hash();
+                let complete = self.is_complete(&name);
                 let missing = narinfo.references().find(|reference| {
                     let hash = reference.hash().to_string();
-                    reference.hash() != own && !present.contains(&hash) && !fine.contains(&hash)
+                    let is_there = present.contains(&hash)
+                        || fine.contains(&hash)
+                        || complete && !listed.contains(&hash);
+                    reference.hash() != own && !is_there
                 });
                 if let Some(missing) = missing {
                     verdict = verdict::incomplete(narinfo, missing.name());
                 }
             }
             let signer = item.signed.clone().ok().flatten();
-            let left_out = row.with_untracked(|row| row.left_out);
+            let (left_out, skipped) =
+                row.with_untracked(|row| (row.left_out, row.left_out && row.upstream.is_some()));
+            if skipped && self.may_be_skipped(&name) {
+                fine.insert(name.clone());
+            }
             if matches!(
                 verdict,
                 Verdict::New | Verdict::Waiting | Verdict::Same | Verdict::AddSignature
             ) && !left_out
             {
-                fine.insert(narinfo.store_path().hash().to_string());
+                fine.insert(name);
             }
             let changed = row.with_untracked(|row| row.verdict != verdict || row.signer != signer);
             if changed {
@@ -404,9 +467,21 @@ impl Session {
     }
 
     /// Leaves a path out, or takes it in again.
-    pub fn leave_out(&self, row: RwSignal<Row>, out: bool) {
+    pub fn leave_out(self: &Rc<Self>, row: RwSignal<Row>, out: bool) {
         row.update(|row| row.left_out = out);
         self.judge();
+        // What was skipped was not looked at.
+        let unseen = row.with_untracked(|row| !out && row.verdict == Verdict::Waiting);
+        if unseen && self.view.phase.get_untracked() == Phase::Ready {
+            let (session, turn) = (Rc::clone(self), self.turn.get());
+            self.view.phase.set(Phase::Looking);
+            spawn_local(async move {
+                session.examine(turn).await;
+                if !session.is_over(turn) {
+                    session.view.phase.set(Phase::Ready);
+                }
+            });
+        }
     }
 
     /// Signs, in this tab, what nobody who may has signed. Says how many paths.
@@ -440,6 +515,7 @@ impl Session {
                 }
                 let signature = key.sign(item.narinfo.fingerprint().as_bytes());
                 if let Ok(with) = item.narinfo.add_signature(&signature) {
+                    self.forget_fate(&with.store_path().hash().to_string());
                     item.signed = verdict::signer(&with, &known);
                     item.narinfo = with;
                     signed += 1;
@@ -448,33 +524,5 @@ impl Session {
         }
         self.judge();
         Ok(signed)
-    }
-
-    /// What was published, for people's own records.
-    pub fn receipt(&self) -> String {
-        let rows = self.view.rows.get_untracked();
-        let paths: Vec<serde_json::Value> = self
-            .items
-            .borrow()
-            .iter()
-            .zip(rows)
-            .filter(|(_, row)| row.with_untracked(|row| row.stage == Stage::Live))
-            .map(|(item, row)| {
-                serde_json::json!({
-                    "path": row.with_untracked(|row| row.path.clone()),
-                    "narHash": format!("sha256:{}", item.narinfo.nar_hash().to_nix32()),
-                    "narSize": item.narinfo.nar_size(),
-                    "signatures": item.narinfo.signatures().collect::<Vec<_>>(),
-                    "reproducedBy": row.with_untracked(|row| row.reproduced_by.iter().map(|one| one.keys.clone()).collect::<Vec<_>>()),
-                })
-            })
-            .collect();
-        let receipt = serde_json::json!({
-            "cache": self.cache,
-            "uploadedBy": self.me,
-            "uploadedAt": js_sys::Date::new_0().to_iso_string().as_string(),
-            "paths": paths,
-        });
-        serde_json::to_string_pretty(&receipt).unwrap_or_default()
     }
 }

@@ -7,19 +7,21 @@ use std::rc::Rc;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use snowbank_shared::api::PathDetail;
+use snowbank_shared::api::uploads::{IN_PARTS, PART, parts_of};
 use snowbank_shared::cache_info;
 use wasm_bindgen::JsValue;
 use web_sys::Blob;
 
-use crate::api;
+use crate::api::{self, ApiError};
 use crate::components::ago::now;
 use crate::state::navigation::with_base;
+use crate::upload::folder;
 use crate::upload::memory::{self, Unfinished};
 use crate::upload::transfer::{Answer, pause};
 use crate::upload::verdict::Verdict;
 
 use super::look::ask;
-use super::{Phase, Session, Stage};
+use super::{Phase, Row, Session, Stage};
 
 /// Archives sent at once.
 const LANES: usize = 4;
@@ -29,6 +31,8 @@ const EVERY: f64 = 250.0;
 const AGAIN: i32 = 2000;
 /// What is said where the browser cannot send a file though the server is there.
 const BROKEN: &str = "the connection breaks off each time while this file is sent: was it changed since it was chosen? Choose the folder again";
+/// How often an archive in parts begins where the server says before it is sent whole.
+const DISORDERS: u32 = 4;
 /// How often what a busy server refused is tried.
 const TRIES: u32 = 5;
 
@@ -71,17 +75,129 @@ impl Session {
             publishing: Cell::new(false),
             again: Cell::new(false),
         });
-        for _ in 0..LANES {
-            let (session, run) = (Rc::clone(self), Rc::clone(&run));
-            spawn_local(async move {
-                session.lane(&run).await;
-                run.lanes.set(run.lanes.get() - 1);
-                if run.lanes.get() == 0 && !session.is_held(&run) {
-                    session.publish(&run).await;
-                    session.finish(&run);
+        let session = Rc::clone(self);
+        spawn_local(async move {
+            if !session.open(&run).await {
+                return;
+            }
+            let again = session.folder.borrow().clone();
+            match again {
+                Some(again) => folder::remember(&session.cache, &again).await,
+                None => folder::forget(&session.cache).await,
+            }
+            for _ in 0..LANES {
+                let (session, run) = (Rc::clone(&session), Rc::clone(&run));
+                spawn_local(async move {
+                    session.lane(&run).await;
+                    run.lanes.set(run.lanes.get() - 1);
+                    if run.lanes.get() == 0 && !session.is_held(&run) {
+                        session.publish(&run).await;
+                        session.finish(&run).await;
+                    }
+                });
+            }
+        });
+    }
+
+    /// Opens the server's session, as soon as the server can be reached. False where nothing is to
+    /// be sent after all.
+    async fn open(&self, run: &Run) -> bool {
+        loop {
+            let begun = self.begin().await;
+            if self.is_held(run) {
+                return false;
+            }
+            match begun {
+                Ok(()) => {
+                    self.view.phase.set(Phase::Sending);
+                    return true;
                 }
-            });
+                Err(ApiError::Unreachable | ApiError::TimedOut) => {
+                    self.view.phase.set(Phase::Offline);
+                    pause(AGAIN).await;
+                    if self.is_held(run) {
+                        return false;
+                    }
+                }
+                Err(error) => {
+                    self.view.failure.set(Some(error));
+                    self.view.phase.set(Phase::Ready);
+                    return false;
+                }
+            }
         }
+    }
+
+    /// An address of the cache, with the name of the session.
+    fn in_session(&self, address: &str) -> String {
+        match self.kept.borrow().as_ref() {
+            Some(kept) => format!("{address}?upload={}", kept.id),
+            None => address.to_owned(),
+        }
+    }
+
+    /// Parts of an archive that have arrived.
+    fn parts_there(&self, key: &str) -> u64 {
+        let kept = self.kept.borrow();
+        let parts = kept.as_ref().and_then(|kept| kept.parts.get(key));
+        parts.copied().unwrap_or_default()
+    }
+
+    fn note_parts(&self, key: &str, parts: u64) {
+        if let Some(kept) = self.kept.borrow_mut().as_mut() {
+            kept.parts.insert(key.to_owned(), parts);
+        }
+    }
+
+    /// Sends an archive: a large one in parts, those that the server has left out.
+    async fn archive(&self, run: &Run, row: RwSignal<Row>, key: &str, file: &Blob) -> Answer {
+        let address = self.address(key);
+        let size = file.size() as u64;
+        let told = move |before: u64| {
+            let last = Cell::new(0.0);
+            move |sent: u64| {
+                let now = js_sys::Date::now();
+                if now - last.get() >= EVERY {
+                    last.set(now);
+                    let _ = row.try_update(|row| row.stage = Stage::Sending(before + sent));
+                }
+            }
+        };
+        let in_parts = size >= IN_PARTS && self.kept.borrow().is_some();
+        let mut disorders = 0;
+        while in_parts && disorders < DISORDERS {
+            let next = self.parts_there(key) + 1;
+            if next > parts_of(size) {
+                return Answer::Done;
+            }
+            let start = (next - 1) * PART;
+            let end = size.min(start + PART);
+            let Ok(part) = file.slice_with_f64_and_f64(start as f64, end as f64) else {
+                return Answer::Refused(0, BROKEN.to_owned());
+            };
+            let to = format!("{}&part={next}", self.in_session(&address));
+            let answer = self
+                .patiently(run, || self.requests.put(&to, &part, told(start)))
+                .await;
+            match answer {
+                Answer::Done => self.note_parts(key, next),
+                // It was started anew, or another tab was faster.
+                Answer::Refused(409, why) if why.starts_with("part-missing: ") => {
+                    disorders += 1;
+                    let wanted = why.split(' ').filter_map(|word| word.parse::<u64>().ok());
+                    self.note_parts(key, wanted.min().unwrap_or(1).max(1) - 1);
+                }
+                other => {
+                    if matches!(other, Answer::Refused(..)) {
+                        self.note_parts(key, 0);
+                    }
+                    return other;
+                }
+            }
+        }
+        let to = self.in_session(&address);
+        self.patiently(run, || self.requests.put(&to, file, told(0)))
+            .await
     }
 
     /// Stops; what has arrived stays.
@@ -117,19 +233,7 @@ impl Session {
             let address = self.address(&key);
             let there = self.patiently(run, || self.requests.has(&address)).await;
             let answer = match there {
-                Answer::Refused(..) => {
-                    self.patiently(run, || {
-                        let last = Cell::new(0.0);
-                        self.requests.put(&address, &file, move |sent| {
-                            let now = js_sys::Date::now();
-                            if now - last.get() >= EVERY {
-                                last.set(now);
-                                let _ = row.try_update(|row| row.stage = Stage::Sending(sent));
-                            }
-                        })
-                    })
-                    .await
-                }
+                Answer::Refused(..) => self.archive(run, row, &key, &file).await,
                 other => other,
             };
             if self.is_over(run.turn) {
@@ -205,7 +309,7 @@ impl Session {
                 let body =
                     Blob::new_with_str_sequence(&js_sys::Array::of1(&JsValue::from_str(&text)));
                 let Ok(body) = body else { break };
-                let address = self.address(&hash.narinfo_key());
+                let address = self.in_session(&self.address(&hash.narinfo_key()));
                 let answer = self
                     .patiently(run, || self.requests.put(&address, &body, |_| ()))
                     .await;
@@ -260,7 +364,7 @@ impl Session {
     }
 
     /// All archives were tried.
-    fn finish(&self, run: &Run) {
+    async fn finish(&self, run: &Run) {
         if self.is_held(run) {
             return;
         }
@@ -270,6 +374,17 @@ impl Session {
                     row.stage = Stage::Refused("a path that it refers to was refused".to_owned());
                 });
             }
+        }
+        let refused = self.view.rows.with_untracked(|rows| {
+            rows.iter()
+                .any(|row| row.with_untracked(|row| matches!(row.stage, Stage::Refused(_))))
+        });
+        // With something refused it stays open: that can be tried again.
+        if !refused {
+            self.commit().await;
+        }
+        if self.is_held(run) {
+            return;
         }
         self.view.phase.set(Phase::Done);
         self.note();
@@ -286,6 +401,8 @@ impl Session {
         }
         if done == paths {
             memory::forget(&self.cache);
+            let cache = self.cache.clone();
+            spawn_local(async move { folder::forget(&cache).await });
             self.view.unfinished.set(None);
             return;
         }

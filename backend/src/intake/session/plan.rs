@@ -1,0 +1,469 @@
+//! Judging a plan.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use snowbank_shared::api::KeyPurpose;
+use snowbank_shared::api::uploads::{
+    Fate, MOST_PATHS, PathFate, PlanAnswer, PlannedPath, UploadPlan,
+};
+use snowbank_shared::hash::{Hash, Sha256};
+use snowbank_shared::narinfo::NarInfo;
+use snowbank_shared::store_path::{StorePath, StorePathHash};
+
+use super::super::judge::owns;
+use super::super::receive::{left, promised};
+use super::super::{Intake, Refusal, UploadPolicy};
+use super::{SessionError, lock};
+use crate::auth::{By, Caller};
+use crate::index::View;
+use crate::site::Cache;
+use crate::upstream::Holding;
+
+/// Paths that upstreams are asked about for one plan; more are not skipped.
+const MOST_ASKED: usize = 500;
+/// Questions at once.
+const AT_ONCE: usize = 16;
+/// How long upstreams are waited for.
+const PATIENCE: Duration = Duration::from_secs(12);
+/// References of all paths of a plan together.
+const MOST_REFERENCES: usize = 400_000;
+/// Keys that one path names.
+const MOST_KEYS: usize = 16;
+/// Bytes of a reason.
+const LONGEST_REASON: usize = 300;
+
+/// A path of a plan, understood.
+pub(super) struct Understood {
+    pub(super) path: StorePath,
+    pub(super) nar_hash: Sha256,
+    pub(super) nar_size: u64,
+    pub(super) nar_key: String,
+    pub(super) file_size: u64,
+    references: Vec<StorePathHash>,
+    pub(super) signed_by: Vec<String>,
+}
+
+impl Understood {
+    fn of(cache: &Cache, planned: &PlannedPath) -> Result<Self, String> {
+        let path = cache
+            .store_dir
+            .parse(&planned.path)
+            .map_err(|error| error.to_string())?;
+        let nar_hash = Hash::parse(&planned.nar_hash)
+            .map_err(|error| error.to_string())?
+            .0
+            .as_sha256()
+            .ok_or("its NarHash is no SHA-256")?;
+        promised(&planned.nar_key).map_err(|refusal| refusal.text)?;
+        if planned.file_size == 0 || planned.nar_size == 0 {
+            return Err("an archive has at least some bytes".to_owned());
+        }
+        if planned.signed_by.len() > MOST_KEYS
+            || planned.signed_by.iter().any(|name| name.len() > 64)
+        {
+            return Err(format!("it names more than {MOST_KEYS} keys, or no keys"));
+        }
+        let references = planned
+            .references
+            .iter()
+            .map(|name| {
+                name.parse::<StorePath>()
+                    .map(|path| path.hash())
+                    .map_err(|error| format!("{name}: {error}"))
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            path,
+            nar_hash,
+            nar_size: planned.nar_size,
+            nar_key: planned.nar_key.clone(),
+            file_size: planned.file_size,
+            references,
+            signed_by: planned.signed_by.clone(),
+        })
+    }
+
+    /// The others that it refers to.
+    fn others(&self) -> impl Iterator<Item = StorePathHash> + '_ {
+        let own = self.path.hash();
+        self.references
+            .iter()
+            .copied()
+            .filter(move |hash| *hash != own)
+    }
+}
+
+/// What will happen with a path, while it is being found out.
+pub(super) struct Judged {
+    pub(super) fate: Fate,
+    pub(super) reason: Option<String>,
+    upstream: Option<String>,
+}
+
+impl Judged {
+    fn simply(fate: Fate) -> Self {
+        Self {
+            fate,
+            reason: None,
+            upstream: None,
+        }
+    }
+
+    fn because(fate: Fate, reason: impl Into<String>) -> Self {
+        let mut reason = reason.into();
+        if reason.len() > LONGEST_REASON {
+            let end = (0..=LONGEST_REASON)
+                .rev()
+                .find(|at| reason.is_char_boundary(*at));
+            reason.truncate(end.unwrap_or_default());
+            reason.push('…');
+        }
+        Self {
+            fate,
+            reason: Some(reason),
+            upstream: None,
+        }
+    }
+}
+
+/// What upstreams say, as far as they said it.
+type Holdings = HashMap<StorePathHash, Vec<(String, Holding)>>;
+
+impl Intake {
+    /// Says what will happen with each path of a plan, and begins a session where that is wished.
+    /// The same plan again by the same person is the same session.
+    ///
+    /// # Errors
+    /// Where the plan cannot be, or a session cannot begin.
+    pub async fn plan(
+        &self,
+        cache: &Arc<Cache>,
+        caller: &Caller,
+        by: &By,
+        plan: &UploadPlan,
+    ) -> Result<PlanAnswer, SessionError> {
+        let understood = understand(cache, plan)?;
+        let policy = UploadPolicy::of(&self.0.site.ledger, cache.slug.as_str());
+        let (understood, mut judged) = {
+            let (intake, cache, caller) = (self.clone(), Arc::clone(cache), caller.clone());
+            let policy = policy.clone();
+            let judging = move || {
+                let judged = intake.judge(&cache, &caller, &policy, &understood);
+                (understood, judged)
+            };
+            tokio::task::spawn_blocking(judging).await.map_err(|_| {
+                SessionError::Unavailable("The plan could not be judged.".to_owned())
+            })?
+        };
+        let holdings = self.ask(cache, &policy, &understood, &judged).await;
+        settle(
+            &understood,
+            &mut judged,
+            &holdings,
+            &policy,
+            &cache.index.view(),
+        );
+        let to_send: u64 = understood
+            .iter()
+            .zip(&judged)
+            .filter(|(_, judged)| judged.fate.sends_archive())
+            .fold(0, |sum, (path, _)| sum.saturating_add(path.file_size));
+        let left = left(cache).await?.map(|(left, _)| left);
+        let referred: HashSet<StorePathHash> =
+            understood.iter().flat_map(Understood::others).collect();
+        let paths = understood
+            .iter()
+            .zip(&judged)
+            .zip(&plan.paths)
+            .map(|((path, judged), planned)| PathFate {
+                path: planned.path.clone(),
+                fate: judged.fate,
+                reason: judged.reason.clone(),
+                can_be_skipped: judged.upstream.as_ref().is_some_and(|url| {
+                    policy.reference_upstreams.contains(url)
+                        || !referred.contains(&path.path.hash())
+                }),
+                upstream: judged.upstream.clone(),
+            })
+            .collect();
+        let mut answer = PlanAnswer {
+            session: None,
+            resumed: false,
+            paths,
+            to_send,
+            left,
+        };
+        if plan.begin {
+            if let Some(left) = left
+                && to_send > left
+            {
+                return Err(SessionError::Quota {
+                    needed: to_send,
+                    left,
+                });
+            }
+            let (id, resumed) = self
+                .begin(cache, caller, by, plan, &understood, judged, to_send)
+                .await?;
+            answer.session = Some(self.session(cache, &id)?);
+            answer.resumed = resumed;
+        }
+        Ok(answer)
+    }
+
+    /// What memory can say.
+    fn judge(
+        &self,
+        cache: &Cache,
+        caller: &Caller,
+        policy: &UploadPolicy,
+        understood: &[Understood],
+    ) -> Vec<Judged> {
+        let view = cache.index.view();
+        let planned: HashSet<StorePathHash> =
+            understood.iter().map(|path| path.path.hash()).collect();
+        let one = |path: &Understood| {
+            if let Some(id) = view.find(&path.path.hash())
+                && let Ok(there) = NarInfo::parse(&view.narinfo_bytes(id), &cache.store_dir)
+            {
+                return self.present(path, &there);
+            }
+            if path.nar_size > cache.max_nar_size {
+                return Judged::because(
+                    Fate::NotAllowed,
+                    format!(
+                        "it has {} bytes unpacked, and this cache takes {} (max_nar_size)",
+                        path.nar_size, cache.max_nar_size
+                    ),
+                );
+            }
+            if let Some(refusal) = self.unsigned(cache, caller, policy, path) {
+                return Judged::because(Fate::NotAllowed, refusal.text);
+            }
+            let missing = path
+                .others()
+                .find(|hash| !planned.contains(hash) && view.find(hash).is_none());
+            match missing {
+                Some(hash) => Judged::because(
+                    Fate::Incomplete,
+                    format!("it needs {hash}, which is neither in this cache nor in this upload"),
+                ),
+                None => Judged::simply(Fate::New),
+            }
+        };
+        understood.iter().map(one).collect()
+    }
+
+    /// Of a path that is here.
+    fn present(&self, path: &Understood, there: &NarInfo) -> Judged {
+        let references = |all: Vec<StorePathHash>| all.into_iter().collect::<HashSet<_>>();
+        let same = there.store_path().to_store_path() == path.path
+            && there.nar_hash() == path.nar_hash
+            && there.nar_size() == path.nar_size
+            && references(there.references().map(|other| other.hash()).collect())
+                == references(path.references.clone());
+        if !same {
+            return Judged::because(
+                Fate::Conflict,
+                format!(
+                    "it is here with other content (NarHash sha256:{}): the first stays",
+                    there.nar_hash().to_nix32()
+                ),
+            );
+        }
+        let has = key_names(there);
+        let adds = path
+            .signed_by
+            .iter()
+            .any(|name| !has.contains(name) && self.0.site.access.contributor(name).is_some());
+        Judged::simply(if adds { Fate::AddSignature } else { Fate::Same })
+    }
+
+    /// Why none of the keys that a path names may sign it. The signatures themselves are looked at
+    /// when they come; a path without any may be content-addressed.
+    fn unsigned(
+        &self,
+        cache: &Cache,
+        caller: &Caller,
+        policy: &UploadPolicy,
+        path: &Understood,
+    ) -> Option<Refusal> {
+        let mut why = None;
+        for name in &path.signed_by {
+            let configured = cache
+                .key_ring
+                .keys()
+                .iter()
+                .find(|known| known.key.name() == name);
+            if let Some(known) = configured {
+                let counts = match known.purpose {
+                    KeyPurpose::Cache => policy.relay,
+                    _ => cache.trusts(&known.key),
+                };
+                if counts {
+                    return None;
+                }
+                why.get_or_insert_with(|| {
+                    Refusal::forbidden(
+                        "bad-signature",
+                        format!("only the key {name} has signed it: sign it with yours"),
+                    )
+                });
+                continue;
+            }
+            let allowed = match self.0.site.access.contributor(name) {
+                None => Err(Refusal::forbidden(
+                    "bad-signature",
+                    format!(
+                        "nobody registered the key {name} here: register it, or sign with one of yours"
+                    ),
+                )),
+                Some(contributor) => contributor
+                    .may_publish(cache.slug.as_str(), path.path.name(), path.nar_size)
+                    .map_err(|refusal| Refusal::forbidden("key-refused", refusal.to_string()))
+                    .and_then(|()| owns(caller.name(), &contributor.owner, name, policy)),
+            };
+            match allowed {
+                Ok(()) => return None,
+                Err(refusal) => why = Some(refusal),
+            }
+        }
+        why
+    }
+
+    /// Asks the upstreams about what is not here, and about references that are nowhere.
+    async fn ask(
+        &self,
+        cache: &Cache,
+        policy: &UploadPolicy,
+        understood: &[Understood],
+        judged: &[Judged],
+    ) -> Holdings {
+        let found = Mutex::new(Holdings::new());
+        if cache.upstreams.is_empty() {
+            return Holdings::new();
+        }
+        let view = cache.index.view();
+        let planned: HashSet<StorePathHash> =
+            understood.iter().map(|path| path.path.hash()).collect();
+        let mut asked = Vec::new();
+        let mut seen = HashSet::new();
+        for (path, judged) in understood.iter().zip(judged) {
+            if matches!(judged.fate, Fate::New | Fate::Incomplete) && seen.insert(path.path.hash())
+            {
+                asked.push(path.path.hash());
+            }
+            if judged.fate == Fate::Incomplete && !policy.reference_upstreams.is_empty() {
+                let missing = path.others().filter(|hash| {
+                    !planned.contains(hash) && view.find(hash).is_none() && seen.insert(*hash)
+                });
+                asked.extend(missing.collect::<Vec<_>>());
+            }
+        }
+        asked.truncate(MOST_ASKED);
+        let asking = futures_util::stream::iter(asked).for_each_concurrent(AT_ONCE, async |hash| {
+            let holdings = cache.upstreams.holdings(hash).await;
+            lock(&found).insert(hash, holdings);
+        });
+        // What has not answered by then is sent.
+        let _ = tokio::time::timeout(PATIENCE, asking).await;
+        found.into_inner().unwrap_or_default()
+    }
+}
+
+/// What upstreams make of it: what they have is skipped, what they have otherwise is a conflict,
+/// and a reference that the policy lets them hold is no lack.
+fn settle(
+    understood: &[Understood],
+    judged: &mut [Judged],
+    holdings: &Holdings,
+    policy: &UploadPolicy,
+    view: &View,
+) {
+    let planned: HashSet<StorePathHash> = understood.iter().map(|path| path.path.hash()).collect();
+    for (path, judged) in understood.iter().zip(judged) {
+        if !matches!(judged.fate, Fate::New | Fate::Incomplete) {
+            continue;
+        }
+        let signed = holdings.get(&path.path.hash()).into_iter().flatten();
+        let mut signed = signed.filter_map(|(url, holding)| match holding {
+            Holding::Signed(theirs) => Some((url, theirs)),
+            _ => None,
+        });
+        if let Some((url, theirs)) = signed.next() {
+            if theirs.nar_hash() == path.nar_hash && theirs.nar_size() == path.nar_size {
+                judged.fate = Fate::SkipUpstream;
+                judged.reason = None;
+                judged.upstream = Some(url.clone());
+            } else {
+                *judged = Judged::because(
+                    Fate::Conflict,
+                    format!(
+                        "{url} has it with other content, signed (NarHash sha256:{}): leave it out",
+                        theirs.nar_hash().to_nix32()
+                    ),
+                );
+            }
+            continue;
+        }
+        if judged.fate == Fate::Incomplete {
+            let held = |hash: &StorePathHash| {
+                holdings
+                    .get(hash)
+                    .into_iter()
+                    .flatten()
+                    .any(|(url, holding)| {
+                        matches!(holding, Holding::Signed(_))
+                            && policy.reference_upstreams.contains(url)
+                    })
+            };
+            let complete = path
+                .others()
+                .all(|hash| planned.contains(&hash) || view.find(&hash).is_some() || held(&hash));
+            if complete {
+                *judged = Judged::simply(Fate::New);
+            }
+        }
+    }
+}
+
+fn understand(cache: &Cache, plan: &UploadPlan) -> Result<Vec<Understood>, SessionError> {
+    let count = plan.paths.len();
+    if !(1..=MOST_PATHS).contains(&count) {
+        return Err(SessionError::Bad(format!(
+            "A plan has 1 to {MOST_PATHS} paths, and this one has {count}."
+        )));
+    }
+    let references: usize = plan.paths.iter().map(|path| path.references.len()).sum();
+    if references > MOST_REFERENCES {
+        return Err(SessionError::Bad(format!(
+            "The paths of a plan have {MOST_REFERENCES} references at most, and these have {references}."
+        )));
+    }
+    let mut seen = HashSet::new();
+    let mut all = Vec::with_capacity(count);
+    for planned in &plan.paths {
+        let named: String = planned.path.chars().take(300).collect();
+        let understood = Understood::of(cache, planned)
+            .map_err(|error| SessionError::Bad(format!("`{named}` cannot be planned: {error}.")))?;
+        if !seen.insert(understood.path.hash()) {
+            return Err(SessionError::Bad(format!(
+                "`{named}` is in the plan twice."
+            )));
+        }
+        all.push(understood);
+    }
+    Ok(all)
+}
+
+/// The names of the keys that signed a narinfo.
+pub(super) fn key_names(narinfo: &NarInfo) -> HashSet<String> {
+    narinfo
+        .signatures()
+        .filter_map(|text| text.split_once(':'))
+        .map(|(name, _)| name.to_owned())
+        .collect()
+}

@@ -1,0 +1,173 @@
+//! An object that comes into being only when it is completed: a buffer, then an upload in parts.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::{Bytes, BytesMut};
+
+use crate::bucket::{Bucket, BucketError, Multipart, Part, PutOptions};
+
+/// Bytes of a part; what is smaller goes up in one piece.
+const PART: usize = 8 << 20;
+
+/// The uploads in parts that somebody here works on, by the store's names for them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct UnderWay(Arc<Mutex<HashSet<String>>>);
+
+impl UnderWay {
+    fn begin(&self, upload: &Multipart) {
+        let mut ids = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        ids.insert(upload.id().to_owned());
+    }
+
+    fn end(&self, upload: &Multipart) {
+        let mut ids = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        ids.remove(upload.id());
+    }
+
+    /// Whether somebody here works on this upload.
+    pub(super) fn has(&self, upload: &Multipart) -> bool {
+        let ids = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        ids.contains(upload.id())
+    }
+}
+
+/// An object that comes into being only when it is completed.
+pub(super) struct Sink {
+    bucket: Bucket,
+    key: String,
+    buffer: BytesMut,
+    upload: Option<Multipart>,
+    parts: Vec<Part>,
+    /// The part that is on its way while the next one fills.
+    sending: Option<tokio::task::JoinHandle<Result<Part, BucketError>>>,
+    sent: u32,
+    under_way: UnderWay,
+}
+
+impl Sink {
+    pub(super) fn new(bucket: Bucket, key: &str, under_way: &UnderWay) -> Self {
+        Self {
+            bucket,
+            key: key.to_owned(),
+            buffer: BytesMut::new(),
+            upload: None,
+            parts: Vec::new(),
+            sending: None,
+            sent: 0,
+            under_way: under_way.clone(),
+        }
+    }
+
+    fn options() -> PutOptions {
+        PutOptions::of_type("application/x-nix-nar")
+    }
+
+    pub(super) async fn push(&mut self, piece: Bytes) -> Result<(), BucketError> {
+        self.buffer.extend_from_slice(&piece);
+        if self.buffer.len() > PART {
+            let part = self.buffer.split_to(PART).freeze();
+            self.send(part).await?;
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, bytes: Bytes) -> Result<(), BucketError> {
+        let upload = match &self.upload {
+            Some(upload) => upload.clone(),
+            None => {
+                let upload = self
+                    .bucket
+                    .multipart_create(&self.key, &Self::options())
+                    .await?;
+                self.under_way.begin(&upload);
+                self.upload.insert(upload).clone()
+            }
+        };
+        self.arrived().await?;
+        self.sent += 1;
+        let (bucket, number) = (self.bucket.clone(), self.sent);
+        self.sending = Some(tokio::spawn(async move {
+            bucket.multipart_part(&upload, number, bytes).await
+        }));
+        Ok(())
+    }
+
+    /// Waits for the part on its way.
+    async fn arrived(&mut self) -> Result<(), BucketError> {
+        match self.sending.take() {
+            None => Ok(()),
+            Some(sending) => match sending.await {
+                Ok(part) => {
+                    self.parts.push(part?);
+                    Ok(())
+                }
+                Err(error) => std::panic::resume_unwind(error.into_panic()),
+            },
+        }
+    }
+
+    pub(super) async fn complete(mut self) -> Result<(), BucketError> {
+        let rest = self.buffer.split().freeze();
+        if self.upload.is_none() {
+            self.bucket.put(&self.key, rest, &Self::options()).await?;
+            return Ok(());
+        }
+        let completed = async {
+            if !rest.is_empty() {
+                self.send(rest).await?;
+            }
+            self.arrived().await?;
+            match &self.upload {
+                Some(upload) => self
+                    .bucket
+                    .multipart_complete(upload, &self.parts, None)
+                    .await
+                    .map(drop),
+                None => Ok(()),
+            }
+        }
+        .await;
+        if completed.is_err() {
+            self.give_up().await;
+        } else if let Some(upload) = self.upload.take() {
+            self.under_way.end(&upload);
+        }
+        completed
+    }
+
+    /// Nothing of it stays.
+    pub(super) async fn give_up(mut self) {
+        // Whether the last part arrived does not matter any more, only that it is not on its way.
+        let _ = self.arrived().await;
+        if let Some(upload) = self.upload.take() {
+            abort(&self.bucket, &upload, &self.under_way).await;
+        }
+    }
+}
+
+impl Drop for Sink {
+    /// The client left, and what was answering it is gone.
+    fn drop(&mut self) {
+        let Some(upload) = self.upload.take() else {
+            return;
+        };
+        let (bucket, under_way) = (self.bucket.clone(), self.under_way.clone());
+        let sending = self.sending.take();
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                if let Some(sending) = sending {
+                    let _ = sending.await;
+                }
+                abort(&bucket, &upload, &under_way).await;
+            });
+        }
+    }
+}
+
+async fn abort(bucket: &Bucket, upload: &Multipart, under_way: &UnderWay) {
+    if let Err(error) = bucket.multipart_abort(upload).await {
+        tracing::warn!(key = upload.key(), %error, "an upload that was given up stays behind until it is swept up");
+    }
+    under_way.end(upload);
+}
