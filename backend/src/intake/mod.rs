@@ -34,8 +34,12 @@
 //! **Bounds.** Bytes by the cache's `max_nar_size`, its `max_bytes` and 2,000 times what came; uploads
 //! at once by [`UPLOADS`]; decoders at work by the number of cores less one: a thread that waits for its
 //! client does not count. Windows of decoders are bounded by [`codec`].
+//!
+//! **A kill** between any two steps leaves nothing half to be seen; [`step`] names them, and a test
+//! kills the server at each.
 
 mod body;
+mod check;
 pub mod codec;
 mod content;
 mod examine;
@@ -47,6 +51,7 @@ mod publish;
 mod receive;
 mod refusal;
 mod side;
+mod step;
 mod stored;
 mod upstream;
 
@@ -61,6 +66,7 @@ use http::{Method, StatusCode};
 use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 
+pub use check::{Checked, Checker};
 pub use policy::{SigningMode, UploadPolicy};
 pub use refusal::Refusal;
 
@@ -71,6 +77,7 @@ use crate::web::{Body, RequestId, Response, headers};
 use body::Upload;
 use examine::Gate;
 use pending::Pending;
+use step::StopAt;
 
 /// Uploads at once, of all caches: each holds a thread and two parts of 8 MiB at most.
 pub const UPLOADS: usize = 32;
@@ -87,6 +94,8 @@ struct Inner {
     gate: Gate,
     /// Uploads under way.
     uploads: Arc<Semaphore>,
+    /// Where a test wants one to stand still.
+    stop_at: StopAt,
 }
 
 /// Who sends something, to which cache.
@@ -125,6 +134,7 @@ impl Intake {
             pending: Pending::default(),
             gate: Gate::new(cores.saturating_sub(1).max(1)),
             uploads: Arc::new(Semaphore::new(UPLOADS)),
+            stop_at: StopAt::from_environment(),
         }))
     }
 

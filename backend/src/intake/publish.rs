@@ -12,6 +12,7 @@ use snowbank_shared::store_path::StorePathHash;
 
 use super::examine::Facts;
 use super::judge::Voucher;
+use super::step::Step;
 use super::{Intake, Refusal, Sender};
 use crate::auth::records::now;
 use crate::bucket::{BucketError, BucketErrorKind, ETag, PutOptions};
@@ -77,7 +78,10 @@ impl Intake {
         let cache = sender.cache;
         let narinfo = publication.narinfo;
         let hash = narinfo.store_path().hash();
+        let stop_at = &self.0.stop_at;
+        stop_at.reached(Step::Judged).await;
         let stale = self.beside(cache, publication).await?;
+        stop_at.reached(Step::Listing).await;
         let signed = countersigned(cache, narinfo)?;
         let receipt = Receipt {
             path: hash.to_string(),
@@ -99,6 +103,7 @@ impl Intake {
                 tracing::warn!(%error, "a receipt could not be written");
                 Refusal::dependency("the receipt could not be written, so nothing was published: run the same command again")
             })?;
+        stop_at.reached(Step::Receipt).await;
         let written = cache
             .bucket
             .put_if_absent(
@@ -112,6 +117,7 @@ impl Intake {
             Err(error) if error.kind() == BucketErrorKind::PreconditionFailed => return Ok(false),
             Err(error) => return Err(error.into()),
         }
+        stop_at.reached(Step::Narinfo).await;
         // Of a try that did not come to its end, or of another content that did not win.
         if let Some((key, listing)) = stale
             && let Err(error) = cache.bucket.put(&key, listing, &json_options()).await
@@ -129,6 +135,7 @@ impl Intake {
         self.0
             .pending
             .published(cache.slug.as_str(), publication.nar_key);
+        stop_at.reached(Step::Shown).await;
         tracing::info!(
             request_id = sender.id.as_str(),
             cache = %cache.slug,
@@ -154,6 +161,7 @@ impl Intake {
         for (key, link) in debug_links(listing, publication.nar_key) {
             written(cache, &key, link.into()).await?;
         }
+        self.0.stop_at.reached(Step::Links).await;
         let key = format!("{}.ls", publication.narinfo.store_path().hash());
         let listing = Bytes::from(listing.to_json());
         let new = written(cache, &key, listing.clone()).await?;
@@ -170,6 +178,7 @@ impl Intake {
         let hash = narinfo.store_path().hash();
         let bytes = narinfo.to_bytes().to_vec().into();
         let options = narinfo_options();
+        self.0.stop_at.reached(Step::Merged).await;
         match &existing.etag {
             Some(etag) => {
                 cache
@@ -184,6 +193,7 @@ impl Intake {
                     .await?
             }
         };
+        self.0.stop_at.reached(Step::Rewritten).await;
         let shown = Self::shown(cache, narinfo.clone()).await;
         cache.index.apply(vec![shown]);
         self.told(cache, hash);

@@ -8,6 +8,7 @@ use snowbank_shared::hash::{Sha256, nix32};
 
 use super::body::Upload;
 use super::examine::{Bounds, Examination, Facts};
+use super::step::{Step, StopAt};
 use super::{Intake, Refusal, Sender};
 use crate::bucket::{Bucket, BucketError, Multipart, Part, PutOptions};
 use crate::site::Cache;
@@ -43,7 +44,7 @@ impl Intake {
                 .await;
         }
         let examination = Examination::begin(&self.0.gate, Bounds::of(cache, key));
-        let mut sink = Sink::new(cache.bucket.clone(), key);
+        let mut sink = Sink::new(cache.bucket.clone(), key, self.0.stop_at.clone());
         let streamed = stream(upload, &examination, &mut sink, cache).await;
         let judged = match streamed {
             Ok(()) => examination.finish().await,
@@ -61,7 +62,9 @@ impl Intake {
                 return Err(refusal);
             }
         };
+        self.0.stop_at.reached(Step::Verified).await;
         sink.complete().await?;
+        self.0.stop_at.reached(Step::Completed).await;
         self.0
             .pending
             .put(cache.slug.as_str(), key, sender.owner(), Arc::new(facts));
@@ -179,10 +182,11 @@ struct Sink {
     /// The part that is on its way while the next one fills.
     sending: Option<tokio::task::JoinHandle<Result<Part, BucketError>>>,
     sent: u32,
+    stop_at: StopAt,
 }
 
 impl Sink {
-    fn new(bucket: Bucket, key: &str) -> Self {
+    fn new(bucket: Bucket, key: &str, stop_at: StopAt) -> Self {
         Self {
             bucket,
             key: key.to_owned(),
@@ -191,6 +195,7 @@ impl Sink {
             parts: Vec::new(),
             sending: None,
             sent: 0,
+            stop_at,
         }
     }
 
@@ -215,7 +220,9 @@ impl Sink {
                     .bucket
                     .multipart_create(&self.key, &Self::options())
                     .await?;
-                self.upload.insert(upload).clone()
+                let upload = self.upload.insert(upload).clone();
+                self.stop_at.reached(Step::Begun).await;
+                upload
             }
         };
         self.arrived().await?;
@@ -229,16 +236,20 @@ impl Sink {
 
     /// Waits for the part on its way.
     async fn arrived(&mut self) -> Result<(), BucketError> {
-        match self.sending.take() {
-            None => Ok(()),
-            Some(sending) => match sending.await {
-                Ok(part) => {
-                    self.parts.push(part?);
-                    Ok(())
-                }
-                Err(error) => std::panic::resume_unwind(error.into_panic()),
-            },
+        // It stays here while it is waited for: whoever stops waiting has to know of it.
+        let Some(sending) = &mut self.sending else {
+            return Ok(());
+        };
+        let part = sending.await;
+        self.sending = None;
+        match part {
+            Ok(part) => self.parts.push(part?),
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
+        if self.parts.len() == 1 {
+            self.stop_at.reached(Step::FirstPart).await;
+        }
+        Ok(())
     }
 
     async fn complete(mut self) -> Result<(), BucketError> {
@@ -252,6 +263,7 @@ impl Sink {
                 self.send(rest).await?;
             }
             self.arrived().await?;
+            self.stop_at.reached(Step::Parts).await;
             match &self.upload {
                 Some(upload) => self
                     .bucket
@@ -262,8 +274,9 @@ impl Sink {
             }
         }
         .await;
-        if completed.is_err() {
-            self.give_up().await;
+        match &completed {
+            Ok(()) => self.upload = None,
+            Err(_) => self.give_up().await,
         }
         completed
     }
@@ -272,10 +285,11 @@ impl Sink {
     async fn give_up(mut self) {
         // Whether the last part arrived does not matter any more, only that it is not on its way.
         let _ = self.arrived().await;
-        if let Some(upload) = &self.upload
-            && let Err(error) = self.bucket.multipart_abort(upload).await
-        {
-            tracing::warn!(key = self.key, %error, "an upload that was given up stays behind until it is swept up");
+        if let Some(upload) = &self.upload {
+            if let Err(error) = self.bucket.multipart_abort(upload).await {
+                tracing::warn!(key = self.key, %error, "an upload that was given up stays behind until it is swept up");
+            }
+            self.upload = None;
         }
     }
 }
@@ -283,13 +297,15 @@ impl Sink {
 impl Drop for Sink {
     /// The client left, and what was answering it is gone.
     fn drop(&mut self) {
-        let (Some(upload), Some(sending)) = (self.upload.take(), self.sending.take()) else {
+        let Some(upload) = self.upload.take() else {
             return;
         };
-        let bucket = self.bucket.clone();
+        let (bucket, sending) = (self.bucket.clone(), self.sending.take());
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
-                let _ = sending.await;
+                if let Some(sending) = sending {
+                    let _ = sending.await;
+                }
                 let _ = bucket.multipart_abort(&upload).await;
             });
         }
