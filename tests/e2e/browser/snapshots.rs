@@ -69,7 +69,12 @@ async fn at_rest(browser: &Browser) -> anyhow::Result<String> {
     for _ in 0..50 {
         tokio::time::sleep(PAUSE).await;
         let now = browser.aria().await?;
-        same = if now == tree { same + 1 } else { 0 };
+        let asking = browser.script("return window.asking", vec![]).await?;
+        same = if now == tree && asking == 0 {
+            same + 1
+        } else {
+            0
+        };
         tree = now;
         if same == 2 {
             return Ok(tree);
