@@ -27,6 +27,7 @@ pub mod browser;
 pub mod closure;
 pub mod component;
 pub mod folder;
+pub mod garage;
 pub mod nginx;
 pub mod nix;
 pub mod people;

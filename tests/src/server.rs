@@ -224,6 +224,11 @@ impl Server {
         self.process.log.text()
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// `kill -9`.
     pub fn kill(&mut self) {
         self.process.kill();
@@ -260,6 +265,13 @@ impl Server {
             &mut Self::command(self.home.path(), &self.args, &self.environment),
         )?;
         self.listening().await
+    }
+
+    /// Sets or removes a variable of its environment, from its next start on.
+    pub fn set_env(&mut self, name: &str, value: Option<&str>) {
+        self.environment.retain(|(known, _)| known != name);
+        let new = value.map(|value| (name.to_owned(), value.to_owned()));
+        self.environment.extend(new);
     }
 
     /// A full URL on it.

@@ -16,6 +16,7 @@ const OTHERS: &[&str] = &["config", "log", "log_format", "ui_dir"];
 const WORKSHOP: &[&str] = &[
     "bin",
     "tools",
+    "garage",
     "vectors",
     "screenshots",
     "lighthouse",

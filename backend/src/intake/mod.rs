@@ -52,8 +52,12 @@
 //! **Bounds.** Bytes by the cache's `max_nar_size`, its `max_bytes` and 2,000 times what came; uploads
 //! at once by [`UPLOADS`]; decoders at work by the number of cores less one: a thread that waits for its
 //! client does not count. Windows of decoders are bounded by [`codec`].
+//!
+//! **A kill** between any two steps leaves nothing half to be seen; [`step`] names them, and a test
+//! kills the server at each.
 
 mod body;
+mod check;
 pub mod codec;
 pub mod conflict;
 mod content;
@@ -73,6 +77,7 @@ mod side;
 mod sink;
 mod skipped;
 mod standing;
+mod step;
 mod stored;
 mod upstream;
 pub mod waiting;
@@ -89,6 +94,7 @@ use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 
 pub use elsewhere::may_be_asked;
+pub use check::{Checked, Checker};
 pub use policy::{SigningMode, UploadPolicy};
 pub use refusal::Refusal;
 pub use skipped::{SkippedRecord, skipped};
@@ -104,11 +110,12 @@ use crate::web::{Body, RequestId, Response, headers};
 use body::Upload;
 use examine::Gate;
 use pending::Pending;
-use standing::Standing;
-use waiting::Tries;
-use skipped::Noted;
 use session::Sessions;
 use sink::UnderWay;
+use skipped::Noted;
+use standing::Standing;
+use step::StopAt;
+use waiting::Tries;
 
 /// Uploads at once, of all caches: each holds a thread and two parts of 8 MiB at most.
 pub const UPLOADS: usize = 32;
@@ -139,6 +146,8 @@ struct Inner {
     under_way: UnderWay,
     /// Sessions, beside their records.
     sessions: Sessions,
+    /// Where a test wants one to stand still.
+    stop_at: StopAt,
 }
 
 /// Who sends something, to which cache.
@@ -197,6 +206,7 @@ impl Intake {
             comparing: Arc::new(()),
             under_way: UnderWay::default(),
             sessions: Sessions::default(),
+            stop_at: StopAt::from_environment(),
         }))
     }
 

@@ -13,6 +13,7 @@ use snowbank_shared::store_path::StorePathHash;
 
 use super::examine::Facts;
 use super::judge::Voucher;
+use super::step::Step;
 use super::{Intake, Refusal, SigningMode, Standing};
 use crate::auth::records::now;
 use crate::bucket::{BucketError, BucketErrorKind, ETag, PutOptions};
@@ -80,7 +81,10 @@ impl Intake {
         let cache = standing.cache;
         let narinfo = publication.narinfo;
         let hash = narinfo.store_path().hash();
+        let stop_at = &self.0.stop_at;
+        stop_at.reached(Step::Judged).await;
         let stale = self.beside(cache, publication).await?;
+        stop_at.reached(Step::Listing).await;
         let signed = countersigned(cache, narinfo, publication.mode)?;
         let receipt = Receipt {
             path: hash.to_string(),
@@ -102,6 +106,7 @@ impl Intake {
                 tracing::warn!(%error, "a receipt could not be written");
                 Refusal::dependency("the receipt could not be written, so nothing was published: run the same command again")
             })?;
+        stop_at.reached(Step::Receipt).await;
         let written = cache
             .bucket
             .put_if_absent(
@@ -115,6 +120,7 @@ impl Intake {
             Err(error) if error.kind() == BucketErrorKind::PreconditionFailed => return Ok(false),
             Err(error) => return Err(error.into()),
         }
+        stop_at.reached(Step::Narinfo).await;
         // Of a try that did not come to its end, or of another content that did not win.
         if let Some((key, listing)) = stale
             && let Err(error) = cache.bucket.put(&key, listing, &json_options()).await
@@ -132,6 +138,7 @@ impl Intake {
         self.0
             .pending
             .published(cache.slug.as_str(), publication.nar_key);
+        stop_at.reached(Step::Shown).await;
         tracing::info!(
             request_id = standing.request,
             cache = %cache.slug,
@@ -157,6 +164,7 @@ impl Intake {
         for (key, link) in debug_links(listing, publication.nar_key) {
             written(cache, &key, link.into()).await?;
         }
+        self.0.stop_at.reached(Step::Links).await;
         let key = format!("{}.ls", publication.narinfo.store_path().hash());
         let listing = Bytes::from(listing.to_json());
         let new = written(cache, &key, listing.clone()).await?;
@@ -173,6 +181,7 @@ impl Intake {
         let hash = narinfo.store_path().hash();
         let bytes = narinfo.to_bytes().to_vec().into();
         let options = narinfo_options();
+        self.0.stop_at.reached(Step::Merged).await;
         match &existing.etag {
             Some(etag) => {
                 cache
@@ -187,6 +196,7 @@ impl Intake {
                     .await?
             }
         };
+        self.0.stop_at.reached(Step::Rewritten).await;
         let shown = Self::shown(cache, narinfo.clone()).await;
         cache.index.apply(vec![shown]);
         self.told(cache, hash);

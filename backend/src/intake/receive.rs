@@ -9,6 +9,7 @@ use super::body::Upload;
 use super::examine::{Bounds, Examination, Facts};
 use super::session::Part;
 use super::sink::Sink;
+use super::step::Step;
 use super::{Intake, Refusal, Sender};
 use crate::site::Cache;
 
@@ -44,7 +45,8 @@ impl Intake {
                 .await;
         }
         let examination = Examination::begin(&self.0.gate, Bounds::of(cache, key));
-        let mut sink = Sink::new(cache.bucket.clone(), key, &self.0.under_way);
+        let (under_way, stop_at) = (&self.0.under_way, &self.0.stop_at);
+        let mut sink = Sink::new(cache.bucket.clone(), key, under_way, stop_at);
         let streamed = stream(upload, &examination, &mut sink, cache).await;
         let judged = match streamed {
             Ok(()) => examination.finish().await,
@@ -62,7 +64,9 @@ impl Intake {
                 return Err(refusal);
             }
         };
+        self.0.stop_at.reached(Step::Verified).await;
         sink.complete().await?;
+        self.0.stop_at.reached(Step::Completed).await;
         self.0
             .pending
             .put(cache.slug.as_str(), key, sender.owner(), Arc::new(facts));

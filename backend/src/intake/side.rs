@@ -5,6 +5,7 @@ use http::StatusCode;
 use snowbank_shared::cache_info::CacheInfo;
 
 use super::body::Upload;
+use super::step::Step;
 use super::{Intake, Refusal, Sender};
 use crate::bucket::{BucketErrorKind, PutOptions};
 use crate::substituter::key::Side;
@@ -46,7 +47,10 @@ impl Intake {
         let bucket = &sender.cache.bucket;
         let options = PutOptions::of_type("text/plain; charset=utf-8");
         let there = match bucket.put_if_absent(key, text.clone(), &options).await {
-            Ok(_) => return Ok(()),
+            Ok(_) => {
+                self.0.stop_at.reached(Step::Log).await;
+                return Ok(());
+            }
             Err(error) if error.kind() == BucketErrorKind::PreconditionFailed => {
                 bucket.get_small(key, LARGEST_LOG).await?.bytes
             }

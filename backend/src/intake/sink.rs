@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 
+use super::step::{Step, StopAt};
 use crate::bucket::{Bucket, BucketError, Multipart, Part, PutOptions};
 
 /// Bytes of a part; what is smaller goes up in one piece.
@@ -43,10 +44,16 @@ pub(super) struct Sink {
     sending: Option<tokio::task::JoinHandle<Result<Part, BucketError>>>,
     sent: u32,
     under_way: UnderWay,
+    stop_at: StopAt,
 }
 
 impl Sink {
-    pub(super) fn new(bucket: Bucket, key: &str, under_way: &UnderWay) -> Self {
+    pub(super) fn new(
+        bucket: Bucket,
+        key: &str,
+        under_way: &UnderWay,
+        stop_at: &StopAt,
+    ) -> Self {
         Self {
             bucket,
             key: key.to_owned(),
@@ -56,6 +63,7 @@ impl Sink {
             sending: None,
             sent: 0,
             under_way: under_way.clone(),
+            stop_at: stop_at.clone(),
         }
     }
 
@@ -81,7 +89,9 @@ impl Sink {
                     .multipart_create(&self.key, &Self::options())
                     .await?;
                 self.under_way.begin(&upload);
-                self.upload.insert(upload).clone()
+                let upload = self.upload.insert(upload).clone();
+                self.stop_at.reached(Step::Begun).await;
+                upload
             }
         };
         self.arrived().await?;
@@ -95,16 +105,20 @@ impl Sink {
 
     /// Waits for the part on its way.
     async fn arrived(&mut self) -> Result<(), BucketError> {
-        match self.sending.take() {
-            None => Ok(()),
-            Some(sending) => match sending.await {
-                Ok(part) => {
-                    self.parts.push(part?);
-                    Ok(())
-                }
-                Err(error) => std::panic::resume_unwind(error.into_panic()),
-            },
+        // It stays here while it is waited for: whoever stops waiting has to know of it.
+        let Some(sending) = &mut self.sending else {
+            return Ok(());
+        };
+        let part = sending.await;
+        self.sending = None;
+        match part {
+            Ok(part) => self.parts.push(part?),
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
+        if self.parts.len() == 1 {
+            self.stop_at.reached(Step::FirstPart).await;
+        }
+        Ok(())
     }
 
     pub(super) async fn complete(mut self) -> Result<(), BucketError> {
@@ -118,6 +132,7 @@ impl Sink {
                 self.send(rest).await?;
             }
             self.arrived().await?;
+            self.stop_at.reached(Step::Parts).await;
             match &self.upload {
                 Some(upload) => self
                     .bucket
@@ -140,8 +155,9 @@ impl Sink {
     pub(super) async fn give_up(mut self) {
         // Whether the last part arrived does not matter any more, only that it is not on its way.
         let _ = self.arrived().await;
-        if let Some(upload) = self.upload.take() {
-            abort(&self.bucket, &upload, &self.under_way).await;
+        if let Some(upload) = &self.upload {
+            abort(&self.bucket, upload, &self.under_way).await;
+            self.upload = None;
         }
     }
 }

@@ -12,6 +12,7 @@ pub mod dispatch;
 mod embedded;
 mod holding;
 mod open;
+mod proven;
 mod ready;
 mod ring;
 mod state;
@@ -227,6 +228,7 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
     tasks.spawn(intake.clone().tend());
     tasks.spawn(holding::follow(Arc::clone(&site)));
     tasks.spawn(intake.clone().upkeep());
+    tasks.spawn(proven::show(Arc::clone(&site)));
     tasks.spawn(state::show_findings(site.ledger.clone(), Arc::clone(&site)));
     tasks.close();
     Ok(RunningServer {

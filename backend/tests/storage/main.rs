@@ -1,13 +1,16 @@
 //! One suite of storage tests, against every store that is at hand: our embedded server,
-//! moto, and Garage where `GARAGE_BIN` names its program.
+//! moto, and Garage where there is one.
 
 #![allow(missing_docs, reason = "a test target has no readers of its docs")]
 
+#[path = "../../../tests/src/garage.rs"]
+mod garage;
 mod stores;
 mod suite;
 
+use garage::Garage;
 use snowbank::bucket::Bucket;
-use stores::{Embedded, Garage, Moto};
+use stores::{BUCKET, Embedded, Moto};
 use suite::Store;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -27,8 +30,7 @@ async fn moto_passes_the_storage_suite() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn garage_passes_the_storage_suite() {
-    let Some(server) = Garage::start().await else {
-        println!("SKIPPED: GARAGE_BIN does not name a garage program");
+    let Some(server) = Garage::start(BUCKET).await else {
         return;
     };
     suite::run(&server).await;

@@ -2,15 +2,16 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use snowbank::bucket::embedded::{EmbeddedConfig, EmbeddedS3};
 use snowbank::bucket::{BucketConfig, CredentialSource, Credentials, Limits, RetryPolicy};
 use tempfile::TempDir;
 
+use super::garage::{self, Garage};
 use super::suite::Store;
 
-const BUCKET: &str = "suite";
+pub const BUCKET: &str = "suite";
 
 fn config(endpoint: &str, region: &str, key: &str, secret: &str) -> BucketConfig {
     BucketConfig {
@@ -140,97 +141,14 @@ impl Store for Moto {
     }
 }
 
-/// Garage, one node, in a folder of its own.
-pub struct Garage {
-    _server: Server,
-    _folder: TempDir,
-    endpoint: String,
-    key: String,
-    secret: String,
-}
-
-impl Garage {
-    /// `None` where there is no program.
-    pub async fn start() -> Option<Self> {
-        let program = std::env::var_os("GARAGE_BIN")?;
-        let folder = tempfile::tempdir().expect("a folder");
-        let at = folder.path();
-        let free = || {
-            let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-            socket.local_addr().expect("an address").port()
-        };
-        let (rpc, s3, admin) = (free(), free(), free());
-        let settings = at.join("garage.toml");
-        std::fs::write(
-            &settings,
-            format!(
-                "metadata_dir = \"{0}/meta\"\ndata_dir = \"{0}/data\"\ndb_engine = \"sqlite\"\n\
-                 replication_factor = 1\nrpc_bind_addr = \"127.0.0.1:{rpc}\"\n\
-                 rpc_public_addr = \"127.0.0.1:{rpc}\"\nrpc_secret = \"{1}\"\n\
-                 [s3_api]\ns3_region = \"garage\"\napi_bind_addr = \"127.0.0.1:{s3}\"\nroot_domain = \".s3.invalid\"\n\
-                 [admin]\napi_bind_addr = \"127.0.0.1:{admin}\"\nadmin_token = \"suite\"\n",
-                at.display(),
-                "5a".repeat(32),
-            ),
-        )
-        .expect("settings");
-        let server = Server::start(
-            Command::new(&program)
-                .arg("-c")
-                .arg(&settings)
-                .arg("server")
-                .stdout(Stdio::null())
-                .stderr(Stdio::null()),
-        );
-        let garage = |arguments: &[&str]| {
-            let output = Command::new(&program)
-                .arg("-c")
-                .arg(&settings)
-                .args(arguments)
-                .output()
-                .expect("GARAGE_BIN can be run");
-            let text = String::from_utf8_lossy(&output.stdout).into_owned();
-            output.status.success().then_some(text)
-        };
-        let patience = Instant::now() + Duration::from_secs(30);
-        let node = loop {
-            if let Some(node) = garage(&["node", "id", "-q"])
-                && garage(&["status"]).is_some()
-            {
-                break node;
-            }
-            assert!(Instant::now() < patience, "garage does not start");
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        };
-        let node = node.split('@').next().unwrap_or_default().trim().to_owned();
-        garage(&["layout", "assign", "-z", "here", "-c", "1G", &node]).expect("a layout");
-        garage(&["layout", "apply", "--version", "1"]).expect("a layout");
-        garage(&["bucket", "create", BUCKET]).expect("a bucket");
-        let made = garage(&["key", "create", "suite"]).expect("a key");
-        let field = |name: &str| {
-            let line = made.lines().find(|line| line.trim().starts_with(name));
-            line.and_then(|line| line.split(':').nth(1))
-                .map(|value| value.trim().to_owned())
-                .unwrap_or_else(|| panic!("no {name} in {made}"))
-        };
-        let (key, secret) = (field("Key ID"), field("Secret key"));
-        garage(&[
-            "bucket", "allow", "--read", "--write", "--owner", BUCKET, "--key", "suite",
-        ])
-        .expect("permission");
-        Some(Self {
-            _server: server,
-            _folder: folder,
-            endpoint: format!("http://127.0.0.1:{s3}"),
-            key,
-            secret,
-        })
-    }
-}
-
 impl Store for Garage {
     fn config(&self) -> BucketConfig {
-        config(&self.endpoint, "garage", &self.key, &self.secret)
+        config(
+            &self.endpoint,
+            garage::REGION,
+            &self.access_key,
+            &self.secret_key,
+        )
     }
 
     fn checks_signatures(&self) -> bool {

@@ -16,6 +16,7 @@
 //! Servers under test run in processes of their own: this program again, told
 //! its part by the environment ([`part`]).
 
+mod archive;
 mod bundle;
 mod cold_index;
 mod measure;
@@ -24,10 +25,17 @@ mod part;
 mod raw;
 mod refresh;
 mod store;
+mod upload;
+mod verify;
 
 use std::process::ExitCode;
 
 use measure::Figures;
+
+/// The figures that can be asked for.
+const IDS: [&str; 15] = [
+    "a1", "a4", "b1", "b2", "b3", "e1", "e3", "f1", "f2", "f3", "f4a", "f4b", "f5", "f6", "g1",
+];
 
 /// What the command line asks for.
 #[derive(Debug, Clone)]
@@ -46,7 +54,7 @@ impl Options {
     fn parse(arguments: impl Iterator<Item = String>) -> Result<Self, String> {
         let mut options = Self {
             small: false,
-            rounds: 5,
+            rounds: 0,
             paths: None,
             only: Vec::new(),
         };
@@ -62,15 +70,17 @@ impl Options {
                 "--small" => options.small = true,
                 "--rounds" => options.rounds = number(1)? as usize,
                 "--paths" => options.paths = Some(number(100)?),
-                id if ["a1", "a4", "b1", "b2", "e1", "e3", "g1"].contains(&id) => {
-                    options.only.push(argument);
-                }
+                id if IDS.contains(&id) => options.only.push(argument),
                 _ => {
                     return Err(format!(
-                        "{argument}: not one of a1 a4 b1 b2 e1 e3 g1 --small --rounds N --paths N"
+                        "{argument}: not one of {} --small --rounds N --paths N",
+                        IDS.join(" ")
                     ));
                 }
             }
+        }
+        if options.rounds == 0 {
+            options.rounds = if options.small { 3 } else { 5 };
         }
         Ok(options)
     }
@@ -87,7 +97,16 @@ impl Options {
 }
 
 fn main() -> ExitCode {
-    match part::play().and_then(|played| if played { Ok(true) } else { measure_all() }) {
+    let run = || {
+        if part::play()? {
+            return Ok(true);
+        }
+        match part::with_a_server()? {
+            Some(good) => Ok(good),
+            None => measure_all(),
+        }
+    };
+    match run() {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -114,6 +133,12 @@ fn measure_all() -> anyhow::Result<bool> {
         }
         if options.wants(&["e1", "e3"]) {
             narinfo::measure(&options, &mut figures).await?;
+        }
+        if options.wants(&["f1", "f2", "f3", "f4a", "f6"]) {
+            verify::measure(&options, &mut figures).await?;
+        }
+        if options.wants(&["b3", "f4b", "f5"]) {
+            upload::measure(&options, &mut figures).await?;
         }
         if options.wants(&["g1"]) {
             bundle::measure(&mut figures).await?;

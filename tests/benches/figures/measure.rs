@@ -110,6 +110,21 @@ impl Figures {
         Ok(())
     }
 
+    /// Takes the rounds of a figure that is a number, as [`Self::number`] takes one.
+    pub fn numbers(
+        &mut self,
+        id: &str,
+        what: &str,
+        rounds: &[f64],
+        unit: &str,
+        target: f64,
+        limit: f64,
+    ) -> anyhow::Result<()> {
+        let spread = Spread::of(rounds.iter().copied());
+        println!("{id}  {what}: {} {unit}", spread.show());
+        self.number(id, what, spread.median, unit, target, limit)
+    }
+
     /// Says that a figure was left out.
     pub fn skip(&mut self, id: &str, reason: &str) {
         println!("{id}  SKIPPED: {reason}");
@@ -181,15 +196,56 @@ impl Spread {
 
 /// CPU seconds, user and system, that processes have used so far.
 pub fn cpu_seconds(processes: &[u32]) -> anyhow::Result<f64> {
-    let mut ticks = 0;
-    for process in processes {
-        let stat = fs::read_to_string(format!("/proc/{process}/stat"))
-            .context("a measured process has ended")?;
-        // The name, in parentheses, may hold anything; fields are counted from after it.
-        let fields = stat.rsplit_once(')').context("an odd /proc/PID/stat")?.1;
-        for field in fields.split_whitespace().skip(11).take(2) {
-            ticks += field.parse::<u64>()?;
+    let of = |process| seconds_in(&format!("/proc/{process}/stat"), 11);
+    processes.iter().map(of).sum()
+}
+
+/// CPU seconds of this process's children that ended and were waited for, and of theirs.
+pub fn cpu_seconds_of_children() -> anyhow::Result<f64> {
+    seconds_in("/proc/self/stat", 13)
+}
+
+/// The threads that a process has.
+pub fn threads(process: u32) -> anyhow::Result<Vec<u32>> {
+    let mut threads = Vec::new();
+    for entry in fs::read_dir(format!("/proc/{process}/task"))? {
+        threads.push(entry?.file_name().to_string_lossy().parse()?);
+    }
+    Ok(threads)
+}
+
+/// CPU seconds that some threads of a process have used so far; those that ended count for nothing.
+pub fn cpu_seconds_of_threads(process: u32, threads: &[u32]) -> anyhow::Result<f64> {
+    let mut seconds = 0.0;
+    for thread in threads {
+        let stat = format!("/proc/{process}/task/{thread}/schedstat");
+        if let Ok(text) = fs::read_to_string(stat) {
+            let nanoseconds = text.split_whitespace().next().context("an odd schedstat")?;
+            seconds += nanoseconds.parse::<u64>()? as f64 / 1e9;
         }
+    }
+    Ok(seconds)
+}
+
+/// Bytes of memory that a process holds.
+pub fn memory(process: u32) -> anyhow::Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|line| line.split_whitespace().next());
+    Ok(kilobytes
+        .context("an odd /proc/PID/status")?
+        .parse::<u64>()?
+        * 1024)
+}
+
+/// The sum of two fields of a `stat` file, so many behind the process's name.
+fn seconds_in(file: &str, first: usize) -> anyhow::Result<f64> {
+    let stat = fs::read_to_string(file).context("a measured process has ended")?;
+    // The name, in parentheses, may hold anything; fields are counted from after it.
+    let fields = stat.rsplit_once(')').context("an odd /proc/PID/stat")?.1;
+    let mut ticks = 0;
+    for field in fields.split_whitespace().skip(first).take(2) {
+        ticks += field.parse::<u64>()?;
     }
     // Linux has counted in hundredths towards user space on every platform since 2.6.
     Ok(ticks as f64 / 100.0)

@@ -251,12 +251,12 @@ impl Drop for Nginx {
 
 /// One run of the load.
 #[derive(Debug)]
-struct Load {
-    requests: u64,
+pub struct Load {
+    pub requests: u64,
     /// Answers of 400 and above.
     refused: u64,
-    rate: f64,
-    p99_micros: u64,
+    pub rate: f64,
+    pub p99_micros: u64,
     /// CPU microseconds of the server per request.
     micros: f64,
 }
@@ -281,6 +281,17 @@ impl Load {
         );
         Ok(self)
     }
+}
+
+/// A load of which every answer is good.
+pub fn all_good(
+    origin: &str,
+    prefix: &str,
+    keys: &Path,
+    seconds: u64,
+    servers: &[u32],
+) -> anyhow::Result<Load> {
+    load(origin, prefix, keys, seconds, servers)?.all_good()
 }
 
 fn load(
@@ -326,7 +337,7 @@ fn load(
 }
 
 /// A file of the names of narinfos, evenly over all that are there.
-fn write_keys(cache: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
+pub fn write_keys(cache: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
     let mut names = Vec::new();
     for entry in fs::read_dir(cache)? {
         let name = entry?

@@ -12,26 +12,38 @@ use snowbank::bucket::embedded::{EmbeddedConfig, EmbeddedS3};
 /// Says which part to play.
 const PART: &str = "SNOWBANK_FIGURES_PART";
 
-/// Plays the part that the environment names, until whoever started it is gone.
-/// `false` where it names none.
+/// The program to measure; this one where nobody names another.
+const BINARY: &str = "SNOWBANK_BIN";
+
+/// Plays the part that the environment names, until whoever started it is gone, or the server where
+/// the command line is one of its. `false` where it is neither.
 pub fn play() -> anyhow::Result<bool> {
     let Some(part) = std::env::var_os(PART) else {
-        return Ok(false);
+        let first = std::env::args_os().nth(1).unwrap_or_default();
+        let is_server = ["serve", "owner-link"]
+            .iter()
+            .any(|command| first == *command);
+        return match is_server {
+            true => snowbank::cli::run().map(|_| true),
+            false => Ok(false),
+        };
     };
     match part.to_str() {
         Some("s3") => s3(),
-        Some("server") => {
-            std::thread::spawn(|| {
-                wait_for_the_end();
-                // Ended as a service manager ends it. Without `kill` it lives on, which is seen.
-                let _ = Command::new("kill")
-                    .arg(std::process::id().to_string())
-                    .status();
-            });
-            snowbank::cli::run().map(|_| true)
-        }
         _ => bail!("{PART} names no part"),
     }
+}
+
+/// Runs this program again with itself as the program to measure, where no other is named: all that
+/// starts servers then finds one. `None` where one is named.
+pub fn with_a_server() -> anyhow::Result<Option<bool>> {
+    if std::env::var_os(BINARY).is_some() {
+        return Ok(None);
+    }
+    let this = std::env::current_exe()?;
+    let mut command = Command::new(&this);
+    command.args(std::env::args_os().skip(1)).env(BINARY, &this);
+    Ok(Some(command.status()?.success()))
 }
 
 /// The embedded S3 server over the folder in the first argument, bucket `bench`.
@@ -88,17 +100,11 @@ impl Part {
     }
 
     /// The server as a user starts it, with this configuration and its log in a file:
-    /// the program that `SNOWBANK_BIN` names, else the same code in this program. It has
+    /// the program that `SNOWBANK_BIN` names, which may be this one. It has
     /// so many threads that answer, or one for each core.
     pub fn server(config: &Path, log: File, workers: Option<u16>) -> anyhow::Result<Self> {
-        let mut command = match std::env::var_os("SNOWBANK_BIN") {
-            Some(binary) => Command::new(binary),
-            None => {
-                let mut command = Command::new(std::env::current_exe()?);
-                command.env(PART, "server");
-                command
-            }
-        };
+        let binary = std::env::var_os(BINARY).context("SNOWBANK_BIN names no server")?;
+        let mut command = Command::new(binary);
         command.arg("serve").arg("--config").arg(config);
         if let Some(workers) = workers {
             command.env("TOKIO_WORKER_THREADS", workers.to_string());

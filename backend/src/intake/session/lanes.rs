@@ -327,6 +327,7 @@ impl Arriving {
                     self.cache.bucket.clone(),
                     &self.key,
                     &self.intake.0.under_way,
+                    &self.intake.0.stop_at,
                 ),
             },
         };
