@@ -11,11 +11,15 @@ pub mod access;
 pub mod audit;
 mod browse;
 pub mod contributors;
+mod explore;
 mod flat;
 mod growth;
 mod lookup;
 
 pub use browse::{FacetCount, Facets, Selection};
+pub use explore::{
+    ClosureGraph, Diff, DiffKind, DiffRow, DiffSide, GraphNode, PackagePath, PackageRow, Why, WhyStep,
+};
 pub use growth::{Growth, GrowthDay, Recent, Served};
 pub use lookup::{Lookup, LookupCache, LookupItem, Presence, UpstreamAnswer};
 

@@ -16,6 +16,7 @@
 //! | [`nar`] | the archive format: parser, writer, listing, reference scanner |
 //! | [`key_proof`] | proving that one holds a key |
 //! | [`nix_conf`] | the lines by which a client uses a cache |
+//! | [`package`] | package names and versions, compared as Nix does |
 //! | [`pasted`] | store paths in whatever text people have |
 //! | [`table`] | cells of CSV and Markdown |
 //! | [`api`], [`route`] | what crosses the wire, and the dashboard's addresses |
@@ -29,6 +30,7 @@ pub mod key_proof;
 pub mod nar;
 pub mod narinfo;
 pub mod nix_conf;
+pub mod package;
 pub mod pasted;
 pub mod pattern;
 pub mod route;

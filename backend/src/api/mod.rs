@@ -10,6 +10,7 @@ mod browse;
 mod caches;
 mod contributors;
 mod events;
+mod explore;
 mod export;
 mod health;
 mod keys;
@@ -81,6 +82,11 @@ fn computing() -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(paths::one))
         .routes(routes!(paths::closure))
         .routes(routes!(paths::referrers))
+        .routes(routes!(explore::graph))
+        .routes(routes!(explore::why))
+        .routes(routes!(explore::diff))
+        .routes(routes!(explore::packages))
+        .routes(routes!(explore::package))
         .routes(routes!(lookup::lookup))
 }
 

@@ -6,6 +6,7 @@ mod browse;
 mod config;
 mod contributors;
 mod events;
+mod explore;
 mod harness;
 mod hostile;
 mod issuer;
