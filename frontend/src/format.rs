@@ -1,7 +1,7 @@
 //! Numbers, sizes and times in words. Pure, so that it is tested natively.
 
-pub use snowbank_shared::store_path::split_name;
 use snowbank_shared::api::Reproducer;
+pub use snowbank_shared::store_path::split_name;
 
 /// A count with thin groups of three: `1,204,331`.
 pub fn count(n: u64) -> String {

@@ -2,7 +2,9 @@
 //! phone, the suggestions of the search field, and the letters after `g`. A page
 //! that is added here can be found in all four.
 
-use snowbank_shared::route::{AccessRoute, ConnectQuery, ConnectRoute, ContributeRoute, PinsRoute, Route};
+use snowbank_shared::route::{
+    AccessRoute, ConnectQuery, ConnectRoute, ContributeRoute, PinsRoute, Route,
+};
 
 use crate::components::icon::Icon;
 

@@ -13,6 +13,7 @@ pub mod audit;
 mod browse;
 pub mod conflicts;
 pub mod contributors;
+mod explore;
 pub mod files;
 mod flat;
 mod growth;
@@ -25,6 +26,10 @@ pub mod uploads;
 mod upstream;
 
 pub use browse::{FacetCount, Facets, Selection};
+pub use explore::{
+    ClosureGraph, Diff, DiffKind, DiffRow, DiffSide, GraphNode, PackagePath, PackageRow, Why,
+    WhyStep,
+};
 pub use growth::{Growth, GrowthDay, Recent, Served};
 pub use live::{LiveCheck, LiveMachine, LiveState, MachineState};
 pub use lookup::{Lookup, LookupCache, LookupItem, Presence, UpstreamAnswer};

@@ -20,6 +20,7 @@
 //! | [`nix_conf`] | the lines by which a client uses a cache: read, simulated, merged, examined |
 //! | [`snippets`] | these lines for machines, projects and CI |
 //! | [`explain`] | what Nix's messages mean |
+//! | [`package`] | package names and versions, compared as Nix does |
 //! | [`pasted`] | store paths in whatever text people have |
 //! | [`table`] | cells of CSV and Markdown |
 //! | [`api`], [`route`] | what crosses the wire, and the dashboard's addresses |
@@ -28,13 +29,14 @@
 pub mod api;
 pub mod cache_info;
 pub mod content_address;
-pub mod explain;
 pub mod contents;
+pub mod explain;
 pub mod hash;
 pub mod key_proof;
 pub mod nar;
 pub mod narinfo;
 pub mod nix_conf;
+pub mod package;
 pub mod pasted;
 pub mod pattern;
 pub mod realisation;

@@ -13,6 +13,7 @@ mod conflicts;
 mod contributors;
 mod ending;
 mod events;
+mod explore;
 mod export;
 mod files;
 mod health;
@@ -23,8 +24,8 @@ pub mod machine;
 mod me;
 mod members;
 mod paths;
-mod policy;
 mod pins;
+mod policy;
 pub mod problem;
 mod quarantine;
 mod request;
@@ -100,6 +101,11 @@ fn computing() -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(files::one))
         .routes(routes!(files::listing))
         .routes(routes!(files::contents))
+        .routes(routes!(explore::graph))
+        .routes(routes!(explore::why))
+        .routes(routes!(explore::diff))
+        .routes(routes!(explore::packages))
+        .routes(routes!(explore::package))
         .routes(routes!(lookup::lookup))
         .routes(routes!(pins::list))
         .routes(routes!(pins::one))

@@ -191,6 +191,19 @@ impl ApiError {
         )
     }
 
+    /// 404: no path of the cache has a name that begins so.
+    pub fn no_package(name: &str) -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "package-not-found",
+            "No such package",
+            format!(
+                "No path of this cache belongs to a package `{}`.",
+                excerpt(name)
+            ),
+        )
+    }
+
     /// 404: the cache has no such path. While the index is being built, it may not know yet.
     pub fn no_path(hash: &str, complete: bool) -> Self {
         let hash = excerpt(hash);

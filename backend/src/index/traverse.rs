@@ -26,6 +26,11 @@ impl Seen {
         }
     }
 
+    /// Whether a node was marked.
+    pub(crate) fn has(&self, node: usize) -> bool {
+        self.marks.get(node) == Some(&self.epoch)
+    }
+
     /// Marks a node. True if it was not seen before.
     pub(crate) fn insert(&mut self, node: usize) -> bool {
         let fresh = self.marks[node] != self.epoch;
@@ -64,6 +69,13 @@ pub(crate) struct Walk {
     pub(crate) levels: Vec<usize>,
     /// Codes of absent paths and the distance at which each is first named.
     pub(crate) missing: Vec<(u32, u32)>,
+}
+
+impl Walk {
+    /// The distance of the row at this place from the root.
+    pub(crate) fn depth(&self, place: usize) -> u32 {
+        (self.levels.partition_point(|&start| start <= place) - 1) as u32
+    }
 }
 
 impl Graph {

@@ -20,6 +20,7 @@ use super::key::base_text;
 use super::layout::print;
 use super::op::{BucketTotals, Notes};
 use super::order::Permutations;
+use super::packages::PackageIndex;
 use super::traverse::SeenPool;
 
 /// Missing references of a closure that a path's page names.
@@ -41,6 +42,7 @@ pub struct View {
     totals: OnceLock<Totals>,
     pub(crate) findings: OnceLock<FindingIndex>,
     pub(crate) permutations: Arc<Permutations>,
+    pub(crate) packages: OnceLock<PackageIndex>,
 }
 
 /// Sums over a whole cache.
@@ -85,6 +87,7 @@ impl View {
             totals: OnceLock::new(),
             findings: OnceLock::new(),
             permutations,
+            packages: OnceLock::new(),
         }
     }
 

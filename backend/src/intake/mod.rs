@@ -93,15 +93,15 @@ use http::{Method, StatusCode};
 use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 
-pub use elsewhere::may_be_asked;
 pub use check::{Checked, Checker};
+pub use elsewhere::may_be_asked;
 pub use policy::{SigningMode, UploadPolicy};
 pub use refusal::Refusal;
-pub use skipped::{SkippedRecord, skipped};
 pub use session::{
     GRACE, HeadState, LIFE, MOST_IN_CACHE, MOST_OPEN, PathRecord, SessionError, SessionHead,
     UploadRecord,
 };
+pub use skipped::{SkippedRecord, skipped};
 
 use crate::auth::{self, Act, Caller, Stranger};
 use crate::site::{Cache, Site};

@@ -48,12 +48,7 @@ pub(super) struct Sink {
 }
 
 impl Sink {
-    pub(super) fn new(
-        bucket: Bucket,
-        key: &str,
-        under_way: &UnderWay,
-        stop_at: &StopAt,
-    ) -> Self {
+    pub(super) fn new(bucket: Bucket, key: &str, under_way: &UnderWay, stop_at: &StopAt) -> Self {
         Self {
             bucket,
             key: key.to_owned(),

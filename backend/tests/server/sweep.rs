@@ -49,7 +49,8 @@ fn rule(operation: &str) -> Option<Rule> {
         | "list_keys" | "get_health" | "stream_events" | "list_referrers" | "list_signatures"
         | "get_narinfo" | "begin_live_check" | "get_live_check" | "list_pins" | "get_pin"
         | "get_quarantine" | "list_files" | "get_file" | "get_listing" | "get_contents"
-        | "list_conflicts" | "get_conflicts" => Rule::Reads,
+        | "list_conflicts" | "get_conflicts" | "get_closure_graph" | "get_why" | "get_diff"
+        | "list_packages" | "get_package" => Rule::Reads,
         "set_pin" | "roll_back_pin" | "remove_pin" | "set_quarantine" | "lift_quarantine"
         | "dismiss_conflict" => Rule::Changes,
         "end_session"
@@ -107,7 +108,8 @@ fn addresses(hash: &str, check: &str) -> Vec<Address> {
                 .replace("{name}", "nobody")
                 .replace("{token}", check)
                 .replace("{id}", "nothing")
-                .replace("{pin}", "prod");
+                .replace("{pin}", "prod")
+                .replace("{package}", "base");
             // It asks for what is chosen.
             let path = if path.ends_with("/selection") {
                 format!("{path}?p={hash}")

@@ -29,8 +29,8 @@ mod search;
 mod shell;
 mod snapshots;
 mod upload;
-mod upstreams;
 mod upload_sessions;
+mod upstreams;
 
 /// FX1 of the acceptance list: top → mid → leaf. The demo holds it.
 mod fx1 {

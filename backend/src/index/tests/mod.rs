@@ -3,6 +3,7 @@
 mod browse;
 mod corpus;
 mod durability;
+mod explore;
 mod health;
 mod model;
 mod paging;

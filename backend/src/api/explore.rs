@@ -1,0 +1,310 @@
+//! `/caches/{cache}/paths/{hash}/graph`, `/why`, `/diff`, `/packages`: how paths hang together.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, RawQuery, State};
+use axum::response::{IntoResponse as _, Response};
+use http::HeaderMap;
+use snowbank_shared::api::{ClosureGraph, Diff, PackagePath, PackageRow, Page, Problem, Why};
+use snowbank_shared::store_path::StorePathHash;
+
+use super::export::{Export, Table, by_cursor, fields};
+use super::problem::{ApiError, excerpt};
+use super::request::{self, Paging, find, heavy, nothing_left, pairs, readable};
+use crate::index::{MAX_CHAINS, MAX_PACKAGES, PackageQuery, PackageSort};
+use crate::site::Site;
+
+/// Chains where the request does not say.
+const CHAINS: usize = 10;
+/// Packages of a page where the request does not say.
+const PACKAGES: usize = 50;
+/// Bytes of `q` at most.
+const MOST_TEXT: usize = 200;
+
+/// Columns of an export of what differs: the fields of its rows.
+const DIFF_COLUMNS: &[&str] = &[
+    "kind",
+    "name",
+    "from_versions",
+    "to_versions",
+    "nar_delta",
+    "download",
+    "from_hashes",
+    "to_hashes",
+];
+/// Columns of an export of packages: the fields of its rows.
+const PACKAGE_COLUMNS: &[&str] = &[
+    "name",
+    "newest",
+    "versions",
+    "paths",
+    "nar_size",
+    "file_size",
+    "added_at",
+];
+
+/// Takes the only parameter of a name out of the pairs.
+fn taken(pairs: &mut Vec<(String, String)>, wanted: &str) -> Option<String> {
+    let at = pairs.iter().position(|(name, _)| name == wanted)?;
+    Some(pairs.remove(at).1).filter(|value| !value.is_empty())
+}
+
+/// The two paths that a request compares.
+fn two(pairs: &mut Vec<(String, String)>) -> Result<(StorePathHash, StorePathHash), ApiError> {
+    let mut named = |name: &str| {
+        let text = taken(pairs, name).ok_or_else(|| {
+            ApiError::bad_parameter(format!("`{name}` names a path by its hash part"))
+        })?;
+        request::hash(&text)
+    };
+    Ok((named("from")?, named("to")?))
+}
+
+/// A closure as a graph: references, dominators, added sizes.
+#[utoipa::path(
+    get,
+    path = "/caches/{cache}/paths/{hash}/graph",
+    tag = "paths",
+    operation_id = "get_closure_graph",
+    description = "Everything that a path needs, in one answer: what each refers to, and what each adds to the closure. Up to 20,000 paths; of larger closures the 500 paths that add most.",
+    params(
+        ("cache" = String, Path, description = "Slug of the cache"),
+        ("hash" = String, Path, description = "Hash part of the store path"),
+    ),
+    responses(
+        (status = 200, body = ClosureGraph),
+        (status = 400, body = Problem, content_type = "application/problem+json", description = "Not a hash"),
+        (status = 401, body = Problem, content_type = "application/problem+json", description = "The cache is private"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "No such cache or path"),
+    ),
+)]
+pub(super) async fn graph(
+    State(site): State<Arc<Site>>,
+    Path((slug, hash)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Json<ClosureGraph>, ApiError> {
+    let cache = readable(&site, &slug, &headers)?;
+    let hash = request::hash(&hash)?;
+    heavy(&site, move || {
+        let view = cache.index.view();
+        Ok(Json(view.closure_graph(find(&cache, &view, hash)?)))
+    })
+    .await
+}
+
+/// Why one path needs another: chains of references, the shortest first, and how many there are.
+#[utoipa::path(
+    get,
+    path = "/caches/{cache}/why",
+    tag = "paths",
+    operation_id = "get_why",
+    params(
+        ("cache" = String, Path, description = "Slug of the cache"),
+        ("from" = String, Query, description = "Hash part of the path that needs; `-name` may follow"),
+        ("to" = String, Query, description = "Hash part of the path that is needed"),
+        ("limit" = Option<u32>, Query, description = "Chains, 1 to 100; 10 where it is not given"),
+    ),
+    responses(
+        (status = 200, body = Why),
+        (status = 400, body = Problem, content_type = "application/problem+json", description = "A parameter is missing or means nothing"),
+        (status = 401, body = Problem, content_type = "application/problem+json", description = "The cache is private"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "No such cache or path"),
+    ),
+)]
+pub(super) async fn why(
+    State(site): State<Arc<Site>>,
+    Path(slug): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Json<Why>, ApiError> {
+    let cache = readable(&site, &slug, &headers)?;
+    let mut pairs = pairs(query.as_deref())?;
+    let (from, to) = two(&mut pairs)?;
+    let paging = Paging::take(&mut pairs, CHAINS, MAX_CHAINS)?;
+    nothing_left(&pairs)?;
+    heavy(&site, move || {
+        let view = cache.index.view();
+        let from = find(&cache, &view, from)?;
+        let to = find(&cache, &view, to)?;
+        Ok(Json(view.why(from, to, paging.limit)))
+    })
+    .await
+}
+
+/// What differs between the closures of two paths, by package, and what an upgrade downloads.
+#[utoipa::path(
+    get,
+    path = "/caches/{cache}/diff",
+    tag = "paths",
+    operation_id = "get_diff",
+    params(
+        ("cache" = String, Path, description = "Slug of the cache"),
+        ("from" = String, Query, description = "Hash part of the path on the left; `-name` may follow"),
+        ("to" = String, Query, description = "Hash part of the path on the right"),
+        ("format" = Option<String>, Query, description = "csv, json, ndjson or markdown: the rows as a file; markdown up to 200 rows"),
+        ("columns" = Option<String>, Query, description = "With `format`: fields of the rows, separated by commas, in the order wanted; all where it is not given"),
+    ),
+    responses(
+        (status = 200, body = Diff),
+        (status = 400, body = Problem, content_type = "application/problem+json", description = "A parameter is missing or means nothing"),
+        (status = 401, body = Problem, content_type = "application/problem+json", description = "The cache is private"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "No such cache or path"),
+    ),
+)]
+pub(super) async fn diff(
+    State(site): State<Arc<Site>>,
+    Path(slug): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let cache = readable(&site, &slug, &headers)?;
+    let mut pairs = pairs(query.as_deref())?;
+    let export = Export::take(&mut pairs, DIFF_COLUMNS)?;
+    let (from, to) = two(&mut pairs)?;
+    nothing_left(&pairs)?;
+    let name = format!("{}-diff-{from}-{to}", cache.slug);
+    let (diff, complete) = heavy(&site, move || {
+        let view = cache.index.view();
+        let from = find(&cache, &view, from)?;
+        let to = find(&cache, &view, to)?;
+        Ok((view.diff(from, to), view.swept_at().is_some()))
+    })
+    .await?;
+    let Some(export) = export else {
+        return Ok(Json(diff).into_response());
+    };
+    let table = Table {
+        name,
+        rows: diff.items.len() as u64,
+        revision: diff.revision,
+        complete,
+        next: {
+            let mut rows = diff.items.into_iter();
+            Box::new(move |count| rows.by_ref().take(count).map(|row| fields(&row)).collect())
+        },
+    };
+    export.answer(&site, table)
+}
+
+/// The packages of a cache: its paths by the name before their version.
+#[utoipa::path(
+    get,
+    path = "/caches/{cache}/packages",
+    tag = "paths",
+    operation_id = "list_packages",
+    params(
+        ("cache" = String, Path, description = "Slug of the cache"),
+        ("q" = Option<String>, Query, description = "Part of the name, in any case"),
+        ("sort" = Option<String>, Query, description = "`name`, `-paths`, `-nar_size` or `-added_at`; `name` where it is not given"),
+        ("limit" = Option<u32>, Query, description = "Rows, 1 to 200; 50 where it is not given"),
+        ("cursor" = Option<String>, Query, description = "`next` of the page before"),
+        ("format" = Option<String>, Query, description = "csv, json, ndjson or markdown: all rows instead of a page, as a file; markdown up to 200 rows"),
+        ("columns" = Option<String>, Query, description = "With `format`: fields of the rows, separated by commas, in the order wanted; all where it is not given"),
+    ),
+    responses(
+        (status = 200, body = Page<PackageRow>),
+        (status = 400, body = Problem, content_type = "application/problem+json", description = "A parameter means nothing"),
+        (status = 401, body = Problem, content_type = "application/problem+json", description = "The cache is private"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "No such cache"),
+    ),
+)]
+pub(super) async fn packages(
+    State(site): State<Arc<Site>>,
+    Path(slug): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let cache = readable(&site, &slug, &headers)?;
+    let mut pairs = pairs(query.as_deref())?;
+    let export = Export::take(&mut pairs, PACKAGE_COLUMNS)?;
+    let paging = Paging::take(&mut pairs, PACKAGES, MAX_PACKAGES)?;
+    let q = taken(&mut pairs, "q").unwrap_or_default();
+    if q.len() > MOST_TEXT {
+        return Err(ApiError::bad_parameter(format!(
+            "`q` has at most {MOST_TEXT} bytes"
+        )));
+    }
+    let sort = match taken(&mut pairs, "sort").as_deref() {
+        None | Some("name") => PackageSort::Name,
+        Some("-paths") => PackageSort::Paths,
+        Some("-nar_size") => PackageSort::NarSize,
+        Some("-added_at") => PackageSort::AddedAt,
+        Some(other) => {
+            return Err(ApiError::bad_parameter(format!(
+                "`sort` cannot be `{}`: it is name, -paths, -nar_size or -added_at",
+                excerpt(other)
+            )));
+        }
+    };
+    nothing_left(&pairs)?;
+    let mut query = PackageQuery {
+        q,
+        sort,
+        limit: paging.limit,
+        cursor: paging.cursor,
+    };
+    let Some(export) = export else {
+        let page = heavy(&site, move || Ok(cache.index.view().packages(&query)?));
+        return Ok(Json(page.await?).into_response());
+    };
+    query.limit = MAX_PACKAGES;
+    let table = heavy(&site, move || {
+        let view = cache.index.view();
+        let first = view.packages(&query)?;
+        Ok(Table {
+            name: format!("{}-packages", cache.slug),
+            rows: first.total,
+            revision: first.revision,
+            complete: first.complete,
+            next: by_cursor(move |cursor| {
+                let query = PackageQuery {
+                    cursor: cursor.map(ToOwned::to_owned),
+                    ..query.clone()
+                };
+                let page = view.packages(&query).ok()?;
+                Some((page.items.iter().map(fields).collect(), page.next))
+            }),
+        })
+    })
+    .await?;
+    export.answer(&site, table)
+}
+
+/// The paths of a package, newest version first; at most 2,000.
+#[utoipa::path(
+    get,
+    path = "/caches/{cache}/packages/{package}",
+    tag = "paths",
+    operation_id = "get_package",
+    params(
+        ("cache" = String, Path, description = "Slug of the cache"),
+        ("package" = String, Path, description = "The package, without version"),
+    ),
+    responses(
+        (status = 200, body = Page<PackagePath>),
+        (status = 401, body = Problem, content_type = "application/problem+json", description = "The cache is private"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "No such cache or package"),
+    ),
+)]
+pub(super) async fn package(
+    State(site): State<Arc<Site>>,
+    Path((slug, name)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Json<Page<PackagePath>>, ApiError> {
+    let cache = readable(&site, &slug, &headers)?;
+    heavy(&site, move || {
+        let view = cache.index.view();
+        let (items, total) = view
+            .package(&name)
+            .ok_or_else(|| ApiError::no_package(&name))?;
+        Ok(Json(Page {
+            items,
+            next: None,
+            total,
+            revision: view.revision().to_owned(),
+            complete: view.swept_at().is_some(),
+        }))
+    })
+    .await
+}
