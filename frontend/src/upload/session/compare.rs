@@ -120,7 +120,7 @@ impl Session {
             .put(&address(&narinfo.nar_key()), &file, |_| ())
             .await
         {
-            Answer::Done => {}
+            Answer::Done(_) => {}
             Answer::Lost => return Err("The connection is gone.".to_owned()),
             Answer::Refused(_, why) => return Err(why),
         }
@@ -132,7 +132,7 @@ impl Session {
             Answer::Refused(409, _) => Ok(()),
             Answer::Refused(_, why) => Err(why),
             Answer::Lost => Err("The connection is gone.".to_owned()),
-            Answer::Done => Err("The server took it as the same content.".to_owned()),
+            Answer::Done(_) => Err("The server took it as the same content.".to_owned()),
         }
     }
 }

@@ -168,7 +168,7 @@ impl Session {
         while in_parts && disorders < DISORDERS {
             let next = self.parts_there(key) + 1;
             if next > parts_of(size) {
-                return Answer::Done;
+                return Answer::Done(String::new());
             }
             let start = (next - 1) * PART;
             let end = size.min(start + PART);
@@ -180,7 +180,7 @@ impl Session {
                 .patiently(run, || self.requests.put(&to, &part, told(start)))
                 .await;
             match answer {
-                Answer::Done => self.note_parts(key, next),
+                Answer::Done(_) => self.note_parts(key, next),
                 // It was started anew, or another tab was faster.
                 Answer::Refused(409, why) if why.starts_with("part-missing: ") => {
                     disorders += 1;
@@ -319,7 +319,7 @@ impl Session {
                 }
                 let row = self.view.rows.with_untracked(|rows| rows[at]);
                 // With a signature more: who vouches for it now?
-                if answer == Answer::Done && self.items.borrow()[at].there.is_some() {
+                if matches!(answer, Answer::Done(_)) && self.items.borrow()[at].there.is_some() {
                     let detail = api::path_path(&self.cache, &hash.to_string(), "");
                     if let Ok(detail) = ask::<PathDetail>(detail).await {
                         row.update(|row| row.reproduced_by = detail.reproduced_by);
