@@ -120,6 +120,7 @@ async fn machine_files_say_how_to_use_the_cache() {
         known["caches"][0]["keys"][0]["fingerprint"],
         json["keys"][0]["fingerprint"]
     );
+    crate::people::settled(&server).await;
     let flake = server.get("/c/main/flake.tar.gz").await;
     let link = header(&flake, "link").to_owned();
     let (twin, rest) = link

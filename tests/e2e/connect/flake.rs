@@ -52,6 +52,22 @@ async fn the_flakes_modules_evaluate_and_old_locks_find_its_old_bytes() -> anyho
         "the twin has other bytes"
     );
 
+    // A lock file keeps the lasting address.
+    if let Some(newer) = Nix::newer()? {
+        let store = newer.home().join("store").display().to_string();
+        let mut command = newer.command("nix");
+        command.args(["--extra-experimental-features", "nix-command flakes"]);
+        command.args(["flake", "metadata", "--json", "--store", &store]);
+        command.arg(server.url("/c/team/flake.tar.gz"));
+        let (out, err, code) = run(&mut command)?;
+        ensure!(code == Some(0), "{out}{err}");
+        let metadata: serde_json::Value = serde_json::from_str(&out)?;
+        ensure!(
+            metadata["locked"]["url"] == server.url(&twin).as_str(),
+            "{out}"
+        );
+    }
+
     // What Nix makes of it: three modules with the cache's two lines.
     let archive = home.path().join("flake.tar.gz");
     std::fs::write(&archive, &bytes)?;

@@ -24,7 +24,6 @@ const SHELLS: [&str; 3] = ["sh", "dash", "bash"];
 /// A server whose cache is that of the fixtures.
 async fn console(bucket: &Path) -> anyhow::Result<Server> {
     Setup::new()
-        .line("public_url = \"https://console.example.com\"")
         .line("cache_url = \"https://cache.example.com\"")
         .folder(
             "team",
@@ -70,6 +69,10 @@ async fn the_install_script_merges_as_the_page_does_under_every_shell() -> anyho
     std::fs::create_dir(&bucket)?;
     let server = console(&bucket).await?;
     let text = server.text("/c/team/install.sh").await?;
+    let addition = Addition {
+        page: server.url("/c/team"),
+        ..team()
+    };
     let path = home.path().join("install.sh");
     std::fs::write(&path, &text)?;
     let (out, err, code) = run(Command::new("shellcheck").args(["-s", "sh"]).arg(&path))?;
@@ -95,7 +98,7 @@ async fn the_install_script_merges_as_the_page_does_under_every_shell() -> anyho
     let file = home.path().join("nix.conf");
     let named = file.display().to_string();
     for (name, before, shells) in files {
-        let merged = merge(&before, &team(), OnConflict::Ask, &around);
+        let merged = merge(&before, &addition, OnConflict::Ask, &around);
         for shell in shells {
             std::fs::write(&file, &before)?;
             std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640))?;
@@ -126,7 +129,7 @@ async fn the_install_script_merges_as_the_page_does_under_every_shell() -> anyho
             let again = script(shell, &path, &file, &["--yes"], 0)?;
             ensure!(again.ends_with("no change\n"), "{name}, again: {again}");
             script(shell, &path, &file, &["--yes", "--undo"], 0)?;
-            let after = remove(&merged.text, &team(), &around);
+            let after = remove(&merged.text, &addition, &around);
             ensure!(
                 std::fs::read_to_string(&file)? == after.text,
                 "{name}, undone"
