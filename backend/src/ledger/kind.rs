@@ -107,6 +107,9 @@ pub const APPROVALS: Kind = granting("approvals", ScopeKind::Cache);
 /// What was not uploaded because an upstream has it, by day and uploader.
 pub const SKIPPED: Kind = granting("skipped", ScopeKind::Cache);
 
+/// What a cache's flake held once, by the SHA-256 of its archive: lock files name it.
+pub const FLAKES: Kind = granting("flakes", ScopeKind::Cache);
+
 /// Every kind. A folder of records that is not of one of them was written by a newer version.
 pub const KINDS: &[Kind] = &[
     MEMBERS,
@@ -127,6 +130,7 @@ pub const KINDS: &[Kind] = &[
     CONFLICTS,
     APPROVALS,
     SKIPPED,
+    FLAKES,
 ];
 
 /// Whose record it is.
