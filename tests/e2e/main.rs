@@ -10,6 +10,7 @@ mod conformance;
 mod crash;
 mod faults;
 mod harness;
+mod held_back;
 mod private_cache;
 mod real_nix;
 mod uploads;

@@ -17,7 +17,7 @@ use snowbank_tests::process::Process;
 use snowbank_tests::server::{Server, Setup};
 
 /// Somebody who uploads: a netrc file with their token, a secret key file.
-struct Uploader {
+pub(crate) struct Uploader {
     netrc: PathBuf,
     key: PathBuf,
 }
@@ -81,7 +81,7 @@ async fn register(
     Ok(name)
 }
 
-async fn uploader(
+pub(crate) async fn uploader(
     nix: &Nix,
     server: &Server,
     owner: &Person,
@@ -109,7 +109,7 @@ async fn uploader(
 }
 
 /// `nix copy` of a path and its closure, signing with this key on the way.
-fn push(
+pub(crate) fn push(
     nix: &Nix,
     store: &Path,
     server: &Server,
@@ -141,7 +141,7 @@ fn push(
     )
 }
 
-async fn serve() -> anyhow::Result<(Server, tempfile::TempDir, Person)> {
+pub(crate) async fn serve() -> anyhow::Result<(Server, tempfile::TempDir, Person)> {
     let home = tempfile::tempdir()?;
     let bucket = home.path().join("bucket");
     fs::create_dir_all(&bucket)?;

@@ -52,6 +52,8 @@ pub(super) async fn all(server: &Server) -> anyhow::Result<Vec<Named>> {
         ("health", "/c/main/health".to_owned()),
         ("health-check", "/c/main/health/unsigned".to_owned()),
         ("upload", "/c/main/upload".to_owned()),
+        ("approvals", "/c/main/approvals".to_owned()),
+        ("policy", "/c/main/settings/policy".to_owned()),
         ("lookup", "/lookup".to_owned()),
         (
             "lookup-answers",

@@ -29,14 +29,14 @@ XMLHttpRequest.prototype.send = function (body) { if (this.what[0] === 'PUT') { 
 return true";
 
 /// A path with its archive, as `nix copy --to file://…` writes both.
-struct Made {
-    narinfo: NarInfo,
+pub(super) struct Made {
+    pub(super) narinfo: NarInfo,
     stored: Vec<u8>,
 }
 
 impl Made {
     /// A file of these contents, which names and refers to `references`.
-    fn new(
+    pub(super) fn new(
         name: &str,
         contents: &[u8],
         references: &[&Self],
@@ -79,7 +79,7 @@ impl Made {
         self.narinfo.store_path().to_store_path()
     }
 
-    fn narinfo_key(&self) -> String {
+    pub(super) fn narinfo_key(&self) -> String {
         self.narinfo.store_path().hash().narinfo_key()
     }
 }
@@ -92,7 +92,7 @@ fn noise(blocks: u64) -> Vec<u8> {
 }
 
 /// Writes paths into a folder.
-fn folder(at: PathBuf, paths: &[&Made]) -> anyhow::Result<PathBuf> {
+pub(super) fn folder(at: PathBuf, paths: &[&Made]) -> anyhow::Result<PathBuf> {
     fs::create_dir_all(at.join("nar"))?;
     fs::write(at.join("nix-cache-info"), "StoreDir: /nix/store\n")?;
     for made in paths {
