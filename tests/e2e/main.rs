@@ -13,6 +13,7 @@ mod faults;
 mod harness;
 mod killed;
 mod live_check;
+mod held_back;
 mod private_cache;
 mod readme;
 mod real_nix;

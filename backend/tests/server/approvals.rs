@@ -286,7 +286,7 @@ async fn two_approvals_are_two_people_also_at_once() {
         .owner
         .send(&site.server, Method::PATCH, "/members/maria", Some(demoted))
         .await;
-    read(answer).await;
+    assert!(answer.status().is_success());
     let row = entry(&site, "app-2", "waiting").await;
     let (status, still) = approve(&site, &nina, &row).await;
     assert_eq!(
@@ -504,7 +504,7 @@ async fn at_the_moment_of_publishing_all_is_judged_again() {
             Some(json!({"grants": [{"role": "reader", "cache": null}]})),
         )
         .await;
-    read(answer).await;
+    assert!(answer.status().is_success());
     let (_, refused) = approve(&site, &site.owner, &entry(&site, "two-1", "waiting").await).await;
     assert_eq!(refused["state"], "refused");
     let why = refused["decision"]["reason"].as_str().expect("why");

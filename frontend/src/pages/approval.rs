@@ -24,6 +24,7 @@ use crate::components::store_path::{path_link, path_text};
 use crate::format;
 use crate::pages::approvals::{ended_in_short, state_chip};
 use crate::pages::approvals_decide::{Deciding, Question, approval_path};
+use crate::pages::policy::marked;
 use crate::state::derived::memo;
 use crate::state::keyboard::single_keys_act;
 use crate::state::navigation::href;
@@ -145,10 +146,13 @@ fn shown(cache: &str, detail: &ApprovalDetail) -> AnyView {
         fact("Uploaded", ago(&row.created_at)),
     ];
     if row.state == ApprovalState::Waiting {
-        lines.push(fact("Waits no more", ago(&row.expires_at)));
+        lines.push(fact("Waits until", ago(&row.expires_at)));
     }
     if let Some(rule) = &row.rule {
-        lines.push(fact("Held back by the rule", rule.clone()));
+        lines.push(fact(
+            "Held back by the rule",
+            view! { <span>{marked(rule)}</span> },
+        ));
     }
     lines.extend([
         fact("Unpacked", size(row.nar_size)),

@@ -317,7 +317,12 @@ fn row(cache: &str, entry: &ApprovalRow, deciding: Option<Deciding>) -> AnyView 
             let cache = cache.to_owned();
             move || row.refusal.is_none() && identity().may(Some(&cache), Act::Maintain)
         };
-        changing(move || may().then(|| deciding.buttons(&row, Signal::derive(|| false))))
+        changing(move || {
+            may().then(|| {
+                let buttons = deciding.buttons(&row, Signal::derive(|| false));
+                view! { <span class="page-actions">{buttons}</span> }
+            })
+        })
     });
     view! {
         <tr data-approval=entry.id.clone()>

@@ -1,6 +1,7 @@
 //! The two questions before somebody decides on an upload that waits, asked by the queue and by the card.
 
 use leptos::prelude::*;
+use snowbank_shared::api::access::Act;
 use snowbank_shared::api::approvals::{ApprovalRow, ApprovalState, Approve, Reject};
 use snowbank_shared::route::escape;
 
@@ -12,10 +13,9 @@ use crate::components::field::{Field, area_field, text_field};
 use crate::components::icon::Icon;
 use crate::components::store_path::path_text;
 use crate::format;
-use crate::state::identity::identity;
+use crate::state::identity::{Identity, identity};
 use crate::state::sending::{Sending, json};
-use crate::state::session::session;
-use snowbank_shared::api::access::Act;
+use crate::state::session::{Session, session};
 
 /// Which question stands open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +35,9 @@ pub struct Deciding {
     reason: Field,
     /// What is sent.
     pub sending: Sending,
+    // Asked for once: who answers a question is no part of the page's own.
+    identity: Identity,
+    session: Session,
 }
 
 /// The address of what waits in a cache, below `/api/v1`.
@@ -58,6 +61,8 @@ impl Deciding {
             note: Field::new("Note", "For the audit; may stay empty."),
             reason: Field::new("Why", "The uploader and the audit get to read it."),
             sending: Sending::new(),
+            identity: identity(),
+            session: session(),
         }
     }
 
@@ -85,17 +90,17 @@ impl Deciding {
                 Readiness::Refused(format!("It is {}.", row.state))
             }
             // One's own can be taken back.
-            (Question::Reject, _) if identity().name().is_some_and(|me| me == row.uploader) => {
+            (Question::Reject, _) if self.identity.name().is_some_and(|me| me == row.uploader) => {
                 Readiness::Ready
             }
             (Question::Reject, _) => self
                 .cache
-                .with_value(|cache| identity().readiness(Some(cache), Act::Maintain)),
+                .with_value(|cache| self.identity.readiness(Some(cache), Act::Maintain)),
         };
         self.sending.readiness(otherwise)
     }
 
-    /// The two buttons of an upload. `short`: the reasons why not are shown on hover only.
+    /// The two buttons of an upload; `stale`: it changed since it was shown.
     pub fn buttons(self, row: &ApprovalRow, stale: Signal<bool>) -> AnyView {
         let ready = move |question, row: &ApprovalRow| match self.readiness(question, row) {
             Readiness::Ready if stale.get() => {
@@ -152,7 +157,7 @@ impl Deciding {
                     _ => done,
                 };
                 self.sending.done.set(Some(format!("{} {said}.", row.name)));
-                session().caches.reload();
+                self.session.caches.reload();
                 then();
             });
         };

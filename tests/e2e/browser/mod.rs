@@ -2,6 +2,7 @@
 //! acceptance list that they show.
 
 mod access;
+mod approvals;
 mod choosing;
 mod closure;
 mod connect;

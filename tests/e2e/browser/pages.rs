@@ -64,6 +64,8 @@ pub(super) async fn all(server: &Server) -> anyhow::Result<Vec<Named>> {
         ("pin-none", "/c/main/pins/prod@3".to_owned()),
         ("quarantine", "/c/main/quarantine".to_owned()),
         ("uploads", "/c/main/uploads".to_owned()),
+        ("approvals", "/c/main/approvals".to_owned()),
+        ("policy", "/c/main/settings/policy".to_owned()),
         ("lookup", "/lookup".to_owned()),
         (
             "lookup-answers",

@@ -65,6 +65,8 @@ impl Scene {
                 ("quarantine-owner", "/c/team/quarantine".to_owned()),
                 ("uploads-owner", "/c/team/uploads".to_owned()),
                 ("upload-gone", "/c/team/uploads/0123456789abcdef".to_owned()),
+                ("approvals-owner", "/c/team/approvals".to_owned()),
+                ("policy-owner", "/c/team/settings/policy".to_owned()),
                 ("settings-owner", "/settings".to_owned()),
                 ("settings-cache", "/c/team/settings".to_owned()),
                 ("audit-owner", "/audit".to_owned()),
@@ -186,6 +188,20 @@ async fn inhabit(server: &Server, olga: &Person) -> anyhow::Result<()> {
         "verbs": ["read", "push"],
     });
     olga.send(server, Method::POST, "/trust", rule).await?;
+    let policy = json!({
+        "mode": "counter-sign",
+        "relay": false,
+        "refuse_undeclared_references": false,
+        "reference_upstreams": [],
+        "rules": [
+            {"who": "anyone", "names": ["nixos-system-*"], "then": "approval", "approvals": 1},
+            {"who": "members", "members": ["carl"], "max_nar_size": 5_368_709_120_u64, "then": "publish"},
+            {"who": "machines", "then": "builders", "builders": 2},
+        ],
+        "revision": 0,
+    });
+    olga.send(server, Method::PUT, "/caches/team/policy", policy)
+        .await?;
     Ok(())
 }
 

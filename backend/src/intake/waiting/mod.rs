@@ -21,23 +21,24 @@
 //! **Bounds**: [`MOST_IN_CACHE`], [`MOST_OF_UPLOADER`], [`LIVES`].
 
 mod decide;
+mod record;
 mod settle;
 mod tend;
 
-use serde::{Deserialize, Serialize};
-use snowbank_shared::api::approvals::{ApprovalState, Notice, WaitsFor};
+use http::StatusCode;
+use snowbank_shared::api::approvals::{ApprovalState, WaitsFor};
 use snowbank_shared::narinfo::NarInfo;
 use snowbank_shared::store_path::StorePathHash;
-use time::OffsetDateTime;
 
 use super::narinfo::{Judged, same_content};
 use super::{Intake, Refusal, Standing, publish};
 use crate::auth::records::now;
-use crate::ledger::kind::{APPROVALS, Kind, Record};
-use crate::ledger::{Entry, Ledger, LedgerError, RecordId, Scope, View};
+use crate::ledger::kind::APPROVALS;
+use crate::ledger::{Entry, Ledger, LedgerError, RecordId, RecordPath, Scope, View};
 use crate::site::Cache;
 
 pub use decide::DecisionError;
+pub use record::{Needs, WaitingRecord, Word};
 pub(super) use tend::Tries;
 
 /// Uploads that wait in a cache at most.
@@ -46,164 +47,10 @@ pub const MOST_IN_CACHE: usize = 3000;
 pub const MOST_OF_UPLOADER: usize = 1500;
 /// Seconds after which nobody waits any more: 7 days.
 pub const LIVES: i64 = 7 * 86_400;
-/// Seconds that what was decided is still shown.
-const SHOWN: i64 = 2 * 86_400;
-/// Seconds that an entry whose time is over waits for a server that notes it.
-const SLACK: i64 = 7 * 86_400;
 /// Entries of one content by one uploader that the ledger can still remember.
 const GENERATIONS: u8 = 4;
 /// Bytes of a narinfo that can wait: a record is bounded.
 const LARGEST_NARINFO: usize = 128 << 10;
-
-/// What a policy wants before something is published.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Needs {
-    /// Nothing.
-    #[default]
-    Nothing,
-    /// So many Maintainers who say yes.
-    Approvals {
-        /// How many.
-        approvals: u8,
-    },
-    /// So many contributors who built the same.
-    Builders {
-        /// How many.
-        builders: u8,
-    },
-}
-
-/// What somebody said.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Word {
-    /// Who: a member's name, or `server`.
-    pub by: String,
-    /// When, seconds since 1970.
-    pub at: i64,
-    /// Why; may be empty.
-    #[serde(default)]
-    pub reason: String,
-}
-
-/// An upload that waits, or waited.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WaitingRecord {
-    /// The full store path.
-    pub path: String,
-    /// The narinfo, with the signatures that came since.
-    pub narinfo: String,
-    /// Its NarHash, `sha256:` and nix32.
-    pub nar_hash: String,
-    /// Bytes unpacked.
-    pub nar_size: u64,
-    /// Its archive's key in the cache.
-    pub nar_key: String,
-    /// Bytes of the archive.
-    pub file_size: u64,
-    /// Whose it is: `member:…`, `token:…`.
-    pub uploader: String,
-    /// The same for people.
-    pub actor: String,
-    /// The member behind it.
-    #[serde(default)]
-    pub member: Option<String>,
-    /// The key that vouches, `name:base64`, where one does.
-    #[serde(default)]
-    pub key: Option<String>,
-    /// The member whose key it is.
-    #[serde(default)]
-    pub key_owner: Option<String>,
-    /// What the policy wanted when it came.
-    #[serde(default)]
-    pub needs: Needs,
-    /// The rule that wanted it, as a sentence.
-    #[serde(default)]
-    pub rule: Option<String>,
-    /// For what it waits now, as far as was last seen.
-    pub waits: WaitsFor,
-    /// Who said yes.
-    #[serde(default)]
-    pub approvals: Vec<Word>,
-    /// What was noticed about its archive.
-    #[serde(default)]
-    pub notices: Vec<Notice>,
-    /// How it stands.
-    pub state: ApprovalState,
-    /// How it ended.
-    #[serde(default)]
-    pub decided: Option<Word>,
-    /// When it came, seconds since 1970.
-    pub created_at: i64,
-    /// When it waits no more.
-    pub expires_at: i64,
-    /// Counts what changed.
-    pub version: u64,
-}
-
-impl Record for WaitingRecord {
-    const KIND: Kind = APPROVALS;
-
-    fn expires_at(&self) -> Option<OffsetDateTime> {
-        let ends = match (&self.decided, self.state) {
-            // Until then the same is not taken again.
-            (Some(decided), ApprovalState::Rejected) => self.expires_at.max(decided.at + SHOWN),
-            (Some(decided), _) => decided.at + SHOWN,
-            (None, _) => self.expires_at + SLACK,
-        };
-        OffsetDateTime::from_unix_timestamp(ends).ok()
-    }
-}
-
-impl WaitingRecord {
-    /// Its narinfo.
-    ///
-    /// # Errors
-    /// Where it is none: it was one when it came.
-    pub fn narinfo(&self, cache: &Cache) -> Result<NarInfo, Refusal> {
-        Ok(NarInfo::parse_strict(
-            self.narinfo.as_bytes(),
-            &cache.store_dir,
-        )?)
-    }
-
-    /// The hash part of its path.
-    pub fn hash(&self) -> &str {
-        let base = self.path.rsplit('/').next().unwrap_or_default();
-        base.split('-').next().unwrap_or_default()
-    }
-
-    /// The name of its path.
-    pub fn name(&self) -> &str {
-        let base = self.path.rsplit('/').next().unwrap_or_default();
-        base.split_once('-').map_or("", |(_, name)| name)
-    }
-
-    /// The name of the key that vouches.
-    pub fn key_name(&self) -> Option<&str> {
-        self.key.as_deref()?.split(':').next()
-    }
-
-    /// Whether it is this member's own: sent by them, or signed by a key of theirs.
-    pub fn is_own(&self, member: &str) -> bool {
-        self.member.as_deref() == Some(member) || self.key_owner.as_deref() == Some(member)
-    }
-
-    fn is_waiting(&self) -> bool {
-        self.state == ApprovalState::Waiting
-    }
-
-    fn standing<'a>(&self, cache: &'a std::sync::Arc<Cache>) -> Standing<'a> {
-        Standing {
-            cache,
-            owner: self.uploader.clone(),
-            member: self.member.clone(),
-            actor: self.actor.clone(),
-            request: String::new(),
-            client: None,
-        }
-    }
-}
 
 /// An entry.
 pub type Waiting = Entry<WaitingRecord>;
@@ -260,15 +107,16 @@ fn id_of(narinfo: &NarInfo, uploader: &str, n: u8) -> RecordId {
     RecordId::hash_of(format!("{content}\n{uploader}\n{n}").as_bytes())
 }
 
-/// The line for who sent something that waits.
+/// The line for who sent something that waits: as bounded and as plain as a refusal's.
 fn line(entry: &Waiting, cache: &Cache, site_url: &str) -> String {
-    format!(
-        "waiting: {} is stored and not published yet. {} See {site_url}/c/{}/approvals/{}\n",
+    let text = format!(
+        "{} is stored and not published yet. {} See {site_url}/c/{}/approvals/{}",
         entry.path,
         entry.waits.sentence(),
         cache.slug,
         entry.id
-    )
+    );
+    Refusal::new(StatusCode::OK, "waiting", text).line()
 }
 
 impl Intake {
@@ -323,7 +171,7 @@ impl Intake {
                 .await;
             changed.map_err(|error| kept(&error))?;
         }
-        Ok(Some(self.settled_line(cache, &entry.id).await))
+        Ok(Some(self.settled_line(cache, &entry.id).await?))
     }
 
     /// Keeps an upload until it can be published. Gives the line for who sent it.
@@ -402,7 +250,7 @@ impl Intake {
             "an upload waits"
         );
         // What it waits for may have come while it was judged.
-        Ok(self.settled_line(cache, &id).await)
+        self.settled_line(cache, &id).await
     }
 
     /// Writes an entry, in the place of one that ended.
@@ -416,12 +264,20 @@ impl Intake {
         for n in 0..GENERATIONS {
             let id = id_of(narinfo, &record.uploader, n);
             let actor = record.actor.clone();
+            let path = RecordPath::new(APPROVALS, scope, &id);
             let written = ledger
                 .put::<WaitingRecord, LedgerError>(scope, &id, &actor, |current| {
                     Ok(match current {
                         // Another replica was faster.
                         Some(current) if current.is_waiting() && current.expires_at > now() => {
                             current.clone()
+                        }
+                        // A no that came from another replica a moment ago: the next try reads it.
+                        Some(current)
+                            if current.state == ApprovalState::Rejected
+                                && current.expires_at > now() =>
+                        {
+                            return Err(LedgerError::Contended(path.clone()));
                         }
                         Some(current) => WaitingRecord {
                             version: current.version + 1,
@@ -451,17 +307,34 @@ impl Intake {
     }
 
     /// Settles an entry and what hangs on it; then the line for who sent it, which is empty where it
-    /// was published.
-    async fn settled_line(&self, cache: &std::sync::Arc<Cache>, id: &RecordId) -> String {
+    /// was published, or why it cannot be.
+    async fn settled_line(
+        &self,
+        cache: &std::sync::Arc<Cache>,
+        id: &RecordId,
+    ) -> Result<String, Refusal> {
         self.settle_all(cache, vec![id.clone()]).await;
         let site = &self.0.site;
         let scope = Scope::Cache(cache.slug.as_str());
-        match site.ledger.view().get::<WaitingRecord>(scope, id) {
-            Some(entry) if entry.is_waiting() => {
+        let Some(entry) = site.ledger.view().get::<WaitingRecord>(scope, id) else {
+            return Err(Refusal::dependency(
+                "what waits could not be read: run the same command again",
+            ));
+        };
+        match entry.state {
+            ApprovalState::Published => Ok(String::new()),
+            ApprovalState::Waiting => {
                 let url = site.public_url.to_string();
-                line(&entry, cache, url.trim_end_matches('/'))
+                Ok(line(&entry, cache, url.trim_end_matches('/')))
             }
-            _ => String::new(),
+            state => Err(Refusal::conflict(
+                "not-published",
+                format!(
+                    "{} is {state}: {}",
+                    entry.path,
+                    entry.decided.as_ref().map_or("", |word| &word.reason)
+                ),
+            )),
         }
     }
 
