@@ -309,7 +309,7 @@ pub(super) async fn contents(
 }
 
 /// The bytes of one file of a path. A browser that opens it runs nothing of it; what could be more than text or
-/// a picture is offered as a download. With `head` only so many bytes of its beginning.
+/// a picture is offered as a download. Of a path that is a single file the address ends with `files/`. With `head` only so many bytes of its beginning.
 #[utoipa::path(
     get,
     path = "/caches/{cache}/paths/{hash}/files/{*path}",

@@ -194,9 +194,12 @@ impl Api {
     /// The API over these caches, and what takes uploads to them.
     pub fn new(site: Arc<Site>, intake: Intake) -> Self {
         let counted = from_fn_with_state(Arc::clone(&site), counting_strangers);
+        // The same address with an empty path inside: of what is a single file.
+        let single = get(files::one).route_layer(counted.clone());
         let (router, _) = routes(computing().route_layer(counted)).split_for_parts();
         let document: Arc<str> = document().into();
         let router = router
+            .route("/caches/{cache}/paths/{hash}/files/", single)
             .route("/openapi.json", get(openapi).with_state(document))
             .fallback(|| async { ApiError::no_endpoint() })
             .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })

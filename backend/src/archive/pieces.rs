@@ -104,18 +104,18 @@ impl Source {
             ))),
             Some(Coding::Zstd) => {
                 let decoder = codec::decoder(Compression::Zstd, self.pieces);
-                Box::new(BufReader::new(decoder.map_err(unusable)?))
+                Box::new(BufReader::new(decoder.map_err(|error| unusable(&error))?))
             }
             Some(Coding::Brotli) => {
                 let decoder = codec::decoder(Compression::Br, self.pieces);
-                Box::new(BufReader::new(decoder.map_err(unusable)?))
+                Box::new(BufReader::new(decoder.map_err(|error| unusable(&error))?))
             }
         };
-        codec::decoder(self.codec, stored).map_err(unusable)
+        codec::decoder(self.codec, stored).map_err(|error| unusable(&error))
     }
 }
 
-fn unusable(error: io::Error) -> ArchiveError {
+fn unusable(error: &io::Error) -> ArchiveError {
     match error.kind() {
         io::ErrorKind::Unsupported => ArchiveError::Unsupported(error.to_string()),
         _ => ArchiveError::Broken(error.to_string()),

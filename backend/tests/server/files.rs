@@ -1,7 +1,7 @@
 //! The files of a path: listed from its `.ls` or its archive, and each of them alone.
 
 use serde_json::Value;
-use snowbank_shared::nar::{Inspector, Listing, ListingLimits};
+use snowbank_shared::nar::{Inspector, Listing, ListingLimits, NarWriter};
 
 use crate::harness::{Shelf, Shelved, TestServer, archive, header};
 
@@ -64,6 +64,11 @@ async fn the_files_of_a_path_are_listed_and_each_can_be_had() {
             for name in ["plain-1", "packed-1", "listed-1", "lies-1", "garbage-1"] {
                 made.push(shelf.put_of(name, tree(name)));
             }
+            let mut alone = Vec::new();
+            let mut writer = NarWriter::new(|bytes: &[u8]| alone.extend_from_slice(bytes));
+            writer.file(b"alone", false).expect("a file");
+            writer.finish().expect("an archive");
+            made.push(shelf.put_of("alone-1", alone));
             packed(shelf, &made[1]);
             let text = listing(&made[2].nar).to_json();
             let zipped = zstd::encode_all(text.as_bytes(), 3).expect("packed");
@@ -119,6 +124,8 @@ async fn the_files_of_a_path_are_listed_and_each_can_be_had() {
         assert_eq!(contents["items"].as_array().expect("items").len(), 7);
         assert_eq!(contents["items"][2]["binary"], true);
     }
+    let single = format!("/api/v1/caches/main/paths/{}/files/", made[5].hash);
+    assert_eq!(server.text(&single).await, "alone");
     let below = format!("/api/v1/caches/main/paths/{}/files", made[0].hash);
     let one = server.json(&format!("{below}?path=odd%25FF")).await;
     assert_eq!(one["node"]["size"], 3);

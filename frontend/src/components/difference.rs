@@ -9,7 +9,7 @@ use crate::components::layout::table;
 use crate::format;
 
 /// A file's name as people read it; the path itself has none.
-pub fn file_name(entry: &FileEntry) -> String {
+fn file_name(entry: &FileEntry) -> String {
     if entry.name.is_empty() {
         "the path itself".to_owned()
     } else {
@@ -88,27 +88,26 @@ fn row(item: &DifferingFile) -> AnyView {
     .into_any()
 }
 
-/// In words: how many differ, and which comes first.
-pub fn sentence(difference: &Difference) -> String {
-    let all = difference.differing() + difference.same;
-    let mut parts = Vec::new();
-    for (count, word) in [
-        (difference.changed, "differ"),
+/// In words: how many differ, and how.
+fn sentence(difference: &Difference) -> String {
+    let parts: Vec<String> = [
+        (difference.changed, "not the same in both"),
         (difference.added, "only in the newcomer"),
         (difference.removed, "only in what is kept"),
-    ] {
-        if count > 0 {
-            parts.push(format!("{} {word}", format::count(count)));
-        }
-    }
+    ]
+    .into_iter()
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, word)| format!("{} {word}", format::count(count)))
+    .collect();
     if parts.is_empty() {
         return "Every file is the same; only the archives differ.".to_owned();
     }
+    let all = difference.differing() + difference.same;
     format!(
-        "Of {}: {}; {} the same.",
-        format::counted(all, "file and directory", "files and directories"),
-        parts.join(", "),
-        format::count(difference.same)
+        "{} of {}: {}.",
+        format::counted(difference.differing(), "entry", "entries"),
+        format::count(all),
+        parts.join(", ")
     )
 }
 

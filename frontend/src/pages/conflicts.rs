@@ -15,7 +15,7 @@ use crate::components::button::{Readiness, Weight, button_when};
 use crate::components::changing::changing;
 use crate::components::chip::{Tone, chip};
 use crate::components::copy::copy_button;
-use crate::components::difference::{difference, sentence};
+use crate::components::difference::difference;
 use crate::components::failure::failure_of;
 use crate::components::field::{Field, text_field};
 use crate::components::icon::Icon;
@@ -247,14 +247,15 @@ fn report(cache: StoredValue<String>, conflicts: Conflicts, conflict: &Conflict)
     };
     let came = format::counted(u64::from(conflict.times), "time", "times");
     let words = match &conflict.comparison {
-        Comparison::Done { difference } => sentence(difference),
+        Comparison::Done { .. } => String::new(),
         Comparison::Pending => {
             "The files are being compared. If this stays, send the build again: the server ended meanwhile.".to_owned()
         }
         Comparison::Failed { reason } => reason.clone(),
     };
+    let words = (!words.is_empty()).then(|| view! { <p>{words}</p> });
     let body = view! {
-        <p>{words}</p>
+        {words}
         <p>
             {format!(
                 "The newcomer was sent {came} and is not in the cache. Keep the first, find out what differs, and build again.",

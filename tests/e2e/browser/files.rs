@@ -2,14 +2,28 @@
 
 use anyhow::ensure;
 use snowbank_tests::browser::Browser;
-use snowbank_tests::server::Server;
+use snowbank_tests::server::Setup;
 
 use super::access::click;
-use super::fx1;
+use super::{fx1, pictures};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a30_the_files_tab_lists_what_is_in_a_path_without_a_listing() -> anyhow::Result<()> {
-    let server = Server::demo().await?;
+    let home = tempfile::tempdir()?;
+    let filled = snowbank::demo::prepare(home.path())?;
+    // As buckets are that nobody asked for listings.
+    for entry in std::fs::read_dir(&filled.bucket)? {
+        let file = entry?.path();
+        if file.extension().is_some_and(|extension| extension == "ls") {
+            std::fs::remove_file(file)?;
+        }
+    }
+    let keys = format!("public_keys = [{:?}]", filled.public_key);
+    let server = Setup::new()
+        .folder("main", &filled.bucket, &[keys])
+        .start()
+        .await?;
+    server.indexed("main").await?;
     let Some(browser) = Browser::start(&server.origin).await? else {
         return Ok(());
     };
@@ -30,8 +44,9 @@ async fn a30_the_files_tab_lists_what_is_in_a_path_without_a_listing() -> anyhow
         .await?;
     let hash = rows[0]["hash"].as_str().unwrap_or_default().to_owned();
     browser.open(&format!("/c/main/p/{hash}/files")).await?;
-    browser.shows("4 entries").await?;
+    browser.shows("3 entries").await?;
     browser.accessible("files").await?;
+    pictures::take(&browser, &pictures::folder()?, "files").await?;
     click(&browser, "bin/").await?;
     click(&browser, "powder").await?;
     browser.shows("executable").await?;
@@ -42,6 +57,7 @@ async fn a30_the_files_tab_lists_what_is_in_a_path_without_a_listing() -> anyhow
     );
     browser.find(".files pre").await?;
     browser.accessible("a file").await?;
+    pictures::take(&browser, &pictures::folder()?, "file").await?;
     // What the download gives is the file.
     let whole = browser
         .script_async(
