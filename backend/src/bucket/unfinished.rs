@@ -56,7 +56,9 @@ impl Bucket {
                             absolute: absolute.to_owned(),
                             upload_id: upload_id.to_owned(),
                         },
-                        began_at: upload.initiated().map(|time| time.secs()),
+                        began_at: upload
+                            .initiated()
+                            .map(aws_sdk_s3::primitives::DateTime::secs),
                     });
                 }
             }

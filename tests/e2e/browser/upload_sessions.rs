@@ -13,6 +13,19 @@ use super::access::click;
 use super::pictures;
 use super::upload::{Desk, Made, folder, noise};
 
+/// The name of the folder that the browser remembers.
+const KEPT: &str = "
+const done = arguments[arguments.length - 1];
+const open = indexedDB.open('snowbank');
+open.onerror = () => done('no database');
+open.onsuccess = () => {
+    try {
+        const found = open.result.transaction('folders').objectStore('folders').get('main');
+        found.onsuccess = () => done(found.result?.name ?? 'nothing');
+        found.onerror = () => done('an error');
+    } catch (error) { done(String(error)); }
+}";
+
 /// Stands in for the dialog that no test can answer: a folder of the browser's own.
 const FOLDER: &str = "
 const done = arguments[arguments.length - 1];
@@ -245,11 +258,16 @@ async fn what_an_upstream_has_is_skipped_and_a_folder_is_opened_again() -> anyho
     desk.browser
         .until(
             "the archive on its way",
-            "return window.put.some(put => put.address.includes('nar/'))",
+            &format!(
+                "return window.put.some(put => put.address.includes('{}'))",
+                late.narinfo.url()
+            ),
         )
         .await?;
     click(&desk.browser, "Pause").await?;
     desk.browser.shows("Paused: 0 of 1").await?;
+    let kept = desk.browser.script_async(KEPT, vec![]).await?;
+    ensure!(kept == json!("out"), "the browser remembers {kept}");
     desk.browser
         .cdp("Network.emulateNetworkConditions", conditions(-1))
         .await?;

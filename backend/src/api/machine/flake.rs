@@ -39,8 +39,8 @@ impl Flake {
             version: 1,
             title: cache.title.clone(),
             page: page.to_owned(),
-            url: cache.settings.urls().first()?.clone(),
-            keys: cache.settings.keys().to_vec(),
+            url: cache.trust.now().settings.urls().first()?.clone(),
+            keys: cache.trust.now().settings.keys().to_vec(),
         })
     }
 

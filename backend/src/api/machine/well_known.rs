@@ -55,7 +55,7 @@ pub fn document(site: &Site, caller: &Caller) -> Option<String> {
             url: cache.url.clone(),
             store_dir: cache.store_dir.as_str().to_owned(),
             priority: cache.priority,
-            keys: cache.settings.keys().iter().map(key).collect(),
+            keys: cache.trust.now().settings.keys().iter().map(key).collect(),
             flake: format!("{page}/flake.tar.gz"),
             page,
         }

@@ -150,7 +150,7 @@ impl Intake {
         let Some(id) = named(request) else { return };
         let object = match wanted {
             Some(Wanted::Narinfo(hash)) => hash.to_string(),
-            Some(Wanted::Nar(key)) => key.to_string(),
+            Some(Wanted::Nar(key)) => key.clone(),
             _ => return,
         };
         let caller = self.0.site.access.caller(&request.headers);

@@ -27,7 +27,7 @@ impl Intake {
                 () = tokio::time::sleep(EVERY) => {}
             }
             self.give_up_ended().await;
-            if looks % LISTED == 0 {
+            if looks.is_multiple_of(LISTED) {
                 self.sweep_unfinished(GRACE).await;
             }
             looks = looks.wrapping_add(1);

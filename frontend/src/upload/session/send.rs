@@ -77,13 +77,13 @@ impl Session {
         });
         let session = Rc::clone(self);
         spawn_local(async move {
-            if !session.open(&run).await {
-                return;
-            }
             let again = session.folder.borrow().clone();
             match again {
                 Some(again) => folder::remember(&session.cache, &again).await,
                 None => folder::forget(&session.cache).await,
+            }
+            if session.is_held(&run) || !session.open(&run).await {
+                return;
             }
             for _ in 0..LANES {
                 let (session, run) = (Rc::clone(&session), Rc::clone(&run));
