@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use snowbank_shared::hash::Sha256;
 use snowbank_shared::nar::{NarWriter, WriteError};
 use snowbank_shared::narinfo::{Compression, NarInfo, NarInfoParts};
@@ -275,11 +275,13 @@ impl World {
             narinfo.text()
         );
         let row = format!("/api/v1/caches/main/paths/{}", path.hash());
-        let row = self.server.json(&row).await?;
-        ensure!(
-            row["signature"] == "valid" && row["content"] == "verified",
-            "{path}: {row}"
-        );
+        let seen = async || {
+            let row = self.server.json(&row).await?;
+            let good = row["signature"] == "valid" && row["content"] == "verified";
+            Ok(good.then_some(()))
+        };
+        let within = Duration::from_secs(20);
+        self.server.eventually(within, "the verdict", seen).await?;
         let listing = format!("/main/{}.ls", path.hash());
         let listing = self.server.json(&listing).await?;
         ensure!(listing["root"]["type"] == "directory", "{listing}");
@@ -426,11 +428,13 @@ async fn while_nix_copies_a_closure_the_next_copy_goes_through() -> anyhow::Resu
         .substitute(&store, &world.server.url("/main"), &key, &closure.app)?
         .ok()?;
     ensure!(builder.closure(&store.display().to_string(), &closure.app)? == whole);
-    for path in world.server.items("/api/v1/caches/main/paths").await? {
-        ensure!(
-            path["signature"] == "valid" && path["content"] == "verified",
-            "{path}"
-        );
-    }
-    Ok(())
+    let server = &world.server;
+    let all_good = async || {
+        let rows = server.items("/api/v1/caches/main/paths").await?;
+        let good = |row: &Value| row["signature"] == "valid" && row["content"] == "verified";
+        Ok(rows.iter().all(good).then_some(()))
+    };
+    server
+        .eventually(Duration::from_secs(20), "the verdict on each", all_good)
+        .await
 }

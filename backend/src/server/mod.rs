@@ -11,6 +11,7 @@ mod connection;
 pub mod dispatch;
 mod embedded;
 mod open;
+mod proven;
 mod ready;
 mod ring;
 mod state;
@@ -218,6 +219,7 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
     let closing = site.closing.clone();
     tasks.spawn(state::follow(site.ledger.clone(), hints, closing));
     tasks.spawn(ring::follow(Arc::clone(&site)));
+    tasks.spawn(proven::show(Arc::clone(&site)));
     tasks.spawn(state::show_findings(site.ledger.clone(), Arc::clone(&site)));
     tasks.close();
     Ok(RunningServer {
