@@ -95,7 +95,7 @@ impl<T: Send + 'static> Examination<T> {
             current: Bytes::new(),
             gate: gate.clone(),
             turn: None,
-            hash: sha2::Sha256::new(),
+            hash: Some(sha2::Sha256::new()),
             received: Arc::default(),
         };
         tokio::task::spawn_blocking(move || {
@@ -127,7 +127,8 @@ pub(super) struct Pieces {
     current: Bytes,
     gate: Gate,
     turn: Option<OwnedSemaphorePermit>,
-    hash: sha2::Sha256,
+    /// `None` where the archive is not packed: what is in it is hashed, and that is the same.
+    hash: Option<sha2::Sha256>,
     received: Arc<AtomicU64>,
 }
 
@@ -151,7 +152,9 @@ impl Pieces {
         let Some(piece) = piece else {
             return false;
         };
-        self.hash.update(&piece);
+        if let Some(hash) = &mut self.hash {
+            hash.update(&piece);
+        }
         self.received
             .fetch_add(piece.len() as u64, Ordering::Relaxed);
         self.current = piece;
@@ -215,7 +218,29 @@ pub(super) fn unpack(
             format!("the archive cannot be unpacked as {codec}: {error}"),
         )
     };
+    let too_large = || {
+        Refusal::too_large(format!(
+            "it unpacks to more than the {} bytes that this cache takes (max_nar_size)",
+            bounds.nar_size
+        ))
+    };
     let received = Arc::clone(&pieces.received);
+    if codec == Compression::None {
+        // Handed on where it lies, and hashed once.
+        pieces.hash = None;
+        loop {
+            let piece = pieces.fill_buf().map_err(|error| damaged(&error))?;
+            let length = piece.len();
+            if length == 0 {
+                return Ok(codec);
+            }
+            if received.load(Ordering::Relaxed) > bounds.nar_size {
+                return Err(too_large());
+            }
+            take(piece)?;
+            pieces.consume(length);
+        }
+    }
     let mut total = 0_u64;
     let mut decoder = codec::decoder(codec, &mut *pieces).map_err(|error| damaged(&error))?;
     let mut buffer = vec![0; PIECE];
@@ -228,10 +253,7 @@ pub(super) fn unpack(
         };
         total += length as u64;
         if total > bounds.nar_size {
-            return Err(Refusal::too_large(format!(
-                "it unpacks to more than the {} bytes that this cache takes (max_nar_size)",
-                bounds.nar_size
-            )));
+            return Err(too_large());
         }
         let came = received.load(Ordering::Relaxed);
         if total > came.saturating_mul(RATIO).saturating_add(FREE) {
@@ -256,10 +278,14 @@ fn examine(mut pieces: Pieces, bounds: &Bounds) -> Result<Facts, Refusal> {
     let mut inspector = Inspector::new(LISTING);
     let codec = unpack(&mut pieces, bounds, |piece| Ok(inspector.push(piece)?))?;
     let inspection = inspector.finish()?;
+    let file_hash = match pieces.hash {
+        Some(hash) => Sha256(hash.finalize().into()),
+        None => inspection.nar_hash,
+    };
     Ok(Facts {
         codec,
         file_size: pieces.received.load(Ordering::Relaxed),
-        file_hash: Sha256(pieces.hash.finalize().into()),
+        file_hash,
         inspection,
     })
 }

@@ -54,7 +54,7 @@ impl Options {
     fn parse(arguments: impl Iterator<Item = String>) -> Result<Self, String> {
         let mut options = Self {
             small: false,
-            rounds: 5,
+            rounds: 0,
             paths: None,
             only: Vec::new(),
         };
@@ -78,6 +78,9 @@ impl Options {
                     ));
                 }
             }
+        }
+        if options.rounds == 0 {
+            options.rounds = if options.small { 3 } else { 5 };
         }
         Ok(options)
     }

@@ -181,7 +181,9 @@ pub async fn measure(options: &Options, figures: &mut Figures) -> anyhow::Result
     if options.wants(&["b3"]) {
         visible_at_once(options, figures).await?;
     }
-    if options.wants(&["f4b"]) {
+    if options.small {
+        figures.skip("f4b", "it takes a minute, and is not measured with --small");
+    } else if options.wants(&["f4b"]) {
         beside_narinfos(options, figures).await?;
     }
     if options.wants(&["f5"]) {
@@ -264,9 +266,9 @@ async fn beside_narinfos(options: &Options, figures: &mut Figures) -> anyhow::Re
     let names = write_keys(&home.join("bucket"), home)?;
     let site = Site::start(home, &apart.store()?, Some(1)).await?;
     let nar = home.join("long");
-    archive::nar(&nar, if options.small { 16 << 20 } else { 64 << 20 }, 4)?;
+    archive::nar(&nar, 64 << 20, 4)?;
     let file = archive::packed(&nar, ".xz", &["xz", "-3", "-T0", "-c"])?;
-    let (seconds, process) = (if options.small { 2 } else { 4 }, site.server.id());
+    let (seconds, process) = (4, site.server.id());
     all_good(&site.server.origin, "/main/", &names, 1, &[])?;
     // Threads that decode end when they had nothing to do for ten seconds; what is left answers.
     tokio::time::sleep(Duration::from_secs(12)).await;
