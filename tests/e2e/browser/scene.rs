@@ -32,7 +32,8 @@ impl Scene {
         ])
     }
 
-    async fn visitor() -> anyhow::Result<Self> {
+    /// A visitor of the demo.
+    pub(super) async fn visitor() -> anyhow::Result<Self> {
         let server = Server::demo().await?;
         Ok(Self {
             pages: pages::all(&server).await?,
@@ -70,7 +71,8 @@ impl Scene {
         })
     }
 
-    async fn founder() -> anyhow::Result<Self> {
+    /// An owner of a server without caches.
+    pub(super) async fn founder() -> anyhow::Result<Self> {
         let server = Setup::new().start().await?;
         let olga = server.owner("olga").await?;
         Ok(Self {

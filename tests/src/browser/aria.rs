@@ -47,6 +47,7 @@ return arguments[0]
   .replace(/https?:\/\/127\.0\.0\.1:\d+/g, 'ORIGIN')
   .replace(/file:\/\/\S+|\/\S*snowbank-(demo|test)-\S+/g, 'FOLDER')
   .replace(/\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?Z?/g, 'TIME')
+  .replace(/\bfirst seen here on \d{4}-\d\d-\d\d/g, 'first seen here on DATE')
   .replace(/\b\d\d:\d\d:\d\d\b/g, 'TIME')
   .replace(/\b(just now|now|\d+ ?(s|sec|seconds?|min|minutes?|h|hours?|d|days?) ago)\b/g, 'AGO')
   .replace(/\b\d+\.\d+\.\d+(-\w+)? \([0-9a-f]+\)/g, 'VERSION');

@@ -129,7 +129,9 @@ impl Browser {
                     const seen = JSON.parse(sessionStorage.getItem('violations') || '[]');
                     seen.push(`${e.violatedDirective} blocked ${e.blockedURI} at ${e.sourceFile}:${e.lineNumber}`);
                     sessionStorage.setItem('violations', JSON.stringify(seen));
-                });"}),
+                });
+                const ask = window.fetch; window.asking = 0;
+                window.fetch = (...what) => { window.asking += 1; return ask(...what).finally(() => { window.asking -= 1; }); };"}),
             )
             .await?;
         browser.resize(Width::Wide).await?;
