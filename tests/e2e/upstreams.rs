@@ -613,6 +613,9 @@ async fn keys_that_may_not_are_refused_on_the_terminal_and_nothing_is_left() -> 
         return Ok(());
     };
     let closure = Closure::get(&builder)?;
+    let reader = reqwest::Client::builder()
+        .timeout(std::time::Duration::from_secs(30))
+        .build()?;
     for nix in Nix::each()? {
         let inside = Inside::new(&nix).await?;
         let to = format!("http://{}/main", inside.server.addr);
@@ -661,7 +664,7 @@ async fn keys_that_may_not_are_refused_on_the_terminal_and_nothing_is_left() -> 
             );
             let nars = folder::objects(&cache)?;
             for key in nars.keys() {
-                let answer = reqwest::get(format!("{to}/{key}")).await?;
+                let answer = reader.get(format!("{to}/{key}")).send().await?;
                 ensure!(answer.status() == 404, "{}: {key} can be read", nix.version);
             }
         }
