@@ -12,8 +12,9 @@ use snowbank::auth::records::{
     ContributorRecord, KeyNameRecord, KeyScope, MemberRecord, TokenRecord, now,
 };
 use snowbank::config::{CacheConfig, Config, Slug};
+use snowbank::intake::{SigningMode, UploadPolicy};
 use snowbank::ledger::kind::CONTRIBUTORS;
-use snowbank::ledger::{RecordId, Scope};
+use snowbank::ledger::{LedgerError, RecordId, Scope};
 use snowbank_shared::api::access::{Grant, Role, Verb};
 use snowbank_shared::hash::{Hash, HashAlgorithm, Sha256};
 use snowbank_shared::nar::NarWriter;
@@ -608,11 +609,15 @@ impl Inside {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_that_may_not_are_refused_on_the_terminal_and_nothing_is_left() -> anyhow::Result<()> {
+async fn keys_that_may_not_are_refused_and_in_pass_through_clients_trust_one_that_may()
+-> anyhow::Result<()> {
     let Some(builder) = Nix::system()? else {
         return Ok(());
     };
     let closure = Closure::get(&builder)?;
+    let reader = reqwest::Client::builder()
+        .timeout(std::time::Duration::from_secs(30))
+        .build()?;
     for nix in Nix::each()? {
         let inside = Inside::new(&nix).await?;
         let to = format!("http://{}/main", inside.server.addr);
@@ -661,12 +666,32 @@ async fn keys_that_may_not_are_refused_on_the_terminal_and_nothing_is_left() -> 
             );
             let nars = folder::objects(&cache)?;
             for key in nars.keys() {
-                let answer = reqwest::get(format!("{to}/{key}")).await?;
+                let answer = reader.get(format!("{to}/{key}")).send().await?;
                 ensure!(answer.status() == 404, "{}: {key} can be read", nix.version);
             }
         }
+        // One that may, in a cache that adds no signature: clients trust it by itself.
         let good = inside.key(&nix, "good-1", |_| {}).await?;
+        let policy = UploadPolicy {
+            mode: SigningMode::PassThrough,
+            ..UploadPolicy::default()
+        };
+        let ledger = inside.server.site().access.ledger();
+        let decided = |_: Option<&UploadPolicy>| Ok::<_, LedgerError>(policy.clone());
+        ledger
+            .put(Scope::Cache("main"), &RecordId::only(), "test", decided)
+            .await?;
         send(&good)?.ok()?;
+        let secret: SecretKey = fs::read_to_string(&good)?.parse()?;
+        let own = inside.server.site().caches[0].signers[0].public_key();
+        for client in Nix::each()? {
+            let fetch = |folder: &str, key: String| {
+                client.substitute(&client.home().join(folder), &to, &key, &closure.doc)
+            };
+            let refused = fetch("by-the-cache", own.to_string())?;
+            ensure!(!refused.success, "{}: the cache signed it", client.version);
+            fetch("by-alice", secret.public_key().to_string())?.ok()?;
+        }
         inside.server.shutdown().await;
     }
     Ok(())

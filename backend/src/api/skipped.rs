@@ -20,7 +20,7 @@ const MOST: usize = 500;
 #[utoipa::path(
     get,
     path = "/caches/{cache}/skipped",
-    tag = "caches",
+    tag = "people",
     operation_id = "list_skipped",
     params(("cache" = String, Path, description = "Slug of the cache")),
     responses(

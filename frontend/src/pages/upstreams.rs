@@ -3,7 +3,7 @@
 
 use leptos::prelude::*;
 use snowbank_shared::api::access::Act;
-use snowbank_shared::api::{Cache, CacheUpstream, Page, Skipped, UpstreamMode};
+use snowbank_shared::api::{CacheUpstream, Page, Skipped, UpstreamMode};
 use snowbank_shared::route::Route;
 
 use crate::api;
@@ -33,22 +33,23 @@ pub fn page(slug: &str) -> AnyView {
     let title = slug.to_owned();
     page_title(move || format!("Upstreams – {title}"));
     let slug = StoredValue::new(slug.to_owned());
+    // What the page is made of: its figures change without it being drawn anew.
     let known = memo(move || {
-        live.cache
-            .get()
-            .map(|cache| (cache.upstreams.clone(), cache))
+        let cache = live.cache.get()?;
+        let lines = cache.client_settings().map(|settings| settings.nix_conf());
+        Some((cache.upstreams.clone(), lines))
     });
     let body = move || match known.get() {
         None if live.cache.is_waiting() => skeleton(4, "Reading the cache…"),
         None => ().into_any(),
         Some((upstreams, _)) if upstreams.is_empty() => none_named(&slug.get_value()),
-        Some((upstreams, cache)) => {
+        Some((upstreams, lines)) => {
             let any_virtual = upstreams
                 .iter()
                 .any(|upstream| upstream.mode == UpstreamMode::Virtual);
             view! {
                 {named(&upstreams)}
-                {any_virtual.then(|| client_lines(&cache))}
+                {any_virtual.then(|| client_lines(&slug.get_value(), lines))}
                 {any_virtual.then(|| skipped(slug.get_value()))}
             }
             .into_any()
@@ -151,12 +152,9 @@ fn named(upstreams: &[CacheUpstream]) -> AnyView {
 }
 
 /// Readers need the virtual ones as well.
-fn client_lines(cache: &Cache) -> AnyView {
-    let lines = match cache.client_settings() {
-        Ok(settings) => settings.nix_conf(),
-        Err(why) => format!("# {why}\n"),
-    };
-    let connect = href(&Route::connect(cache.slug.as_str()));
+fn client_lines(cache: &str, lines: Result<String, String>) -> AnyView {
+    let lines = lines.unwrap_or_else(|why| format!("# {why}\n"));
+    let connect = href(&Route::connect(cache));
     section(
         "What machines need",
         view! { <p>"Reads of this cache do not go through to an upstream. These lines name both. "<a href=connect>"Connect a machine"</a></p> },
