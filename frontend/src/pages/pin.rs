@@ -246,9 +246,8 @@ fn history(page: PinPage, pin: &PinDetail) -> AnyView {
         &[
             ("Revision", "", ""),
             ("Path", "grow", ""),
-            ("Closure", "number col-2", ""),
-            ("Made", "col-2", ""),
-            ("Note", "wrap col-3", ""),
+            ("Closure", "number col-3", ""),
+            ("Made", "", ""),
             ("", "", ""),
         ],
         rows,
@@ -324,10 +323,14 @@ fn row(page: PinPage, revision: &PinRevision, newest: u64) -> AnyView {
                 " "
                 {now}
             </th>
-            <td class="grow wide" data-label="Path">{path_link(&cache, hash, name)} " " {gone}</td>
-            <td class="number col-2" data-label="Closure">{size_or(revision.closure_size, "not yet")}</td>
-            <td class="col-2 muted" data-label="Made">{ago(&revision.at)} {by(&revision.by)}</td>
-            <td class="wrap col-3 muted" data-label="Note">{format::visible(&revision.note)}</td>
+            <td class="grow wide" data-label="Path">
+                <span class="cell-two">
+                    <span>{path_link(&cache, hash, name)} " " {gone}</span>
+                    <small class="wrap">{format::visible(&revision.note)}</small>
+                </span>
+            </td>
+            <td class="number col-3" data-label="Closure">{size_or(revision.closure_size, "not yet")}</td>
+            <td class="muted" data-label="Made">{ago(&revision.at)} {by(&revision.by)}</td>
             <td class="row-button">{back}</td>
         </tr>
     }
