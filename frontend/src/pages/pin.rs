@@ -28,7 +28,7 @@ use crate::pages::pins::{by, gone_chip, kept_paths, pins_path};
 use crate::state::derived::memo;
 use crate::state::identity::identity;
 use crate::state::live::live_cache;
-use crate::state::navigation::{href, navigation};
+use crate::state::navigation::href;
 use crate::state::remote::Remote;
 use crate::state::sending::{Sending, json};
 
@@ -57,17 +57,9 @@ impl PinPage {
 
     /// Sends a change, and shows the pin as it is then.
     fn change(self, method: &'static str, path: String, body: Option<String>, done: String) {
-        let navigation = navigation();
         self.sending.send(method, path, body, move |_| {
             self.sending.done.set(Some(done));
             self.pin.reload();
-            if self.chosen.is_some() {
-                navigation.go(&Route::Pins(PinsRoute::Pin {
-                    cache: self.cache.get_value(),
-                    name: self.name.get_value(),
-                    revision: None,
-                }));
-            }
         });
     }
 }
