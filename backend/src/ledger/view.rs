@@ -249,6 +249,16 @@ impl View {
             .collect()
     }
 
+    /// How many tombstones of a kind there are.
+    pub fn tombstone_count(&self, kind: Kind, scope: Scope<'_>) -> usize {
+        let folder = RecordPath::folder(kind, scope);
+        let from: Box<str> = folder.as_str().into();
+        let graves = self.graves.range(from..);
+        graves
+            .take_while(|(path, _)| path.starts_with(&*folder))
+            .count()
+    }
+
     /// How many records of a kind were last written by this author.
     pub fn written_by(&self, kind: Kind, scope: Scope<'_>, author: &str) -> u64 {
         let now = OffsetDateTime::now_utc();

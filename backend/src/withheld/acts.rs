@@ -198,7 +198,7 @@ impl Withheld {
         let reason = checked(reason)?;
         let ledger = access.ledger();
         let scope = Scope::Cache(cache);
-        if ledger.view().tombstones(PURGED, scope).len() >= MOST_PURGED {
+        if ledger.view().tombstone_count(PURGED, scope) >= MOST_PURGED {
             return Err(AccessError::Bad(format!(
                 "{MOST_PURGED} paths of this cache were purged, and more cannot be: retention deletes as well."
             )));

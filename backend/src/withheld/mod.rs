@@ -29,7 +29,7 @@ pub use record::{Pair, WithheldRecord};
 
 use crate::index::View as IndexView;
 use crate::ledger::kind::PURGED;
-use crate::ledger::{Freshness, Ledger, Scope};
+use crate::ledger::{Freshness, Ledger, RecordId, Scope};
 
 /// Pairs of one record at most: with their texts they stay below the largest record.
 pub const MOST_PAIRS: usize = 2_000;
@@ -83,7 +83,12 @@ pub struct Held {
     paths: BTreeMap<StorePathHash, Vec<Holding>>,
     /// Paths that the index remembers as held back, as long as the ledger was not read.
     remembered: HashSet<StorePathHash>,
+    /// What of the ledger it was made of; `None` before it was read.
+    of: Option<Versions>,
 }
+
+/// The records by name and version, and how many tombstones: these only become more.
+type Versions = (Vec<(RecordId, u64)>, usize);
 
 impl Held {
     /// The holdings, by path.
@@ -130,6 +135,7 @@ impl Withheld {
         Self(ArcSwap::from_pointee(Held {
             paths: BTreeMap::new(),
             remembered: findings::remembered(view),
+            of: None,
         }))
     }
 
@@ -158,13 +164,22 @@ impl Withheld {
         held.paths.is_empty() && held.remembered.is_empty()
     }
 
-    /// Takes over what the ledger says of a cache. While it was never read, nothing changes.
-    pub fn refresh(&self, ledger: &Ledger, cache: &str) {
+    /// Takes over what the ledger says of a cache; says whether that is something new. While it was
+    /// never read, nothing changes.
+    pub fn refresh(&self, ledger: &Ledger, cache: &str) -> bool {
         if ledger.freshness() == Freshness::Never {
-            return;
+            return false;
         }
         let view = ledger.view();
         let scope = Scope::Cache(cache);
+        let records: Vec<_> = view.list::<WithheldRecord>(scope).collect();
+        let versions = records
+            .iter()
+            .map(|record| (record.id.clone(), record.sequence));
+        let of = Some((versions.collect(), view.tombstone_count(PURGED, scope)));
+        if self.0.load().of == of {
+            return false;
+        }
         let mut paths: BTreeMap<StorePathHash, Vec<Holding>> = BTreeMap::new();
         // Purged first: it is the stronger word where a pair is both.
         for (id, tombstone) in view.tombstones(PURGED, scope) {
@@ -181,7 +196,7 @@ impl Withheld {
                 act: None,
             });
         }
-        for record in view.list::<WithheldRecord>(scope) {
+        for record in records {
             let (reason, by, act): (Arc<str>, Arc<str>, Arc<str>) = (
                 record.reason.as_str().into(),
                 record.by.as_str().into(),
@@ -204,7 +219,9 @@ impl Withheld {
         self.0.store(Arc::new(Held {
             paths,
             remembered: HashSet::new(),
+            of,
         }));
+        true
     }
 
     /// Shows in an index's Health what is held back and lies there. Not for the reactor.

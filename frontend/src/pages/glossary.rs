@@ -6,7 +6,7 @@ use crate::components::layout::section;
 use crate::components::page_head::{heading, page_title};
 
 /// Anchor, word, meaning.
-const WORDS: [(&str, &str, &str); 32] = [
+const WORDS: [(&str, &str, &str); 33] = [
     (
         "path",
         "Path",
@@ -131,6 +131,11 @@ const WORDS: [(&str, &str, &str); 32] = [
         "pin",
         "Pin",
         "A name that keeps a path and its closure, whatever the keep rules say.",
+    ),
+    (
+        "quarantine",
+        "Quarantine",
+        "Paths that an owner holds back: clients get 404, nobody uploads the same again, and nothing is deleted.",
     ),
     (
         "keep-rule",

@@ -46,6 +46,14 @@ pub fn of(check: &str) -> (&'static str, &'static str) {
             "Signed only by a key that is suspended or revoked. Clients that still trust it accept the path.",
             "Verify the path and sign it with the key that is in use, or remove it.",
         ),
+        "quarantined" => (
+            "An owner holds the path back: clients get 404, and nobody may upload it again with this content.",
+            "Lift it on its page or under Quarantine once the doubt is settled, or leave it there.",
+        ),
+        "purged" => (
+            "The content was taken out for ever, and lies in the bucket again: somebody put it there past this server. Clients are not served it.",
+            "Remove the object from the bucket, and find out who wrote it.",
+        ),
         "unsigned" => (
             "Without a signature clients refuse the path, unless it is content-addressed.",
             "Sign it with a key that your machines trust: nix store sign.",

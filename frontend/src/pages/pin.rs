@@ -28,7 +28,7 @@ use crate::pages::pins::{by, gone_chip, kept_paths, pins_path};
 use crate::state::derived::memo;
 use crate::state::identity::identity;
 use crate::state::live::live_cache;
-use crate::state::navigation::{href, navigation};
+use crate::state::navigation::href;
 use crate::state::remote::Remote;
 use crate::state::sending::{Sending, json};
 
@@ -57,17 +57,9 @@ impl PinPage {
 
     /// Sends a change, and shows the pin as it is then.
     fn change(self, method: &'static str, path: String, body: Option<String>, done: String) {
-        let navigation = navigation();
         self.sending.send(method, path, body, move |_| {
             self.sending.done.set(Some(done));
             self.pin.reload();
-            if self.chosen.is_some() {
-                navigation.go(&Route::Pins(PinsRoute::Pin {
-                    cache: self.cache.get_value(),
-                    name: self.name.get_value(),
-                    revision: None,
-                }));
-            }
         });
     }
 }
@@ -246,9 +238,8 @@ fn history(page: PinPage, pin: &PinDetail) -> AnyView {
         &[
             ("Revision", "", ""),
             ("Path", "grow", ""),
-            ("Closure", "number col-2", ""),
-            ("Made", "col-2", ""),
-            ("Note", "wrap col-3", ""),
+            ("Closure", "number col-3", ""),
+            ("Made", "", ""),
             ("", "", ""),
         ],
         rows,
@@ -324,10 +315,14 @@ fn row(page: PinPage, revision: &PinRevision, newest: u64) -> AnyView {
                 " "
                 {now}
             </th>
-            <td class="grow wide" data-label="Path">{path_link(&cache, hash, name)} " " {gone}</td>
-            <td class="number col-2" data-label="Closure">{size_or(revision.closure_size, "not yet")}</td>
-            <td class="col-2 muted" data-label="Made">{ago(&revision.at)} {by(&revision.by)}</td>
-            <td class="wrap col-3 muted" data-label="Note">{format::visible(&revision.note)}</td>
+            <td class="grow wide" data-label="Path">
+                <span class="cell-two">
+                    <span>{path_link(&cache, hash, name)} " " {gone}</span>
+                    <small class="wrap">{format::visible(&revision.note)}</small>
+                </span>
+            </td>
+            <td class="number col-3" data-label="Closure">{size_or(revision.closure_size, "not yet")}</td>
+            <td class="muted" data-label="Made">{ago(&revision.at)} {by(&revision.by)}</td>
             <td class="row-button">{back}</td>
         </tr>
     }

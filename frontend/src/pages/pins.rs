@@ -92,9 +92,10 @@ pub fn page(cache: &str) -> AnyView {
 fn sentence(found: &Page<Pin>) -> String {
     match found.total {
         0 => "No path has a name that keeps it.".to_owned(),
+        1 => "1 pin keeps what it names, with everything that this needs.".to_owned(),
         total => format!(
-            "{} what they name, with everything that it needs.",
-            format::counted(total, "pin keeps", "pins keep").replace("keeps", "keep")
+            "{} pins keep what they name, with everything that this needs.",
+            format::count(total)
         ),
     }
 }

@@ -39,7 +39,9 @@ struct Holding {
     held: Remote<Quarantine>,
     sending: Sending,
     /// What is about to be lifted, in words and as it is sent.
-    lifting: RwSignal<Option<(String, LiftQuarantine)>>,
+    lifting: StoredValue<Option<(String, LiftQuarantine)>>,
+    /// The question about it is open.
+    asking: RwSignal<bool>,
 }
 
 impl Holding {
@@ -47,6 +49,12 @@ impl Holding {
         let cache = self.cache.get_value();
         self.sending
             .readiness(identity().readiness(Some(&cache), QUARANTINE_NEEDS))
+    }
+
+    /// Asks why, before it is lifted.
+    fn ask(self, words: String, wish: LiftQuarantine) {
+        self.lifting.set_value(Some((words, wish)));
+        self.asking.set(true);
     }
 
     fn lift(self, wish: &LiftQuarantine, done: String) {
@@ -84,7 +92,8 @@ pub fn page(cache: &str) -> AnyView {
             Some(path())
         }),
         sending: Sending::new(),
-        lifting: RwSignal::new(None),
+        lifting: StoredValue::new(None),
+        asking: RwSignal::new(false),
     };
     let held = holding.held;
     let body = move || match held.get() {
@@ -99,13 +108,6 @@ pub fn page(cache: &str) -> AnyView {
             Some(view! { {acts(holding, &found)} {paths(holding, &found, cursor)} }.into_any())
         }
     };
-    let open = RwSignal::new(false);
-    Effect::new(move || open.set(holding.lifting.with(Option::is_some)));
-    Effect::new(move || {
-        if !open.get() {
-            holding.lifting.set(None);
-        }
-    });
     view! {
         <div class="page">
             <div class="page-head">
@@ -121,7 +123,7 @@ pub fn page(cache: &str) -> AnyView {
             {absent_or_failed(live)}
             {failure_of(held)}
             {holding.sending.notice()}
-            {dialog("Lift from quarantine", open, move || question(holding, open))}
+            {dialog("Lift from quarantine", holding.asking, move || question(holding))}
             <div class="page" class:is-waiting=move || held.is_waiting() && held.is_there()>{changing(body)}</div>
         </div>
     }
@@ -129,8 +131,9 @@ pub fn page(cache: &str) -> AnyView {
 }
 
 /// Asks why something is lifted.
-fn question(holding: Holding, open: RwSignal<bool>) -> AnyView {
-    let Some((words, wish)) = holding.lifting.get_untracked() else {
+fn question(holding: Holding) -> AnyView {
+    let open = holding.asking;
+    let Some((words, wish)) = holding.lifting.get_value() else {
         return ().into_any();
     };
     let reason = Field::new("Why", "It stays in the audit.");
@@ -216,7 +219,7 @@ fn act_row(holding: Holding, act: &QuarantineAct) -> AnyView {
                     "Clients are served {} again.",
                     format::counted(left, "path", "paths")
                 );
-                holding.lifting.set(Some((words, wish.clone())));
+                holding.ask(words, wish.clone());
             };
             button_when(
                 Weight::Plain,
@@ -301,9 +304,7 @@ fn path_row(holding: Holding, path: &HeldPath) -> AnyView {
                     hash: Some(hash.clone()),
                     ..LiftQuarantine::default()
                 };
-                holding
-                    .lifting
-                    .set(Some((format!("Clients are served {name} again."), wish)));
+                holding.ask(format!("Clients are served {name} again."), wish);
             };
             let why = move || match holding.ready() {
                 Readiness::Refused(why) => Some(why),

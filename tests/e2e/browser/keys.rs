@@ -104,7 +104,7 @@ async fn a_key_made_in_the_tab_is_registered_and_proven_and_never_sent() -> anyh
     browser
         .until(
             "the field to type into",
-            "const field = document.querySelector('dialog[open] input'); field?.focus(); return document.activeElement === field",
+            "const field = document.querySelector('dialog[open] input:not([type=date])'); field?.focus(); return document.activeElement === field",
         )
         .await?;
     browser

@@ -10,7 +10,7 @@ use snowbank_tests::server::Server;
 
 use super::access::{click, fill};
 use super::fx1;
-use super::scene::private;
+use super::scene::{indexed, private};
 
 /// What the plain address of a pin says to this person.
 async fn plain(server: &Server, who: &Person, pin: &str) -> anyhow::Result<(u16, String)> {
@@ -28,8 +28,8 @@ async fn a_pin_is_made_moved_on_rolled_back_and_ended_by_mouse_and_keys() -> any
     let Some(browser) = Browser::start(&server.origin).await? else {
         return Ok(());
     };
-    server.indexed("team").await?;
     let olga = server.owner("olga").await?;
+    indexed(&server, &olga).await?;
     olga.sit_down(&browser, &server).await?;
     browser.open("/c/team/paths").await?;
     browser.press("g").await?;
@@ -137,8 +137,8 @@ async fn a_path_is_hidden_from_clients_shown_everywhere_and_lifted() -> anyhow::
     let Some(browser) = Browser::start(&server.origin).await? else {
         return Ok(());
     };
-    server.indexed("team").await?;
     let olga = server.owner("olga").await?;
+    indexed(&server, &olga).await?;
     olga.sit_down(&browser, &server).await?;
     let narinfo = format!("/team/{}.narinfo", fx1::TOP_HASH);
     let status = async || -> anyhow::Result<u16> {
