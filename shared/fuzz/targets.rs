@@ -7,10 +7,15 @@
 
 use snowbank_shared::api;
 use snowbank_shared::cache_info::CacheInfo;
+use snowbank_shared::explain::recognise;
 use snowbank_shared::nar::{
     Event, Listing, ListingBuilder, ListingLimits, NarError, NarParser, NarWriter, ReferenceScanner,
 };
 use snowbank_shared::narinfo::{NarInfo, NarInfoParts};
+use snowbank_shared::nix_conf::diff;
+use snowbank_shared::nix_conf::doctor::{Question, examine};
+use snowbank_shared::nix_conf::merge::{Addition, OnConflict, Outcome, Surroundings, merge};
+use snowbank_shared::nix_conf::remove::remove;
 use snowbank_shared::nix_conf::{ClientSettings, SubstituterUrl, keys_txt, parse_keys_txt};
 use snowbank_shared::signature::{KeyRing, SecretKey};
 use snowbank_shared::store_path::{StoreDir, StorePathHash};
@@ -196,4 +201,48 @@ pub fn nix_conf(input: &[u8]) {
         }
     }
     assert_eq!(quotes, 2 + 2 * settings.keys().len());
+}
+
+/// The merge of a nix.conf, the simulation, the doctor and the difference: whatever the file,
+/// merging twice is merging once, taking back gives the same bytes, and no line of others is lost.
+pub fn nix_conf_merge(input: &[u8]) {
+    const URL: &str = "https://cache.example.com/team";
+    const KEY: &str = "team-1:j5L9+KEroTX8sA3JpVBtaaCO6n3lCX0eqGGWO/bf+zU=";
+    const PAGE: &str = "https://console.example.com/c/team";
+    let text = String::from_utf8_lossy(input);
+    let settings = ClientSettings::new(URL.parse().expect("a URL"), [KEY.parse().expect("a key")]);
+    let addition = Addition::new(settings, "team", PAGE);
+    let around = Surroundings::default();
+    let once = merge(&text, &addition, OnConflict::Ask, &around);
+    if once.outcome != Outcome::Changed {
+        assert_eq!(once.text, text, "changed, and says that it did not");
+    } else {
+        let twice = merge(&once.text, &addition, OnConflict::Ask, &around);
+        assert_eq!(twice.text, once.text, "a second merge changes it");
+        if !text.contains(PAGE) {
+            let back = remove(&once.text, &addition, &around);
+            assert_eq!(back.text, text, "it does not come back");
+        }
+        let lines = diff::lines(&text, &once.text);
+        let rebuilt: String = lines
+            .iter()
+            .filter(|line| line.kind != diff::Kind::Removed)
+            .flat_map(|line| {
+                [
+                    line.text.as_str(),
+                    if line.unterminated { "" } else { "\n" },
+                ]
+            })
+            .collect();
+        assert_eq!(rebuilt, once.text, "the difference is another");
+    }
+    for finding in examine(&Question::new(&text)).into_iter().flatten() {
+        assert!(text.get(finding.start..finding.end).is_some());
+        if let Some(fix) = finding.fix {
+            fix.apply(&text);
+        }
+    }
+    for found in recognise(&text) {
+        assert!(found.line as usize <= text.lines().count());
+    }
 }

@@ -199,6 +199,51 @@ impl ClientSettings {
     }
 }
 
+impl ClientSettings {
+    /// A flake that offers the settings as modules for NixOS, nix-darwin and home-manager.
+    /// It has no inputs, so a lock file pins nothing but these lines.
+    pub fn flake(&self, title: &str, page: &str) -> String {
+        let (title, page) = (comment(title), comment(page));
+        let words = |values: Vec<String>| {
+            let values: Vec<String> = values.iter().map(|value| nix_string(value)).collect();
+            values.join(" ")
+        };
+        let urls = words(self.urls.iter().map(ToString::to_string).collect());
+        let keys = words(self.keys.iter().map(ToString::to_string).collect());
+        let keys = if keys.is_empty() {
+            String::new()
+        } else {
+            format!("        extra-trusted-public-keys = [ {keys} ];\n")
+        };
+        format!(
+            "# The Nix cache {title}: its address and its keys as modules. From {page}
+{{
+  description = {description};
+  outputs =
+    {{ ... }}:
+    let
+      settings = {{
+        extra-substituters = [ {urls} ];
+{keys}      }};
+      module = {{ ... }}: {{ nix.settings = settings; }};
+    in
+    {{
+      nixosModules.default = module;
+      darwinModules.default = module;
+      homeModules.default =
+        {{ lib, pkgs, ... }}:
+        {{
+          nix.package = lib.mkDefault pkgs.nix;
+          nix.settings = settings;
+        }};
+    }};
+}}
+",
+            description = nix_string(&format!("The Nix cache {title}")),
+        )
+    }
+}
+
 /// A list of public keys: one `name:base64` a line, after a comment that says whose they are.
 pub fn keys_txt<'a>(title: &str, keys: impl IntoIterator<Item = &'a PublicKey>) -> String {
     let mut text = format!("# Public keys of the Nix cache {}\n", comment(title));

@@ -102,6 +102,22 @@ fn nix_conf_seeds() -> Vec<Vec<u8>> {
     ]
 }
 
+/// Files as people have them, and as merges leave them.
+fn nix_conf_merge_seeds() -> Vec<Vec<u8>> {
+    const KEY: &str = "team-1:j5L9+KEroTX8sA3JpVBtaaCO6n3lCX0eqGGWO/bf+zU=";
+    let extended =
+        "extra-substituters = https://a.example # x\r\nextra-trusted-public-keys = a:b\r\n";
+    let block = format!(
+        "# >>> nix cache: team (https://console.example.com/c/team) >>>\nextra-substituters = https://cache.example.com/team\nextra-trusted-public-keys = {KEY}\n# <<< nix cache: team <<<\n"
+    );
+    let plain = format!(
+        "{block}substituters = https://b.example\ninclude x.conf\ntrusted-public-keys = {KEY}"
+    );
+    [extended, &block, &plain, "\u{feff}substituters=a", ""]
+        .map(|text| text.as_bytes().to_vec())
+        .to_vec()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 1000, ..ProptestConfig::default() })]
 
@@ -118,5 +134,10 @@ proptest! {
     #[test]
     fn nix_conf(input in prop_oneof![3 => edited(nix_conf_seeds()), 1 => prop::collection::vec(any::<u8>(), 0..200)]) {
         targets::nix_conf(&input);
+    }
+
+    #[test]
+    fn nix_conf_merge(input in prop_oneof![3 => edited(nix_conf_merge_seeds()), 1 => prop::collection::vec(any::<u8>(), 0..200)]) {
+        targets::nix_conf_merge(&input);
     }
 }

@@ -7,6 +7,7 @@ mod blog_post;
 mod browser;
 mod bundle;
 mod conformance;
+mod connect;
 mod crash;
 mod faults;
 mod harness;

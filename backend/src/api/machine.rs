@@ -1,20 +1,37 @@
 //! Addresses for machines below `/c/{cache}/`: keys and configuration as plain files.
 
+mod flake;
+mod install;
+pub mod well_known;
+
 use std::sync::Arc;
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, LINK};
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode};
 use serde::Serialize;
-use snowbank_shared::api::Key;
+use snowbank_shared::api::{Key, Visibility};
 use snowbank_shared::nix_conf;
+use snowbank_shared::nix_conf::merge::Addition;
 
 use crate::auth::{self, Act};
 use crate::site::{Cache, Site};
-use crate::web::{Body, Response, headers};
+use crate::web::{Body, Response, etag, headers};
+use flake::Flake;
 
 /// The files.
-const FILES: [&str; 4] = ["keys.txt", "keys.json", "nix.conf", "module.nix"];
+const FILES: [&str; 6] = [
+    "keys.txt",
+    "keys.json",
+    "nix.conf",
+    "module.nix",
+    INSTALL,
+    FLAKE,
+];
+const GZIP: &str = "application/gzip";
+const FLAKE: &str = "flake.tar.gz";
+const INSTALL: &str = "install.sh";
 
 /// `keys.json`.
 #[derive(Serialize)]
@@ -30,7 +47,24 @@ struct KeysFile {
 /// Splits `/c/{cache}/{file}`, where it is one of the files.
 pub fn split(path: &str) -> Option<(&str, &str)> {
     let (slug, file) = path.strip_prefix("/c/")?.split_once('/')?;
-    FILES.contains(&file).then_some((slug, file))
+    let named = FILES.contains(&file) || install_hash(file).is_some() || flake_hash(file).is_some();
+    named.then_some((slug, file))
+}
+
+/// The hash in the name of a script's twin.
+fn install_hash(file: &str) -> Option<&str> {
+    hash_between(file, "install-", ".sh")
+}
+
+/// The hash in the name of a flake's twin.
+fn flake_hash(file: &str) -> Option<&str> {
+    hash_between(file, "flake-", ".tar.gz")
+}
+
+fn hash_between<'a>(file: &'a str, before: &str, after: &str) -> Option<&'a str> {
+    let hash = file.strip_prefix(before)?.strip_suffix(after)?;
+    let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    (hash.len() == 64 && hash.bytes().all(hex)).then_some(hash)
 }
 
 /// Answers one of them.
@@ -49,7 +83,20 @@ pub async fn answer(site: &Site, slug: &str, file: &str, request: &Parts) -> Res
         );
     }
     let page = site.public_url.join(&format!("c/{}", cache.slug));
+    if let Some(wanted) = install_hash(file) {
+        return twin(cache, &page, wanted);
+    }
+    if let Some(wanted) = flake_hash(file) {
+        return flake_twin(site, cache, &page, wanted);
+    }
+    if file == FLAKE {
+        return flake_now(site, cache, &page, request).await;
+    }
     let (content_type, text) = match file {
+        INSTALL => (
+            "text/x-shellscript; charset=utf-8",
+            install::script(&addition(cache, &page)),
+        ),
         "keys.txt" => {
             let title = format!("{} ({page})", cache.title);
             (
@@ -71,6 +118,111 @@ pub async fn answer(site: &Site, slug: &str, file: &str, request: &Parts) -> Res
     let headers = response.headers_mut();
     headers::object(headers);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+}
+
+/// What the cache's lines say.
+fn addition(cache: &Cache, page: &str) -> Addition {
+    Addition::new(cache.settings.clone(), &cache.title, page)
+}
+
+/// The script at the address that holds its hash. It never changes; once the cache's keys
+/// or address have, it is gone.
+fn twin(cache: &Cache, page: &str, wanted: &str) -> Response {
+    let script = install::script(&addition(cache, page));
+    if install::sha256(&script) != wanted {
+        let text = format!(
+            "this script is not served any more: the cache's keys, its address or the script have \
+             changed. Read the new one: {page}/install.sh\n"
+        );
+        return headers::line(StatusCode::NOT_FOUND, text);
+    }
+    lasting(cache, "text/x-shellscript; charset=utf-8", script.into())
+}
+
+/// An answer that never changes.
+fn lasting(cache: &Cache, content_type: &'static str, body: Body) -> Response {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers::object(headers);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    // Private ones are not kept by caches in between.
+    let keep = if cache.visibility == Visibility::Public {
+        "public, max-age=31536000, immutable"
+    } else {
+        "private, no-store"
+    };
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(keep));
+    response
+}
+
+/// The flake of today. The `Link` names the address that a lock file keeps.
+async fn flake_now(site: &Site, cache: &Cache, page: &str, request: &Parts) -> Response {
+    let flake = Flake::of(cache, page);
+    let Some((flake, archive)) = flake
+        .and_then(|flake| Some((flake.archive()?, flake)))
+        .map(|(a, f)| (f, a))
+    else {
+        return headers::line(
+            StatusCode::NOT_FOUND,
+            "this cache has no address to put into a flake\n",
+        );
+    };
+    let hash = flake::sha256(&archive);
+    let tag = format!("\"{hash}\"");
+    let known = etag::is_known(&request.headers, &tag);
+    let kept = flake::keep(&site.ledger, cache, &hash, &flake).await;
+    let mut response = Response::new(if known {
+        Body::from("")
+    } else {
+        Body::from(Bytes::from(archive))
+    });
+    if known {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    }
+    let headers = response.headers_mut();
+    headers::object(headers);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(GZIP));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    if let Ok(tag) = HeaderValue::from_str(&tag) {
+        headers.insert(ETAG, tag);
+    }
+    let link = format!("<{page}/flake-{hash}.tar.gz>; rel=\"immutable\"");
+    if let (true, Ok(link)) = (kept, HeaderValue::from_str(&link)) {
+        headers.insert(LINK, link);
+    }
+    response
+}
+
+/// A flake of today or of once, at the address that holds its hash.
+fn flake_twin(site: &Site, cache: &Cache, page: &str, wanted: &str) -> Response {
+    let today = Flake::of(cache, page).and_then(|flake| flake.archive());
+    let archive = today
+        .filter(|archive| flake::sha256(archive) == wanted)
+        .or_else(|| flake::kept(&site.ledger, cache, wanted));
+    match archive {
+        Some(archive) => lasting(cache, GZIP, Bytes::from(archive).into()),
+        None => headers::line(
+            StatusCode::NOT_FOUND,
+            "no flake of this cache had this hash\n",
+        ),
+    }
+}
+
+/// Answers [`well_known::PATH`].
+pub fn well_known(site: &Site, request: &Parts) -> Response {
+    if !matches!(request.method, Method::GET | Method::HEAD) {
+        return headers::method_not_allowed("GET, HEAD", "this file is read with GET\n");
+    }
+    let caller = site.access.caller(&request.headers);
+    let Some(json) = well_known::document(site, &caller) else {
+        return headers::line(StatusCode::INTERNAL_SERVER_ERROR, "the server failed\n");
+    };
+    let mut response = Response::new(Body::from(json));
+    let headers = response.headers_mut();
+    headers::object(headers);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     response
 }

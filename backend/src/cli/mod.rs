@@ -1,5 +1,6 @@
 //! The command line. Its help texts are the reference of the settings.
 
+mod connect;
 mod demo;
 mod index;
 mod key;
@@ -42,6 +43,8 @@ enum Command {
     /// Make and convert signing keys
     #[command(subcommand)]
     Key(key::KeyCommand),
+    /// Put a cache into a nix.conf, or take it out again
+    Connect(connect::ConnectArgs),
     /// Check, save, restore and rekey the server's own state: people, tokens, rules
     #[command(subcommand)]
     State(state::StateCommand),
@@ -142,6 +145,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Key(command) => key::run(&command),
+        Command::Connect(args) => connect::run(&args),
         Command::State(command) => state::run(&command),
         Command::BenchData(args) => {
             bench_data::run(&args)?;

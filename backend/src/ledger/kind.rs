@@ -99,6 +99,9 @@ pub const UPLOADS: Kind = granting("uploads", ScopeKind::Cache);
 /// What waits for approval.
 pub const APPROVALS: Kind = granting("approvals", ScopeKind::Cache);
 
+/// What a cache's flake held once, by the SHA-256 of its archive: lock files name it.
+pub const FLAKES: Kind = granting("flakes", ScopeKind::Cache);
+
 /// Every kind. A folder of records that is not of one of them was written by a newer version.
 pub const KINDS: &[Kind] = &[
     MEMBERS,
@@ -115,6 +118,7 @@ pub const KINDS: &[Kind] = &[
     PLANS,
     UPLOADS,
     APPROVALS,
+    FLAKES,
 ];
 
 /// Whose record it is.

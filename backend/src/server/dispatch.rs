@@ -163,6 +163,9 @@ impl Dispatch {
         match path {
             "/healthz" => return (Endpoint::Probe, headers::line(StatusCode::OK, "ok\n")),
             "/readyz" => return (Endpoint::Probe, super::ready::answer(&self.site)),
+            machine::well_known::PATH => {
+                return (Endpoint::Machine, machine::well_known(&self.site, request));
+            }
             "/metrics" if self.metrics_here => {
                 return (Endpoint::Metrics, metrics_text(&self.site));
             }

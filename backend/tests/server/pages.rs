@@ -99,12 +99,46 @@ async fn machine_files_say_how_to_use_the_cache() {
         (&json["url"], &json["keys"][0]["public_key"]),
         (&url.into(), &key.into())
     );
-    for file in ["keys.txt", "keys.json", "nix.conf", "module.nix"] {
+    for file in [
+        "keys.txt",
+        "keys.json",
+        "nix.conf",
+        "module.nix",
+        "install.sh",
+        "flake.tar.gz",
+    ] {
         let response = server.get(&format!("/c/main/{file}")).await;
         assert_eq!(header(&response, "x-content-type-options"), "nosniff");
         assert_eq!(header(&response, "content-security-policy"), "sandbox");
         assert_eq!(server.get(&format!("/c/absent/{file}")).await.status(), 404);
     }
+    // What programs read, and what of it has an address that never changes.
+    let known = server.json("/.well-known/nix-binary-caches.json").await;
+    assert_eq!(known["version"], 1);
+    assert_eq!(known["caches"][0]["url"], json["url"]);
+    assert_eq!(
+        known["caches"][0]["keys"][0]["fingerprint"],
+        json["keys"][0]["fingerprint"]
+    );
+    let flake = server.get("/c/main/flake.tar.gz").await;
+    let link = header(&flake, "link").to_owned();
+    let (twin, rest) = link
+        .trim_start_matches('<')
+        .split_once('>')
+        .expect("a link");
+    assert_eq!(rest, "; rel=\"immutable\"");
+    let twin = twin.strip_prefix(&server.url("")).expect("here");
+    let lasting = server.get(twin).await;
+    assert_eq!(lasting.status(), 200);
+    assert!(header(&lasting, "cache-control").contains("immutable"));
+    assert_eq!(
+        flake.bytes().await.expect("a body"),
+        lasting.bytes().await.expect("a body")
+    );
+    let absent = twin
+        .replace("flake-", "flake-0")
+        .replacen(".tar", "x.tar", 1);
+    assert_eq!(server.get(&absent).await.status(), 404);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -77,7 +77,14 @@ async fn a_private_cache_says_401_whether_a_path_exists_or_not() {
         } else {
             401
         };
-        for file in ["keys.txt", "keys.json", "nix.conf", "module.nix"] {
+        for file in [
+            "keys.txt",
+            "keys.json",
+            "nix.conf",
+            "module.nix",
+            "install.sh",
+            "flake.tar.gz",
+        ] {
             assert_eq!(
                 server.get(&format!("/c/main/{file}")).await.status(),
                 configuration,

@@ -8,7 +8,6 @@
 
 use std::ops::Range;
 
-use super::comment;
 use super::document::{Document, Line, Says};
 use super::merge::{Addition, Wanted};
 use super::names;
@@ -63,7 +62,7 @@ fn opens<'a>(line: &Line<'a>) -> Option<&'a str> {
 
 /// The lines of a block, without line ends.
 pub(super) fn lines(addition: &Addition, wanted: &[Wanted]) -> Vec<String> {
-    let (title, page) = (comment(&addition.title), addition.page_in_comment());
+    let (title, page) = addition.in_comment();
     let mut lines = vec![format!("{OPENS}{title} ({page}) >>>")];
     for wanted in wanted {
         lines.push(format!(

@@ -70,6 +70,11 @@ impl Addition {
         page
     }
 
+    /// Title and page as they stand in the comment: one line, nothing that ends it.
+    pub fn in_comment(&self) -> (String, String) {
+        (super::comment(&self.title), self.page_in_comment())
+    }
+
     /// Its keys; of several with one name the first, which is the one that Nix uses.
     pub fn keys(&self) -> impl Iterator<Item = &PublicKey> {
         let keys = self.settings.keys();

@@ -1,0 +1,100 @@
+//! The flake of a cache: modules that evaluate, and an address that outlives the keys.
+
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use snowbank_tests::nix::Nix;
+use snowbank_tests::server::{Server, Setup};
+
+use super::{KEY, run};
+
+/// Where a lock file finds today's flake, below the server's address.
+async fn lasting(server: &Server) -> anyhow::Result<String> {
+    let link = server
+        .eventually(
+            Duration::from_secs(30),
+            "a flake with a lasting address",
+            async || {
+                let answer = server.get("/c/team/flake.tar.gz").await?;
+                let link = answer.headers().get("link");
+                Ok(link.map(|link| link.to_str().unwrap_or_default().to_owned()))
+            },
+        )
+        .await?;
+    let address = link
+        .trim_start_matches('<')
+        .split('>')
+        .next()
+        .unwrap_or_default();
+    let path = address
+        .strip_prefix(&server.origin)
+        .context("the address is not here")?;
+    Ok(path.to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_flakes_modules_evaluate_and_old_locks_find_its_old_bytes() -> anyhow::Result<()> {
+    let Some(nix) = Nix::system()? else {
+        return Ok(());
+    };
+    let home = tempfile::tempdir()?;
+    let bucket = home.path().join("bucket");
+    std::fs::create_dir(&bucket)?;
+    let mut server = Setup::new()
+        .folder("team", &bucket, &[format!("public_keys = [{KEY:?}]")])
+        .start()
+        .await?;
+    let twin = lasting(&server).await?;
+    let bytes = server.bytes("/c/team/flake.tar.gz").await?;
+    ensure!(
+        server.bytes(&twin).await? == bytes,
+        "the twin has other bytes"
+    );
+
+    // What Nix makes of it: three modules with the cache's two lines.
+    let archive = home.path().join("flake.tar.gz");
+    std::fs::write(&archive, &bytes)?;
+    let (out, err, code) = run(Command::new("tar")
+        .arg("-xzf")
+        .arg(&archive)
+        .arg("-C")
+        .arg(home.path()))?;
+    ensure!(code == Some(0), "{out}{err}");
+    let flake = home.path().join("cache/flake.nix").display().to_string();
+    for module in [
+        "nixosModules.default { }",
+        "darwinModules.default { }",
+        "homeModules.default { lib.mkDefault = x: x; pkgs.nix = \"nix\"; }",
+    ] {
+        let expression = format!("((import {flake}).outputs {{ }}).{module}");
+        let mut command = nix.command("nix-instantiate");
+        command.args(["--eval", "--strict", "--json", "-E", &expression]);
+        let (out, err, code) = run(&mut command)?;
+        ensure!(code == Some(0), "{expression}: {err}");
+        let settings: serde_json::Value = serde_json::from_str(&out)?;
+        let settings = &settings["nix"]["settings"];
+        ensure!(
+            settings["extra-substituters"][0] == server.url("/team").as_str(),
+            "{out}"
+        );
+        ensure!(settings["extra-trusted-public-keys"][0] == KEY, "{out}");
+    }
+
+    // Another key, another address: the flake is another, and the old one is still there.
+    let config = server.home().join("snowbank.toml");
+    let next = snowbank_shared::signature::SecretKey::generate("team-2", [8; 32])?.public_key();
+    let text = std::fs::read_to_string(&config)?;
+    std::fs::write(&config, text.replace(KEY, &next.to_string()))?;
+    server.restart().await?;
+    let newer = lasting(&server).await?;
+    ensure!(newer != twin, "the flake is the old one");
+    ensure!(server.bytes(&newer).await? != bytes);
+    ensure!(
+        server.bytes(&twin).await? == bytes,
+        "an old lock finds other bytes"
+    );
+    let absent = twin.replace(|c: char| c.is_ascii_digit(), "0");
+    ensure!(server.status(&absent).await? == 404);
+    Ok(())
+}
