@@ -75,10 +75,16 @@ async fn copied(browser: &Browser, name: &str) -> anyhow::Result<String> {
         )
         .await?;
     press(browser, name).await?;
-    for _ in 0..100 {
-        let text = browser.clipboard().await?;
+    // By the API, not by pasting into a field, which would change the line ends.
+    for _ in 0..200 {
+        let text = browser
+            .script_async(
+                "const done = arguments[arguments.length - 1]; navigator.clipboard.readText().then(done, e => done('refused: ' + e))",
+                vec![],
+            )
+            .await?;
         if text != "nothing yet" {
-            return Ok(text);
+            return Ok(text.as_str().unwrap_or_default().to_owned());
         }
     }
     anyhow::bail!("“{name}” copied nothing")
