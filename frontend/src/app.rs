@@ -14,6 +14,7 @@ use crate::components::page_head::Opened;
 use crate::pages;
 use crate::parts::{Browse, Guide, Page, Parts, UploadPage};
 use crate::state::derived::memo;
+use crate::state::handed::Handed;
 use crate::state::identity::Identity;
 use crate::state::keyboard;
 use crate::state::live::LiveCache;
@@ -41,6 +42,7 @@ fn app() -> AnyView {
     Preferences::start();
     Session::start();
     Identity::start();
+    Handed::start();
     keyboard::start();
     let parts = Parts::start();
 

@@ -255,7 +255,7 @@ fn refused(
          Then, because Nix remembers this answer: rm -f ~/.cache/nix/binary-cache-v*.sqlite* (root's too)\n\
          (request {id})\n",
         site.public_url
-            .join(&format!("connect?caches={}", cache.slug)),
+            .join(&format!("connect?caches={}&target=netrc", cache.slug)),
     );
     let mut response = headers::line(StatusCode::UNAUTHORIZED, text);
     let headers = response.headers_mut();

@@ -26,7 +26,7 @@ use crate::components::store_path::path_text;
 use crate::entry::{self, Entry};
 use crate::format;
 use crate::state::derived::{effect, memo};
-use crate::state::handed;
+use crate::state::handed::handed;
 use crate::state::keyboard::opens;
 use crate::state::navigation::{Navigation, navigation};
 use crate::state::preferences::preferences;
@@ -209,7 +209,7 @@ impl Field {
             Deed::Times => preferences.moments.update(|on| *on = !*on),
             Deed::Keys => opens().help.set(true),
             Deed::Explain(text) => {
-                handed::hand(text);
+                handed().hand(text);
                 self.navigation.go(&Route::Connect(ConnectRoute::Explain {
                     error: String::new(),
                 }));

@@ -1,18 +1,37 @@
 //! A text that one page hands to the next within this tab, past the address: an error that was
 //! pasted into the search field.
 
-use std::cell::RefCell;
+use leptos::prelude::*;
 
-thread_local! {
-    static HANDED: RefCell<Option<String>> = const { RefCell::new(None) };
+/// The text that lies ready. Copy it freely.
+#[derive(Debug, Clone, Copy)]
+pub struct Handed(RwSignal<Option<String>>);
+
+/// What was handed on.
+///
+/// # Panics
+/// Outside of the application.
+pub fn handed() -> Handed {
+    expect_context()
 }
 
-/// Lays a text down.
-pub fn hand(text: String) {
-    HANDED.set(Some(text));
-}
+impl Handed {
+    /// Once, at the start.
+    pub fn start() {
+        provide_context(Self(RwSignal::new(None)));
+    }
 
-/// Takes it up; it is there once.
-pub fn take() -> Option<String> {
-    HANDED.take()
+    /// Lays a text down.
+    pub fn hand(self, text: String) {
+        self.0.set(Some(text));
+    }
+
+    /// Takes it up; it is there once. Tracked.
+    pub fn take(self) -> Option<String> {
+        let text = self.0.get();
+        if text.is_some() {
+            self.0.set(None);
+        }
+        text
+    }
 }

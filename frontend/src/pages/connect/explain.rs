@@ -19,7 +19,7 @@ use crate::components::code::code_line;
 use crate::components::copy::copy_button;
 use crate::components::page_head::{heading, page_title};
 use crate::state::derived::effect;
-use crate::state::handed;
+use crate::state::handed::handed;
 use crate::state::navigation::{absolute, href, navigation};
 
 /// Characters of an error in a link at most.
@@ -28,7 +28,7 @@ const LONGEST_LINK: usize = 1500;
 /// The page.
 pub fn page() -> AnyView {
     page_title(|| "Explain an error".to_owned());
-    let navigation = navigation();
+    let (navigation, handed) = (navigation(), handed());
     let pasted = Pasted::new();
     let chosen = caches_of(|_| ConnectRoute::Explain {
         error: String::new(),
@@ -39,7 +39,7 @@ pub fn page() -> AnyView {
             Some(Route::Connect(ConnectRoute::Explain { error })) => error,
             _ => String::new(),
         };
-        let text = handed::take().unwrap_or(linked);
+        let text = handed.take().unwrap_or(linked);
         if !text.is_empty() {
             pasted.take(text);
         }

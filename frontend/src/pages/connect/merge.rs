@@ -4,7 +4,6 @@
 use leptos::prelude::*;
 use snowbank_shared::api::Cache;
 use snowbank_shared::nix_conf::conflict::OnConflict;
-use snowbank_shared::nix_conf::diff::{self, Kind};
 use snowbank_shared::nix_conf::doctor::{self, Finding, Question};
 use snowbank_shared::nix_conf::effective::Effective;
 use snowbank_shared::nix_conf::merge::{
@@ -19,6 +18,7 @@ use super::conflict::conflict_dialog;
 use super::diff::{DiffShape, diff_view};
 use super::effective::effective_table;
 use super::findings::{findings_list, known_caches};
+use super::merge_outputs::{as_it_is, outputs};
 use super::pasted::{Pasted, masked, pasted_field, promise};
 use super::{head_tabs, settings};
 use crate::components::banner::{banner, empty};
@@ -26,7 +26,6 @@ use crate::components::changing::changing;
 use crate::components::chip::Tone;
 use crate::components::choice::segments;
 use crate::components::code::code_file;
-use crate::components::copy::copy_button;
 use crate::components::icon::{Icon, icon};
 use crate::components::layout::section;
 use crate::components::page_head::{heading, page_title};
@@ -54,9 +53,12 @@ struct Page {
 
 /// What came of it.
 #[derive(Debug, Clone, PartialEq)]
-struct Done {
-    before: String,
-    merged: Merged,
+pub struct Done {
+    /// The text as it was pasted.
+    pub before: String,
+    /// The text after it.
+    pub merged: Merged,
+    /// Why there is nothing; empty where no cache is chosen.
     why_not: Option<String>,
 }
 
@@ -360,107 +362,6 @@ fn effective(done: &Done) -> AnyView {
     )
 }
 
-/// The text without a change, to compare or to take along.
-fn as_it_is(path: &'static str, done: &Done) -> Option<AnyView> {
-    let text = &done.merged.text;
-    let name = path.rsplit('/').next().unwrap_or("nix.conf");
-    (!text.is_empty()).then(|| code_file_masked(path, text, name))
-}
-
-/// The ways to take the result along.
-fn outputs(path: &'static str, done: &Done) -> AnyView {
-    let (before, after) = (&done.before, &done.merged.text);
-    let patch = diff::unified(path, before, after);
-    let new_lines = added_lines(before, after);
-    let sudo = if path.starts_with('~') { "" } else { "sudo " };
-    let tee = heredoc(&format!("{sudo}tee {path} >/dev/null"), after);
-    let patch_command = heredoc(&format!("{sudo}patch {path}"), &patch);
-    let name = path.rsplit('/').next().unwrap_or("nix.conf");
-    let mut ways = vec![way(
-        "Copy the whole file",
-        "Put it in the place of yours.",
-        after.clone(),
-    )];
-    if !new_lines.is_empty() {
-        ways.push(way(
-            "Copy only the new lines",
-            "Right only where the difference adds lines and changes none.",
-            new_lines,
-        ));
-    }
-    ways.push(way(
-        "Copy as a patch command",
-        "Refuses where the file has changed since.",
-        patch_command,
-    ));
-    ways.push(way("Copy as one command", "Writes the whole file.", tee));
-    section(
-        "Take it along",
-        (),
-        view! {
-            <ul class="ways">{ways}</ul>
-            {code_file_masked(path, after, name)}
-            <p class="muted">"The daemon reads its keys when it starts: restart it afterwards."</p>
-        },
-    )
-}
-
-fn way(word: &'static str, note: &'static str, text: String) -> AnyView {
-    view! {
-        <li>
-            <span>{word} " " <small class="muted">{note}</small></span>
-            {copy_button(word, false, move || text.clone())}
-        </li>
-    }
-    .into_any()
-}
-
-/// The whole file; where it has tokens, the screen does not show them.
-fn code_file_masked(path: &'static str, text: &str, name: &str) -> AnyView {
-    if masked(text) == text {
-        return code_file(path, text, name);
-    }
-    let copied = text.to_owned();
-    let shown = masked(text);
-    view! {
-        <div class="code">
-            <div class="code-head">
-                <span class="code-head-title">{path}</span>
-                <span class="code-actions">{copy_button("Copy the text", true, move || copied.clone())}</span>
-            </div>
-            <pre tabindex="0" role="group" aria-label=format!("Contents of {path}, tokens masked")>{shown}</pre>
-        </div>
-    }
-    .into_any()
-}
-
-/// The lines that are only in the new text; nothing where lines changed or went.
-fn added_lines(before: &str, after: &str) -> String {
-    let hunks = diff::hunks(before, after);
-    let lines = || hunks.iter().flat_map(|hunk| &hunk.lines);
-    if lines().any(|line| line.kind == Kind::Removed) {
-        return String::new();
-    }
-    lines()
-        .filter(|line| line.kind == Kind::Added)
-        .map(|line| format!("{}\n", line.text))
-        .collect()
-}
-
-/// A command that is fed a text. The word at its end stands nowhere in the text.
-fn heredoc(command: &str, text: &str) -> String {
-    let mut end = "NIX_CONF_END".to_owned();
-    while text.lines().any(|line| line == end) {
-        end.push('_');
-    }
-    let last = if text.ends_with('\n') || text.is_empty() {
-        ""
-    } else {
-        "\n"
-    };
-    format!("{command} <<'{end}'\n{text}{last}{end}\n")
-}
-
 /// Somebody else writes this file: what to write instead, and why.
 fn owned(page: Page, owner: Owner) -> AnyView {
     let (target, file) = match owner {
@@ -504,27 +405,4 @@ fn owned(page: Page, owner: Owner) -> AnyView {
         {text.map(|text| code_file(file, text, file.rsplit('/').next().unwrap_or(file)))}
     }
     .into_any()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_heredoc_ends_where_it_should() {
-        assert_eq!(
-            heredoc("tee x", "a\nNIX_CONF_END\nb"),
-            "tee x <<'NIX_CONF_END_'\na\nNIX_CONF_END\nb\nNIX_CONF_END_\n"
-        );
-        assert_eq!(
-            heredoc("tee x", ""),
-            "tee x <<'NIX_CONF_END'\nNIX_CONF_END\n"
-        );
-    }
-
-    #[test]
-    fn new_lines_stand_alone_only_where_nothing_else_changed() {
-        assert_eq!(added_lines("a\n", "a\nb\nc\n"), "b\nc\n");
-        assert_eq!(added_lines("a\n", "a b\n"), "");
-    }
 }

@@ -13,6 +13,7 @@ mod findings;
 mod generate;
 mod live;
 mod merge;
+mod merge_outputs;
 mod output;
 mod output_file;
 mod pasted;

@@ -11,9 +11,15 @@ const SINGLE: &str = "Single-user";
 
 /// Shown wherever somebody may not be an admin.
 pub fn trusted_users(ci: bool) -> AnyView {
-    let yes = |words: &'static str| view! { <td class="wrap">{icon(Icon::Tick)} " " {words}</td> };
-    let no =
-        |words: &'static str| view! { <td class="wrap is-no">{icon(Icon::Cross)} " " {words}</td> };
+    let cell = |group: &'static str, class: &'static str, picture, words: &'static str| {
+        view! {
+            <td class=class data-label=group>
+                <span>{icon(picture)} " " {words}</span>
+            </td>
+        }
+    };
+    let yes = |group| cell(group, "wrap", Icon::Tick, "used");
+    let no = |words| cell(UNTRUSTED, "wrap is-no", Icon::Cross, words);
     let rows = view! {
         <tr>
             <th scope="row" class="wrap">"Cache in the system's substituters"</th>
