@@ -111,9 +111,7 @@ fn is_less(one: &[u8], two: &[u8]) -> bool {
     match (number(one), number(two)) {
         (Some(a), Some(b)) => a < b,
         (_, b) => {
-            if one.is_empty() && b.is_some() {
-                true
-            } else if one == b"pre" && two != b"pre" {
+            if (one.is_empty() && b.is_some()) || (one == b"pre" && two != b"pre") {
                 true
             } else if two == b"pre" {
                 false

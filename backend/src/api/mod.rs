@@ -203,7 +203,7 @@ impl Api {
             .route("/openapi.json", get(openapi).with_state(document))
             .fallback(|| async { ApiError::no_endpoint() })
             .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
-            .layer(Extension(intake))
+            .layer(Extension(intake.clone()))
             .with_state(Arc::clone(&site));
         Self {
             router,

@@ -241,7 +241,6 @@ impl Intake {
         cache: &Cache,
         narinfo: &NarInfo,
         existing: &Existing,
-        policy: &UploadPolicy,
     ) -> Result<bool, Refusal> {
         let there = &existing.narinfo;
         if !same_content(narinfo, there) {

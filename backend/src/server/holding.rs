@@ -11,9 +11,11 @@ const LOOK: Duration = Duration::from_secs(30);
 
 /// Takes over what is held back; says whether anything of it is new.
 pub(super) fn refresh(site: &Site) -> bool {
-    site.caches.iter().fold(false, |news, cache| {
-        cache.withheld.refresh(&site.ledger, cache.slug.as_str()) || news
-    })
+    let mut news = false;
+    for cache in &site.caches {
+        news |= cache.withheld.refresh(&site.ledger, cache.slug.as_str());
+    }
+    news
 }
 
 /// Follows the ledger, until the server ends.

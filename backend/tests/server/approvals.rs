@@ -7,7 +7,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 use snowbank::auth::records::{ContributorRecord, now};
-use snowbank::config::Upstream;
+use snowbank::config::{Upstream, UpstreamMode};
 use snowbank::intake::waiting::{self, WaitingRecord};
 use snowbank::ledger::{LedgerError, RecordId, Scope};
 use snowbank_shared::signature::SecretKey;
@@ -567,6 +567,7 @@ async fn an_upstream_that_does_not_answer_is_asked_again() {
     let upstream = Upstream {
         url,
         keys: vec![theirs.public_key()],
+        mode: UpstreamMode::Check,
     };
     let site = Site::start(|config| {
         config.outbound_allow = vec!["127.0.0.0/8".parse().expect("a block")];

@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use snowbank::config::Upstream;
+use snowbank::config::{Upstream, UpstreamMode};
 use snowbank_shared::hash::Sha256;
 use snowbank_shared::narinfo::NarInfo;
 use snowbank_shared::store_path::StoreDir;
@@ -23,6 +23,7 @@ async fn a_plan_says_what_will_happen_before_a_byte_is_sent() {
         config.caches[0].upstreams = vec![Upstream {
             url: upstream,
             keys: vec![key],
+            mode: UpstreamMode::Check,
         }];
     })
     .await;

@@ -83,6 +83,11 @@ impl Office {
         Ok(serde_json::from_str(&text)?)
     }
 
+    async fn status(&self, path: &str) -> anyhow::Result<reqwest::StatusCode> {
+        let request = reqwest::Client::new().get(format!("{}{path}", self.origin));
+        Ok(request.send().await?.status())
+    }
+
     /// Registers a key for its owner, who may sign everything until then.
     async fn register(&self, owner: &str, key: &SecretKey) -> anyhow::Result<()> {
         let public = key.public_key();
@@ -195,11 +200,8 @@ async fn a79_a80_a_restricted_name_is_approved_by_a_second_person() -> anyhow::R
     browser
         .shows("1 path waits and can be fetched once it is decided")
         .await?;
-    let narinfo = format!("{}/main/{}", office.origin, system.narinfo_key());
-    ensure!(
-        reqwest::get(&narinfo).await?.status() == 404,
-        "readers see it"
-    );
+    let narinfo = format!("/main/{}", system.narinfo_key());
+    ensure!(office.status(&narinfo).await? == 404, "readers see it");
     click(&browser, "Approvals").await?;
     browser.shows("1 approval").await?;
     browser.open("/c/main/approvals").await?;
@@ -238,10 +240,7 @@ async fn a79_a80_a_restricted_name_is_approved_by_a_second_person() -> anyhow::R
     click(&browser, "Approve it").await?;
     browser.shows("nixos-system-1.0 is published.").await?;
     browser.shows("Approved by olga.").await?;
-    ensure!(
-        reqwest::get(&narinfo).await?.status() == 200,
-        "it is not live"
-    );
+    ensure!(office.status(&narinfo).await? == 200, "it is not live");
     browser.open("/audit?action=approval.approve").await?;
     browser.shows("olga").await?;
     browser.shows("uploader: alice").await?;

@@ -108,9 +108,7 @@ async fn a47_the_doctor_finds_each_mistake_and_nothing_in_clean_files() -> anyho
         ensure!(found == 0, "{text:?} has {found} findings");
     }
     // D14 stops everything.
-    let secret = SecretKey::generate("alice-1", [7; 32])?
-        .to_secret_text()
-        .to_string();
+    let secret = SecretKey::generate("alice-1", [7; 32])?.to_secret_text();
     paste(&browser, "doctor-text", &secret).await?;
     browser.shows("D14 Stop").await?;
     // What depends on whose file it is, and on the version.

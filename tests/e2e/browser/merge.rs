@@ -189,9 +189,7 @@ async fn a38_to_a46_merge_edits_a_pasted_file_in_this_tab() -> anyhow::Result<()
     ensure!(place == "line 2, column 13", "{place}");
 
     // A43: a secret key is stopped, and nothing is asked meanwhile.
-    let secret = SecretKey::generate("alice-1", [7; 32])?
-        .to_secret_text()
-        .to_string();
+    let secret = SecretKey::generate("alice-1", [7; 32])?.to_secret_text();
     let before = sent(&browser).await?;
     paste(
         &browser,

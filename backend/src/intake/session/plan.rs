@@ -18,9 +18,8 @@ use super::super::receive::{left, promised};
 use super::super::{Intake, Refusal, UploadPolicy};
 use super::{SessionError, lock};
 use crate::auth::{By, Caller};
-use crate::index::View;
 use crate::site::Cache;
-use crate::upstream::Holding;
+use crate::upstream::{Held, Holding};
 
 /// Paths that upstreams are asked about for one plan; more are not skipped.
 const MOST_ASKED: usize = 500;
@@ -130,7 +129,7 @@ impl Judged {
 }
 
 /// What upstreams say, as far as they said it.
-type Holdings = HashMap<StorePathHash, Vec<(String, Holding)>>;
+type Holdings = HashMap<StorePathHash, Vec<Held>>;
 
 impl Intake {
     /// Says what will happen with each path of a plan, and begins a session where that is wished.
@@ -158,14 +157,8 @@ impl Intake {
                 SessionError::Unavailable("The plan could not be judged.".to_owned())
             })?
         };
-        let holdings = self.ask(cache, &policy, &understood, &judged).await;
-        settle(
-            &understood,
-            &mut judged,
-            &holdings,
-            &policy,
-            &cache.index.view(),
-        );
+        let holdings = self.ask(cache, &understood, &judged).await;
+        settle(&understood, &mut judged, &holdings, &policy, cache);
         let to_send: u64 = understood
             .iter()
             .zip(&judged)
@@ -183,8 +176,7 @@ impl Intake {
                 fate: judged.fate,
                 reason: judged.reason.clone(),
                 can_be_skipped: judged.upstream.as_ref().is_some_and(|url| {
-                    policy.reference_upstreams.contains(url)
-                        || !referred.contains(&path.path.hash())
+                    may_hold(cache, &policy, url) || !referred.contains(&path.path.hash())
                 }),
                 upstream: judged.upstream.clone(),
             })
@@ -335,13 +327,7 @@ impl Intake {
     }
 
     /// Asks the upstreams about what is not here, and about references that are nowhere.
-    async fn ask(
-        &self,
-        cache: &Cache,
-        policy: &UploadPolicy,
-        understood: &[Understood],
-        judged: &[Judged],
-    ) -> Holdings {
+    async fn ask(&self, cache: &Cache, understood: &[Understood], judged: &[Judged]) -> Holdings {
         let found = Mutex::new(Holdings::new());
         if cache.upstreams.is_empty() {
             return Holdings::new();
@@ -356,7 +342,7 @@ impl Intake {
             {
                 asked.push(path.path.hash());
             }
-            if judged.fate == Fate::Incomplete && !policy.reference_upstreams.is_empty() {
+            if judged.fate == Fate::Incomplete {
                 let missing = path.others().filter(|hash| {
                     !planned.contains(hash) && view.find(hash).is_none() && seen.insert(*hash)
                 });
@@ -381,16 +367,17 @@ fn settle(
     judged: &mut [Judged],
     holdings: &Holdings,
     policy: &UploadPolicy,
-    view: &View,
+    cache: &Cache,
 ) {
+    let view = cache.index.view();
     let planned: HashSet<StorePathHash> = understood.iter().map(|path| path.path.hash()).collect();
     for (path, judged) in understood.iter().zip(judged) {
         if !matches!(judged.fate, Fate::New | Fate::Incomplete) {
             continue;
         }
         let signed = holdings.get(&path.path.hash()).into_iter().flatten();
-        let mut signed = signed.filter_map(|(url, holding)| match holding {
-            Holding::Signed(theirs) => Some((url, theirs)),
+        let mut signed = signed.filter_map(|held| match &held.holding {
+            Holding::Signed(theirs) => Some((&held.url, theirs)),
             _ => None,
         });
         if let Some((url, theirs)) = signed.next() {
@@ -411,14 +398,9 @@ fn settle(
         }
         if judged.fate == Fate::Incomplete {
             let held = |hash: &StorePathHash| {
-                holdings
-                    .get(hash)
-                    .into_iter()
-                    .flatten()
-                    .any(|(url, holding)| {
-                        matches!(holding, Holding::Signed(_))
-                            && policy.reference_upstreams.contains(url)
-                    })
+                holdings.get(hash).into_iter().flatten().any(|held| {
+                    matches!(held.holding, Holding::Signed(_)) && may_hold(cache, policy, &held.url)
+                })
             };
             let complete = path
                 .others()
@@ -428,6 +410,13 @@ fn settle(
             }
         }
     }
+}
+
+/// Whether what uploads refer to may lie on this upstream.
+fn may_hold(cache: &Cache, policy: &UploadPolicy, url: &str) -> bool {
+    let mut all = cache.upstreams.all().iter();
+    policy.reference_upstreams.iter().any(|named| named == url)
+        || all.any(|each| each.url == url && each.is_virtual())
 }
 
 fn understand(cache: &Cache, plan: &UploadPlan) -> Result<Vec<Understood>, SessionError> {

@@ -78,7 +78,7 @@ impl Intake {
 
     fn outcomes(&self, cache: &Cache, id: &RecordId, head: &SessionHead) -> Vec<UploadedPath> {
         let refused = match head.state {
-            HeadState::Open => self.refused(cache, id),
+            HeadState::Open => self.refused_in(cache, id),
             HeadState::Committed | HeadState::Cancelled => head.refused.clone(),
         };
         let view = cache.index.view();
@@ -88,7 +88,7 @@ impl Intake {
             .collect()
     }
 
-    fn refused(&self, cache: &Cache, id: &RecordId) -> BTreeMap<String, String> {
+    fn refused_in(&self, cache: &Cache, id: &RecordId) -> BTreeMap<String, String> {
         let place = (cache.slug.to_string(), id.clone());
         let refused = lock(&self.0.sessions.refused);
         refused.get(&place).cloned().unwrap_or_default()
@@ -170,7 +170,8 @@ impl Intake {
         caller: &Caller,
         by: &By,
     ) -> Result<UploadReceipt, SessionError> {
-        self.end(cache, id, caller, by, HeadState::Committed).await
+        self.end_session(cache, id, caller, by, HeadState::Committed)
+            .await
     }
 
     /// Gives a session up: what is on its way is taken out of the bucket, what is published stays.
@@ -184,10 +185,11 @@ impl Intake {
         caller: &Caller,
         by: &By,
     ) -> Result<UploadReceipt, SessionError> {
-        self.end(cache, id, caller, by, HeadState::Cancelled).await
+        self.end_session(cache, id, caller, by, HeadState::Cancelled)
+            .await
     }
 
-    async fn end(
+    async fn end_session(
         &self,
         cache: &Cache,
         id: &RecordId,
@@ -214,7 +216,7 @@ impl Intake {
         let so_far = self.outcomes(cache, id, head);
         let counted = described(cache, id, head, &so_far);
         let refused: BTreeMap<String, String> = self
-            .refused(cache, id)
+            .refused_in(cache, id)
             .into_iter()
             .take(MOST_REFUSED)
             .collect();
