@@ -15,6 +15,7 @@ use super::quarantine::hide;
 use super::request::{Asked, heavy, nothing_left, pairs};
 use crate::auth::{self, Contributor, On};
 use crate::index::{PathQuery, SignedBy, View};
+use crate::intake::{self, waiting};
 use crate::site::{Cache, Site};
 use crate::withheld::Pair;
 
@@ -71,6 +72,13 @@ async fn radius(
             });
         }
         let standing = site.access.standing(&owner);
+        // By whose they are: who wrote a record last may be whoever approved it, or the server.
+        let uploads = site.caches.iter().map(|cache| {
+            let (ledger, slug) = (&site.ledger, cache.slug.as_str());
+            intake::count_open(ledger, slug, &format!("member:{owner}"))
+                + waiting::count_of_member(ledger, slug, &owner)
+        });
+        let waiting_uploads: u64 = uploads.sum();
         Ok(BlastRadius {
             keys: keys.iter().map(|key| key.key.name().to_owned()).collect(),
             owner,
@@ -79,7 +87,7 @@ async fn radius(
             sessions: standing.sessions,
             waiting_keys: standing.waiting_keys,
             open_invitations: standing.invitations,
-            waiting_uploads: standing.uploads,
+            waiting_uploads,
         })
     })
     .await

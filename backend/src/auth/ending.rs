@@ -9,9 +9,8 @@ use super::contributors::Contributor;
 use super::error::AccessError;
 use super::records::{LinkRecord, now};
 use crate::ledger::Scope;
-use crate::ledger::kind::{APPROVALS, UPLOADS};
 
-/// What a member has open at this moment.
+/// What a member has open at this moment, besides uploads.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Standing {
     /// Tokens that work.
@@ -22,8 +21,6 @@ pub struct Standing {
     pub waiting_keys: u64,
     /// Invitations that they made and nobody has used.
     pub invitations: u64,
-    /// Uploads and approvals that wait, in all caches.
-    pub uploads: u64,
 }
 
 impl Access {
@@ -66,19 +63,11 @@ impl Access {
                 && link.used_at.is_none()
                 && link.expires_at > now()
         });
-        let waiting = self.caches.iter().map(|slug| {
-            let scope = Scope::Cache(slug);
-            [UPLOADS, APPROVALS]
-                .map(|kind| view.written_by(kind, scope, name))
-                .iter()
-                .sum::<u64>()
-        });
         Standing {
             tokens: self.working_tokens(name),
             sessions: self.open_sessions(name),
             waiting_keys: self.keys_of(name).iter().filter(pending).count() as u64,
             invitations: links.count() as u64,
-            uploads: waiting.sum(),
         }
     }
 }

@@ -99,7 +99,7 @@ pub use policy::{SigningMode, UploadPolicy};
 pub use refusal::Refusal;
 pub use session::{
     GRACE, HeadState, LIFE, MOST_IN_CACHE, MOST_OPEN, PathRecord, SessionError, SessionHead,
-    UploadRecord,
+    UploadRecord, count_open,
 };
 pub use skipped::{SkippedRecord, skipped};
 

@@ -183,7 +183,17 @@ impl Intake {
             name: path.name(),
             nar_size: narinfo.nar_size(),
         };
-        let (at, ruling) = decide(&policy.rules, &upload);
+        self.ruled_of(standing.cache, &upload, policy)
+    }
+
+    /// The same of what is only planned.
+    pub(super) fn ruled_of(
+        &self,
+        cache: &Cache,
+        upload: &Candidate<'_>,
+        policy: &UploadPolicy,
+    ) -> Result<(Needs, Option<String>), Refusal> {
+        let (at, ruling) = decide(&policy.rules, upload);
         let sentence = at.map(|at| policy.rules[at].sentence());
         let needs = match ruling {
             Ruling::Publish => Needs::Nothing,
@@ -197,14 +207,14 @@ impl Intake {
                 let what = at
                     .map(|at| policy.rules[at].names.join(" or "))
                     .filter(|names| !names.is_empty())
-                    .unwrap_or_else(|| path.name().to_owned());
+                    .unwrap_or_else(|| upload.name.to_owned());
                 return Err(Refusal::forbidden(
                     "policy",
                     format!(
                         "you may not upload {what} here (policy {}): {}. {}",
-                        standing.cache.slug,
+                        cache.slug,
                         reason.trim().trim_end_matches('.'),
-                        self.whom_to_ask(standing.cache, standing.member.as_deref())
+                        self.whom_to_ask(cache, upload.member)
                     ),
                 ));
             }

@@ -259,22 +259,6 @@ impl View {
             .count()
     }
 
-    /// How many records of a kind were last written by this author.
-    pub fn written_by(&self, kind: Kind, scope: Scope<'_>, author: &str) -> u64 {
-        let now = OffsetDateTime::now_utc();
-        let folder = RecordPath::folder(kind, scope);
-        let theirs = self.below(&folder).filter(|(path, slot)| {
-            slot.believed.as_ref().is_some_and(|believed| {
-                let envelope = &believed.envelope;
-                envelope.author == author
-                    && !envelope.is_void()
-                    && !envelope.has_expired(now)
-                    && !self.graves.contains_key(*path)
-            })
-        });
-        theirs.count() as u64
-    }
-
     /// Everything that cannot be believed.
     pub fn findings(&self) -> Vec<LedgerFinding> {
         let finding = |path: &str, trouble: &Trouble| {

@@ -376,10 +376,14 @@ async fn the_document_is_served_and_names_what_is_there() {
         let Some(operation) = methods.get("get") else {
             continue;
         };
-        let address = path.replace("{cache}", "main").replace("{hash}", &hash);
+        let address = path
+            .replace("{cache}", "main")
+            .replace("{hash}", &hash)
+            .replace("{package}", "top");
         let query = match path.as_str() {
             "/lookup" => "?q=top".to_owned(),
             "/caches/{cache}/selection" => format!("?p={hash}"),
+            "/caches/{cache}/why" | "/caches/{cache}/diff" => format!("?from={hash}&to={hash}"),
             _ => String::new(),
         };
         let mut response = server.get(&format!("/api/v1{address}{query}")).await;

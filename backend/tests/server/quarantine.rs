@@ -3,6 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 use snowbank::auth::By;
+use snowbank::intake::{SigningMode, UploadPolicy};
 use snowbank::withheld::Pair;
 use snowbank_shared::signature::SecretKey;
 
@@ -292,6 +293,11 @@ async fn judged(site: &Site, made: &Made, word: &str) {
 async fn a_revocation_counts_first_and_can_hide_what_came_in() {
     // Without a key of the cache some paths have only hers.
     let site = Site::start(|config| config.caches[0].make_key = false).await;
+    site.policy(UploadPolicy {
+        mode: SigningMode::PassThrough,
+        ..UploadPolicy::default()
+    })
+    .await;
     let (alice, shared, own) = two_of_alice(&site).await;
     judged(&site, &own, "valid").await;
     let server = &site.server;

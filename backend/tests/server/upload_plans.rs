@@ -3,13 +3,15 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 use snowbank::config::{Upstream, UpstreamMode};
+use snowbank::intake::UploadPolicy;
+use snowbank_shared::api::policy::{PolicyRule, Ruling};
 use snowbank_shared::hash::Sha256;
 use snowbank_shared::narinfo::NarInfo;
 use snowbank_shared::store_path::StoreDir;
 
 use crate::harness::TestServer;
 use crate::people::Actor;
-use crate::upload_sessions::{plan, planned, told};
+use crate::upload_sessions::{begun, ended, plan, planned, receipt, told};
 use crate::upload_site::{Made, Site, Uploader};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -153,4 +155,89 @@ async fn the_quota_is_held_against_the_sum_with_both_numbers() {
         "{detail}"
     );
     assert!(site.objects().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_says_what_will_wait_and_the_session_that_it_does() {
+    let site = Site::start(|_| {}).await;
+    let alice = site.contributor("alice").await;
+    let rule = |name: &str, ruling| PolicyRule {
+        names: vec![name.to_owned()],
+        ruling,
+        ..PolicyRule::default()
+    };
+    let reason = "Systems come from CI".to_owned();
+    site.policy(UploadPolicy {
+        rules: vec![
+            rule("kernel-*", Ruling::Refuse { reason }),
+            rule("nixos-system-*", Ruling::Approval { approvals: 1 }),
+        ],
+        ..UploadPolicy::default()
+    })
+    .await;
+    let lib = Made::file("lib-1", "lib", &[], &alice.key);
+    let system = Made::file("nixos-system-1", "system", &[&lib], &alice.key);
+    let kernel = Made::file("kernel-1", "kernel", &[], &alice.key);
+    let (_, answer) = plan(&site, &alice, false, &[&lib, &system, &kernel]).await;
+    let fates: Vec<&Value> = (0..3).map(|at| &answer["paths"][at]["fate"]).collect();
+    assert_eq!(fates, ["new", "new", "not-allowed"], "{answer}");
+    assert_eq!(answer["paths"][0]["reason"], Value::Null);
+    let sentence =
+        "Paths named `nixos-system-*` need 1 approval by a Maintainer who is not the uploader";
+    assert_eq!(
+        answer["paths"][1]["reason"],
+        format!("It will wait: {sentence}")
+    );
+    // What is refused is refused in the same words when it comes.
+    let refused = answer["paths"][2]["reason"].as_str().expect("a reason");
+    let (status, line) = site.upload(&alice, &kernel).await;
+    assert_eq!(status, 403);
+    assert!(line.contains(refused), "{line} / {refused}");
+
+    let id = begun(&site, &alice, &[&lib, &system]).await;
+    for made in [&lib, &system] {
+        let url = format!("{}?upload={id}", made.url());
+        assert_eq!(site.put(&alice, &url, made.stored.clone()).await.0, 200);
+        let key = format!("{}?upload={id}", made.key());
+        assert_eq!(site.put(&alice, &key, made.text()).await.0, 200);
+    }
+    let report = receipt(&site, &alice, &id).await;
+    assert_eq!(report["paths"][0]["outcome"], "published", "{report}");
+    let path = &report["paths"][1];
+    assert_eq!(path["outcome"], "waiting", "{report}");
+    assert_eq!(
+        path["reason"],
+        "It waits for 1 approval by a Maintainer who is not the uploader."
+    );
+    let (session, bytes) = (&report["session"], &report["session"]["bytes"]);
+    assert_eq!(
+        (&session["waiting"], &session["is_over"]),
+        (&json!(1), &json!(true))
+    );
+    assert_eq!(&session["arrived"], bytes);
+    let approval = path["approval"].as_str().expect("an id");
+    let approval = format!("/caches/main/approvals/{approval}");
+    let row = site.owner.json(&site.server, &approval).await;
+    // It ends while something waits, and says later what came of that.
+    let commit = format!("/caches/main/uploads/{id}/commit");
+    assert_eq!(
+        ended(&site, &alice, Method::POST, &commit).await.1["session"]["waiting"],
+        1
+    );
+    let radius = "/members/alice/blast-radius";
+    let radius = site.owner.json(&site.server, radius).await;
+    assert_eq!(radius["waiting_uploads"], 1, "{radius}");
+    let words = json!({"revision": row["revision"], "reason": "Not this one."});
+    let answer = site
+        .owner
+        .post(&site.server, &format!("{approval}/reject"), words)
+        .await;
+    assert_eq!(answer.status(), 200);
+    let report = receipt(&site, &alice, &id).await;
+    assert_eq!(report["paths"][1]["outcome"], "refused", "{report}");
+    assert_eq!(
+        report["paths"][1]["reason"],
+        "olga rejected it: Not this one"
+    );
+    assert_eq!(report["session"]["refused"], 1);
 }

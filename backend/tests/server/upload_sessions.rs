@@ -50,7 +50,7 @@ pub async fn told(answer: reqwest::Response) -> (u16, Value) {
 }
 
 /// Begins a session and gives its id.
-async fn begun(site: &Site, by: &Uploader, paths: &[&Made]) -> String {
+pub async fn begun(site: &Site, by: &Uploader, paths: &[&Made]) -> String {
     let (status, answer) = plan(site, by, true, paths).await;
     assert_eq!(status, 200, "{answer}");
     answer["session"]["id"].as_str().expect("an id").to_owned()
@@ -68,14 +68,14 @@ async fn part(site: &Site, by: &Uploader, id: &str, made: &Made, number: u64) ->
     .await
 }
 
-async fn receipt(site: &Site, by: &Uploader, id: &str) -> Value {
+pub async fn receipt(site: &Site, by: &Uploader, id: &str) -> Value {
     let actor = Actor::with_token(&by.token);
     actor
         .json(&site.server, &format!("/caches/main/uploads/{id}"))
         .await
 }
 
-async fn ended(site: &Site, by: &Uploader, method: Method, path: &str) -> (u16, Value) {
+pub async fn ended(site: &Site, by: &Uploader, method: Method, path: &str) -> (u16, Value) {
     let actor = Actor::with_token(&by.token);
     told(actor.send(&site.server, method, path, None).await).await
 }

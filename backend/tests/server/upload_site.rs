@@ -4,7 +4,8 @@ use reqwest::{Method, Response};
 use serde_json::json;
 use snowbank::auth::records::{ContributorRecord, KeyNameRecord, KeyScope, now};
 use snowbank::config::Config;
-use snowbank::ledger::{RecordId, Scope};
+use snowbank::intake::UploadPolicy;
+use snowbank::ledger::{LedgerError, RecordId, Scope};
 use snowbank_shared::content_address::{self, ContentAddress};
 use snowbank_shared::hash::Sha256;
 use snowbank_shared::nar::NarWriter;
@@ -39,6 +40,16 @@ impl Site {
         .await;
         let owner = owner(&server).await;
         Self { server, owner }
+    }
+
+    /// Sets the rules for uploads.
+    pub async fn policy(&self, policy: UploadPolicy) {
+        let ledger = self.server.server.site().access.ledger();
+        let change = |_: Option<&UploadPolicy>| Ok::<_, LedgerError>(policy.clone());
+        ledger
+            .put(Scope::Cache("main"), &RecordId::only(), "olga", change)
+            .await
+            .expect("a policy");
     }
 
     /// A contributor of this name with the key `NAME-1`, which may sign everything.

@@ -83,6 +83,12 @@ fn word(row: &Row) -> AnyView {
                 "Waiting",
                 "It is still to be looked at",
             ),
+            Verdict::New if row.will_wait.is_some() => (
+                Tone::Note,
+                Icon::TickClock,
+                "Will wait",
+                "It is sent, and published once somebody agrees",
+            ),
             Verdict::New => (Tone::Ok, Icon::Plus, "New", "It is sent and published"),
             Verdict::Same => (
                 Tone::Note,
@@ -246,7 +252,12 @@ pub fn row_of(cache: &str, row: RwSignal<Row>, acts: Acts) -> AnyView {
             let upstream = row.upstream.clone().map(
                 |url| view! { <p class="trouble muted">"On " <span class="break">{url}</span></p> },
             );
-            view! { <div class="upload-path">{name} {upstream} {trouble}</div> }
+            let will_wait = row
+                .will_wait
+                .clone()
+                .filter(|_| row.stage == Stage::Here && row.is_planned())
+                .map(|why| view! { <p class="trouble muted">{why}</p> });
+            view! { <div class="upload-path">{name} {upstream} {trouble} {will_wait}</div> }
         })
     };
     let signer = move || {

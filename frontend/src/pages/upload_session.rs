@@ -6,7 +6,7 @@ use std::sync::Arc;
 use leptos::prelude::*;
 use snowbank_shared::api::access::Act;
 use snowbank_shared::api::uploads::{Outcome, SessionState, UploadReceipt, UploadedPath};
-use snowbank_shared::route::{PathTab, Route};
+use snowbank_shared::route::{ContributeRoute, PathTab, Route};
 
 use crate::api;
 use crate::components::ago::ago;
@@ -34,6 +34,8 @@ use crate::state::session::session as site;
 
 /// Rows drawn at most; the receipt has all.
 const MOST_ROWS: usize = 500;
+/// Paths named in a message at most.
+const MOST_NAMED: usize = 20;
 
 /// The page.
 pub fn page(cache: &str, id: &str) -> AnyView {
@@ -130,6 +132,7 @@ fn shown(cache: &str, receipt: &Arc<UploadReceipt>, found: Remote<UploadReceipt>
         {arrived}
         <div class="link-row">{download} {go_on(cache, receipt)} {give_up(cache, receipt, found)}</div>
         {live(cache, receipt)}
+        {waits(cache, receipt)}
         {problems(receipt)}
         {paths(cache, receipt)}
     }
@@ -138,7 +141,10 @@ fn shown(cache: &str, receipt: &Arc<UploadReceipt>, found: Remote<UploadReceipt>
 
 /// The way back to the form, for whose it is.
 fn go_on(cache: &str, receipt: &UploadReceipt) -> Option<AnyView> {
-    let open = receipt.is_own && receipt.session.state == SessionState::Open;
+    let session = &receipt.session;
+    // What was refused can be mended and sent again.
+    let is_over = session.is_over && session.refused == 0;
+    let open = receipt.is_own && session.state == SessionState::Open && !is_over;
     open.then(|| {
         let form = href(&Route::Upload {
             cache: cache.to_owned(),
@@ -225,13 +231,53 @@ fn live(cache: &str, receipt: &UploadReceipt) -> Option<AnyView> {
     Some(banner(Tone::Ok, title, words, ()))
 }
 
-/// What was refused, and what waits.
+/// The page of what waits or waited.
+fn approval_link(cache: &str, path: &UploadedPath) -> Option<AnyView> {
+    let address = href(&Route::Contribute(ContributeRoute::Approval {
+        cache: cache.to_owned(),
+        id: path.approval.clone()?,
+    }));
+    Some(view! { " " <a href=address>"Its approval"</a> }.into_any())
+}
+
+/// What waits: for what, and where that is decided.
+fn waits(cache: &str, receipt: &UploadReceipt) -> Option<AnyView> {
+    let waiting = receipt.session.waiting;
+    let items = receipt
+        .paths
+        .iter()
+        .filter(|path| path.outcome == Outcome::Waiting)
+        .take(MOST_NAMED)
+        .map(|path| {
+            let why = path.reason.clone().unwrap_or_default();
+            view! {
+                <li>
+                    {path_text(&path.path)} " " <span>{format::sentence(&why)}</span> {approval_link(cache, path)}
+                </li>
+            }
+        })
+        .collect_view();
+    (waiting > 0).then(|| {
+        let title = format!("Waits: {}", format::counted(waiting, "path", "paths"));
+        let queue = href(&Route::Contribute(ContributeRoute::approvals(cache)));
+        let words = view! {
+            <ul>{items}</ul>
+            <p class="muted">
+                "These have arrived and cannot be fetched yet; nothing has to be sent again. All that waits: "
+                <a href=queue>"Approvals"</a> "."
+            </p>
+        };
+        banner(Tone::Note, title, words, ())
+    })
+}
+
+/// What was refused.
 fn problems(receipt: &UploadReceipt) -> Option<AnyView> {
     let refused: Vec<AnyView> = receipt
         .paths
         .iter()
         .filter(|path| path.outcome == Outcome::Refused)
-        .take(20)
+        .take(MOST_NAMED)
         .map(|path| {
             let why = path.reason.clone().unwrap_or_default();
             view! { <li>{path_text(&path.path)} " " <span>{format::sentence(&why)}</span></li> }
@@ -294,8 +340,15 @@ fn row(cache: &str, path: &UploadedPath) -> AnyView {
     let reason = path
         .reason
         .as_ref()
-        .filter(|_| matches!(path.outcome, Outcome::Refused | Outcome::LeftOut))
-        .map(|why| view! { <p class="trouble muted">{format::sentence(why)}</p> });
+        .filter(|_| {
+            matches!(
+                path.outcome,
+                Outcome::Waiting | Outcome::Refused | Outcome::LeftOut
+            )
+        })
+        .map(|why| {
+            view! { <p class="trouble muted">{format::sentence(why)} {approval_link(cache, path)}</p> }
+        });
     let signatures = if path.signatures.is_empty() {
         "—".to_owned()
     } else {
@@ -334,6 +387,12 @@ fn outcome(outcome: Outcome) -> AnyView {
             "Its archive is here and verified; its narinfo is not",
         ),
         Outcome::Published => (Tone::Ok, Icon::Tick, "Published", "Clients can fetch it"),
+        Outcome::Waiting => (
+            Tone::Note,
+            Icon::TickClock,
+            "Waits",
+            "It is here, and published once what it waits for has come",
+        ),
         Outcome::Refused => (
             Tone::Bad,
             Icon::Cross,

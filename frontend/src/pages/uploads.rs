@@ -158,8 +158,13 @@ fn row(cache: &str, session: &UploadSession) -> AnyView {
         "" => "(no name)".to_owned(),
         from => format::visible(from),
     };
+    let waiting = match session.waiting {
+        0 => String::new(),
+        1 => ", 1 waits".to_owned(),
+        many => format!(", {} wait", format::count(many)),
+    };
     let published = format!(
-        "{} of {}",
+        "{} of {}{waiting}",
         format::count(session.published),
         format::count(session.paths)
     );
@@ -189,6 +194,12 @@ pub fn state_chip(session: &UploadSession) -> AnyView {
             Icon::Warning,
             "Not finished",
             "Some of it was refused; it can be gone on with",
+        ),
+        SessionState::Open if session.is_over && session.waiting > 0 => (
+            Tone::Note,
+            Icon::TickClock,
+            "Waits",
+            "All of it has come; some is published once somebody agrees",
         ),
         SessionState::Open => (
             Tone::Note,

@@ -96,7 +96,8 @@ pub struct PathFate {
     pub path: String,
     /// What will happen.
     pub fate: Fate,
-    /// Why, where it will not simply be published.
+    /// Why, where it will not simply be published. Of a path that is sent: that it will wait, and by
+    /// which rule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The upstream that has it.
@@ -163,6 +164,12 @@ pub struct UploadSession {
     pub published: u64,
     /// Paths of these that were refused.
     pub refused: u64,
+    /// Paths of these that wait for somebody or something.
+    #[serde(default)]
+    pub waiting: u64,
+    /// Whether nothing more comes by sending: every path is published, refused, left out, or waits.
+    #[serde(default)]
+    pub is_over: bool,
     /// Bytes of archives to send.
     pub bytes: u64,
     /// Bytes of these that have arrived.
@@ -182,10 +189,22 @@ pub enum Outcome {
     Arrived,
     /// It is published.
     Published,
-    /// It was refused.
+    /// It is here and not published yet: it waits for somebody or something.
+    Waiting,
+    /// It was refused, or rejected.
     Refused,
     /// Nothing of it was to be sent.
     LeftOut,
+}
+
+impl Outcome {
+    /// Whether nothing more of it is to be sent.
+    pub const fn is_over(self) -> bool {
+        match self {
+            Self::Published | Self::Waiting | Self::Refused | Self::LeftOut => true,
+            Self::Planned | Self::Arriving | Self::Arrived => false,
+        }
+    }
 }
 
 /// A path of a session.
@@ -206,9 +225,12 @@ pub struct UploadedPath {
     pub fate: Fate,
     /// What has come of it.
     pub outcome: Outcome,
-    /// Why it was refused or left out.
+    /// Why it was refused or left out; for what it waits, or will.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The approval's id, where it waits or waited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<String>,
     /// Parts of its archive that have come, one after the other from the first.
     #[serde(default)]
     pub parts: u64,

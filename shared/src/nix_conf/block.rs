@@ -118,7 +118,9 @@ impl Block<'_> {
         if ends_text {
             if kept.is_empty() {
                 if let Some(before) = self.first.checked_sub(1) {
-                    start -= lines[before].end.len();
+                    // As [`append`] put it there: behind a text that ends in a lone `\r` the `\n` alone.
+                    let end = lines[self.first].end.len();
+                    start -= lines[before].end.len().min(end);
                 }
             } else {
                 let end = kept

@@ -7,8 +7,9 @@ use snowbank_shared::api::uploads::UploadPlan;
 use snowbank_shared::hash::Sha256;
 
 use super::super::{Intake, owner};
-use super::plan::{Judged, Understood};
+use super::plan::Judged;
 use super::record::{HeadState, PathRecord, SessionHead, UploadRecord, piece_id, pieces};
+use super::understood::Understood;
 use super::{LIFE, MOST_IN_CACHE, MOST_OPEN, SessionError, spoken};
 use crate::auth::records::now;
 use crate::auth::{By, Caller};
@@ -91,6 +92,7 @@ impl Intake {
             bytes: to_send,
             came: (0, 0),
             refused: BTreeMap::new(),
+            waited: 0,
         };
         // The head last: without it the pieces are nothing, and end by themselves.
         for (number, paths) in (0_u32..).zip(pieces) {

@@ -25,6 +25,7 @@ mod plan;
 mod record;
 mod report;
 mod sweep;
+mod understood;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -38,7 +39,7 @@ pub use sweep::GRACE;
 
 use super::{Intake, Refusal, owner};
 use crate::auth::Caller;
-use crate::ledger::{Entry, LedgerError, RecordId, Scope};
+use crate::ledger::{Entry, Ledger, LedgerError, RecordId, Scope};
 use crate::site::Cache;
 use crate::substituter::key::Wanted;
 use crate::web::query;
@@ -179,6 +180,17 @@ impl Intake {
             }
         }
     }
+}
+
+/// Sessions of a cache that are open and somebody's, by their owner's name (`member:…`, `token:…`).
+pub fn count_open(ledger: &Ledger, cache: &str, owner: &str) -> u64 {
+    let view = ledger.view();
+    let all = view.list::<UploadRecord>(Scope::Cache(cache));
+    all.filter(|entry| {
+        let head = entry.record.head();
+        head.is_some_and(|head| head.state == HeadState::Open && head.owner == owner)
+    })
+    .count() as u64
 }
 
 /// Whether trying the same again would be refused again.

@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use snowbank_shared::api::KeyPurpose;
-use snowbank_shared::api::uploads::{
-    Fate, MOST_PATHS, PathFate, PlanAnswer, PlannedPath, UploadPlan,
-};
-use snowbank_shared::hash::{Hash, Sha256};
+use snowbank_shared::api::policy::Candidate;
+use snowbank_shared::api::uploads::{Fate, PathFate, PlanAnswer, UploadPlan};
 use snowbank_shared::narinfo::NarInfo;
-use snowbank_shared::store_path::{StorePath, StorePathHash};
+use snowbank_shared::store_path::StorePathHash;
 
 use super::super::judge::owns;
-use super::super::receive::{left, promised};
+use super::super::receive::left;
+use super::super::waiting::Needs;
 use super::super::{Intake, Refusal, UploadPolicy};
+use super::understood::{Understood, understand};
 use super::{SessionError, lock};
 use crate::auth::{By, Caller};
 use crate::site::Cache;
@@ -27,79 +27,16 @@ const MOST_ASKED: usize = 500;
 const AT_ONCE: usize = 16;
 /// How long upstreams are waited for.
 const PATIENCE: Duration = Duration::from_secs(12);
-/// References of all paths of a plan together.
-const MOST_REFERENCES: usize = 400_000;
-/// Keys that one path names.
-const MOST_KEYS: usize = 16;
 /// Bytes of a reason.
 const LONGEST_REASON: usize = 300;
-
-/// A path of a plan, understood.
-pub(super) struct Understood {
-    pub(super) path: StorePath,
-    pub(super) nar_hash: Sha256,
-    pub(super) nar_size: u64,
-    pub(super) nar_key: String,
-    pub(super) file_size: u64,
-    references: Vec<StorePathHash>,
-    pub(super) signed_by: Vec<String>,
-}
-
-impl Understood {
-    fn of(cache: &Cache, planned: &PlannedPath) -> Result<Self, String> {
-        let path = cache
-            .store_dir
-            .parse(&planned.path)
-            .map_err(|error| error.to_string())?;
-        let nar_hash = Hash::parse(&planned.nar_hash)
-            .map_err(|error| error.to_string())?
-            .0
-            .as_sha256()
-            .ok_or("its NarHash is no SHA-256")?;
-        promised(&planned.nar_key).map_err(|refusal| refusal.text)?;
-        if planned.file_size == 0 || planned.nar_size == 0 {
-            return Err("an archive has at least some bytes".to_owned());
-        }
-        if planned.signed_by.len() > MOST_KEYS
-            || planned.signed_by.iter().any(|name| name.len() > 64)
-        {
-            return Err(format!("it names more than {MOST_KEYS} keys, or no keys"));
-        }
-        let references = planned
-            .references
-            .iter()
-            .map(|name| {
-                name.parse::<StorePath>()
-                    .map(|path| path.hash())
-                    .map_err(|error| format!("{name}: {error}"))
-            })
-            .collect::<Result<_, _>>()?;
-        Ok(Self {
-            path,
-            nar_hash,
-            nar_size: planned.nar_size,
-            nar_key: planned.nar_key.clone(),
-            file_size: planned.file_size,
-            references,
-            signed_by: planned.signed_by.clone(),
-        })
-    }
-
-    /// The others that it refers to.
-    fn others(&self) -> impl Iterator<Item = StorePathHash> + '_ {
-        let own = self.path.hash();
-        self.references
-            .iter()
-            .copied()
-            .filter(move |hash| *hash != own)
-    }
-}
 
 /// What will happen with a path, while it is being found out.
 pub(super) struct Judged {
     pub(super) fate: Fate,
     pub(super) reason: Option<String>,
     upstream: Option<String>,
+    /// That it will wait where it is sent, and by which rule.
+    waits: Option<String>,
 }
 
 impl Judged {
@@ -108,6 +45,15 @@ impl Judged {
             fate,
             reason: None,
             upstream: None,
+            waits: None,
+        }
+    }
+
+    /// Of what is to be published: at once, or when it has waited.
+    fn new(waits: Option<String>) -> Self {
+        match waits {
+            Some(waits) => Self::because(Fate::New, waits),
+            None => Self::simply(Fate::New),
         }
     }
 
@@ -124,6 +70,7 @@ impl Judged {
             fate,
             reason: Some(reason),
             upstream: None,
+            waits: None,
         }
     }
 }
@@ -145,7 +92,7 @@ impl Intake {
         plan: &UploadPlan,
     ) -> Result<PlanAnswer, SessionError> {
         let understood = understand(cache, plan)?;
-        let policy = UploadPolicy::of(&self.0.site.ledger, cache.slug.as_str());
+        let policy = UploadPolicy::in_force(&self.0.site.ledger, cache.slug.as_str())?;
         let (understood, mut judged) = {
             let (intake, cache, caller) = (self.clone(), Arc::clone(cache), caller.clone());
             let policy = policy.clone();
@@ -232,18 +179,24 @@ impl Intake {
                     ),
                 );
             }
-            if let Some(refusal) = self.unsigned(cache, caller, policy, path) {
-                return Judged::because(Fate::NotAllowed, refusal.text);
-            }
+            let waits = match self.allowed(cache, caller, policy, path) {
+                Ok(waits) => waits,
+                Err(refusal) => return Judged::because(Fate::NotAllowed, refusal.text),
+            };
             let missing = path
                 .others()
                 .find(|hash| !planned.contains(hash) && view.find(hash).is_none());
             match missing {
-                Some(hash) => Judged::because(
-                    Fate::Incomplete,
-                    format!("it needs {hash}, which is neither in this cache nor in this upload"),
-                ),
-                None => Judged::simply(Fate::New),
+                Some(hash) => Judged {
+                    waits,
+                    ..Judged::because(
+                        Fate::Incomplete,
+                        format!(
+                            "it needs {hash}, which is neither in this cache nor in this upload"
+                        ),
+                    )
+                },
+                None => Judged::new(waits),
             }
         };
         understood.iter().map(one).collect()
@@ -274,16 +227,39 @@ impl Intake {
         Judged::simply(if adds { Fate::AddSignature } else { Fate::Same })
     }
 
-    /// Why none of the keys that a path names may sign it. The signatures themselves are looked at
-    /// when they come; a path without any may be content-addressed.
-    fn unsigned(
+    /// Whether a path may be sent, and what its sender hears where it will wait; in the order in which
+    /// it is asked when it comes.
+    fn allowed(
         &self,
         cache: &Cache,
         caller: &Caller,
         policy: &UploadPolicy,
         path: &Understood,
-    ) -> Option<Refusal> {
-        let mut why = None;
+    ) -> Result<Option<String>, Refusal> {
+        let signer = self.signer_named(cache, caller, policy, path);
+        let upload = Candidate {
+            member: caller.name(),
+            key: signer.as_ref().ok().copied().flatten(),
+            name: path.path.name(),
+            nar_size: path.nar_size,
+        };
+        let (needs, rule) = self.ruled_of(cache, &upload, policy)?;
+        signer?;
+        Ok(rule
+            .filter(|_| needs != Needs::Nothing)
+            .map(|rule| format!("It will wait: {}", rule.trim_end_matches('.'))))
+    }
+
+    /// Which of the keys that a path names may sign it. The signatures themselves are looked at when
+    /// they come; a path without any may be content-addressed.
+    fn signer_named<'a>(
+        &self,
+        cache: &Cache,
+        caller: &Caller,
+        policy: &UploadPolicy,
+        path: &'a Understood,
+    ) -> Result<Option<&'a str>, Refusal> {
+        let (mut why, mut known_key) = (None, None);
         for name in &path.signed_by {
             let configured = cache
                 .key_ring
@@ -296,7 +272,8 @@ impl Intake {
                     _ => cache.trusts(&known.key),
                 };
                 if counts {
-                    return None;
+                    known_key = Some(name.as_str());
+                    continue;
                 }
                 why.get_or_insert_with(|| {
                     Refusal::forbidden(
@@ -319,11 +296,14 @@ impl Intake {
                     .and_then(|()| owns(caller.name(), &contributor.owner, name, policy)),
             };
             match allowed {
-                Ok(()) => return None,
+                Ok(()) => return Ok(Some(name.as_str())),
                 Err(refusal) => why = Some(refusal),
             }
         }
-        why
+        match (known_key, why) {
+            (None, Some(refusal)) => Err(refusal),
+            (key, _) => Ok(key),
+        }
     }
 
     /// Asks the upstreams about what is not here, and about references that are nowhere.
@@ -406,7 +386,7 @@ fn settle(
                 .others()
                 .all(|hash| planned.contains(&hash) || view.find(&hash).is_some() || held(&hash));
             if complete {
-                *judged = Judged::simply(Fate::New);
+                *judged = Judged::new(judged.waits.take());
             }
         }
     }
@@ -417,35 +397,6 @@ fn may_hold(cache: &Cache, policy: &UploadPolicy, url: &str) -> bool {
     let mut all = cache.upstreams.all().iter();
     policy.reference_upstreams.iter().any(|named| named == url)
         || all.any(|each| each.url == url && each.is_virtual())
-}
-
-fn understand(cache: &Cache, plan: &UploadPlan) -> Result<Vec<Understood>, SessionError> {
-    let count = plan.paths.len();
-    if !(1..=MOST_PATHS).contains(&count) {
-        return Err(SessionError::Bad(format!(
-            "A plan has 1 to {MOST_PATHS} paths, and this one has {count}."
-        )));
-    }
-    let references: usize = plan.paths.iter().map(|path| path.references.len()).sum();
-    if references > MOST_REFERENCES {
-        return Err(SessionError::Bad(format!(
-            "The paths of a plan have {MOST_REFERENCES} references at most, and these have {references}."
-        )));
-    }
-    let mut seen = HashSet::new();
-    let mut all = Vec::with_capacity(count);
-    for planned in &plan.paths {
-        let named: String = planned.path.chars().take(300).collect();
-        let understood = Understood::of(cache, planned)
-            .map_err(|error| SessionError::Bad(format!("`{named}` cannot be planned: {error}.")))?;
-        if !seen.insert(understood.path.hash()) {
-            return Err(SessionError::Bad(format!(
-                "`{named}` is in the plan twice."
-            )));
-        }
-        all.push(understood);
-    }
-    Ok(all)
 }
 
 /// The names of the keys that signed a narinfo.

@@ -60,6 +60,9 @@ pub struct SessionHead {
     /// Why objects were refused, when it ended.
     #[serde(default)]
     pub refused: BTreeMap<String, String>,
+    /// Paths that waited when it ended.
+    #[serde(default)]
+    pub waited: u64,
 }
 
 /// How far a session is.
@@ -104,6 +107,13 @@ impl UploadRecord {
             Self::Session(head) => Some(head),
             Self::Paths { .. } => None,
         }
+    }
+}
+
+impl SessionHead {
+    /// Whether more can come of its paths: it goes on, or some waited when it ended.
+    pub(super) fn is_moving(&self) -> bool {
+        self.state == HeadState::Open || self.waited > 0
     }
 }
 

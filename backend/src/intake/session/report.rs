@@ -1,6 +1,7 @@
 //! How far sessions are, and how they end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use snowbank_shared::api::uploads::{
     Fate, Outcome, PART, SessionState, UploadReceipt, UploadSession, UploadedPath,
@@ -8,6 +9,7 @@ use snowbank_shared::api::uploads::{
 use snowbank_shared::narinfo::NarInfo;
 use snowbank_shared::store_path::StorePathRef;
 
+use super::super::waiting::{self, Waiting};
 use super::super::{Intake, owner};
 use super::plan::key_names;
 use super::record::{HeadState, PathRecord, SessionHead, UploadRecord};
@@ -18,9 +20,19 @@ use crate::index::View;
 use crate::ledger::{RecordId, Scope};
 use crate::site::Cache;
 
+/// What the paths of a session are held against, found once for all of them.
+struct Found<'a> {
+    head: &'a SessionHead,
+    view: Arc<View>,
+    refused: BTreeMap<String, String>,
+    /// What waits or waited by the session's owner, by hash part and `NarHash`.
+    waiting: HashMap<(String, String), Waiting>,
+}
+
 impl Intake {
     /// The sessions of a cache, the newest first: those of the caller, or all for who maintains it
-    /// and asks for all. Looks at every path of those that are open: call it off the reactor.
+    /// and asks for all. Looks at every path of those that are open, or had some that waited: call
+    /// it off the reactor.
     pub fn sessions(&self, cache: &Cache, caller: &Caller, all: bool) -> Vec<UploadSession> {
         let owner = owner(caller);
         let all = all && auth::may(caller, Act::Maintain, cache.on()).is_ok();
@@ -68,10 +80,11 @@ impl Intake {
     }
 
     fn described(&self, cache: &Cache, id: &RecordId, head: &SessionHead) -> UploadSession {
-        let paths = match head.state {
-            HeadState::Open => self.outcomes(cache, id, head),
+        let paths = if head.is_moving() {
+            self.outcomes(cache, id, head)
+        } else {
             // As it was at the end.
-            HeadState::Committed | HeadState::Cancelled => Vec::new(),
+            Vec::new()
         };
         described(cache, id, head, &paths)
     }
@@ -81,10 +94,17 @@ impl Intake {
             HeadState::Open => self.refused_in(cache, id),
             HeadState::Committed | HeadState::Cancelled => head.refused.clone(),
         };
-        let view = cache.index.view();
+        let ledger = self.0.site.ledger.view();
+        let found = Found {
+            head,
+            // Before the index: what waits no more is in that already.
+            waiting: waiting::of_uploader(&ledger, cache.slug.as_str(), &head.owner),
+            view: cache.index.view(),
+            refused,
+        };
         self.paths_of(cache, id, head)
             .into_iter()
-            .map(|path| self.outcome(cache, head, &view, &refused, path))
+            .map(|path| self.outcome(cache, &found, path))
             .collect()
     }
 
@@ -95,14 +115,8 @@ impl Intake {
     }
 
     /// What has come of a path, by what is there.
-    fn outcome(
-        &self,
-        cache: &Cache,
-        head: &SessionHead,
-        view: &View,
-        refused: &BTreeMap<String, String>,
-        path: PathRecord,
-    ) -> UploadedPath {
+    fn outcome(&self, cache: &Cache, found: &Found<'_>, path: PathRecord) -> UploadedPath {
+        let Found { head, view, .. } = found;
         let hash = StorePathRef::parse(&path.path).ok().map(|path| path.hash());
         let there = hash
             .and_then(|hash| view.find(&hash))
@@ -116,9 +130,19 @@ impl Intake {
             }
             Fate::New | Fate::Conflict | Fate::NotAllowed | Fate::Incomplete => there.is_some(),
         };
-        let why = hash
-            .and_then(|hash| refused.get(&hash.to_string()))
-            .or_else(|| refused.get(&path.nar_key))
+        let hash = hash.map(|hash| hash.to_string()).unwrap_or_default();
+        let refused = &found.refused;
+        let refused = refused.get(&hash).or_else(|| refused.get(&path.nar_key));
+        let entry = found
+            .waiting
+            .get(&(hash, format!("sha256:{}", path.nar_hash)))
+            .filter(|_| there.is_none());
+        let waits = entry.filter(|entry| entry.is_waiting());
+        // What was decided before is not about this session, but for what is not taken again.
+        let ended = entry.filter(|entry| path.fate.sends() && entry.ended_since(head.began_at));
+        let why = refused
+            .cloned()
+            .or_else(|| ended.and_then(|entry| entry.why_not()))
             .filter(|_| !published && path.fate.sends());
         let pending = &self.0.pending;
         let parts = self
@@ -128,6 +152,8 @@ impl Intake {
             .parts(cache, &head.owner, &path.nar_key);
         let outcome = if published {
             Outcome::Published
+        } else if waits.is_some() {
+            Outcome::Waiting
         } else if !path.fate.sends() {
             Outcome::LeftOut
         } else if why.is_some() {
@@ -153,7 +179,13 @@ impl Intake {
             file_size: path.file_size,
             fate: path.fate,
             outcome,
-            reason: why.cloned().or(path.reason),
+            reason: match waits {
+                // What it was to wait for is over.
+                _ if published && path.fate.sends() => None,
+                Some(entry) => Some(entry.waits.sentence()),
+                None => why.or(path.reason),
+            },
+            approval: waits.or(ended).map(|entry| entry.id.to_string()),
             parts,
             signatures,
         }
@@ -234,6 +266,7 @@ impl Intake {
                     ended_at: Some(now()),
                     came: (counted.published, counted.arrived),
                     refused: refused.clone(),
+                    waited: counted.waiting,
                     ..head.clone()
                 }))
             })
@@ -251,6 +284,7 @@ impl Intake {
             ("cache", slug.to_owned()),
             ("published", counted.published.to_string()),
             ("refused", counted.refused.to_string()),
+            ("waiting", counted.waiting.to_string()),
         ];
         self.0.site.access.note(by, act, id.as_str(), &detail).await;
         self.receipt(cache, id, caller)
@@ -264,25 +298,26 @@ fn described(
     paths: &[UploadedPath],
 ) -> UploadSession {
     let is = |outcome: Outcome| paths.iter().filter(move |path| path.outcome == outcome);
-    let (published, arrived, refused) = match head.state {
+    let count = |outcome: Outcome| is(outcome).count() as u64;
+    let (published, refused) = if head.is_moving() {
+        (count(Outcome::Published), count(Outcome::Refused))
+    } else {
+        (head.came.0, head.refused.len() as u64)
+    };
+    let arrived = match head.state {
         HeadState::Open => {
             let whole: u64 = is(Outcome::Published)
                 .chain(is(Outcome::Arrived))
+                .chain(is(Outcome::Waiting))
                 .filter(|path| path.fate.sends_archive())
                 .map(|path| path.file_size)
                 .sum();
             let parts: u64 = is(Outcome::Arriving)
                 .map(|path| (path.parts * PART).min(path.file_size))
                 .sum();
-            (
-                is(Outcome::Published).count() as u64,
-                whole + parts,
-                is(Outcome::Refused).count() as u64,
-            )
+            whole + parts
         }
-        HeadState::Committed | HeadState::Cancelled => {
-            (head.came.0, head.came.1, head.refused.len() as u64)
-        }
+        HeadState::Committed | HeadState::Cancelled => head.came.1,
     };
     UploadSession {
         id: id.to_string(),
@@ -300,6 +335,8 @@ fn described(
         paths: head.paths,
         published,
         refused,
+        waiting: count(Outcome::Waiting),
+        is_over: head.state != HeadState::Open || paths.iter().all(|path| path.outcome.is_over()),
         bytes: head.bytes,
         arrived,
     }

@@ -25,6 +25,8 @@ mod record;
 mod settle;
 mod tend;
 
+use std::collections::HashMap;
+
 use http::StatusCode;
 use snowbank_shared::api::approvals::{ApprovalState, WaitsFor};
 use snowbank_shared::narinfo::NarInfo;
@@ -99,6 +101,38 @@ pub(super) fn of_path(
     view.list::<WaitingRecord>(Scope::Cache(cache))
         .find(|entry| entry.is_waiting() && entry.uploader == owner && entry.hash() == hash)
         .map(|entry| entry.path.clone())
+}
+
+/// What waits or waited by an uploader, by hash part and `NarHash` (`sha256:` and nix32): what waits
+/// before what was decided, and of these the newest.
+pub(super) fn of_uploader(
+    view: &View,
+    cache: &str,
+    owner: &str,
+) -> HashMap<(String, String), Waiting> {
+    let mut found: HashMap<(String, String), Waiting> = HashMap::new();
+    let rank = |entry: &Waiting| (entry.is_waiting(), entry.created_at);
+    for entry in view.list::<WaitingRecord>(Scope::Cache(cache)) {
+        if entry.uploader != owner {
+            continue;
+        }
+        let place = (entry.hash().to_owned(), entry.nar_hash.clone());
+        let is_first = found
+            .get(&place)
+            .is_none_or(|known| rank(known) < rank(&entry));
+        if is_first {
+            found.insert(place, entry);
+        }
+    }
+    found
+}
+
+/// How many uploads wait in a cache behind which a member stands.
+pub fn count_of_member(ledger: &Ledger, cache: &str, member: &str) -> u64 {
+    let all = ledger.view();
+    let all = all.list::<WaitingRecord>(Scope::Cache(cache));
+    all.filter(|entry| entry.is_waiting() && entry.member.as_deref() == Some(member))
+        .count() as u64
 }
 
 /// The id of an entry: one content of one path by one uploader, the `n`th time.

@@ -9,6 +9,7 @@ use snowbank_shared::narinfo::NarInfo;
 use time::OffsetDateTime;
 
 use super::super::{Refusal, Standing};
+use crate::auth::records::now;
 use crate::ledger::kind::{APPROVALS, Kind, Record};
 use crate::site::Cache;
 
@@ -151,7 +152,26 @@ impl WaitingRecord {
         self.member.as_deref() == Some(member) || self.key_owner.as_deref() == Some(member)
     }
 
-    pub(super) fn is_waiting(&self) -> bool {
+    /// Why it is not published, where that was decided.
+    pub fn why_not(&self) -> Option<String> {
+        let decided = self.decided.as_ref()?;
+        let reason = decided.reason.trim_end_matches('.');
+        match self.state {
+            ApprovalState::Waiting | ApprovalState::Published => None,
+            ApprovalState::Rejected => Some(format!("{} rejected it: {reason}", decided.by)),
+            ApprovalState::Refused | ApprovalState::Expired => Some(reason.to_owned()),
+        }
+    }
+
+    /// Whether it waits no more, and still means something to who began at this time to send it: it
+    /// was decided since, or the same is not taken again.
+    pub(in super::super) fn ended_since(&self, time: i64) -> bool {
+        let since = self.decided.as_ref().is_some_and(|word| word.at >= time);
+        let is_barred = self.state == ApprovalState::Rejected && self.expires_at > now();
+        !self.is_waiting() && (since || is_barred)
+    }
+
+    pub(in super::super) fn is_waiting(&self) -> bool {
         self.state == ApprovalState::Waiting
     }
 

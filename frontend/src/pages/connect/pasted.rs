@@ -108,7 +108,10 @@ fn secret_key(text: &str) -> Option<String> {
         Some(stop.start..stop.end)
     };
     let word = text.get(secret_in(text).or_else(damaged)?)?;
-    Some(word.split(':').next().unwrap_or_default().to_owned())
+    let name = word.split(':').next().unwrap_or_default();
+    // In the URL of a store it is the value of a parameter.
+    let name = name.rsplit_once('=').map_or(name, |(_, name)| name);
+    Some(name.to_owned())
 }
 
 /// The text of an area with the line ends of the text that it shows; a byte order mark stays.

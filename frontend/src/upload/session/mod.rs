@@ -6,6 +6,7 @@ mod compare;
 mod look;
 mod send;
 mod server;
+mod sign;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
@@ -17,7 +18,6 @@ use snowbank_shared::api::uploads::PathFate;
 use snowbank_shared::api::{Cache, PathDetail, Reproducer};
 use snowbank_shared::contents::Difference;
 use snowbank_shared::narinfo::NarInfo;
-use snowbank_shared::signature::SecretKey;
 use web_sys::{Blob, File, FileList};
 
 use super::examine::Examined;
@@ -96,6 +96,8 @@ pub struct Row {
     pub secrets: Vec<(String, String)>,
     /// What happens with it.
     pub verdict: Verdict,
+    /// That it will wait where it is sent, and by which rule of the policy.
+    pub will_wait: Option<String>,
     /// How far it is.
     pub stage: Stage,
     /// Somebody decided against it, or an upstream has it.
@@ -384,6 +386,7 @@ impl Session {
                         _ => Vec::new(),
                     },
                     verdict: Verdict::Waiting,
+                    will_wait: None,
                     stage: Stage::Here,
                     left_out: false,
                     reproduced_by: Vec::new(),
@@ -482,47 +485,5 @@ impl Session {
                 }
             });
         }
-    }
-
-    /// Signs, in this tab, what nobody who may has signed. Says how many paths.
-    ///
-    /// # Errors
-    /// Where the text is no secret key, or of none that may sign here.
-    pub fn sign(&self, secret: &str) -> Result<usize, String> {
-        let key: SecretKey = secret
-            .trim()
-            .parse()
-            .map_err(|error| format!("This is no secret key file: {error}."))?;
-        let public = key.public_key().to_string();
-        let is_mine = self
-            .known
-            .borrow()
-            .contributors
-            .iter()
-            .any(|known| known.public_key == public);
-        if !is_mine {
-            return Err(format!(
-                "The key {} is not registered: do that on the page of your keys first.",
-                key.name()
-            ));
-        }
-        let mut signed = 0;
-        {
-            let known = self.known.borrow();
-            for item in self.items.borrow_mut().iter_mut() {
-                if item.signed.is_ok() {
-                    continue;
-                }
-                let signature = key.sign(item.narinfo.fingerprint().as_bytes());
-                if let Ok(with) = item.narinfo.add_signature(&signature) {
-                    self.forget_fate(&with.store_path().hash().to_string());
-                    item.signed = verdict::signer(&with, &known);
-                    item.narinfo = with;
-                    signed += 1;
-                }
-            }
-        }
-        self.judge();
-        Ok(signed)
     }
 }

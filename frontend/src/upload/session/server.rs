@@ -11,6 +11,7 @@ use snowbank_shared::api::uploads::{
 };
 
 use crate::api::{self, Abort, ApiError};
+use crate::format;
 use crate::upload::folder;
 use crate::upload::memory;
 use crate::upload::verdict::{Content, Trouble, Verdict};
@@ -108,6 +109,13 @@ impl Session {
                     row.upstream = Some(upstream);
                     row.left_out = can_be_skipped;
                 });
+            } else if let Some(PathFate {
+                fate: Fate::New,
+                reason: Some(reason),
+                ..
+            }) = fate
+            {
+                row.update(|row| row.will_wait = Some(format::sentence(&reason)));
             }
         }
         self.fates.replace(fates);
@@ -123,20 +131,19 @@ impl Session {
         if !matches!(verdict, Verdict::New | Verdict::Waiting) {
             return verdict;
         }
-        let why = || {
-            let mut why = fate.reason.clone().unwrap_or_default();
-            if let Some(first) = why.get(..1).map(str::to_uppercase) {
-                why.replace_range(..1, &first);
-            }
-            format!("{why}.")
-        };
+        let why = || format::sentence(fate.reason.as_deref().unwrap_or_default());
         match fate.fate {
             Fate::Conflict => Verdict::Conflict(Trouble::new("", why(), "Leave it out.")),
-            Fate::NotAllowed => Verdict::NotAllowed(Trouble::new(
-                "U15",
-                why(),
-                "Ask a Maintainer or Owner of the cache.",
-            )),
+            Fate::NotAllowed => {
+                let why = why();
+                // The policy says by itself whom to ask.
+                let fix = if why.contains("(policy ") {
+                    ""
+                } else {
+                    "Ask a Maintainer or Owner of the cache."
+                };
+                Verdict::NotAllowed(Trouble::new("U15", why, fix))
+            }
             _ => verdict,
         }
     }
@@ -183,8 +190,11 @@ impl Session {
         };
         let path = api::upload_path(&self.cache, &kept.id);
         let receipt: UploadReceipt = send("GET", path, None).await?;
-        let mut arrived = HashSet::new();
+        let (mut arrived, mut waiting) = (HashSet::new(), HashMap::new());
         for path in receipt.paths {
+            if path.outcome == Outcome::Waiting {
+                waiting.insert(path.path.clone(), path.reason.clone().unwrap_or_default());
+            }
             if path.outcome == Outcome::Arrived {
                 arrived.insert(path.path);
             }
@@ -196,8 +206,14 @@ impl Session {
             let is_there = row.with_untracked(|row| {
                 row.is_planned() && row.stage == Stage::Here && arrived.contains(&row.path)
             });
+            let waits = row.with_untracked(|row| {
+                let reason = waiting.remove(&row.path);
+                reason.filter(|_| row.is_planned() && row.stage == Stage::Here)
+            });
             if is_there {
                 row.update(|row| row.stage = Stage::Arrived);
+            } else if let Some(reason) = waits {
+                row.update(|row| row.stage = Stage::Waits(reason));
             }
         }
         self.view.session.set(Some(kept.id.clone()));
