@@ -74,7 +74,7 @@ impl Made {
             nar_hash: hash,
             nar_size: archive.len() as u64,
             references: Vec::new(),
-            deriver: None,
+            deriver: Some(format!("{}-{name}.drv", StorePathHash::from_bytes(digest)).parse()?),
             signatures: Vec::new(),
             ca: None,
         };
@@ -140,14 +140,14 @@ async fn put(origin: &str, token: &str, key: &str, bytes: Vec<u8>) -> anyhow::Re
     Ok(format!("{status} {}", answer.text().await?))
 }
 
-/// Log, archive, narinfo, as `nix copy` sends them.
+/// Archive and narinfo, as `nix copy` sends them, then the log, as `nix store copy-log` does.
 async fn send(origin: &str, token: &str, made: &Made) -> anyhow::Result<()> {
     let narinfo = made.parts.to_text(&StoreDir::default());
     let name = &made.parts.store_path;
     for (key, bytes) in [
-        (made.log(), format!("{name} was built").into_bytes()),
         (made.parts.url.clone(), made.archive.clone()),
         (made.key(), narinfo.into_bytes()),
+        (made.log(), format!("{name} was built").into_bytes()),
     ] {
         let answer = put(origin, token, &key, bytes).await?;
         ensure!(answer.trim() == "200", "{name}: {key}: {answer}");

@@ -337,6 +337,7 @@ impl Change {
         now.row.signature = shown.row.signature;
         now.row.signature_problem = shown.row.signature_problem;
         now.row.signers.clone_from(&shown.row.signers);
+        now.reproduced_by.clone_from(&shown.reproduced_by);
         for (verdict, before) in now.signatures.iter_mut().zip(&shown.signatures) {
             if verdict.signature == before.signature {
                 verdict.clone_from(before);

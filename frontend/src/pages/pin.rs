@@ -210,7 +210,7 @@ fn about(page: PinPage, pin: &PinDetail) -> AnyView {
         ),
         fact(
             "Paths",
-            view! { <a href=kept_paths(&cache, &pin.name)>"All that it keeps"</a> },
+            view! { <a class="kept" href=kept_paths(&cache, &pin.name)>"All that it keeps"</a> },
         ),
     ];
     let stable = view! {

