@@ -45,7 +45,7 @@ const ADDRESSES: &str = r#"
 document.querySelectorAll('details').forEach(d => d.open = true);
 const attributes = [...document.querySelectorAll('[href], [src], [action], [data-href]')]
   .flatMap(e => ['href', 'src', 'action', 'data-href'].map(a => e.getAttribute(a)).filter(Boolean));
-const texts = document.body.innerText.match(/https?:\/\/[^\s'"<>,;]+/g) || [];
+const texts = document.body.innerText.match(/https?:\/\/[^\s'"<>,;)]+/g) || [];
 return [...new Set([...attributes, ...texts])];
 "#;
 
