@@ -25,7 +25,7 @@ mod record;
 mod settle;
 mod tend;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use http::StatusCode;
 use snowbank_shared::api::approvals::{ApprovalState, WaitsFor};
@@ -63,6 +63,41 @@ pub fn entries(ledger: &Ledger, cache: &str) -> Vec<Waiting> {
         .view()
         .list::<WaitingRecord>(Scope::Cache(cache))
         .collect()
+}
+
+/// What waits in a cache, as one look at every entry asks for it.
+struct Others<'a> {
+    /// How many wait under a path.
+    paths: HashMap<&'a str, usize>,
+    /// Whose uploads wait, by hash part.
+    uploaders: HashMap<&'a str, HashSet<&'a str>>,
+}
+
+impl<'a> Others<'a> {
+    /// Of the entries that wait.
+    fn of(waiting: &'a [Waiting]) -> Self {
+        let mut others = Self {
+            paths: HashMap::new(),
+            uploaders: HashMap::new(),
+        };
+        for entry in waiting {
+            *others.paths.entry(entry.path.as_str()).or_default() += 1;
+            let uploaders = others.uploaders.entry(entry.hash()).or_default();
+            uploaders.insert(entry.uploader.as_str());
+        }
+        others
+    }
+
+    /// Whether more than one waits under a path.
+    fn has_rivals(&self, path: &str) -> bool {
+        self.paths.get(path).is_some_and(|count| *count > 1)
+    }
+
+    /// Whether this uploader has something waiting whose path has this hash part.
+    fn waits(&self, hash: &str, uploader: &str) -> bool {
+        let uploaders = self.uploaders.get(hash);
+        uploaders.is_some_and(|uploaders| uploaders.contains(uploader))
+    }
 }
 
 /// How many uploads wait in a cache: of this uploader's, or of all.
