@@ -436,3 +436,62 @@ fn kept(error: &LedgerError) -> Refusal {
         "it would have to wait, and that could not be written down ({error}): run the same command again"
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use time::OffsetDateTime;
+
+    use super::*;
+
+    fn waiting(id: &str, path: &str, uploader: &str) -> Waiting {
+        Waiting {
+            id: id.parse().expect("an id"),
+            sequence: 1,
+            changed_at: OffsetDateTime::UNIX_EPOCH,
+            changed_by: uploader.to_owned(),
+            record: Arc::new(WaitingRecord {
+                path: format!("/nix/store/{path}"),
+                narinfo: String::new(),
+                nar_hash: String::new(),
+                nar_size: 1,
+                nar_key: String::new(),
+                file_size: 1,
+                uploader: uploader.to_owned(),
+                actor: uploader.to_owned(),
+                member: None,
+                key: None,
+                key_owner: None,
+                needs: Needs::Nothing,
+                rule: None,
+                waits: WaitsFor::Server {
+                    reason: String::new(),
+                },
+                approvals: Vec::new(),
+                notices: Vec::new(),
+                state: ApprovalState::Waiting,
+                decided: None,
+                created_at: 0,
+                expires_at: 0,
+                version: 1,
+            }),
+        }
+    }
+
+    #[test]
+    fn rivals_are_those_under_one_path_and_references_those_of_one_uploader() {
+        let entries = [
+            waiting("one", "aaa-app", "member:alice"),
+            waiting("two", "aaa-app", "member:bob"),
+            waiting("three", "bbb-lib", "member:bob"),
+        ];
+        let others = Others::of(&entries);
+        assert!(others.has_rivals("/nix/store/aaa-app"));
+        assert!(!others.has_rivals("/nix/store/bbb-lib"));
+        assert!(!others.has_rivals("/nix/store/ccc-none"));
+        assert!(others.waits("bbb", "member:bob"));
+        assert!(!others.waits("bbb", "member:alice"));
+        assert!(!others.waits("ccc", "member:bob"));
+    }
+}
