@@ -30,12 +30,12 @@ use crate::outbound::{Outbound, OutboundError};
 const PATIENCE: Duration = Duration::from_secs(6);
 /// Requests under way at once for who only looks.
 const LOOKING_AT_ONCE: usize = 2;
-/// Requests under way and waiting at most for who only looks.
-const MOST_LOOKING: usize = 100;
+/// Requests under way and waiting at most for who only looks: one whole look-up.
+const MOST_LOOKING: usize = 200;
 /// Requests under way at once for uploads.
 const UPLOADING_AT_ONCE: usize = 6;
 /// Requests under way and waiting at most for uploads.
-const MOST_UPLOADING: usize = 900;
+const MOST_UPLOADING: usize = 800;
 /// Answers remembered at most.
 const MOST_REMEMBERED: usize = 50_000;
 
