@@ -3,7 +3,8 @@
 //! One small GET of the narinfo at each upstream that the cache's configuration names, under
 //! the rules of [`crate::outbound`]. Several who ask for one path share one request, answers
 //! are remembered, and only so many requests are under way or waiting: a visitor cannot make
-//! this server flood another one. An upstream that does not answer makes the answer
+//! this server flood another one. Who only looks has a small share of that, so that visitors
+//! do not keep uploads from being judged. An upstream that does not answer makes the answer
 //! *unknown*, never *absent*.
 
 use std::collections::HashMap;
@@ -27,10 +28,14 @@ use crate::outbound::{Outbound, OutboundError};
 
 /// How long a caller waits; the question goes on and its answer is remembered.
 const PATIENCE: Duration = Duration::from_secs(6);
-/// Requests under way at once.
-const AT_ONCE: usize = 8;
-/// Requests under way and waiting at most.
-const MOST_WAITING: usize = 1_000;
+/// Requests under way at once for who only looks.
+const LOOKING_AT_ONCE: usize = 2;
+/// Requests under way and waiting at most for who only looks: one whole look-up.
+const MOST_LOOKING: usize = 200;
+/// Requests under way at once for uploads.
+const UPLOADING_AT_ONCE: usize = 6;
+/// Requests under way and waiting at most for uploads.
+const MOST_UPLOADING: usize = 800;
 /// Answers remembered at most.
 const MOST_REMEMBERED: usize = 50_000;
 
@@ -51,8 +56,34 @@ struct Asking {
     store_dir: StoreDir,
     outbound: Outbound,
     answers: Mutex<HashMap<(usize, StorePathHash), Asked>>,
+    looking: Share,
+    uploading: Share,
+}
+
+/// For whom a question is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum For {
+    /// Who only looks: anybody who may read the cache.
+    Looking,
+    /// An upload, which waits for the answer.
+    Uploading,
+}
+
+/// How many questions may be under way, and waiting.
+struct Share {
     slots: Semaphore,
     waiting: AtomicUsize,
+    most: usize,
+}
+
+impl Share {
+    fn new(at_once: usize, most: usize) -> Self {
+        Self {
+            slots: Semaphore::new(at_once),
+            waiting: AtomicUsize::new(0),
+            most,
+        }
+    }
 }
 
 /// A cache that has what this one lacks.
@@ -109,6 +140,7 @@ type Answering = Shared<BoxFuture<'static, Looked>>;
 struct Asked {
     answer: Answering,
     at: Instant,
+    whose: For,
 }
 
 impl Asked {
@@ -118,6 +150,11 @@ impl Asked {
             None => true,
             Some(looked) => self.at.elapsed() < remembered(looked.answer.presence),
         }
+    }
+
+    /// Whether it is soon answered for these too: an upload does not wait in the visitors' queue.
+    fn serves(&self, whose: For) -> bool {
+        whose == For::Looking || self.whose == For::Uploading || self.answer.peek().is_some()
     }
 }
 
@@ -136,8 +173,8 @@ impl Upstreams {
             store_dir,
             outbound,
             answers: Mutex::default(),
-            slots: Semaphore::new(AT_ONCE),
-            waiting: AtomicUsize::new(0),
+            looking: Share::new(LOOKING_AT_ONCE, MOST_LOOKING),
+            uploading: Share::new(UPLOADING_AT_ONCE, MOST_UPLOADING),
         }))
     }
 
@@ -154,10 +191,11 @@ impl Upstreams {
             .map(|upstream| upstream.url.as_str())
     }
 
-    /// Asks every upstream for a path, in the order of the configuration. Takes a few seconds
-    /// at most.
+    /// Asks every upstream for a path, in the order of the configuration, for who only looks.
+    /// Takes a few seconds at most.
     pub async fn ask(&self, hash: StorePathHash) -> Vec<UpstreamAnswer> {
-        let answers = (0..self.0.upstreams.len()).map(|number| self.answer(number, hash));
+        let numbers = 0..self.0.upstreams.len();
+        let answers = numbers.map(|number| self.answer(number, hash, For::Looking));
         let looked = join_all(answers).await;
         looked.into_iter().map(|looked| looked.answer).collect()
     }
@@ -172,7 +210,7 @@ impl Upstreams {
         self.0.upstreams.iter().any(Upstream::is_virtual)
     }
 
-    /// What every upstream that has keys says of a path. Others cannot be checked.
+    /// What every upstream that has keys says of a path, for an upload. Others cannot be checked.
     pub async fn holdings(&self, hash: StorePathHash) -> Vec<Held> {
         self.holdings_of(hash, |_| true).await
     }
@@ -183,10 +221,24 @@ impl Upstreams {
         hash: StorePathHash,
         chosen: impl Fn(&Upstream) -> bool,
     ) -> Vec<Held> {
+        self.held(hash, For::Uploading, chosen).await
+    }
+
+    /// What [`holdings`](Self::holdings) tells, for who only looks.
+    pub async fn holdings_to_show(&self, hash: StorePathHash) -> Vec<Held> {
+        self.held(hash, For::Looking, |_| true).await
+    }
+
+    async fn held(
+        &self,
+        hash: StorePathHash,
+        whose: For,
+        chosen: impl Fn(&Upstream) -> bool,
+    ) -> Vec<Held> {
         let asked = self.0.upstreams.iter().enumerate();
         let asked = asked.filter(|(_, upstream)| !upstream.keys.is_empty() && chosen(upstream));
         let answers = asked.map(|(number, upstream)| async move {
-            let looked = self.answer(number, hash).await;
+            let looked = self.answer(number, hash, whose).await;
             Held {
                 url: upstream.url.clone(),
                 holding: holding(looked, &upstream.keys),
@@ -195,8 +247,8 @@ impl Upstreams {
         join_all(answers).await
     }
 
-    async fn answer(&self, number: usize, hash: StorePathHash) -> Looked {
-        let Some(asked) = self.join(number, hash) else {
+    async fn answer(&self, number: usize, hash: StorePathHash, whose: For) -> Looked {
+        let Some(asked) = self.join(number, hash, whose) else {
             return self
                 .0
                 .unknown(number, "too many questions are waiting")
@@ -209,7 +261,7 @@ impl Upstreams {
 
     /// Joins the question, or begins it. On a task of its own: who leaves does not end it for
     /// the others.
-    fn join(&self, number: usize, hash: StorePathHash) -> Option<Answering> {
+    fn join(&self, number: usize, hash: StorePathHash, whose: For) -> Option<Answering> {
         let mut answers = self
             .0
             .answers
@@ -217,10 +269,12 @@ impl Upstreams {
             .unwrap_or_else(PoisonError::into_inner);
         if let Some(asked) = answers.get(&(number, hash))
             && asked.is_fresh()
+            && asked.serves(whose)
         {
             return Some(asked.answer.clone());
         }
-        if self.0.waiting.load(Ordering::Relaxed) >= MOST_WAITING {
+        let share = self.0.share(whose);
+        if share.waiting.load(Ordering::Relaxed) >= share.most {
             return None;
         }
         if answers.len() >= MOST_REMEMBERED {
@@ -229,12 +283,13 @@ impl Upstreams {
                 answers.clear();
             }
         }
-        self.0.waiting.fetch_add(1, Ordering::Relaxed);
+        share.waiting.fetch_add(1, Ordering::Relaxed);
         let asking = Arc::clone(&self.0);
         let task = tokio::spawn(async move {
-            let _slot = asking.slots.acquire().await;
+            let share = asking.share(whose);
+            let _slot = share.slots.acquire().await;
             let answer = asking.look(number, hash).await;
-            asking.waiting.fetch_sub(1, Ordering::Relaxed);
+            share.waiting.fetch_sub(1, Ordering::Relaxed);
             answer
         });
         let asking = Arc::clone(&self.0);
@@ -246,6 +301,7 @@ impl Upstreams {
         let asked = Asked {
             answer: answer.clone(),
             at: Instant::now(),
+            whose,
         };
         answers.insert((number, hash), asked);
         Some(answer)
@@ -253,6 +309,13 @@ impl Upstreams {
 }
 
 impl Asking {
+    const fn share(&self, whose: For) -> &Share {
+        match whose {
+            For::Looking => &self.looking,
+            For::Uploading => &self.uploading,
+        }
+    }
+
     async fn look(&self, number: usize, hash: StorePathHash) -> Looked {
         let url = format!(
             "{}/{hash}.narinfo",

@@ -9,9 +9,11 @@ use http::HeaderMap;
 use snowbank_shared::api::access::Act;
 use snowbank_shared::api::conflicts::{Build, Comparison, Conflict, DismissConflict, Dismissal};
 use snowbank_shared::api::{Page, Problem};
+use snowbank_shared::contents::Difference;
 
+use super::files::held_back;
 use super::problem::ApiError;
-use super::request::{self, Asked, body, readable};
+use super::request::{self, Asked, body, heavy, readable};
 use crate::auth::records::now;
 use crate::index::rfc3339;
 use crate::intake::conflict::{BuildRecord, ConflictRecord, DismissalRecord, report_id, reports};
@@ -21,8 +23,39 @@ use crate::site::{Cache, Site};
 /// Characters of a reason.
 const LONGEST_REASON: usize = 500;
 
+/// How a report's comparison ended, with the differing files or only their numbers.
+fn comparison(record: &ConflictRecord, with_files: bool) -> Comparison {
+    match &record.comparison {
+        Comparison::Done { difference } if !with_files => Comparison::Done {
+            difference: Difference {
+                added: difference.added,
+                removed: difference.removed,
+                changed: difference.changed,
+                same: difference.same,
+                items: Vec::new(),
+            },
+        },
+        comparison => comparison.clone(),
+    }
+}
+
+/// Whether the files of the builds of a path may be told: not where clients are not served it.
+fn tells_files(cache: &Cache, record: &ConflictRecord) -> bool {
+    let Ok(hash) = request::hash(&record.path) else {
+        return false;
+    };
+    let view = cache.index.view();
+    let is_held = view
+        .find(&hash)
+        .is_some_and(|id| held_back(cache, &view, id));
+    let was_withheld = [&record.kept, &record.newcomer]
+        .into_iter()
+        .any(|build| cache.withheld.holds(&hash, || build.nar_hash.parse().ok()));
+    !is_held && !was_withheld
+}
+
 /// A report, for somebody who may (`known`) or may not be told who the members are.
-fn shown(cache: &Cache, record: &ConflictRecord, known: bool) -> Conflict {
+fn shown(cache: &Cache, record: &ConflictRecord, known: bool, with_files: bool) -> Conflict {
     let build = |build: &BuildRecord| Build {
         nar_hash: build.nar_hash.clone(),
         nar_size: build.nar_size,
@@ -38,7 +71,7 @@ fn shown(cache: &Cache, record: &ConflictRecord, known: bool) -> Conflict {
         kept: build(&record.kept),
         newcomer: build(&record.newcomer),
         times: record.times,
-        comparison: record.comparison.clone(),
+        comparison: comparison(record, with_files),
         dismissed: record.dismissed.as_ref().map(|dismissed| Dismissal {
             by: known.then(|| dismissed.by.clone()),
             at: rfc3339(dismissed.at),
@@ -68,18 +101,16 @@ pub(super) async fn list(
     headers: HeaderMap,
 ) -> Result<Json<Page<Conflict>>, ApiError> {
     let cache = readable(&site, &slug, &headers)?;
-    let items = reports(&site, &slug, None)
-        .iter()
-        .map(|report| {
-            let mut conflict = shown(&cache, report, asked.is_known());
-            if let Comparison::Done { difference } = &mut conflict.comparison {
-                difference.items = Vec::new();
-            }
-            conflict
-        })
-        .collect();
-    let revision = site.ledger.view().revision().to_string();
-    Ok(Json(Page::whole(items, revision)))
+    let (known, of) = (asked.is_known(), Arc::clone(&site));
+    heavy(&site, move || {
+        let items = reports(&of, &slug, None)
+            .iter()
+            .map(|report| shown(&cache, report, known, false))
+            .collect();
+        let revision = of.ledger.view().revision().to_string();
+        Ok(Json(Page::whole(items, revision)))
+    })
+    .await
 }
 
 /// Builds that differ from what is in the cache under one path, with the files in which they differ.
@@ -107,12 +138,16 @@ pub(super) async fn of_path(
 ) -> Result<Json<Page<Conflict>>, ApiError> {
     let cache = readable(&site, &slug, &headers)?;
     let hash = request::hash(&hash)?;
-    let items = reports(&site, &slug, Some(hash))
-        .iter()
-        .map(|report| shown(&cache, report, asked.is_known()))
-        .collect();
-    let revision = site.ledger.view().revision().to_string();
-    Ok(Json(Page::whole(items, revision)))
+    let (known, of) = (asked.is_known(), Arc::clone(&site));
+    heavy(&site, move || {
+        let items = reports(&of, &slug, Some(hash))
+            .iter()
+            .map(|report| shown(&cache, report, known, tells_files(&cache, report)))
+            .collect();
+        let revision = of.ledger.view().revision().to_string();
+        Ok(Json(Page::whole(items, revision)))
+    })
+    .await
 }
 
 /// Puts a report aside: it stays, and is shown as settled.
@@ -188,5 +223,6 @@ pub(super) async fn dismiss(
     site.access
         .note_in(&slug, &by, "conflict.dismiss", &dismissed.path, &detail)
         .await;
-    Ok(Json(shown(cache, &dismissed, true)))
+    let with_files = tells_files(cache, &dismissed);
+    Ok(Json(shown(cache, &dismissed, true, with_files)))
 }

@@ -19,9 +19,11 @@ use snowbank_shared::nar::{Listing, ListingNode};
 use snowbank_shared::narinfo::NarInfo;
 use snowbank_shared::store_path::StorePathHash;
 
+use super::large;
 use super::problem::{ApiError, excerpt};
 use super::request::{self, find, heavy, pairs, readable};
 use crate::archive::{Archive, Listed, Look};
+use crate::index::{Id, View};
 use crate::site::{Cache, Site};
 use crate::substituter::narinfo;
 
@@ -39,6 +41,13 @@ struct Asked {
     archive: Archive,
 }
 
+/// Whether clients are not served a path, so that nobody is shown what is in it.
+pub(super) fn held_back(cache: &Cache, view: &View, id: Id) -> bool {
+    view.withheld(id).is_some()
+        || cache.holds_back(view, id)
+        || !narinfo::allowed(cache.serve, || Some((view.signature(id), view.content(id))))
+}
+
 /// The path, where the caller may read it and clients get it.
 fn asked(
     site: &Site,
@@ -49,7 +58,7 @@ fn asked(
     let cache = readable(site, slug, headers)?;
     let view = cache.index.view();
     let id = find(&cache, &view, hash)?;
-    if !narinfo::allowed(cache.serve, || Some((view.signature(id), view.content(id)))) {
+    if held_back(&cache, &view, id) {
         return Err(ApiError::nothing_there(
             "This path is held back: clients are not served it, and neither are its files.",
         ));
@@ -261,8 +270,7 @@ pub(super) async fn listing(
 ) -> Result<Response, ApiError> {
     let asked = asked(&site, &slug, request::hash(&hash)?, &headers)?;
     let listed = asked.whole_listing().await?;
-    let text = heavy(&site, move || Ok(listed.listing.to_json())).await?;
-    Ok(([(CONTENT_TYPE, "application/json")], text).into_response())
+    large::json(&site, move || Ok(listed.listing.to_json())).await
 }
 
 /// Every file of a path with the hash of its contents, so that two builds can be compared. It is read from the archive,
@@ -287,7 +295,7 @@ pub(super) async fn contents(
     State(site): State<Arc<Site>>,
     Path((slug, hash)): Path<(String, String)>,
     headers: HeaderMap,
-) -> Result<Json<Contents>, ApiError> {
+) -> Result<Response, ApiError> {
     let asked = asked(&site, &slug, request::hash(&hash)?, &headers)?;
     let cache = &asked.cache;
     let look = cache
@@ -295,17 +303,26 @@ pub(super) async fn contents(
         .contents(&cache.bucket, &asked.archive, SHORT)
         .await
         .map_err(|error| ApiError::archive(&error))?;
-    let (items, reading) = match look {
-        Look::Ready(items) => (items.to_vec(), None),
-        Look::Reading(read) => (Vec::new(), Some(asked.reading(read))),
-    };
-    Ok(Json(Contents {
+    let mut contents = Contents {
         path: asked.path.clone(),
         nar_hash: format!("sha256:{}", asked.archive.nar_hash.to_nix32()),
         nar_size: asked.archive.nar_size,
-        reading,
-        items,
-    }))
+        reading: None,
+        items: Vec::new(),
+    };
+    match look {
+        Look::Ready(items) => {
+            large::json(&site, move || {
+                contents.items = items.to_vec();
+                serde_json::to_string(&contents).map_err(|_| ApiError::internal())
+            })
+            .await
+        }
+        Look::Reading(read) => {
+            contents.reading = Some(asked.reading(read));
+            Ok(Json(contents).into_response())
+        }
+    }
 }
 
 /// The bytes of one file of a path. A browser that opens it runs nothing of it; what could be more than text or

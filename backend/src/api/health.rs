@@ -142,7 +142,7 @@ async fn say_where(cache: &Cache, view: &View, finding: &mut Finding) {
 
 /// The upstream that has signed this very path.
 async fn signed_upstream(cache: &Cache, path: &StorePath) -> Option<String> {
-    let held = cache.upstreams.holdings(path.hash()).await;
+    let held = cache.upstreams.holdings_to_show(path.hash()).await;
     let mut signed = held.into_iter().filter(|held| match &held.holding {
         Holding::Signed(theirs) => theirs.store_path() == path.as_ref(),
         _ => false,

@@ -18,6 +18,7 @@ mod export;
 mod files;
 mod health;
 mod keys;
+mod large;
 mod live;
 mod lookup;
 pub mod machine;
@@ -107,6 +108,8 @@ fn computing() -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(explore::packages))
         .routes(routes!(explore::package))
         .routes(routes!(lookup::lookup))
+        .routes(routes!(conflicts::list))
+        .routes(routes!(conflicts::of_path))
         .routes(routes!(pins::list))
         .routes(routes!(pins::one))
 }
@@ -124,8 +127,6 @@ fn routes(computing: OpenApiRouter<Arc<Site>>) -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(pins::roll_back))
         .routes(routes!(quarantine::list, quarantine::set))
         .routes(routes!(quarantine::lift))
-        .routes(routes!(conflicts::list))
-        .routes(routes!(conflicts::of_path))
         .routes(routes!(conflicts::dismiss))
         .routes(routes!(keys::list))
         .routes(routes!(health::list))

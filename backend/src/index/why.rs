@@ -1,7 +1,7 @@
 //! Why one path needs another: the chains of references between them.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, HashSet};
 
 use snowbank_shared::api::{Why, WhyStep};
 
@@ -14,6 +14,8 @@ pub const MAX_CHAINS: usize = 100;
 /// Beginnings of chains that are looked at for one answer; where references go in circles there
 /// may be more of them than anybody has time for.
 const MOST_TRIES: usize = 200_000;
+/// Parts of beginnings that one answer keeps.
+const MOST_PARTS: usize = 1_000_000;
 
 /// The part of a closure through which chains to one path go.
 struct Between {
@@ -49,7 +51,7 @@ impl Between {
             .filter_map(|&code| graph.resolve(code))
             .filter(|&next| next != row && self.distances.contains_key(&next))
             .collect();
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         steps.retain(|&next| seen.insert(next));
         steps.sort_by_key(|next| self.distances[next]);
         steps
@@ -59,29 +61,29 @@ impl Between {
     fn count(&self, graph: &Graph, root: u32, target: u32) -> Option<u64> {
         // Depth first; a row is counted when all behind it are.
         let mut counts: HashMap<u32, u64> = HashMap::from([(target, 1)]);
-        let mut open: Vec<(u32, Vec<u32>)> = Vec::new();
-        let mut entered = std::collections::HashSet::new();
-        let enter = |row: u32, open: &mut Vec<(u32, Vec<u32>)>| {
-            open.push((row, self.steps(graph, row)));
+        let mut open = Vec::new();
+        let mut entered = HashSet::new();
+        let enter = |row: u32, open: &mut Vec<Open>| {
+            open.push(Open {
+                row,
+                steps: self.steps(graph, row),
+                counted: 0,
+            });
         };
         if root != target {
             entered.insert(root);
             enter(root, &mut open);
         }
-        while let Some((row, steps)) = open.last() {
-            let row = *row;
-            let next = steps
-                .iter()
-                .find(|next| !counts.contains_key(next))
-                .copied();
-            match next {
+        while let Some(last) = open.last_mut() {
+            match last.next(&counts) {
                 Some(next) if !entered.insert(next) => return None,
                 Some(next) => enter(next, &mut open),
                 None => {
-                    let sum = steps
+                    let sum = last
+                        .steps
                         .iter()
                         .fold(0u64, |sum, next| sum.saturating_add(counts[next]));
-                    counts.insert(row, sum);
+                    counts.insert(last.row, sum);
                     open.pop();
                 }
             }
@@ -92,12 +94,14 @@ impl Between {
     /// The shortest chains, without circles; at most `most`.
     fn chains(&self, graph: &Graph, root: u32, target: u32, most: usize) -> Vec<Vec<u32>> {
         // The length that a beginning will have at least decides which is continued: the distances are
-        // exact, so chains come out by length. Beginnings share their parts.
+        // exact, so chains come out by length. Of equally long ones the deepest is continued, so that
+        // many ties are no search in breadth. Beginnings share their parts.
         let mut parts: Vec<(u32, usize)> = vec![(root, usize::MAX)];
-        let mut queue = BinaryHeap::from([Reverse((self.distances[&root], 0usize, 0u32))]);
+        let first = (self.distances[&root], Reverse(0u32), 0usize);
+        let mut queue = BinaryHeap::from([Reverse(first)]);
         let mut chains = Vec::new();
         let mut tries = 0;
-        while let Some(Reverse((_, part, depth))) = queue.pop() {
+        while let Some(Reverse((_, Reverse(depth), part))) = queue.pop() {
             let (row, _) = parts[part];
             if row == target {
                 chains.push(unrolled(&parts, part));
@@ -107,19 +111,42 @@ impl Between {
                 continue;
             }
             tries += 1;
-            if tries > MOST_TRIES {
+            let steps = self.steps(graph, row);
+            if tries > MOST_TRIES || parts.len() + steps.len() > MOST_PARTS {
                 break;
             }
-            for next in self.steps(graph, row) {
-                if unrolled(&parts, part).contains(&next) {
+            let beginning: HashSet<u32> = unrolled(&parts, part).into_iter().collect();
+            for next in steps {
+                if beginning.contains(&next) {
                     continue;
                 }
                 parts.push((next, part));
                 let length = depth + 1 + self.distances[&next];
-                queue.push(Reverse((length, parts.len() - 1, depth + 1)));
+                queue.push(Reverse((length, Reverse(depth + 1), parts.len() - 1)));
             }
         }
         chains
+    }
+}
+
+/// A row whose chains are being counted.
+struct Open {
+    row: u32,
+    steps: Vec<u32>,
+    /// So many of the steps are counted.
+    counted: usize,
+}
+
+impl Open {
+    /// The next step that is not counted.
+    fn next(&mut self, counts: &HashMap<u32, u64>) -> Option<u32> {
+        while let Some(next) = self.steps.get(self.counted) {
+            if !counts.contains_key(next) {
+                return Some(*next);
+            }
+            self.counted += 1;
+        }
+        None
     }
 }
 

@@ -50,6 +50,8 @@ const EVENT_STREAMS: usize = 512;
 const SETTLING: Duration = Duration::from_secs(8);
 /// Exports of whole tables at once: each holds a version of the index until it is read.
 const EXPORTS: usize = 8;
+/// Answers of tens of megabytes at once: each is in memory until it is sent.
+const LARGE_ANSWERS: usize = 8;
 /// How long answers under way may take when the server is to end.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -195,6 +197,7 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
                 .max(2),
         )),
         exports: Arc::new(Semaphore::new(EXPORTS)),
+        large: Arc::new(Semaphore::new(LARGE_ANSWERS)),
         streams: Arc::new(Semaphore::new(EVENT_STREAMS)),
         live: LiveChecks::new(config.live_check),
         closing: CancellationToken::new(),

@@ -54,6 +54,8 @@ pub struct Site {
     pub heavy: Arc<Semaphore>,
     /// Permits for exports of whole tables.
     pub exports: Arc<Semaphore>,
+    /// Permits for answers of tens of megabytes, each until it is sent.
+    pub large: Arc<Semaphore>,
     /// Permits for streams of events.
     pub streams: Arc<Semaphore>,
     /// The live checks under way.

@@ -133,6 +133,16 @@ async fn a_build_that_differs_leaves_a_report_with_the_files_in_which_it_does() 
     let again = compared(&site, owner, &page).await;
     assert_eq!(again["items"][0]["times"], 3);
     assert!(again["items"][0]["dismissed"].is_object());
+    // While the path is held back nobody is told what is in it.
+    let wish = json!({"paths": [hash], "reason": "a doubt"});
+    let answer = owner
+        .post(&site.server, "/caches/main/quarantine", wish)
+        .await;
+    assert_eq!(answer.status(), 200);
+    let held = owner.json(&site.server, &page).await;
+    let difference = &held["items"][0]["comparison"]["difference"];
+    assert_eq!(difference["items"], json!([]));
+    assert_eq!(difference["changed"], 1, "{held}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

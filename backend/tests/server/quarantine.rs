@@ -83,6 +83,13 @@ async fn a_hidden_path_is_404_everywhere_and_comes_back_when_it_is_lifted() {
         200,
         "the twin's narinfo names it"
     );
+    // What is in it is not told either.
+    for inside in ["files", "files/", "files/x", "listing", "contents"] {
+        let address = format!("/api/v1/caches/main/paths/{}/{inside}", hash(&app));
+        assert_eq!(status(server, &address).await, 404, "{address}");
+    }
+    let contents = format!("/api/v1/caches/main/paths/{}/contents", hash(&twin));
+    assert_eq!(status(server, &contents).await, 200);
     assert_eq!(hide(&site, &site.owner, &twin, "its twin too").await.0, 200);
     assert_eq!(status(server, &archive).await, 404);
 

@@ -2,9 +2,11 @@
 
 use snowbank::config::{AddressBlock, Upstream, UpstreamMode};
 use snowbank::outbound::{Outbound, Policy};
-use snowbank::upstream::Upstreams;
+use snowbank::upstream::{Holding, Upstreams};
 use snowbank_shared::api::Presence;
+use snowbank_shared::signature::SecretKey;
 use snowbank_shared::store_path::{StoreDir, StorePathHash};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::harness::{Shelf, TestServer};
 
@@ -119,5 +121,61 @@ async fn a28_a_look_up_asks_the_upstreams_of_what_is_missing_only() {
             .as_str()
             .is_some_and(|reason| reason.contains("outbound_allow")),
         "{answer}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_only_looks_does_not_keep_uploads_waiting() {
+    // It never answers the first two, and has nothing for the others.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let (came, mut coming) = tokio::sync::mpsc::channel(8);
+    tokio::spawn(async move {
+        let mut silent = Vec::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = came.send(()).await;
+            if silent.len() < 2 {
+                silent.push(stream);
+                continue;
+            }
+            let _ = stream.read(&mut [0; 4096]).await;
+            let absent =
+                b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+            let _ = stream.write_all(absent).await;
+        }
+    });
+    let loopback = ["127.0.0.0/8".parse().expect("a block")];
+    let upstream = snowbank::upstream::Upstream {
+        url,
+        keys: vec![
+            SecretKey::generate("theirs-1", [3; 32])
+                .expect("a key")
+                .public_key(),
+        ],
+        mode: UpstreamMode::Check,
+    };
+    let outbound = Outbound::new(Policy::new(&loopback));
+    let upstreams = Upstreams::new(vec![upstream], StoreDir::default(), outbound);
+    let upstreams = std::sync::Arc::new(upstreams);
+    let path = |number: u8| StorePathHash::from_bytes([number; 20]);
+    for number in 0..10 {
+        let upstreams = std::sync::Arc::clone(&upstreams);
+        let hash = path(number);
+        tokio::spawn(async move { upstreams.ask(hash).await });
+        if number < 2 {
+            coming.recv().await.expect("it is asked");
+        }
+    }
+    // Those behind the two wait; an upload does not, nor for one that a visitor asked about first.
+    for number in [100, 0] {
+        let held = upstreams.holdings(path(number)).await;
+        assert!(matches!(held[0].holding, Holding::Absent), "{held:?}");
+    }
+    assert_eq!(
+        upstreams.ask(path(100)).await[0].presence,
+        Presence::Absent,
+        "an upload's answer is everybody's"
     );
 }

@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::model::Model;
-use super::properties::{carry_out, measure, steps, view};
-use super::support::hash;
+use super::properties::{Step, carry_out, measure, steps, view};
+use super::support::{Path, hash};
 use crate::index::Id;
 use crate::index::graph::Graph;
 use crate::index::packages::{PackageQuery, PackageSort};
 
 /// A graph and its model after some steps.
-fn made(steps: &[super::properties::Step]) -> (Graph, Model) {
+fn made(steps: &[Step]) -> (Graph, Model) {
     let mut graph = Graph::new("/nix/store");
     let mut model = Model::default();
     for step in steps {
@@ -20,6 +20,39 @@ fn made(steps: &[super::properties::Step]) -> (Graph, Model) {
     }
     measure(&mut graph);
     (graph, model)
+}
+
+#[test]
+fn many_chains_of_one_length_are_found_at_once() {
+    // Ten layers of eight paths, each of which refers to all of the next layer.
+    const LAYERS: u32 = 10;
+    const WIDE: u32 = 8;
+    let layer = |at: u32| -> Vec<u32> { (0..WIDE).map(|n| 1 + at * WIDE + n).collect() };
+    let last = 1 + LAYERS * WIDE;
+    let mut steps = vec![Step::Put(Path::new(last, &[]))];
+    for at in (0..LAYERS).rev() {
+        let below = if at + 1 == LAYERS {
+            vec![last]
+        } else {
+            layer(at + 1)
+        };
+        steps.extend(
+            layer(at)
+                .into_iter()
+                .map(|number| Step::Put(Path::new(number, &below))),
+        );
+    }
+    steps.push(Step::Put(Path::new(0, &layer(0))));
+    let (graph, _) = made(&steps);
+    let id = |number: u32| Id(graph.find(&hash(number)).expect("it is there"));
+    let why = view(&graph).why(id(0), id(last), 100);
+    assert_eq!(why.chains, Some(u64::from(WIDE).pow(LAYERS)));
+    assert_eq!(why.items.len(), 100);
+    assert!(
+        why.items
+            .iter()
+            .all(|chain| chain.len() == LAYERS as usize + 2)
+    );
 }
 
 /// What is in the closure of a path when another one is taken away.

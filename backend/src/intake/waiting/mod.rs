@@ -25,7 +25,7 @@ mod record;
 mod settle;
 mod tend;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use http::StatusCode;
 use snowbank_shared::api::approvals::{ApprovalState, WaitsFor};
@@ -63,6 +63,41 @@ pub fn entries(ledger: &Ledger, cache: &str) -> Vec<Waiting> {
         .view()
         .list::<WaitingRecord>(Scope::Cache(cache))
         .collect()
+}
+
+/// What waits in a cache, as one look at every entry asks for it.
+struct Others<'a> {
+    /// How many wait under a path.
+    paths: HashMap<&'a str, usize>,
+    /// Whose uploads wait, by hash part.
+    uploaders: HashMap<&'a str, HashSet<&'a str>>,
+}
+
+impl<'a> Others<'a> {
+    /// Of the entries that wait.
+    fn of(waiting: &'a [Waiting]) -> Self {
+        let mut others = Self {
+            paths: HashMap::new(),
+            uploaders: HashMap::new(),
+        };
+        for entry in waiting {
+            *others.paths.entry(entry.path.as_str()).or_default() += 1;
+            let uploaders = others.uploaders.entry(entry.hash()).or_default();
+            uploaders.insert(entry.uploader.as_str());
+        }
+        others
+    }
+
+    /// Whether more than one waits under a path.
+    fn has_rivals(&self, path: &str) -> bool {
+        self.paths.get(path).is_some_and(|count| *count > 1)
+    }
+
+    /// Whether this uploader has something waiting whose path has this hash part.
+    fn waits(&self, hash: &str, uploader: &str) -> bool {
+        let uploaders = self.uploaders.get(hash);
+        uploaders.is_some_and(|uploaders| uploaders.contains(uploader))
+    }
 }
 
 /// How many uploads wait in a cache: of this uploader's, or of all.
@@ -400,4 +435,63 @@ fn kept(error: &LedgerError) -> Refusal {
     Refusal::dependency(format!(
         "it would have to wait, and that could not be written down ({error}): run the same command again"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use time::OffsetDateTime;
+
+    use super::*;
+
+    fn waiting(id: &str, path: &str, uploader: &str) -> Waiting {
+        Waiting {
+            id: id.parse().expect("an id"),
+            sequence: 1,
+            changed_at: OffsetDateTime::UNIX_EPOCH,
+            changed_by: uploader.to_owned(),
+            record: Arc::new(WaitingRecord {
+                path: format!("/nix/store/{path}"),
+                narinfo: String::new(),
+                nar_hash: String::new(),
+                nar_size: 1,
+                nar_key: String::new(),
+                file_size: 1,
+                uploader: uploader.to_owned(),
+                actor: uploader.to_owned(),
+                member: None,
+                key: None,
+                key_owner: None,
+                needs: Needs::Nothing,
+                rule: None,
+                waits: WaitsFor::Server {
+                    reason: String::new(),
+                },
+                approvals: Vec::new(),
+                notices: Vec::new(),
+                state: ApprovalState::Waiting,
+                decided: None,
+                created_at: 0,
+                expires_at: 0,
+                version: 1,
+            }),
+        }
+    }
+
+    #[test]
+    fn rivals_are_those_under_one_path_and_references_those_of_one_uploader() {
+        let entries = [
+            waiting("one", "aaa-app", "member:alice"),
+            waiting("two", "aaa-app", "member:bob"),
+            waiting("three", "bbb-lib", "member:bob"),
+        ];
+        let others = Others::of(&entries);
+        assert!(others.has_rivals("/nix/store/aaa-app"));
+        assert!(!others.has_rivals("/nix/store/bbb-lib"));
+        assert!(!others.has_rivals("/nix/store/ccc-none"));
+        assert!(others.waits("bbb", "member:bob"));
+        assert!(!others.waits("bbb", "member:alice"));
+        assert!(!others.waits("ccc", "member:bob"));
+    }
 }

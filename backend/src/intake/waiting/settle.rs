@@ -14,7 +14,7 @@ use super::super::judge::Verified;
 use super::super::narinfo::{not_held_back, same_content};
 use super::super::receive::room;
 use super::super::{Intake, Refusal, Standing, UploadPolicy};
-use super::{Needs, Waiting, WaitingRecord, Word, entries};
+use super::{Needs, Others, Waiting, WaitingRecord, Word, entries};
 use crate::auth::By;
 use crate::auth::records::now;
 use crate::ledger::{LedgerError, RecordId, Scope};
@@ -392,25 +392,22 @@ impl Intake {
     }
 
     /// Whether a look at an entry may bring it forward, as far as memory can tell.
-    pub(super) fn may_move(&self, cache: &Cache, entry: &Waiting) -> bool {
+    pub(super) fn may_move(&self, cache: &Cache, entry: &Waiting, others: &Others<'_>) -> bool {
+        let view = cache.index.view();
         let here = |hash: &str| {
             let hash = hash.parse::<StorePathHash>();
-            hash.is_ok_and(|hash| cache.index.view().find(&hash).is_some())
+            hash.is_ok_and(|hash| view.find(&hash).is_some())
         };
         if entry.expires_at <= now() || here(entry.hash()) {
             return true;
         }
         match &entry.waits {
             WaitsFor::Approval { needed, .. } => self.valid_approvals(cache, entry) >= *needed,
-            WaitsFor::Builders { .. } => !self.under_the_same_path(cache, entry).is_empty(),
+            WaitsFor::Builders { .. } => others.has_rivals(&entry.path),
             WaitsFor::Reference { path } => {
                 let base = path.rsplit('/').next().unwrap_or_default();
                 let hash = base.split('-').next().unwrap_or_default();
-                let view = self.0.site.ledger.view();
-                let waits = hash.parse().is_ok_and(|hash| {
-                    super::of_path(&view, cache.slug.as_str(), hash, &entry.uploader).is_some()
-                });
-                here(hash) || !waits
+                here(hash) || !others.waits(hash, &entry.uploader)
             }
             WaitsFor::Upstream { .. } | WaitsFor::Server { .. } => true,
         }

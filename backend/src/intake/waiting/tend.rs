@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use snowbank_shared::api::approvals::WaitsFor;
 
 use super::super::Intake;
-use super::{Waiting, entries};
+use super::{Others, Waiting, entries};
+use crate::ledger::RecordId;
+use crate::site::Cache;
 
 /// Between two looks into memory.
 const LOOK: Duration = Duration::from_secs(3);
@@ -82,20 +84,28 @@ impl Intake {
             return;
         }
         for cache in &self.0.site.caches {
-            let slug = cache.slug.as_str();
-            let mut waiting = entries(ledger, slug);
-            waiting.retain(|entry| entry.is_waiting());
-            self.0.tries.keep(slug, &waiting);
-            let due: Vec<_> = waiting
-                .into_iter()
-                .filter(|entry| self.may_move(cache, entry) && self.0.tries.is_due(slug, entry))
-                .take(MOST_AT_ONCE)
-                .map(|entry| entry.id)
-                .collect();
+            let due = self.due(cache);
             if !due.is_empty() {
                 self.settle_all(cache, due).await;
             }
         }
+    }
+
+    /// Entries of a cache that are to be looked at now.
+    fn due(&self, cache: &Cache) -> Vec<RecordId> {
+        let slug = cache.slug.as_str();
+        let mut waiting = entries(&self.0.site.ledger, slug);
+        waiting.retain(|entry| entry.is_waiting());
+        self.0.tries.keep(slug, &waiting);
+        let others = Others::of(&waiting);
+        waiting
+            .iter()
+            .filter(|entry| {
+                self.may_move(cache, entry, &others) && self.0.tries.is_due(slug, entry)
+            })
+            .take(MOST_AT_ONCE)
+            .map(|entry| entry.id.clone())
+            .collect()
     }
 }
 
