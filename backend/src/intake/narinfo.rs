@@ -91,9 +91,9 @@ impl Intake {
             ));
         }
         not_held_back(cache, &narinfo)?;
-        let policy = UploadPolicy::in_force(&site.ledger, cache.slug.as_str())?;
         let standing = sender.standing();
         for _ in 0..TRIES {
+            let policy = UploadPolicy::in_force(&site.ledger, cache.slug.as_str())?;
             let became = match self.existing(cache, hash).await? {
                 Some(existing) => {
                     if !same_content(&narinfo, &existing.narinfo) {
@@ -144,6 +144,10 @@ impl Intake {
         // It may have taken minutes to come here.
         self.still_may(sender, standing, narinfo, policy, &judged.voucher)
             .await?;
+        let slug = standing.cache.slug.as_str();
+        if UploadPolicy::in_force(&self.0.site.ledger, slug)? != *policy {
+            return Ok(Became::Changed);
+        }
         if needs == Needs::Nothing && judged.waits.is_none() {
             let published = self.publish(standing, &judged.publication(narinfo)).await?;
             return Ok(published.into());
@@ -163,6 +167,7 @@ impl Intake {
         let cache = standing.cache;
         let nar_key = narinfo.nar_key().into_owned();
         let facts = self.facts(cache, &nar_key).await?;
+        archive_not_held_back(cache, &nar_key)?;
         judge::of_archive(narinfo, &facts)?;
         let voucher = self.voucher(standing, narinfo, &nar_key, policy).await?;
         self.can_sign(cache, narinfo, policy, &voucher)?;
@@ -320,6 +325,23 @@ pub(super) fn same_content(one: &NarInfo, two: &NarInfo) -> bool {
         && one.nar_hash() == two.nar_hash()
         && one.nar_size() == two.nar_size()
         && references(one) == references(two)
+}
+
+/// Refuses to publish by an archive's name what readers would not get by it: they do not get one that
+/// only paths name which are held back.
+fn archive_not_held_back(cache: &Cache, key: &str) -> Result<(), Refusal> {
+    if cache.withheld.is_empty() {
+        return Ok(());
+    }
+    let view = cache.index.view();
+    let named_by = view.ids_by_nar(key);
+    if named_by.is_empty() || named_by.iter().any(|id| !cache.holds_back(&view, *id)) {
+        return Ok(());
+    }
+    Err(Refusal::conflict(
+        "nar-held-back",
+        "this archive is held back: nothing is published by its name",
+    ))
 }
 
 /// Refuses what an owner holds back, first or again: with who, when and why.

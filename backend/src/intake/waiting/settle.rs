@@ -228,6 +228,13 @@ impl Intake {
             return Ok(judged.waits);
         }
         // Looking at the archive may have taken minutes.
+        if UploadPolicy::in_force(&self.0.site.ledger, cache.slug.as_str())? != policy {
+            return Ok(Some(WaitsFor::Server {
+                reason: "the policy changed while it was looked at".to_owned(),
+            }));
+        }
+        // Consent that was given stands; that the policy refuses it by now wins.
+        self.ruled(standing, narinfo, Some(&judged.voucher), &policy)?;
         not_held_back(cache, narinfo)?;
         self.still_uploads(standing)?;
         if judged.voucher.key().is_some() {
