@@ -13,7 +13,7 @@ use super::body::Upload;
 use super::examine::Facts;
 use super::judge::{self, Verified, Voucher};
 use super::publish::{Existing, Publication};
-use super::receive::room;
+use super::receive::fits;
 use super::upstream::Agreed;
 use super::waiting::Needs;
 use super::{Intake, Refusal, Sender, SigningMode, Standing, UploadPolicy, permitted};
@@ -133,7 +133,8 @@ impl Intake {
         if !narinfo.is_content_addressed() {
             signer?;
         }
-        room(standing.cache, None).await?;
+        let key = narinfo.nar_key();
+        fits(standing.cache, &key, 0).await?;
         let judged = self.judged(standing, narinfo, policy).await?;
         if let Some(url) = &judged.elsewhere {
             // Sent by a client that did not ask, or that remembers an older answer.
@@ -141,6 +142,7 @@ impl Intake {
             skipped.note(site, standing.cache, &standing.owner, narinfo, url);
             return Ok(Became::Published);
         }
+        fits(standing.cache, &key, judged.facts.file_size).await?;
         // It may have taken minutes to come here.
         self.still_may(sender, standing, narinfo, policy, &judged.voucher)
             .await?;
