@@ -74,7 +74,7 @@ pub struct ConflictRecord {
     pub kept: BuildRecord,
     /// The build that came.
     pub newcomer: BuildRecord,
-    /// Whose upload it was: `member:…`, `token:…`.
+    /// Whose upload it was: `member:…`, `machine:…`, `token:…`.
     pub owner: String,
     /// How often it came.
     pub times: u32,

@@ -186,7 +186,8 @@ impl Intake {
     }
 }
 
-/// Sessions of a cache that are open and somebody's, by their owner's name (`member:…`, `token:…`).
+/// Sessions of a cache that are open and somebody's, by their owner's name (`member:…`, `machine:…`,
+/// `token:…`).
 pub fn count_open(ledger: &Ledger, cache: &str, owner: &str) -> u64 {
     let view = ledger.view();
     let all = view.list::<UploadRecord>(Scope::Cache(cache));

@@ -270,6 +270,8 @@ impl Intake {
             nar_key: judged.nar_key.clone(),
             file_size: judged.facts.file_size,
             uploader: standing.owner.clone(),
+            token: standing.token.clone(),
+            trust_rule: standing.trust_rule.clone(),
             actor: standing.actor.clone(),
             member: standing.member.clone(),
             key_owner: key.as_deref().and_then(|key| self.owner_of(key)),
