@@ -213,6 +213,7 @@ impl Access {
             id: credential.id().to_owned(),
             owner: token.owner.clone(),
             machine: token.machine.clone(),
+            rule: token.rule.clone(),
             verbs: token.verbs.clone(),
             caches: token.caches.clone(),
             owner_grants,

@@ -52,6 +52,8 @@ pub struct TokenCaller {
     pub owner: Option<String>,
     /// The machine whose it is.
     pub machine: Option<String>,
+    /// The trust rule by which that machine got it.
+    pub rule: Option<String>,
     /// What it can be used for.
     pub verbs: Vec<Verb>,
     /// The caches it is for; `None`: all.

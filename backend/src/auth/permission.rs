@@ -287,6 +287,7 @@ mod tests {
             id: "t".into(),
             owner: owner.map(|_| "alice".into()),
             machine: None,
+            rule: None,
             verbs: verbs.to_vec(),
             caches: caches.map(|caches| caches.iter().map(|c| (*c).to_owned()).collect()),
             owner_grants: owner.map(|(role, cache)| {

@@ -125,8 +125,11 @@ pub struct TokenRecord {
     pub name: String,
     /// The member whose it is.
     pub owner: Option<String>,
-    /// The machine whose it is: the rule's name and the identity's subject.
+    /// The machine whose it is: the identity's subject.
     pub machine: Option<String>,
+    /// The trust rule by which that machine got it; tokens from before this was kept have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
     /// The caches it is for; `None`: all.
     pub caches: Option<Vec<String>>,
     /// What it can be used for.

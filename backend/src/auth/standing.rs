@@ -6,7 +6,7 @@ use super::access::{Access, member};
 use super::caller::{Caller, MemberCaller};
 use super::permission::{On, may};
 use super::records::MemberRecord;
-use crate::ledger::kind::TOKENS;
+use crate::ledger::kind::{EXCHANGES, TOKENS};
 use crate::ledger::{RecordId, Scope};
 
 impl Access {
@@ -33,6 +33,15 @@ impl Access {
         };
         let view = self.ledger.view();
         view.tombstone(TOKENS, Scope::Server, &id).is_some()
+    }
+
+    /// Whether somebody removed a trust rule.
+    pub fn trust_was_removed(&self, rule: &str) -> bool {
+        let Ok(id) = rule.parse::<RecordId>() else {
+            return false;
+        };
+        let view = self.ledger.view();
+        view.tombstone(EXCHANGES, Scope::Server, &id).is_some()
     }
 }
 

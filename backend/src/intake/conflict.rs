@@ -1,8 +1,8 @@
 //! A build that comes for a path which is here with other content: it is not published, and what is
 //! left of it is a report, with the files in which the two differ.
 //!
-//! Only what would have been published if it had come first is reported: verified, and signed by
-//! somebody who may. The files are compared behind the answer, because both archives have to be read
+//! Only what would have been published if it had come first is reported: verified, signed by somebody
+//! who may, and with nothing more that the policy wants. The files are compared behind the answer, because both archives have to be read
 //! for it; one comparison at a time. Reports are bounded by path, uploader and cache: the newest stay.
 
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use snowbank_shared::signature::Signature;
 use snowbank_shared::store_path::StorePathHash;
 use time::OffsetDateTime;
 
+use super::waiting::Needs;
 use super::{Intake, Refusal, Sender, UploadPolicy, judge};
 use crate::archive::{Archive, ArchiveError, LONGEST, Look};
 use crate::auth::records::now;
@@ -73,7 +74,7 @@ pub struct ConflictRecord {
     pub kept: BuildRecord,
     /// The build that came.
     pub newcomer: BuildRecord,
-    /// Whose upload it was: `member:…`, `token:…`.
+    /// Whose upload it was: `member:…`, `machine:…`, `token:…`.
     pub owner: String,
     /// How often it came.
     pub times: u32,
@@ -158,7 +159,11 @@ impl Intake {
         let key = narinfo.nar_key().into_owned();
         let facts = self.facts(cache, &key).await?;
         judge::of_archive(narinfo, &facts)?;
-        self.voucher(standing, narinfo, &key, policy).await?;
+        let voucher = self.voucher(standing, narinfo, &key, policy).await?;
+        let (needs, _) = self.ruled(standing, narinfo, Some(&voucher), policy)?;
+        if needs != Needs::Nothing {
+            return Ok(());
+        }
         let owner = sender.owner();
         let path = narinfo.store_path();
         let newcomer_hash = format!("sha256:{}", narinfo.nar_hash().to_nix32());

@@ -167,9 +167,15 @@ impl Sender<'_> {
 
     /// The same, without the request.
     fn standing(&self) -> Standing<'_> {
+        let token = match &self.caller {
+            Caller::Token(token) => Some(token),
+            Caller::Member(_) | Caller::Stranger(_) => None,
+        };
         Standing {
             cache: self.cache,
             owner: self.owner(),
+            token: token.map(|token| token.id.clone()),
+            trust_rule: token.and_then(|token| token.rule.clone()),
             member: self.caller.name().map(str::to_owned),
             actor: self.caller.actor(),
             request: self.id.to_string(),
@@ -178,13 +184,17 @@ impl Sender<'_> {
     }
 }
 
-/// Whose uploads a caller's are: `member:…`, whichever token they use; `token:…` of a machine.
+/// Whose uploads a caller's are: `member:…`, whichever token they use; `machine:RULE:SUBJECT` of a
+/// machine, which gets a new token for each job; `token:ID` where nobody else is known behind it.
 pub fn owner(caller: &Caller) -> String {
     match caller {
         Caller::Member(member) => format!("member:{}", member.name),
         Caller::Token(token) => match &token.owner {
             Some(owner) => format!("member:{owner}"),
-            None => format!("token:{}", token.id),
+            None => match (&token.rule, &token.machine) {
+                (Some(rule), Some(machine)) => format!("machine:{rule}:{machine}"),
+                _ => format!("token:{}", token.id),
+            },
         },
         Caller::Stranger(_) => "stranger".to_owned(),
     }
@@ -371,4 +381,31 @@ fn permitted(cache: &Cache, caller: &Caller) -> Result<(), Refusal> {
 /// The coding of a body that is small enough to be decoded whole.
 fn content_encoding(request: &Parts) -> Option<&str> {
     request.headers.get(CONTENT_ENCODING)?.to_str().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::TokenCaller;
+
+    #[test]
+    fn a_machine_is_the_same_whichever_token_it_got() {
+        let of = |id: &str, member: Option<&str>, rule: Option<&str>| {
+            owner(&Caller::token(TokenCaller {
+                id: id.to_owned(),
+                owner: member.map(str::to_owned),
+                machine: member.is_none().then(|| "repo:team/app".to_owned()),
+                rule: rule.map(str::to_owned),
+                verbs: Vec::new(),
+                caches: None,
+                owner_grants: None,
+                expires_at: 0,
+            }))
+        };
+        assert_eq!(of("a", None, Some("ci")), "machine:ci:repo:team/app");
+        assert_eq!(of("a", None, Some("ci")), of("b", None, Some("ci")));
+        assert_ne!(of("a", None, Some("ci")), of("a", None, Some("other")));
+        assert_eq!(of("a", None, None), "token:a");
+        assert_eq!(of("a", Some("alice"), None), "member:alice");
+    }
 }

@@ -13,7 +13,7 @@ use super::body::Upload;
 use super::examine::Facts;
 use super::judge::{self, Verified, Voucher};
 use super::publish::{Existing, Publication};
-use super::receive::room;
+use super::receive::fits;
 use super::upstream::Agreed;
 use super::waiting::Needs;
 use super::{Intake, Refusal, Sender, SigningMode, Standing, UploadPolicy, permitted};
@@ -91,9 +91,9 @@ impl Intake {
             ));
         }
         not_held_back(cache, &narinfo)?;
-        let policy = UploadPolicy::in_force(&site.ledger, cache.slug.as_str())?;
         let standing = sender.standing();
         for _ in 0..TRIES {
+            let policy = UploadPolicy::in_force(&site.ledger, cache.slug.as_str())?;
             let became = match self.existing(cache, hash).await? {
                 Some(existing) => {
                     if !same_content(&narinfo, &existing.narinfo) {
@@ -133,7 +133,8 @@ impl Intake {
         if !narinfo.is_content_addressed() {
             signer?;
         }
-        room(standing.cache, None).await?;
+        let key = narinfo.nar_key();
+        fits(standing.cache, &key, 0).await?;
         let judged = self.judged(standing, narinfo, policy).await?;
         if let Some(url) = &judged.elsewhere {
             // Sent by a client that did not ask, or that remembers an older answer.
@@ -141,9 +142,14 @@ impl Intake {
             skipped.note(site, standing.cache, &standing.owner, narinfo, url);
             return Ok(Became::Published);
         }
+        fits(standing.cache, &key, judged.facts.file_size).await?;
         // It may have taken minutes to come here.
         self.still_may(sender, standing, narinfo, policy, &judged.voucher)
             .await?;
+        let slug = standing.cache.slug.as_str();
+        if UploadPolicy::in_force(&self.0.site.ledger, slug)? != *policy {
+            return Ok(Became::Changed);
+        }
         if needs == Needs::Nothing && judged.waits.is_none() {
             let published = self.publish(standing, &judged.publication(narinfo)).await?;
             return Ok(published.into());
@@ -163,6 +169,7 @@ impl Intake {
         let cache = standing.cache;
         let nar_key = narinfo.nar_key().into_owned();
         let facts = self.facts(cache, &nar_key).await?;
+        archive_not_held_back(cache, &nar_key)?;
         judge::of_archive(narinfo, &facts)?;
         let voucher = self.voucher(standing, narinfo, &nar_key, policy).await?;
         self.can_sign(cache, narinfo, policy, &voucher)?;
@@ -320,6 +327,23 @@ pub(super) fn same_content(one: &NarInfo, two: &NarInfo) -> bool {
         && one.nar_hash() == two.nar_hash()
         && one.nar_size() == two.nar_size()
         && references(one) == references(two)
+}
+
+/// Refuses to publish by an archive's name what readers would not get by it: they do not get one that
+/// only paths name which are held back.
+fn archive_not_held_back(cache: &Cache, key: &str) -> Result<(), Refusal> {
+    if cache.withheld.is_empty() {
+        return Ok(());
+    }
+    let view = cache.index.view();
+    let named_by = view.ids_by_nar(key);
+    if named_by.is_empty() || named_by.iter().any(|id| !cache.holds_back(&view, *id)) {
+        return Ok(());
+    }
+    Err(Refusal::conflict(
+        "nar-held-back",
+        "this archive is held back: nothing is published by its name",
+    ))
 }
 
 /// Refuses what an owner holds back, first or again: with who, when and why.

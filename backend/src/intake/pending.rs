@@ -80,6 +80,18 @@ impl Pending {
         (archive.owner == owner && archive.at.elapsed() < KEPT).then(|| Arc::clone(&archive.facts))
     }
 
+    /// Bytes of the archives of a cache, by key.
+    pub(super) fn sizes(&self, cache: &str) -> HashMap<String, u64> {
+        let inner = self.lock();
+        let fresh = inner
+            .archives
+            .iter()
+            .filter(|((of, _), archive)| of == cache && archive.at.elapsed() < KEPT);
+        fresh
+            .map(|((_, key), archive)| (key.clone(), archive.facts.file_size))
+            .collect()
+    }
+
     /// Its narinfo names it now: nothing is pending about it.
     pub(super) fn published(&self, cache: &str, key: &str) {
         let mut inner = self.lock();

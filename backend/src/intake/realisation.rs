@@ -1,16 +1,20 @@
 //! `PUT realisations/…` and `build-trace-v2/…`: to which path an output came, by whose word.
 //!
 //! Clients that substitute by one do not check its signature (`snowbank_shared::realisation`), so here
-//! it has to be by a key that may sign a path of that name, and the path has to be there.
+//! it has to be by a key that may sign a path of that name, and the path has to be there, published and
+//! not held back. Nothing here waits: where the policy wants people's consent for some paths, only a
+//! Maintainer may send one.
 
 use http::StatusCode;
+use snowbank_shared::api::policy::{Candidate, Ruling};
 use snowbank_shared::realisation::{MAX_BYTES, Realisation, RealisationError};
 use snowbank_shared::store_path::StorePath;
 
 use super::body::Upload;
-use super::judge::{Claim, Verified};
-use super::narinfo::{MOST_SIGNATURES, TRIES};
+use super::judge::{Claim, Verified, Voucher};
+use super::narinfo::{MOST_SIGNATURES, TRIES, not_held_back};
 use super::{Intake, Refusal, Sender, SigningMode, UploadPolicy};
+use crate::auth::{self, Act};
 use crate::bucket::{BucketErrorKind, ETag, PutOptions};
 use crate::upstream::Holding;
 
@@ -37,8 +41,8 @@ impl Intake {
                 "who may upload could not be read for a minute: nothing is published until it can",
             ));
         }
-        let policy = UploadPolicy::of(ledger, sender.cache.slug.as_str());
         for _ in 0..TRIES {
+            let policy = UploadPolicy::in_force(ledger, sender.cache.slug.as_str())?;
             let done = match self.existing_realisation(sender, key).await? {
                 Some(existing) => self.realised_again(sender, key, &sent, &existing).await?,
                 None => self.realised(sender, key, &sent, &policy).await?,
@@ -97,7 +101,8 @@ impl Intake {
                 "the realisation of {out_path} has no signature: Nix signs one only where it builds, so set secret-key-files to your key's file there and build again"
             ),
         };
-        self.signer_of(&sender.standing(), &claim, policy)?;
+        let voucher = self.signer_of(&sender.standing(), &claim, policy)?;
+        self.may_realise(sender, out_path, nar_size, &voucher, policy)?;
         let mut signed = sent.clone();
         if policy.mode == SigningMode::CounterSign {
             let signer = cache.signers.first().ok_or_else(Refusal::no_signing_key)?;
@@ -127,6 +132,42 @@ impl Intake {
             "a realisation was published"
         );
         Ok(true)
+    }
+
+    /// Whether the policy lets the sender say to which path an output came.
+    fn may_realise(
+        &self,
+        sender: &Sender<'_>,
+        out_path: &StorePath,
+        nar_size: u64,
+        voucher: &Voucher,
+        policy: &UploadPolicy,
+    ) -> Result<(), Refusal> {
+        let cache = sender.cache;
+        let member = sender.caller.name();
+        let upload = Candidate {
+            member,
+            key: voucher.key().and_then(|key| key.split(':').next()),
+            name: out_path.name(),
+            nar_size,
+        };
+        self.ruled_of(cache, &upload, policy)?;
+        // An output leads to a path whose readers never look at its name again: one rule that wants
+        // consent, for whichever paths, is enough.
+        let all_publish = policy
+            .rules
+            .iter()
+            .all(|rule| matches!(rule.ruling, Ruling::Publish));
+        if all_publish || auth::may(&sender.caller, Act::Maintain, cache.on()).is_ok() {
+            return Ok(());
+        }
+        Err(Refusal::forbidden(
+            "policy",
+            format!(
+                "where paths need people's consent, a Maintainer sends realisations. {}",
+                self.whom_to_ask(cache, member)
+            ),
+        ))
     }
 
     /// The same again adds signatures that verify, another path is refused. False where it was changed
@@ -218,6 +259,7 @@ impl Intake {
         };
         if let Some(existing) = self.existing(cache, path.hash()).await? {
             let narinfo = existing.narinfo;
+            not_held_back(cache, &narinfo)?;
             return match narinfo.store_path() == path.as_ref() {
                 true => Ok(narinfo.nar_size()),
                 false => Err(absent()),

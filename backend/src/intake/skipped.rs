@@ -33,7 +33,7 @@ const KEPT: i64 = 30;
 pub struct SkippedRecord {
     /// `2026-01-31`, UTC.
     pub day: String,
-    /// `member:…` or `token:…`.
+    /// `member:…`, `machine:…` or `token:…`.
     pub by: String,
     /// Paths.
     pub paths: u64,

@@ -1,4 +1,7 @@
 //! Looking at an archive that lies in the bucket already.
+//!
+//! It decodes as much as an upload does, so it counts as one ([`UPLOADS`](super::UPLOADS)): whoever
+//! holds a permit already does not come here.
 
 use std::sync::Arc;
 
@@ -18,6 +21,7 @@ impl Intake {
         cache: &Cache,
         key: &str,
     ) -> Result<Option<Arc<Facts>>, Refusal> {
+        let _permit = Arc::clone(&self.0.uploads).acquire_owned().await;
         let Some(body) = open(cache, key).await? else {
             return Ok(None);
         };
@@ -34,6 +38,7 @@ impl Intake {
         ca: &ContentAddress,
         own: StorePathHash,
     ) -> Result<bool, Refusal> {
+        let _permit = Arc::clone(&self.0.uploads).acquire_owned().await;
         let Some(body) = open(cache, key).await? else {
             return Ok(false);
         };

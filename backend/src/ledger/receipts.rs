@@ -25,7 +25,7 @@ pub struct Receipt {
     /// The SHA-256 of the narinfo's bytes as they were published, in hex: other bytes found
     /// later were changed past the server.
     pub narinfo: String,
-    /// Who put it: `member:…`, `token:…`; for what others wrote into the bucket, `bucket`.
+    /// Who put it: `member:…`, `machine:…`, `token:…`; for what others wrote into the bucket, `bucket`.
     pub by: String,
     /// The key that signed it, `name:base64`, where one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]

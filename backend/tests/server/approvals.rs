@@ -520,6 +520,52 @@ async fn at_the_moment_of_publishing_all_is_judged_again() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_goes_with_the_token_that_it_came_with() {
+    let site = Site::start(|_| {}).await;
+    let alice = site.contributor("alice").await;
+    rules(&site, approval(&["two-*"], 1)).await;
+    let made = Made::file("two-1", "two", &[], &alice.key);
+    waits(&site, &alice, &made).await;
+    let row = entry(&site, "two-1", "waiting").await;
+    let id: RecordId = row["id"].as_str().expect("an id").parse().expect("an id");
+    let ledger = site.server.server.site().access.ledger();
+    let kept = ledger
+        .view()
+        .get::<WaitingRecord>(Scope::Cache("main"), &id)
+        .expect("an entry");
+    let token = kept.token.clone().expect("its token");
+    let path = format!("/tokens/{token}");
+    let answer = site
+        .owner
+        .send(&site.server, Method::DELETE, &path, None)
+        .await;
+    assert!(answer.status().is_success(), "{}", answer.status());
+    let (_, refused) = approve(&site, &site.owner, &row).await;
+    assert_eq!(refused["state"], "refused");
+    let why = refused["decision"]["reason"].as_str().expect("why");
+    assert!(why.contains("sent it with was ended"), "{why}");
+    assert!(site.served(&made).await.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_policy_refuses_by_now_is_not_published_by_an_approval() {
+    let site = Site::start(|_| {}).await;
+    let alice = site.contributor("alice").await;
+    rules(&site, approval(&["two-*"], 1)).await;
+    let made = Made::file("two-1", "two", &[], &alice.key);
+    waits(&site, &alice, &made).await;
+    let refuse =
+        json!([{"who": "anyone", "names": ["two-*"], "then": "refuse", "reason": "No more"}]);
+    rules(&site, refuse).await;
+    let row = entry(&site, "two-1", "waiting").await;
+    let (_, refused) = approve(&site, &site.owner, &row).await;
+    assert_eq!(refused["state"], "refused");
+    let why = refused["decision"]["reason"].as_str().expect("why");
+    assert!(why.contains("No more"), "{why}");
+    assert!(site.served(&made).await.is_none());
+}
+
 /// Asks until it is so, half a minute at most.
 async fn until(done: impl AsyncFn() -> bool) {
     for _ in 0..150 {

@@ -2,6 +2,8 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use snowbank::intake::UploadPolicy;
+use snowbank_shared::api::policy::{PolicyRule, Ruling};
 
 use crate::harness::archive;
 use crate::people::{Actor, read};
@@ -217,4 +219,28 @@ async fn one_content_by_two_people_is_reproduced() {
         .await;
     assert!(out.status().is_success());
     reproduced(owner, json!([by(Some("alice"), &alice_keys)])).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_build_that_would_have_waited_leaves_no_report() {
+    let site = Site::start(|_| {}).await;
+    let (alice, bob) = site.alice_and_bob().await;
+    let kept = Made::file("app-1.0", "one", &[], &alice.key);
+    let other = Made::file("app-1.0", "two", &[], &bob.key);
+    assert_eq!(site.upload(&alice, &kept).await.0, 200);
+    site.policy(UploadPolicy {
+        rules: vec![PolicyRule {
+            names: vec!["app-*".to_owned()],
+            ruling: Ruling::Approval { approvals: 1 },
+            ..PolicyRule::default()
+        }],
+        ..UploadPolicy::default()
+    })
+    .await;
+    assert_eq!(site.upload(&bob, &other).await.0, 409);
+    let page = format!("/caches/main/conflicts/{}", kept.parts.store_path.hash());
+    assert_eq!(site.owner.json(&site.server, &page).await["total"], 0);
+    site.policy(UploadPolicy::default()).await;
+    assert_eq!(site.put(&bob, &other.key(), other.text()).await.0, 409);
+    assert_eq!(site.owner.json(&site.server, &page).await["total"], 1);
 }

@@ -139,6 +139,14 @@ async fn a_hidden_path_is_404_everywhere_and_comes_back_when_it_is_lifted() {
         );
         assert!(text.len() < 1024 && text.lines().count() == 1);
     }
+    // Nor is its archive published by the name of another path.
+    let copy = Made::file("copy-1", "app", &[], &bob.key);
+    let (status, text) = site.put(&bob, &copy.key(), copy.text()).await;
+    assert_eq!(
+        (status, text.starts_with("nar-held-back: ")),
+        (409, true),
+        "{text}"
+    );
 
     // Listed with the acts, and lifted: a path with a reason, an act as a whole within a day.
     let held = server.json("/api/v1/caches/main/quarantine").await;

@@ -140,6 +140,7 @@ async fn expired(server: &TestServer) -> Actor {
         name: "old".into(),
         owner: Some("olga".into()),
         machine: None,
+        rule: None,
         caches: None,
         verbs: Verb::ALL.to_vec(),
         created_at: now() - 120,

@@ -1,6 +1,8 @@
 //! Realisations, build traces and build logs: whose word is taken, and that the first stays.
 
 use snowbank::bucket::Operation;
+use snowbank::intake::UploadPolicy;
+use snowbank_shared::api::policy::{PolicyRule, Ruling};
 use snowbank_shared::realisation::Realisation;
 use snowbank_shared::signature::{PublicKey, SecretKey, Signature};
 
@@ -252,4 +254,45 @@ async fn a_log_is_put_by_who_uploaded_what_was_built_or_by_a_maintainer() {
         site.put_with(maintainer, orphan, "built\n", &[]).await.0,
         200
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_policy_wants_consent_a_contributor_sends_no_realisation() {
+    let site = Site::start(|_| {}).await;
+    let alice = site.contributor("alice").await;
+    let top = Made::file("top-1", "top", &[], &alice.key);
+    assert_eq!(site.upload(&alice, &top).await.0, 200);
+    let rule = |name: &str, ruling| PolicyRule {
+        names: vec![name.to_owned()],
+        ruling,
+        ..PolicyRule::default()
+    };
+    let sent = signed(&realisation(ID, &top, None), &alice.key).to_json();
+    let key = realisation_key(ID);
+    let reason = "Tops come from CI".to_owned();
+    for (rule, says) in [
+        (
+            rule("other-*", Ruling::Approval { approvals: 1 }),
+            "a Maintainer sends realisations",
+        ),
+        (
+            rule("top-*", Ruling::Refuse { reason }),
+            "Tops come from CI",
+        ),
+    ] {
+        site.policy(UploadPolicy {
+            rules: vec![rule],
+            ..UploadPolicy::default()
+        })
+        .await;
+        let (status, text) = site.put(&alice, &key, sent.clone()).await;
+        assert_eq!(
+            (status, text.starts_with("policy: ")),
+            (403, true),
+            "{text}"
+        );
+        assert!(text.contains(says), "{text}");
+    }
+    site.policy(UploadPolicy::default()).await;
+    assert_eq!(site.put(&alice, &key, sent).await.0, 200);
 }

@@ -474,6 +474,25 @@ async fn limits_are_told_before_anything_is_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_came_and_is_not_published_counts_against_the_quota_once() {
+    let size = |text: &str| Made::addressed("any-1", text).stored.len() as u64;
+    let most = size("first") + size("second") - 1;
+    let site = Site::start(move |config| config.caches[0].max_bytes = Some(most)).await;
+    let alice = site.contributor("alice").await;
+    let first = Made::file("first-1", "first", &[], &alice.key);
+    let second = Made::file("second-1", "second", &[], &alice.key);
+    for _ in 0..2 {
+        let (status, text) = site.put(&alice, &first.url(), first.stored.clone()).await;
+        assert_eq!(status, 200, "{text}");
+    }
+    // No narinfo names the first yet.
+    let (status, text) = site.put(&alice, &second.url(), second.stored.clone()).await;
+    assert_eq!((status, text.starts_with("quota: ")), (413, true), "{text}");
+    let published = site.put(&alice, &first.key(), first.text()).await;
+    assert_eq!(published, (200, String::new()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn references_have_to_be_here_and_lead_nowhere_back() {
     let site = Site::start(|_| {}).await;
     let alice = site.contributor("alice").await;

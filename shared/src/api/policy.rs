@@ -359,7 +359,7 @@ pub struct TriedUpload {
     pub name: Option<String>,
     /// Bytes of its NAR; `null` where it is here no more.
     pub nar_size: Option<u64>,
-    /// Who uploaded it: `member:…`, `token:…`.
+    /// Who uploaded it: `member:…`, `machine:…`, `token:…`.
     pub by: String,
     /// The name of the key that vouched, where one did.
     pub key: Option<String>,

@@ -50,7 +50,7 @@ pub struct CacheUpstream {
 pub struct Skipped {
     /// The day, UTC, such as `2026-01-31`.
     pub day: String,
-    /// Whose upload: `member:…` or `token:…`.
+    /// Whose upload: `member:…`, `machine:…` or `token:…`.
     pub by: String,
     /// Paths.
     pub paths: u64,

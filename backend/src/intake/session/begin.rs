@@ -10,7 +10,7 @@ use super::super::{Intake, owner};
 use super::plan::Judged;
 use super::record::{HeadState, PathRecord, SessionHead, UploadRecord, piece_id, pieces};
 use super::understood::Understood;
-use super::{LIFE, MOST_IN_CACHE, MOST_OPEN, SessionError, spoken};
+use super::{LIFE, MOST_IN_CACHE, MOST_OF_ONE, MOST_OPEN, MOST_PATHS_OF_ONE, SessionError, spoken};
 use crate::auth::records::now;
 use crate::auth::{By, Caller};
 use crate::ledger::{RecordId, Scope};
@@ -18,6 +18,32 @@ use crate::site::Cache;
 
 /// Characters of where it comes from.
 const LONGEST_FROM: usize = 200;
+
+/// What one person began within [`LIFE`], ended or not: it is remembered, so it is bounded.
+#[derive(Debug, Default)]
+struct Lately {
+    sessions: usize,
+    paths: u64,
+}
+
+impl Lately {
+    /// Whether one more of so many paths can begin.
+    fn take(&self, paths: u64) -> Result<(), SessionError> {
+        let sessions = self.sessions;
+        if sessions >= MOST_OF_ONE {
+            return Err(SessionError::TooMany(format!(
+                "You began {sessions} uploads to this cache within seven days, ended ones included, and {MOST_OF_ONE} are the most. Plan more paths in one upload, use `nix copy`, or wait until the oldest of them is seven days old."
+            )));
+        }
+        let paths = self.paths.saturating_add(paths);
+        if paths > MOST_PATHS_OF_ONE {
+            return Err(SessionError::TooMany(format!(
+                "With this one you would have planned {paths} paths for this cache within seven days, ended uploads included, and {MOST_PATHS_OF_ONE} are the most. Plan only paths that are not here yet, use `nix copy`, or wait until the oldest of these uploads is seven days old."
+            )));
+        }
+        Ok(())
+    }
+}
 
 impl Intake {
     /// Writes the records of a session, or finds those of the same plan.
@@ -36,17 +62,26 @@ impl Intake {
         let digest = digest(plan);
         let ledger = &self.0.site.ledger;
         let scope = Scope::Cache(cache.slug.as_str());
+        let began_at = now();
         let (mut open, mut all) = (0, 0);
+        let mut lately = Lately::default();
         for entry in ledger.view().list::<UploadRecord>(scope) {
             let Some(head) = entry.record.head() else {
                 continue;
             };
             all += 1;
-            if head.owner == owner && head.state == HeadState::Open {
+            if head.owner != owner {
+                continue;
+            }
+            if head.state == HeadState::Open {
                 if head.plan == digest {
                     return Ok((entry.id, true));
                 }
                 open += 1;
+            }
+            if head.began_at > began_at - LIFE {
+                lately.sessions += 1;
+                lately.paths = lately.paths.saturating_add(head.paths);
             }
         }
         if open >= MOST_OPEN {
@@ -54,6 +89,7 @@ impl Intake {
                 "You have {open} uploads that are not finished. Finish or cancel one of them first."
             )));
         }
+        lately.take(understood.len() as u64)?;
         if all >= MOST_IN_CACHE {
             return Err(SessionError::TooMany(format!(
                 "This cache remembers {all} uploads of the last seven days, and that is the most."
@@ -61,7 +97,6 @@ impl Intake {
         }
         let id =
             RecordId::random().map_err(|error| SessionError::Unavailable(format!("{error}.")))?;
-        let began_at = now();
         let expires_at = began_at + LIFE;
         let paths = understood
             .iter()
@@ -133,4 +168,22 @@ fn digest(plan: &UploadPlan) -> String {
         hash.update(line);
     }
     Sha256(hash.finalize().into()).to_base16()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_person_begins_so_many_uploads_of_so_many_paths() {
+        let refused = |sessions, paths, more| {
+            let lately = Lately { sessions, paths };
+            lately.take(more).err().map(|error| error.to_string())
+        };
+        assert_eq!(refused(MOST_OF_ONE - 1, 0, MOST_PATHS_OF_ONE), None);
+        let many = refused(MOST_OF_ONE, 0, 1).expect("too many uploads");
+        assert!(many.contains("You began 100 uploads"), "{many}");
+        let many = refused(1, MOST_PATHS_OF_ONE, 1).expect("too many paths");
+        assert!(many.contains("planned 200001 paths"), "{many}");
+    }
 }

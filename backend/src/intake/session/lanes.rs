@@ -15,7 +15,7 @@ use snowbank_shared::api::uploads::{PART, parts_of};
 
 use super::super::body::Upload;
 use super::super::examine::{Bounds, Examination, Facts};
-use super::super::receive::{keeps, promised, room};
+use super::super::receive::{keeps, promised};
 use super::super::sink::Sink;
 use super::super::{Intake, Refusal, Sender};
 use super::lock;
@@ -298,7 +298,9 @@ impl Arriving {
                 if number != 1 {
                     return Err(out_of_order(1));
                 }
-                room(&self.cache, Some(self.file_size)).await?;
+                self.intake
+                    .room(&self.cache, &self.key, Some(self.file_size))
+                    .await?;
                 let (slot, given_up) = lanes.begin(&self.place, &self.session)?;
                 for other in given_up {
                     other.give_up().await;

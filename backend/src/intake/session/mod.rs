@@ -51,6 +51,10 @@ pub const LIFE: i64 = 7 * 86_400;
 pub const MOST_OPEN: usize = 20;
 /// Sessions of one cache, those that ended included.
 pub const MOST_IN_CACHE: usize = 1_000;
+/// Sessions of one person in one cache within [`LIFE`], those that ended included.
+pub const MOST_OF_ONE: usize = 100;
+/// Paths in all of these together.
+pub const MOST_PATHS_OF_ONE: u64 = 200_000;
 /// Refused paths that a session remembers, each with its reason.
 const MOST_REFUSED: usize = 200;
 
@@ -182,7 +186,8 @@ impl Intake {
     }
 }
 
-/// Sessions of a cache that are open and somebody's, by their owner's name (`member:…`, `token:…`).
+/// Sessions of a cache that are open and somebody's, by their owner's name (`member:…`, `machine:…`,
+/// `token:…`).
 pub fn count_open(ledger: &Ledger, cache: &str, owner: &str) -> u64 {
     let view = ledger.view();
     let all = view.list::<UploadRecord>(Scope::Cache(cache));

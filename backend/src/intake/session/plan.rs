@@ -12,7 +12,6 @@ use snowbank_shared::narinfo::NarInfo;
 use snowbank_shared::store_path::StorePathHash;
 
 use super::super::judge::owns;
-use super::super::receive::left;
 use super::super::waiting::Needs;
 use super::super::{Intake, Refusal, UploadPolicy};
 use super::understood::{Understood, understand};
@@ -111,7 +110,15 @@ impl Intake {
             .zip(&judged)
             .filter(|(_, judged)| judged.fate.sends_archive())
             .fold(0, |sum, (path, _)| sum.saturating_add(path.file_size));
-        let left = left(cache).await?.map(|(left, _)| left);
+        let left = {
+            let planned: HashSet<&str> = understood
+                .iter()
+                .map(|path| path.nar_key.as_str())
+                .collect();
+            // What of the plan has come already is in its sum.
+            let left = self.left(cache, &planned).await?;
+            left.map(|(left, _)| left)
+        };
         let referred: HashSet<StorePathHash> =
             understood.iter().flat_map(Understood::others).collect();
         let paths = understood

@@ -31,7 +31,7 @@ pub enum UploadRecord {
 /// A session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionHead {
-    /// `member:NAME` or `token:ID`.
+    /// `member:NAME`, `machine:RULE:SUBJECT` or `token:ID`.
     pub owner: String,
     /// For people.
     pub by: String,

@@ -125,6 +125,16 @@ pub(super) fn size_of_nar(ledger: &Ledger, cache: &str, key: &str, owner: &str) 
         .map(|entry| entry.file_size)
 }
 
+/// Bytes of the archives of what waits in a cache, by key.
+pub(super) fn sizes_of_nars(ledger: &Ledger, cache: &str) -> HashMap<String, u64> {
+    ledger
+        .view()
+        .list::<WaitingRecord>(Scope::Cache(cache))
+        .filter(|entry| entry.is_waiting())
+        .map(|entry| (entry.nar_key.clone(), entry.file_size))
+        .collect()
+}
+
 /// The store path of this hash that waits by this uploader.
 pub(super) fn of_path(
     view: &View,
@@ -295,6 +305,8 @@ impl Intake {
             nar_key: judged.nar_key.clone(),
             file_size: judged.facts.file_size,
             uploader: standing.owner.clone(),
+            token: standing.token.clone(),
+            trust_rule: standing.trust_rule.clone(),
             actor: standing.actor.clone(),
             member: standing.member.clone(),
             key_owner: key.as_deref().and_then(|key| self.owner_of(key)),

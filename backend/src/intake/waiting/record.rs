@@ -64,8 +64,14 @@ pub struct WaitingRecord {
     pub nar_key: String,
     /// Bytes of the archive.
     pub file_size: u64,
-    /// Whose it is: `member:…`, `token:…`.
+    /// Whose it is: `member:…`, `machine:…`, `token:…`.
     pub uploader: String,
+    /// The token that it came with, where one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// The trust rule by which a machine got that token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust_rule: Option<String>,
     /// The same for people.
     pub actor: String,
     /// The member behind it.
@@ -179,6 +185,8 @@ impl WaitingRecord {
         Standing {
             cache,
             owner: self.uploader.clone(),
+            token: self.token.clone(),
+            trust_rule: self.trust_rule.clone(),
             member: self.member.clone(),
             actor: self.actor.clone(),
             request: String::new(),

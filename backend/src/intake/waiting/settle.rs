@@ -12,7 +12,7 @@ use snowbank_shared::store_path::StorePathHash;
 
 use super::super::judge::Verified;
 use super::super::narinfo::{not_held_back, same_content};
-use super::super::receive::room;
+use super::super::receive::fits;
 use super::super::{Intake, Refusal, Standing, UploadPolicy};
 use super::{Needs, Others, Waiting, WaitingRecord, Word, entries};
 use crate::auth::By;
@@ -214,9 +214,6 @@ impl Intake {
     ) -> Result<Option<WaitsFor>, Refusal> {
         let cache = standing.cache;
         let policy = UploadPolicy::in_force(&self.0.site.ledger, cache.slug.as_str())?;
-        // Its bytes are stored already; whether there is room for more does not matter, but for a quota
-        // that was lowered below what is there.
-        room(cache, None).await?;
         let judged = self.judged(standing, narinfo, &policy).await?;
         if let Some(url) = judged.elsewhere {
             return Err(Refusal::conflict(
@@ -227,7 +224,16 @@ impl Intake {
         if judged.waits.is_some() {
             return Ok(judged.waits);
         }
+        // Its bytes are stored already; they count as the cache's from now on.
+        fits(cache, &judged.nar_key, judged.facts.file_size).await?;
         // Looking at the archive may have taken minutes.
+        if UploadPolicy::in_force(&self.0.site.ledger, cache.slug.as_str())? != policy {
+            return Ok(Some(WaitsFor::Server {
+                reason: "the policy changed while it was looked at".to_owned(),
+            }));
+        }
+        // Consent that was given stands; that the policy refuses it by now wins.
+        self.ruled(standing, narinfo, Some(&judged.voucher), &policy)?;
         not_held_back(cache, narinfo)?;
         self.still_uploads(standing)?;
         if judged.voucher.key().is_some() {
