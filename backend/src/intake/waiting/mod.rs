@@ -472,6 +472,8 @@ mod tests {
                 file_size: 1,
                 uploader: uploader.to_owned(),
                 actor: uploader.to_owned(),
+                token: None,
+                trust_rule: None,
                 member: None,
                 key: None,
                 key_owner: None,
