@@ -154,7 +154,6 @@ fn inputs(
         .any(|cache| cache.visibility != Visibility::Public);
     let inputs = Inputs {
         caches: chosen,
-        console: absolute("/").trim_end_matches('/').to_owned(),
         scope: match query.scope {
             ConnectScope::Unknown => Scope::Unknown,
             ConnectScope::Admin => Scope::Admin,
