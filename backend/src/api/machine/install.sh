@@ -17,7 +17,7 @@
 #
 # Everything is in main, which is called on the last line: a download that was cut does nothing.
 main() {
-  set -eu
+  set -euf
   LC_ALL=C
   export LC_ALL
 
@@ -48,10 +48,15 @@ main() {
   find_file
   refuse_owned
   work=$(mktemp -d "${TMPDIR:-/tmp}/nix-cache.XXXXXX")
-  trap 'rm -rf "$work"' EXIT
+  new=
+  trap 'rm -rf "$work"; if [ -n "$new" ]; then rm -f "$new"; fi' EXIT
   trap 'exit 1' HUP INT TERM
   before=$work/before after=$work/after
-  if [ -e "$file" ]; then cat "$file" >"$before"; else : >"$before"; fi
+  if [ -e "$file" ]; then
+    cat "$file" >"$before" || fail 1 "$file cannot be read"
+  else
+    : >"$before"
+  fi
   tr -d '\000' <"$before" >"$work/text"
   if ! cmp -s "$work/text" "$before"; then fail 1 "$file is no text: it is left as it is"; fi
   unterminated=0
@@ -89,11 +94,14 @@ find_file() {
   if $user; then
     file=${XDG_CONFIG_HOME:-$HOME/.config}/nix/nix.conf
     restart=false
+    if [ "$mode" = merge ]; then
+      echo "Note: a daemon takes caches and keys from this file only where you are a trusted user. Else they belong in the system's file, without --user" >&2
+    fi
     return 0
   fi
   folder=${NIX_CONF_DIR:-/etc/nix}
   file=$folder/nix.conf
-  if [ -e "$folder/nix.custom.conf" ] || { [ -e "$file" ] && [ "$(owner "$file")" = determinate ]; }; then
+  if [ -e "$folder/nix.custom.conf" ] || { [ -r "$file" ] && [ "$(owner "$file")" = determinate ]; }; then
     file=$folder/nix.custom.conf
   elif [ -e /etc/NIXOS ]; then
     print_module NixOS
@@ -123,6 +131,8 @@ refuse_owned() {
     esac
   fi
   if [ -e "$file" ]; then
+    if [ ! -f "$file" ]; then fail 1 "$file is no file"; fi
+    if [ ! -r "$file" ]; then fail 1 "$file cannot be read. Run this as root: … | sudo sh"; fi
     who=$(owner "$file")
     case $who in
       '') ;;
@@ -134,6 +144,11 @@ refuse_owned() {
 }
 
 print_module() {
+  if [ "$mode" = remove ]; then
+    echo "$1 writes $file, so a change there would not last. Take these values out of your configuration, or the module that has them:" >&2
+    for value in $urls $keys; do echo "$value"; done
+    exit 3
+  fi
   echo "$1 writes $file, so a change there would not last. Add this module to your configuration:" >&2
   cat <<'MODULE'
 @MODULE@MODULE
@@ -422,11 +437,16 @@ edit() {
 difference() {
   printf -- '--- %s\n+++ %s\n' "$file" "$file"
   if command -v diff >/dev/null 2>&1; then
-    diff -u "$before" "$after" | sed 1,2d
+    diff -u "$before" "$after" | sed 1,2d | without_secrets
   else
     echo "(there is no diff on this machine; the new file would be:)"
-    cat "$after"
+    without_secrets <"$after"
   fi
+}
+
+# Tokens may stand beside what changes: they are not for a screen.
+without_secrets() {
+  sed 's/^\([-+ ]\{0,1\}[[:blank:]]*\(extra-\)\{0,1\}access-tokens[[:blank:]]*=\).*/\1 (not shown)/'
 }
 
 ask() {
@@ -441,21 +461,39 @@ ask() {
   esac
 }
 
+# Whether the file is still what the difference was made of.
+unchanged() {
+  if [ -e "$file" ]; then cmp -s "$file" "$before"; else [ ! -s "$before" ]; fi
+}
+
 # A copy first, then the whole new file in one step.
 write() {
   folder=$(dirname "$file")
-  mkdir -p "$folder" 2>/dev/null || fail 1 "$folder cannot be made. Run this as root: … | sudo sh"
-  new=$folder/.nix.conf.$$
+  denied="$folder cannot be written. Run this as root: … | sudo sh"
+  meanwhile="$file has changed meanwhile: run this again"
+  (umask 022 && mkdir -p "$folder") 2>/dev/null || fail 1 "$folder cannot be made. Run this as root: … | sudo sh"
+  unchanged || fail 1 "$meanwhile"
+  new=$(mktemp "$folder/.nix.conf.XXXXXX" 2>/dev/null) || fail 1 "$denied"
+  writable=true
   if [ -e "$file" ]; then
     backup=$file.backup-$(date +%Y%m%d%H%M%S)
     while [ -e "$backup" ]; do backup=$backup-again; done
-    { cp -p "$file" "$backup" && cp -p "$file" "$new"; } 2>/dev/null || { rm -f "$new"; fail 1 "$folder cannot be written. Run this as root: … | sudo sh"; }
+    # The copy brings mode and owner along; a mode that nobody may write by comes back below.
+    { cp -p "$file" "$backup" && cp -p "$file" "$new"; } 2>/dev/null || fail 1 "$denied"
+    case $(ls -ld "$file") in
+      ??w*) ;;
+      *) writable=false ;;
+    esac
     echo "The file as it was: $backup"
   else
-    { : >"$new" && chmod 644 "$new"; } 2>/dev/null || fail 1 "$folder cannot be written. Run this as root: … | sudo sh"
+    chmod 644 "$new" || fail 1 "$denied"
   fi
-  if ! cat "$after" >"$new"; then rm -f "$new"; fail 1 "writing $new failed: $file is as it was"; fi
-  mv -f "$new" "$file"
+  $writable || chmod u+w "$new" || fail 1 "$denied"
+  cat "$after" >"$new" || fail 1 "writing $new failed: $file is as it was"
+  $writable || chmod u-w "$new" || fail 1 "$denied"
+  unchanged || fail 1 "$meanwhile"
+  mv -f "$new" "$file" || fail 1 "$denied"
+  new=
   echo "$file: written"
 }
 
@@ -483,7 +521,8 @@ probe() {
       *) continue ;;
     esac
     if command -v curl >/dev/null 2>&1; then
-      status=$(curl -sS -m 10 -o /dev/null -w '%{http_code}' "${url%/}/nix-cache-info" 2>/dev/null) || status=000
+      base=${url%%\?*}
+      status=$(curl -sS -m 10 -o /dev/null -w '%{http_code}' "${base%/}/nix-cache-info" 2>/dev/null) || status=000
       case $status in
         200) echo "$url answers" ;;
         401) echo "$url wants a token: see $page" ;;
