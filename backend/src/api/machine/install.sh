@@ -319,13 +319,62 @@ edit() {
       return (kind == "u" || kind == "k") && extra && !alias ? kind : ""
     }
 
-    # The text without the block; lines of others in it stay. Into R, of r lines.
-    function without(    i, others) {
+    # The name of a key without the number at its end, and the host of a URL.
+    function stem(key) {
+      sub(/:.*/, "", key)
+      sub(/-[0-9]+$/, "", key)
+      return key
+    }
+    function host_of(text,    at) {
+      at = index(text, "://")
+      if (!at) return ""
+      text = substr(text, at + 3)
+      sub(/[\/?].*/, "", text)
+      return tolower(text)
+    }
+    # Whether a value in the block is of the cache, now or formerly.
+    function of_cache(kind, value,    i, there) {
+      if (kind == "k") {
+        for (i = 1; i <= nk; i++) if (stem(K[i]) == stem(value)) return 1
+        return !nk
+      }
+      if (tolower(substr(value, 1, 5)) == "s3://") return 1
+      there = host_of(value)
+      for (i = 1; i <= nu; i++)
+        if (same("u", U[i], value) || (there != "" && host_of(U[i]) == there)) return 1
+      return 0
+    }
+    # The values of others in a line of ours, as a line; or nothing.
+    function carried(line,    kind, w, j, values) {
+      kind = ours(line)
+      if (kind == "") return ""
+      w = words(line)
+      values = ""
+      for (j = 3; j <= w; j++) if (!of_cache(kind, T[j])) values = values " " T[j]
+      return values == "" ? "" : T[1] " =" values crlf
+    }
+    # A line that the page Connect adds to a block where it is asked for.
+    function option(line,    w) {
+      if (index(line, "#")) return 0
+      w = words(line)
+      if (w != 3 || T[2] != "=") return 0
+      return (T[1] " " T[3]) ~ /^(connect-timeout 5|fallback true|narinfo-cache-negative-ttl 1)$/
+    }
+
+    # The text without the block; lines and values of others in it stay, options where they
+    # are not to go. Into R, of r lines.
+    function without(go,    i, others, line) {
       split("", R)
       r = others = 0
       for (i = 1; i <= m; i++) {
         if (i < first || i > last) R[++r] = A[i]
-        else if (i > first && i < last && ours(A[i]) == "") { R[++r] = A[i]; others++ }
+        else if (i > first && i < last) {
+          if (ours(A[i]) != "") { line = carried(A[i]); if (line == "") continue }
+          else if (go && option(A[i])) continue
+          else line = A[i]
+          R[++r] = line
+          others++
+        }
       }
       if (last == m && u && r) {
         if (others) sub(/\r+$/, "", R[r])
@@ -348,7 +397,7 @@ edit() {
       for (i = 1; i <= d; i++) A[++m] = D[i] ((i == d && u) ? "" : crlf)
     }
 
-    function add(    stale, i, j, w, kind, d, end, P, p) {
+    function add(    stale, i, j, w, kind, d, end, line, P, p) {
       if (conflict()) exit 4
       if (first) {
         stale = 0
@@ -356,10 +405,10 @@ edit() {
           kind = ours(A[i])
           if (kind == "") continue
           w = words(A[i])
-          for (j = 3; j <= w; j++) if (kind == "t" || !wanted(kind, T[j])) stale = 1
+          for (j = 3; j <= w; j++) if ((kind == "t" || !wanted(kind, T[j])) && of_cache(kind, T[j])) stale = 1
         }
         if (lacking(A, m) == "" && !stale) return
-        without()
+        without(0)
         if (lacking(R, r) == "") { copy(R, r, A); m = r; if (!m) u = 0; return }
         d = block()
         split("", P)
@@ -369,6 +418,13 @@ edit() {
         for (i = first + 1; i < last; i++) if (ours(A[i]) == "") P[++p] = A[i]
         end = A[last] ~ /\r$/ && !(last == m && u) ? "\r" : ""
         P[++p] = D[d] end
+        for (i = first + 1; i < last; i++) {
+          line = carried(A[i])
+          if (line == "") continue
+          if (last == m && u) sub(/\r?$/, crlf, P[p])
+          P[++p] = line
+        }
+        if (last == m && u && P[p] != D[d]) sub(/\r$/, "", P[p])
         for (i = last + 1; i <= m; i++) P[++p] = A[i]
         if (lacking(P, p) == "") { copy(P, p, A); m = p; return }
         lacking(R, r)
@@ -407,7 +463,7 @@ edit() {
     }
 
     function undo(    i, j, w, kind, mine, kept, line, cut) {
-      if (first) { without(); copy(R, r, A); m = r; if (!m) u = 0; return }
+      if (first) { without(1); copy(R, r, A); m = r; if (!m) u = 0; return }
       split("", R)
       r = 0
       for (i = 1; i <= m; i++) {

@@ -175,6 +175,7 @@ fn inputs(
         },
         // A token is made and shown beside, once; the files hold a word in its place.
         token: None,
+        // `nix_conf::block` knows lines with these values as ours and removes them with the block.
         extras: Extras {
             connect_timeout: has(ConnectExtra::Timeout).then_some(5),
             fallback: has(ConnectExtra::Fallback),
