@@ -166,7 +166,7 @@ fn told(
                     let backup = back_up(file, text)?;
                     print(&format!("The file as it was: {}", backup.display()))?;
                 }
-                write(file, &merged.text)?;
+                write(file, before, &merged.text)?;
                 print(&format!(
                     "{name}: written. Restart the daemon, it reads keys when it starts."
                 ))?;
@@ -294,8 +294,8 @@ fn back_up(file: &Path, text: &str) -> anyhow::Result<PathBuf> {
     )
 }
 
-/// Replaces a file in one step; mode and owner stay.
-fn write(file: &Path, text: &str) -> anyhow::Result<()> {
+/// Replaces a file in one step, if it still is what was read; mode and owner stay.
+fn write(file: &Path, before: Option<&str>, text: &str) -> anyhow::Result<()> {
     let folder = match file.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -322,6 +322,11 @@ fn write(file: &Path, text: &str) -> anyhow::Result<()> {
         .set_permissions(fs::Permissions::from_mode(mode))
         .and_then(|()| new.as_file().sync_all())
         .with_context(context)?;
+    anyhow::ensure!(
+        read(file)?.as_deref() == before,
+        "{} has changed meanwhile: run this again",
+        file.display()
+    );
     new.persist(file).with_context(context)?;
     Ok(())
 }

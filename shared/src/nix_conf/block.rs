@@ -1,7 +1,8 @@
 //! The lines of a cache between two comments, by which they are found again.
 //!
 //! `# >>> nix cache: TITLE (PAGE) >>>` opens and `# <<< nix cache: TITLE <<<` closes. A
-//! block is known by PAGE. Lines of others within it stay when it goes.
+//! block is known by PAGE. Lines of others within it stay when it goes, and so do values of
+//! others within our lines: in a line of their own.
 //!
 //! At the end of a text that lacks its last line end the block lacks it too, and brings
 //! the one before it along: so it can be taken out without a trace.
@@ -9,11 +10,29 @@
 use std::ops::Range;
 
 use super::document::{Document, Line, Says};
+use super::effective::comparable;
 use super::merge::{Addition, Wanted};
 use super::names;
 
 const OPENS: &str = "# >>> nix cache: ";
 const CLOSES: &str = "# <<< nix cache: ";
+
+/// The lines that the generator adds to a block where they are asked for, as the page Connect
+/// writes them. They go with the block.
+const OPTIONS: [(&str, &str); 3] = [
+    ("connect-timeout", "5"),
+    ("fallback", "true"),
+    ("narinfo-cache-negative-ttl", "1"),
+];
+
+/// What becomes of the [`OPTIONS`] in a block that is taken out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Options {
+    /// They stay: the cache is in force in another place.
+    Stay,
+    /// They go: the cache goes.
+    Go,
+}
 
 /// A block in a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,8 +111,13 @@ impl Block<'_> {
         self.first..self.last + 1
     }
 
-    /// Whether it holds a value that is not wanted any more.
-    pub(super) fn is_stale(&self, document: &Document<'_>, wanted: &[Wanted]) -> bool {
+    /// Whether it holds a value of ours that is not wanted any more.
+    pub(super) fn is_stale(
+        &self,
+        document: &Document<'_>,
+        wanted: &[Wanted],
+        addition: &Addition,
+    ) -> bool {
         document.lines[self.lines()].iter().any(|line| {
             let Some(setting) = ours(line) else {
                 return false;
@@ -102,19 +126,32 @@ impl Block<'_> {
                 return false;
             };
             let of_setting = wanted.iter().find(|wanted| wanted.setting == setting);
-            values
-                .iter()
-                .any(|value| !of_setting.is_some_and(|wanted| wanted.has(value.text)))
+            values.iter().any(|value| {
+                !of_setting.is_some_and(|wanted| wanted.has(value.text))
+                    && is_of(addition, setting, value.text)
+            })
         })
     }
 
-    /// The text without it. Lines of others within it stay.
-    pub(super) fn taken_out(&self, document: &Document<'_>, text: &str) -> String {
+    /// The text without it. Lines and values of others within it stay.
+    pub(super) fn taken_out(
+        &self,
+        document: &Document<'_>,
+        text: &str,
+        addition: &Addition,
+        options: Options,
+    ) -> String {
         let lines = &document.lines;
-        let inner = self.others(document);
+        let mut kept = String::new();
+        for line in self.inner(document) {
+            if ours(line).is_some() {
+                kept.extend(carried(line, addition, document.line_end()));
+            } else if options == Options::Stay || !is_option(line) {
+                kept.extend([line.text, line.end]);
+            }
+        }
         let (mut start, stop) = (lines[self.first].start, lines[self.last].stop());
         let ends_text = lines[self.last].end.is_empty();
-        let mut kept: String = inner;
         if ends_text {
             if kept.is_empty() {
                 if let Some(before) = self.first.checked_sub(1) {
@@ -132,11 +169,24 @@ impl Block<'_> {
         format!("{}{kept}{}", &text[..start], &text[stop..])
     }
 
-    /// The text with other lines in its place. Lines of others within it stay, after it.
-    pub(super) fn replaced(&self, document: &Document<'_>, text: &str, new: &[String]) -> String {
+    /// The text with other lines in its place. Lines of others within it stay there, values of
+    /// others come behind it.
+    pub(super) fn replaced(
+        &self,
+        document: &Document<'_>,
+        text: &str,
+        addition: &Addition,
+        new: &[String],
+    ) -> String {
         let lines = &document.lines;
         let end = document.line_end();
-        let others = self.others(document);
+        let inner = self.inner(document);
+        let others = inner.iter().filter(|line| ours(line).is_none());
+        let others: String = others.flat_map(|line| [line.text, line.end]).collect();
+        let carried: String = inner
+            .iter()
+            .filter_map(|line| carried(line, addition, end))
+            .collect();
         // Before the closing line, as they were.
         let (closing, inside) = new
             .split_last()
@@ -148,7 +198,14 @@ impl Block<'_> {
         }
         block.push_str(&others);
         block.push_str(closing);
-        block.push_str(lines[self.last].end);
+        let last = lines[self.last].end;
+        if last.is_empty() && !carried.is_empty() {
+            block.push_str(end);
+            block.push_str(carried.strip_suffix(end).unwrap_or(&carried));
+        } else {
+            block.push_str(last);
+            block.push_str(&carried);
+        }
         format!(
             "{}{block}{}",
             &text[..lines[self.first].start],
@@ -156,14 +213,71 @@ impl Block<'_> {
         )
     }
 
-    /// Lines within it that are not of a form that we write.
-    fn others(&self, document: &Document<'_>) -> String {
-        document.lines[self.first + 1..self.last]
-            .iter()
-            .filter(|line| ours(line).is_none())
-            .flat_map(|line| [line.text, line.end])
-            .collect()
+    /// The lines between its comments.
+    fn inner<'d, 't>(&self, document: &'d Document<'t>) -> &'d [Line<'t>] {
+        &document.lines[self.first + 1..self.last]
     }
+}
+
+/// The values of others in a line of ours, as a line.
+fn carried(line: &Line<'_>, addition: &Addition, end: &str) -> Option<String> {
+    let setting = ours(line)?;
+    let Says::Setting { name, values } = &line.says else {
+        return None;
+    };
+    let values: Vec<&str> = values
+        .iter()
+        .map(|value| value.text)
+        .filter(|value| !is_of(addition, setting, value))
+        .collect();
+    (!values.is_empty()).then(|| format!("{} = {}{end}", name.text, values.join(" ")))
+}
+
+/// Whether a value in the cache's block is the cache's, now or formerly: a URL on one of its
+/// hosts or a bucket, a key with the name of one of its keys whatever the number at its end.
+/// Where we know no key of the cache, all keys in its block are.
+fn is_of(addition: &Addition, setting: &str, value: &str) -> bool {
+    if setting == "trusted-public-keys" {
+        let keys = addition.settings.keys();
+        return keys.is_empty() || keys.iter().any(|key| stem(key.name()) == stem(value));
+    }
+    let host_of_value = host(value);
+    let is_bucket = value
+        .get(..5)
+        .is_some_and(|scheme| scheme.eq_ignore_ascii_case("s3://"));
+    is_bucket
+        || addition.settings.urls().iter().any(|url| {
+            comparable(url.as_str()) == comparable(value)
+                || host_of_value.is_some() && host(url.as_str()) == host_of_value
+        })
+}
+
+/// The name of a key without `-1`.
+fn stem(key: &str) -> &str {
+    let name = key.split(':').next().unwrap_or_default();
+    let without = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    match without.strip_suffix('-') {
+        Some(stem) if without.len() < name.len() => stem,
+        _ => name,
+    }
+}
+
+/// The host of a URL, with its port.
+fn host(url: &str) -> Option<String> {
+    let (_, rest) = url.split_once("://")?;
+    let host = rest.split(['/', '?']).next().unwrap_or_default();
+    (!host.is_empty()).then(|| host.to_ascii_lowercase())
+}
+
+/// One of the [`OPTIONS`], with nothing else in its line.
+fn is_option(line: &Line<'_>) -> bool {
+    let Says::Setting { name, values } = &line.says else {
+        return false;
+    };
+    let [value] = values.as_slice() else {
+        return false;
+    };
+    line.comment().is_none() && OPTIONS.contains(&(name.text, value.text))
 }
 
 /// The setting of a line that has the form we write.

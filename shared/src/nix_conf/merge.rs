@@ -10,7 +10,7 @@
 //! line ends are Windows', a byte order mark leads, or the last line lacks its end. Lines
 //! with the cache that people copied in by hand, without the comments, go too.
 
-use super::block::{self, Block};
+use super::block::{self, Block, Options};
 use super::conflict;
 pub use super::conflict::{KeyConflict, OnConflict};
 use super::document::{Document, Line, Says, Token};
@@ -269,7 +269,7 @@ fn write(
     let mine = block::of(&document, addition);
     let lacking = lacking(wanted, &around.effective(text));
     if let Some(mine) = mine {
-        if lacking.is_empty() && !mine.is_stale(&document, wanted) {
+        if lacking.is_empty() && !mine.is_stale(&document, wanted, addition) {
             return text.to_owned();
         }
         return update(text, &document, &mine, addition, wanted, around, changes);
@@ -313,7 +313,7 @@ fn update(
     around: &Surroundings<'_>,
     changes: &mut Vec<Change>,
 ) -> String {
-    let without = mine.taken_out(document, text);
+    let without = mine.taken_out(document, text, addition, Options::Stay);
     let lacking = lacking(wanted, &around.effective(&without));
     if lacking.is_empty() {
         changes.push(block_change(What::Removed, wanted));
@@ -321,7 +321,7 @@ fn update(
     }
     changes.push(block_change(What::Updated, &lacking));
     let lines = block::lines(addition, &lacking);
-    let kept = mine.replaced(document, text, &lines);
+    let kept = mine.replaced(document, text, addition, &lines);
     if self::lacking(wanted, &around.effective(&kept)).is_empty() {
         return kept;
     }

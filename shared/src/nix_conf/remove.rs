@@ -19,7 +19,7 @@ pub fn remove(text: &str, addition: &Addition, around: &Surroundings<'_>) -> Mer
     let text = match mine {
         Some(mine) => {
             changes.push(block_change(What::Removed, &wanted));
-            mine.taken_out(&document, text)
+            mine.taken_out(&document, text, addition, block::Options::Go)
         }
         None => edit::apply(text, &taken(&document, &wanted, &mut changes)),
     };

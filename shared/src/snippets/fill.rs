@@ -56,10 +56,22 @@ pub fn fill(target: Target, inputs: &Inputs) -> Result<Snippet, InputsError> {
 
 fn fill_file(file: &FileTemplate, inputs: &Inputs) -> File {
     let mut lines = Vec::new();
-    for line in file.lines.iter().filter(|line| holds(line.when, inputs)) {
+    let mut rest = file.lines;
+    while let Some((line, after)) = rest.split_first() {
+        if line.each == Each::Block {
+            let length = rest.iter().take_while(|line| line.each == Each::Block);
+            let (block, after) = rest.split_at(length.count());
+            fill_block(block, inputs, &mut lines);
+            rest = after;
+            continue;
+        }
+        rest = after;
+        if !holds(line.when, inputs) {
+            continue;
+        }
         let mut push = |item: Option<Item<'_>>| lines.push(fill_line(line, inputs, item));
         match line.each {
-            Each::Once => push(None),
+            Each::Once | Each::Block => push(None),
             Each::Cache => inputs
                 .caches
                 .iter()
@@ -76,6 +88,18 @@ fn fill_file(file: &FileTemplate, inputs: &Inputs) -> File {
         language: file.language,
         secret: file.lines.iter().any(|line| line.text.contains("@token@")),
         lines,
+    }
+}
+
+/// The same lines for each cache, as if there were no other: by its own page a block is found again.
+fn fill_block(block: &[LineTemplate], inputs: &Inputs, lines: &mut Vec<Line>) {
+    for cache in &inputs.caches {
+        let one = Inputs {
+            caches: vec![cache.clone()],
+            ..inputs.clone()
+        };
+        let wanted = block.iter().filter(|line| holds(line.when, &one));
+        lines.extend(wanted.map(|line| fill_line(line, &one, None)));
     }
 }
 
@@ -101,6 +125,8 @@ fn holds(when: When, inputs: &Inputs) -> bool {
         When::Token => inputs.access == Access::Token,
         When::NoToken => inputs.access != Access::Token,
         When::NoKeys => !has_keys(),
+        When::OneCache => inputs.caches.len() == 1,
+        When::ManyCaches => inputs.caches.len() > 1,
         When::OneHost => inputs.hosts().len() == 1,
         When::ManyHosts => inputs.hosts().len() > 1,
         When::TokenOneHost => inputs.access == Access::Token && inputs.hosts().len() == 1,
@@ -175,7 +201,6 @@ fn value(name: &str, inputs: &Inputs, item: Option<Item<'_>>) -> Option<String> 
         "nix-urls-string" => nix_string(&inputs.urls().join(" ")),
         "nix-keys-string" => nix_string(&inputs.keys().join(" ")),
         "titles" => titles(),
-        "page" => comment(&inputs.page()),
         "slug" => about.slug.clone(),
         "input" if about.slug.starts_with(|c: char| c.is_ascii_alphabetic()) => {
             format!("{}-cache", about.slug)

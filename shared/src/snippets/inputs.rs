@@ -88,8 +88,6 @@ pub struct Extras {
 pub struct Inputs {
     /// The caches, at least one.
     pub caches: Vec<Cache>,
-    /// The console's own address, without a slash at the end.
-    pub console: String,
     /// What one may do there.
     pub scope: Scope,
     /// Which Nix.
@@ -155,43 +153,23 @@ impl Inputs {
         Ok(())
     }
 
-    /// What Merge puts into a file: the lines of the target nix.conf, under the same comment.
-    /// `None` without a cache.
-    pub fn addition(&self, part: Part) -> Option<Addition> {
-        let all = self.caches.iter().map(|cache| {
+    /// What Merge puts into a file, one after the other: the blocks of the target nix.conf,
+    /// each under its cache's own page.
+    pub fn additions(&self, part: Part) -> Vec<Addition> {
+        let one = |cache: &Cache| {
+            let settings = cache.settings.clone();
             let bucket = cache.bucket.clone();
-            let bucket = bucket.map(|bucket| ClientSettings::new(bucket, []));
-            (cache.settings.clone(), bucket)
-        });
-        let (own, buckets): (Vec<_>, Vec<_>) = all.unzip();
-        let settings = own
-            .into_iter()
-            .chain(buckets.into_iter().flatten())
-            .reduce(ClientSettings::and)?;
-        let titles: Vec<&str> = self
-            .caches
-            .iter()
-            .map(|cache| cache.title.as_str())
-            .collect();
-        Some(Addition {
-            settings,
-            part,
-            title: titles.join(", "),
-            page: self.page(),
-        })
-    }
-
-    /// The page by which the lines are found again.
-    pub(super) fn page(&self) -> String {
-        if let [only] = self.caches.as_slice() {
-            return only.page.clone();
-        }
-        let slugs: Vec<&str> = self
-            .caches
-            .iter()
-            .map(|cache| cache.slug.as_str())
-            .collect();
-        format!("{}/connect?caches={}", self.console, slugs.join(","))
+            Addition {
+                settings: match bucket {
+                    Some(bucket) => settings.and(ClientSettings::new(bucket, [])),
+                    None => settings,
+                },
+                part,
+                title: cache.title.clone(),
+                page: cache.page.clone(),
+            }
+        };
+        self.caches.iter().map(one).collect()
     }
 
     /// All URLs in the order asked: the caches, then their buckets.

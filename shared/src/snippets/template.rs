@@ -10,6 +10,8 @@ pub(super) enum When {
     Token,
     NoToken,
     NoKeys,
+    OneCache,
+    ManyCaches,
     OneHost,
     ManyHosts,
     TokenOneHost,
@@ -33,6 +35,9 @@ pub(super) enum Each {
     Once,
     Cache,
     Host,
+    /// Lines of this kind that follow one another come together, once for each cache, and
+    /// know of that cache alone.
+    Block,
 }
 
 pub(super) struct LineTemplate {

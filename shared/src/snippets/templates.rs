@@ -62,23 +62,40 @@ const RESTART: &[StepTemplate] = &[
 const REBUILD_UNDO: &[StepTemplate] = &[step("Take the lines out and switch again.", "")];
 
 const BLOCK: &[LineTemplate] = &[
-    line("# >>> nix cache: @titles@ (@page@) >>>", MARK),
-    line("extra-substituters = @urls@", URLS),
-    on(When::Keys, "extra-trusted-public-keys = @keys@", KEYS),
-    on(When::Timeout, "connect-timeout = @timeout@", TIMEOUT),
-    on(When::Fallback, "fallback = true", FALLBACK),
-    on(When::Ttl, "narinfo-cache-negative-ttl = @ttl@", TTL),
-    line("# <<< nix cache: @titles@ <<<", ""),
+    block("# >>> nix cache: @titles@ (@cache-page@) >>>", MARK),
+    block("extra-substituters = @urls@", URLS),
+    block_on(When::Keys, "extra-trusted-public-keys = @keys@", KEYS),
+    block_on(When::Timeout, "connect-timeout = @timeout@", TIMEOUT),
+    block_on(When::Fallback, "fallback = true", FALLBACK),
+    block_on(When::Ttl, "narinfo-cache-negative-ttl = @ttl@", TTL),
+    block("# <<< nix cache: @titles@ <<<", ""),
 ];
 
-const BLOCK_UNDO: &[StepTemplate] = &[step(
-    "Delete the lines from “# >>> nix cache: @titles@” to “# <<< nix cache: @titles@” in @conf@, and \
+const fn block(text: &'static str, why: &'static str) -> LineTemplate {
+    block_on(When::Always, text, why)
+}
+
+const fn block_on(when: When, text: &'static str, why: &'static str) -> LineTemplate {
+    each_on(when, Each::Block, text, why)
+}
+
+const BLOCK_UNDO: &[StepTemplate] = &[
+    step_on(
+        When::OneCache,
+        "Delete the lines from “# >>> nix cache: @titles@” to “# <<< nix cache: @titles@” in @conf@, and \
          restart the daemon.",
-    "",
-)];
+        "",
+    ),
+    step_on(
+        When::ManyCaches,
+        "Each cache has a block of its own. Delete those of @titles@ in @conf@, from “# >>> nix cache: …” to \
+         “# <<< nix cache: …”, and restart the daemon.",
+        "",
+    ),
+];
 
 static NIX_CONF: Template = Template {
-    version: 1,
+    version: 2,
     files: &[file("/etc/nix/nix.conf", Language::NixConf, BLOCK)],
     apply: RESTART,
     check: CHECK,
@@ -90,7 +107,7 @@ static NIX_CONF: Template = Template {
 };
 
 static DETERMINATE: Template = Template {
-    version: 1,
+    version: 2,
     files: &[file("/etc/nix/nix.custom.conf", Language::NixConf, BLOCK)],
     apply: RESTART,
     check: CHECK,

@@ -1,6 +1,7 @@
 use super::*;
 use crate::nix_conf::ClientSettings;
 use crate::nix_conf::merge::{OnConflict, Part, Surroundings, merge};
+use crate::nix_conf::remove::remove;
 
 const KEY: &str = "team-1:j5L9+KEroTX8sA3JpVBtaaCO6n3lCX0eqGGWO/bf+zU=";
 
@@ -21,7 +22,6 @@ fn cache(slug: &str, keys: &[&str]) -> Cache {
 fn team() -> Inputs {
     Inputs {
         caches: vec![cache("team", &[KEY])],
-        console: "https://console.example.com".to_owned(),
         ..Inputs::default()
     }
 }
@@ -116,9 +116,13 @@ extra-trusted-public-keys = team-1:j5L9+KEroTX8sA3JpVBtaaCO6n3lCX0eqGGWO/bf+zU=
 ";
     assert_eq!(text(Target::NixConf, &team()), [block]);
     // Merge writes the same lines, and finds them again.
-    let addition = team().addition(Part::Whole).expect("a cache");
-    let merged = merge("", &addition, OnConflict::Ask, &Surroundings::default());
-    assert_eq!(merged.text, block);
+    let merged = |inputs: &Inputs| {
+        let additions = inputs.additions(Part::Whole);
+        additions.iter().fold(String::new(), |text, addition| {
+            merge(&text, addition, OnConflict::Ask, &Surroundings::default()).text
+        })
+    };
+    assert_eq!(merged(&team()), block);
     let several = many();
     let written = &text(
         Target::NixConf,
@@ -127,9 +131,12 @@ extra-trusted-public-keys = team-1:j5L9+KEroTX8sA3JpVBtaaCO6n3lCX0eqGGWO/bf+zU=
             ..several.clone()
         },
     )[0];
-    let addition = several.addition(Part::Whole).expect("caches");
-    let merged = merge("", &addition, OnConflict::Ask, &Surroundings::default());
-    assert_eq!(&merged.text, written);
+    assert_eq!(&merged(&several), written);
+    // Each of several has its own block, and can go alone.
+    assert!(written.starts_with(block), "{written}");
+    let first = &several.additions(Part::Whole)[0];
+    let rest = remove(written, first, &Surroundings::default()).text;
+    assert_eq!(rest, written[block.len()..]);
     assert_eq!(
         text(Target::NixOs, &team()),
         [team().caches[0].settings.nixos_module()]

@@ -143,7 +143,50 @@ async fn the_install_script_merges_as_the_page_does_under_every_shell() -> anyho
             }
         }
     }
+    blocks(&path, &file, &addition)?;
     refusals(&path, &file)?;
+    Ok(())
+}
+
+/// Blocks that somebody wrote into, or of former keys: script and page do the same with them.
+fn blocks(path: &Path, file: &Path, addition: &Addition) -> anyhow::Result<()> {
+    let around = Surroundings::default();
+    let urls = format!("{URL} https://theirs.example S3://bucket https://CACHE.example.com/old");
+    let inside = merge("", addition, OnConflict::Ask, &around)
+        .text
+        .replace(URL, &urls)
+        .replace("# <<<", "fallback = true\nconnect-timeout = 9\n# <<<");
+    let stale = inside.replace(KEY, "team-0:AAAA x-1:AAAA");
+    for text in [
+        format!("{stale}substituters = B\n"),
+        format!("x = y\n{}", stale.trim_end()),
+        stale.replace('\n', "\r\n"),
+        inside,
+        stale,
+    ] {
+        for (options, after) in [
+            (
+                &["--yes"][..],
+                merge(&text, addition, OnConflict::Ask, &around).text,
+            ),
+            (&["--yes", "--undo"], remove(&text, addition, &around).text),
+        ] {
+            std::fs::write(file, &text)?;
+            script("sh", path, file, options, 0)?;
+            let written = std::fs::read_to_string(file)?;
+            ensure!(
+                written == after && after.contains("https://theirs.example"),
+                "{options:?} made of {text:?} {written:?} and not {after:?}"
+            );
+        }
+    }
+    // A mode without write bits stays.
+    std::fs::write(file, "x = y\n")?;
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o444))?;
+    script("sh", path, file, &["--yes"], 0)?;
+    let mode = std::fs::metadata(file)?.permissions().mode() & 0o777;
+    ensure!(mode == 0o444, "the mode is {mode:o}");
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o644))?;
     Ok(())
 }
 

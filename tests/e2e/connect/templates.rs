@@ -41,7 +41,6 @@ fn inputs() -> anyhow::Result<Vec<Inputs>> {
     };
     let plain = Inputs {
         caches: vec![team.clone()],
-        console: "https://console.example.com".to_owned(),
         ..Inputs::default()
     };
     let private = Inputs {

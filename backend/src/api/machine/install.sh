@@ -17,7 +17,7 @@
 #
 # Everything is in main, which is called on the last line: a download that was cut does nothing.
 main() {
-  set -eu
+  set -euf
   LC_ALL=C
   export LC_ALL
 
@@ -48,10 +48,15 @@ main() {
   find_file
   refuse_owned
   work=$(mktemp -d "${TMPDIR:-/tmp}/nix-cache.XXXXXX")
-  trap 'rm -rf "$work"' EXIT
+  new=
+  trap 'rm -rf "$work"; if [ -n "$new" ]; then rm -f "$new"; fi' EXIT
   trap 'exit 1' HUP INT TERM
   before=$work/before after=$work/after
-  if [ -e "$file" ]; then cat "$file" >"$before"; else : >"$before"; fi
+  if [ -e "$file" ]; then
+    cat "$file" >"$before" || fail 1 "$file cannot be read"
+  else
+    : >"$before"
+  fi
   tr -d '\000' <"$before" >"$work/text"
   if ! cmp -s "$work/text" "$before"; then fail 1 "$file is no text: it is left as it is"; fi
   unterminated=0
@@ -89,11 +94,14 @@ find_file() {
   if $user; then
     file=${XDG_CONFIG_HOME:-$HOME/.config}/nix/nix.conf
     restart=false
+    if [ "$mode" = merge ]; then
+      echo "Note: a daemon takes caches and keys from this file only where you are a trusted user. Else they belong in the system's file, without --user" >&2
+    fi
     return 0
   fi
   folder=${NIX_CONF_DIR:-/etc/nix}
   file=$folder/nix.conf
-  if [ -e "$folder/nix.custom.conf" ] || { [ -e "$file" ] && [ "$(owner "$file")" = determinate ]; }; then
+  if [ -e "$folder/nix.custom.conf" ] || { [ -r "$file" ] && [ "$(owner "$file")" = determinate ]; }; then
     file=$folder/nix.custom.conf
   elif [ -e /etc/NIXOS ]; then
     print_module NixOS
@@ -123,6 +131,8 @@ refuse_owned() {
     esac
   fi
   if [ -e "$file" ]; then
+    if [ ! -f "$file" ]; then fail 1 "$file is no file"; fi
+    if [ ! -r "$file" ]; then fail 1 "$file cannot be read. Run this as root: … | sudo sh"; fi
     who=$(owner "$file")
     case $who in
       '') ;;
@@ -134,6 +144,11 @@ refuse_owned() {
 }
 
 print_module() {
+  if [ "$mode" = remove ]; then
+    echo "$1 writes $file, so a change there would not last. Take these values out of your configuration, or the module that has them:" >&2
+    for value in $urls $keys; do echo "$value"; done
+    exit 3
+  fi
   echo "$1 writes $file, so a change there would not last. Add this module to your configuration:" >&2
   cat <<'MODULE'
 @MODULE@MODULE
@@ -304,13 +319,62 @@ edit() {
       return (kind == "u" || kind == "k") && extra && !alias ? kind : ""
     }
 
-    # The text without the block; lines of others in it stay. Into R, of r lines.
-    function without(    i, others) {
+    # The name of a key without the number at its end, and the host of a URL.
+    function stem(key) {
+      sub(/:.*/, "", key)
+      sub(/-[0-9]+$/, "", key)
+      return key
+    }
+    function host_of(text,    at) {
+      at = index(text, "://")
+      if (!at) return ""
+      text = substr(text, at + 3)
+      sub(/[\/?].*/, "", text)
+      return tolower(text)
+    }
+    # Whether a value in the block is of the cache, now or formerly.
+    function of_cache(kind, value,    i, there) {
+      if (kind == "k") {
+        for (i = 1; i <= nk; i++) if (stem(K[i]) == stem(value)) return 1
+        return !nk
+      }
+      if (tolower(substr(value, 1, 5)) == "s3://") return 1
+      there = host_of(value)
+      for (i = 1; i <= nu; i++)
+        if (same("u", U[i], value) || (there != "" && host_of(U[i]) == there)) return 1
+      return 0
+    }
+    # The values of others in a line of ours, as a line; or nothing.
+    function carried(line,    kind, w, j, values) {
+      kind = ours(line)
+      if (kind == "") return ""
+      w = words(line)
+      values = ""
+      for (j = 3; j <= w; j++) if (!of_cache(kind, T[j])) values = values " " T[j]
+      return values == "" ? "" : T[1] " =" values crlf
+    }
+    # A line that the page Connect adds to a block where it is asked for.
+    function option(line,    w) {
+      if (index(line, "#")) return 0
+      w = words(line)
+      if (w != 3 || T[2] != "=") return 0
+      return (T[1] " " T[3]) ~ /^(connect-timeout 5|fallback true|narinfo-cache-negative-ttl 1)$/
+    }
+
+    # The text without the block; lines and values of others in it stay, options where they
+    # are not to go. Into R, of r lines.
+    function without(go,    i, others, line) {
       split("", R)
       r = others = 0
       for (i = 1; i <= m; i++) {
         if (i < first || i > last) R[++r] = A[i]
-        else if (i > first && i < last && ours(A[i]) == "") { R[++r] = A[i]; others++ }
+        else if (i > first && i < last) {
+          if (ours(A[i]) != "") { line = carried(A[i]); if (line == "") continue }
+          else if (go && option(A[i])) continue
+          else line = A[i]
+          R[++r] = line
+          others++
+        }
       }
       if (last == m && u && r) {
         if (others) sub(/\r+$/, "", R[r])
@@ -333,7 +397,7 @@ edit() {
       for (i = 1; i <= d; i++) A[++m] = D[i] ((i == d && u) ? "" : crlf)
     }
 
-    function add(    stale, i, j, w, kind, d, end, P, p) {
+    function add(    stale, i, j, w, kind, d, end, line, P, p) {
       if (conflict()) exit 4
       if (first) {
         stale = 0
@@ -341,10 +405,10 @@ edit() {
           kind = ours(A[i])
           if (kind == "") continue
           w = words(A[i])
-          for (j = 3; j <= w; j++) if (kind == "t" || !wanted(kind, T[j])) stale = 1
+          for (j = 3; j <= w; j++) if ((kind == "t" || !wanted(kind, T[j])) && of_cache(kind, T[j])) stale = 1
         }
         if (lacking(A, m) == "" && !stale) return
-        without()
+        without(0)
         if (lacking(R, r) == "") { copy(R, r, A); m = r; if (!m) u = 0; return }
         d = block()
         split("", P)
@@ -354,6 +418,13 @@ edit() {
         for (i = first + 1; i < last; i++) if (ours(A[i]) == "") P[++p] = A[i]
         end = A[last] ~ /\r$/ && !(last == m && u) ? "\r" : ""
         P[++p] = D[d] end
+        for (i = first + 1; i < last; i++) {
+          line = carried(A[i])
+          if (line == "") continue
+          if (last == m && u) sub(/\r?$/, crlf, P[p])
+          P[++p] = line
+        }
+        if (last == m && u && P[p] != D[d]) sub(/\r$/, "", P[p])
         for (i = last + 1; i <= m; i++) P[++p] = A[i]
         if (lacking(P, p) == "") { copy(P, p, A); m = p; return }
         lacking(R, r)
@@ -392,7 +463,7 @@ edit() {
     }
 
     function undo(    i, j, w, kind, mine, kept, line, cut) {
-      if (first) { without(); copy(R, r, A); m = r; if (!m) u = 0; return }
+      if (first) { without(1); copy(R, r, A); m = r; if (!m) u = 0; return }
       split("", R)
       r = 0
       for (i = 1; i <= m; i++) {
@@ -422,11 +493,16 @@ edit() {
 difference() {
   printf -- '--- %s\n+++ %s\n' "$file" "$file"
   if command -v diff >/dev/null 2>&1; then
-    diff -u "$before" "$after" | sed 1,2d
+    diff -u "$before" "$after" | sed 1,2d | without_secrets
   else
     echo "(there is no diff on this machine; the new file would be:)"
-    cat "$after"
+    without_secrets <"$after"
   fi
+}
+
+# Tokens may stand beside what changes: they are not for a screen.
+without_secrets() {
+  sed 's/^\([-+ ]\{0,1\}[[:blank:]]*\(extra-\)\{0,1\}access-tokens[[:blank:]]*=\).*/\1 (not shown)/'
 }
 
 ask() {
@@ -441,21 +517,39 @@ ask() {
   esac
 }
 
+# Whether the file is still what the difference was made of.
+unchanged() {
+  if [ -e "$file" ]; then cmp -s "$file" "$before"; else [ ! -s "$before" ]; fi
+}
+
 # A copy first, then the whole new file in one step.
 write() {
   folder=$(dirname "$file")
-  mkdir -p "$folder" 2>/dev/null || fail 1 "$folder cannot be made. Run this as root: … | sudo sh"
-  new=$folder/.nix.conf.$$
+  denied="$folder cannot be written. Run this as root: … | sudo sh"
+  meanwhile="$file has changed meanwhile: run this again"
+  (umask 022 && mkdir -p "$folder") 2>/dev/null || fail 1 "$folder cannot be made. Run this as root: … | sudo sh"
+  unchanged || fail 1 "$meanwhile"
+  new=$(mktemp "$folder/.nix.conf.XXXXXX" 2>/dev/null) || fail 1 "$denied"
+  writable=true
   if [ -e "$file" ]; then
     backup=$file.backup-$(date +%Y%m%d%H%M%S)
     while [ -e "$backup" ]; do backup=$backup-again; done
-    { cp -p "$file" "$backup" && cp -p "$file" "$new"; } 2>/dev/null || { rm -f "$new"; fail 1 "$folder cannot be written. Run this as root: … | sudo sh"; }
+    # The copy brings mode and owner along; a mode that nobody may write by comes back below.
+    { cp -p "$file" "$backup" && cp -p "$file" "$new"; } 2>/dev/null || fail 1 "$denied"
+    case $(ls -ld "$file") in
+      ??w*) ;;
+      *) writable=false ;;
+    esac
     echo "The file as it was: $backup"
   else
-    { : >"$new" && chmod 644 "$new"; } 2>/dev/null || fail 1 "$folder cannot be written. Run this as root: … | sudo sh"
+    chmod 644 "$new" || fail 1 "$denied"
   fi
-  if ! cat "$after" >"$new"; then rm -f "$new"; fail 1 "writing $new failed: $file is as it was"; fi
-  mv -f "$new" "$file"
+  $writable || chmod u+w "$new" || fail 1 "$denied"
+  cat "$after" >"$new" || fail 1 "writing $new failed: $file is as it was"
+  $writable || chmod u-w "$new" || fail 1 "$denied"
+  unchanged || fail 1 "$meanwhile"
+  mv -f "$new" "$file" || fail 1 "$denied"
+  new=
   echo "$file: written"
 }
 
@@ -483,7 +577,8 @@ probe() {
       *) continue ;;
     esac
     if command -v curl >/dev/null 2>&1; then
-      status=$(curl -sS -m 10 -o /dev/null -w '%{http_code}' "${url%/}/nix-cache-info" 2>/dev/null) || status=000
+      base=${url%%\?*}
+      status=$(curl -sS -m 10 -o /dev/null -w '%{http_code}' "${base%/}/nix-cache-info" 2>/dev/null) || status=000
       case $status in
         200) echo "$url answers" ;;
         401) echo "$url wants a token: see $page" ;;

@@ -268,6 +268,17 @@ fn shown(page: Page, done: &Done) -> AnyView {
             {as_it_is(path, done)}
         }
         .into_any(),
+        Outcome::NothingToRemove if merged.remains => view! {
+            {banner(
+                Tone::Warn,
+                "No change. The cache is still in force",
+                view! { <p>"A plain line, or a block of several caches, names it. Delete it by hand."</p> },
+                (),
+            )}
+            {effective(done)}
+            {as_it_is(path, done)}
+        }
+        .into_any(),
         Outcome::NothingToRemove => view! {
             {banner(
                 Tone::Ok,

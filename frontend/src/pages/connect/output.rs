@@ -154,7 +154,6 @@ fn inputs(
         .any(|cache| cache.visibility != Visibility::Public);
     let inputs = Inputs {
         caches: chosen,
-        console: absolute("/").trim_end_matches('/').to_owned(),
         scope: match query.scope {
             ConnectScope::Unknown => Scope::Unknown,
             ConnectScope::Admin => Scope::Admin,
@@ -176,6 +175,7 @@ fn inputs(
         },
         // A token is made and shown beside, once; the files hold a word in its place.
         token: None,
+        // `nix_conf::block` knows lines with these values as ours and removes them with the block.
         extras: Extras {
             connect_timeout: has(ConnectExtra::Timeout).then_some(5),
             fallback: has(ConnectExtra::Fallback),

@@ -149,6 +149,43 @@ fn a_block_is_brought_up_to_date_in_its_place() {
 }
 
 #[test]
+fn values_of_others_in_the_block_stay_and_the_options_go_with_it() {
+    let options = "connect-timeout = 5\nfallback = true\nnarinfo-cache-negative-ttl = 1\n# <<<";
+    let block = BLOCK.replace("# <<<", options);
+    let theirs = "extra-substituters = https://theirs.example\n";
+    let inside = block.replace(URL, &format!("{URL} https://theirs.example"));
+    assert_eq!(merged(&inside).outcome, Outcome::AlreadySet);
+    assert_eq!(removed(&inside).text, theirs);
+    assert_eq!(
+        removed(&format!("x = y\n{}", inside.trim_end())).text,
+        format!("x = y\n{}", theirs.trim_end())
+    );
+    // Not what we write.
+    let longer = inside.replace("connect-timeout = 5", "connect-timeout = 9");
+    assert_eq!(
+        removed(&longer).text,
+        format!("{theirs}connect-timeout = 9\n")
+    );
+    // The key before ours goes, another's stays behind the block.
+    let old = crate::signature::SecretKey::generate("team-0", [7; 32]).expect("a name");
+    let old = format!("{} {NIXOS_KEY}", old.public_key());
+    let stale = inside.replace(KEY, &old);
+    let carried = format!("{theirs}extra-trusted-public-keys = {NIXOS_KEY}\n");
+    let expected = format!("{block}{carried}");
+    assert_eq!(merged(&stale).text, expected);
+    assert_eq!(merged(stale.trim_end()).text, expected.trim_end());
+    assert_eq!(merged(&expected).outcome, Outcome::AlreadySet);
+    assert_eq!(removed(&expected).text, carried);
+    let windows = stale.replace('\n', "\r\n");
+    assert_eq!(merged(&windows).text, expected.replace('\n', "\r\n"));
+    // Where no key is known, all of the block are the cache's.
+    let mut keyless = team();
+    keyless.settings = ClientSettings::new(URL.parse().expect("a URL"), []);
+    let without = remove(&stale, &keyless, &Surroundings::default());
+    assert_eq!(without.text, theirs);
+}
+
+#[test]
 fn lines_that_people_copied_in_are_taken_out_too() {
     let lines = team().settings.nix_conf();
     assert_eq!(
