@@ -60,7 +60,9 @@ struct Field {
     /// Places and acts are listed though nothing is typed.
     palette: RwSignal<bool>,
     offered: Memo<Vec<Choice>>,
-    /// Why the text cannot be a hash.
+    /// What came last was a secret; the field was cleared.
+    refused: RwSignal<bool>,
+    /// Why the text cannot be a hash, or what was not taken.
     wrong: Memo<Option<String>>,
 }
 
@@ -70,7 +72,11 @@ fn ask(session: Session, asked: RwSignal<String>) -> impl Fn() -> Option<Found> 
         Entry::Words(words) | Entry::Nar(words) => Some((words, session.cache())),
         // A whole hash is asked of every cache: it may be in another one.
         Entry::Path(hash) => Some((hash, None)),
-        Entry::Empty | Entry::NotAHash { .. } | Entry::List(_) | Entry::Message(_) => None,
+        Entry::Empty
+        | Entry::NotAHash { .. }
+        | Entry::List(_)
+        | Entry::Message(_)
+        | Entry::Secret => None,
     };
     let here = Remote::<Page<PathRow>>::new(move || {
         let (words, Some(cache)) = searched()? else {
@@ -169,7 +175,9 @@ impl Field {
                 )
             })
         });
+        let refused = RwSignal::new(false);
         let wrong = memo(move || match entry::read(&text.get()) {
+            _ if refused.get() => Some(entry::SECRET.to_owned()),
             Entry::NotAHash { letters } => Some(entry::explain_not_a_hash(&letters)),
             _ => None,
         });
@@ -184,6 +192,7 @@ impl Field {
             active: RwSignal::new(None),
             palette,
             offered,
+            refused,
             wrong,
         }
     }
@@ -192,6 +201,21 @@ impl Field {
         self.open.set(false);
         self.active.set(None);
         self.palette.set(false);
+        self.refused.set(false);
+    }
+
+    /// A secret came: nothing of it stays, and it is said.
+    fn refuse(self) {
+        self.active.set(None);
+        self.palette.set(false);
+        self.text.set(String::new());
+        self.asked.set(String::new());
+        // The signal may not have held what the field shows.
+        if let Some(input) = self.input.get_untracked() {
+            input.set_value("");
+        }
+        self.refused.set(true);
+        self.open.set(true);
     }
 
     /// Does what was chosen, and leaves the field.
@@ -306,7 +330,7 @@ impl Field {
         event.prevent_default();
     }
 
-    /// Several paths at once: looked up, before the field loses their breaks.
+    /// Several paths at once: looked up, before the field loses their breaks. A secret: refused.
     fn on_paste(self, event: &Event) {
         let pasted = event
             .dyn_ref::<ClipboardEvent>()
@@ -315,6 +339,11 @@ impl Field {
         let deed = match pasted.map(|text| entry::read(&text)) {
             Some(Entry::List(list)) => look_up(&list).0,
             Some(Entry::Message(text)) => Deed::Explain(text),
+            Some(Entry::Secret) => {
+                event.prevent_default();
+                self.refuse();
+                return;
+            }
             _ => return,
         };
         event.prevent_default();
@@ -367,6 +396,12 @@ pub fn omnibox() -> AnyView {
     });
     let on_input = move |event: Event| {
         let value = event_target_value(&event);
+        // Dropped, or pasted in pieces.
+        if entry::read(&value) == Entry::Secret {
+            field.refuse();
+            return;
+        }
+        field.refused.set(false);
         field.text.set(value.clone());
         field.active.set(None);
         field.palette.set(false);
