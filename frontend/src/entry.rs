@@ -95,7 +95,7 @@ fn has_64_bytes(word: &str) -> bool {
     let base64 = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
     let fits = bare.len() == 86 && data.len() <= 88 && bare.bytes().all(base64);
     // A SHA-512 has as many bytes.
-    fits && !name.is_empty() && name != "sha512"
+    fits && name != "sha512"
 }
 
 /// `machine` and, soon after it, `password` with something behind it.
