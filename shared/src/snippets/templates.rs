@@ -412,7 +412,7 @@ static NETRC_TARGET: Template = Template {
     ],
     check: &[step(
         "It is right where this prints the cache's own lines:",
-        "curl -fsS --netrc-file @netrc@ @first-url@/nix-cache-info",
+        "curl -fsS --netrc-file @netrc@ '@first-url@/nix-cache-info'",
     )],
     undo: &[step(
         "Delete the entry, and revoke the token on the page Tokens.",
