@@ -11,8 +11,8 @@ use std::time::Duration;
 use leptos::html::Input;
 use leptos::leptos_dom::helpers::debounce;
 use leptos::prelude::*;
-use snowbank_shared::api::{Key, Lookup, Page, PathRow};
-use snowbank_shared::route::{ConnectRoute, PathsQuery, Route, escape};
+use snowbank_shared::api::{Lookup, Page, PathRow};
+use snowbank_shared::route::{ConnectRoute, PathsQuery, Route};
 use wasm_bindgen::JsCast;
 use web_sys::{ClipboardEvent, Event, KeyboardEvent};
 
@@ -22,6 +22,7 @@ use crate::components::changing::changing;
 use crate::components::copy::copy_text;
 use crate::components::icon::{Icon, icon};
 use crate::components::omnibox_choices::{Choice, Deed, Known, choices, look_up};
+use crate::components::omnibox_names::{key_names, pin_names};
 use crate::components::store_path::path_text;
 use crate::entry::{self, Entry};
 use crate::format;
@@ -108,42 +109,6 @@ fn ask(session: Session, asked: RwSignal<String>) -> impl Fn() -> Option<Found> 
         }
         _ => None,
     }
-}
-
-/// Names of the keys that are known in the cache; asked for when somebody first types.
-fn key_names(session: Session, text: RwSignal<String>) -> Memo<Vec<String>> {
-    let typed = memo(move || text.with(|text| !text.is_empty()));
-    let keys = Remote::<Page<Key>>::new(move || {
-        let cache = session.cache()?;
-        typed.get().then(|| api::keys_path(&cache))
-    });
-    memo(move || {
-        keys.get().map_or_else(Vec::new, |keys| {
-            keys.items.iter().map(|key| key.name.clone()).collect()
-        })
-    })
-}
-
-/// Of a pin its name.
-#[derive(serde::Deserialize)]
-struct PinName {
-    name: String,
-}
-
-/// The first pins of the cache by name; asked for when somebody first types.
-fn pin_names(session: Session, text: RwSignal<String>) -> Memo<Vec<String>> {
-    let typed = memo(move || text.with(|text| !text.is_empty()));
-    let pins = Remote::<Page<PinName>>::new(move || {
-        let cache = session.cache()?;
-        typed
-            .get()
-            .then(|| format!("/caches/{}/pins?limit=200", escape(&cache)))
-    });
-    memo(move || {
-        pins.get().map_or_else(Vec::new, |pins| {
-            pins.items.iter().map(|pin| pin.name.clone()).collect()
-        })
-    })
 }
 
 impl Field {

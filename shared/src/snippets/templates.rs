@@ -5,7 +5,7 @@ use super::template::{
     plain, step, step_on,
 };
 use super::templates_ci::{
-    COMMAND, DEVENV, DIRENV, DOCKERFILE, GITHUB_ACTIONS, GITLAB_CI, INSTALLER,
+    COMMAND, DETERMINATE_NETRC, DEVENV, DIRENV, DOCKERFILE, GITHUB_ACTIONS, GITLAB_CI, INSTALLER,
 };
 use super::{Audience, Language, Target};
 
@@ -48,13 +48,6 @@ pub(super) const NOTES: &[(When, &str)] = &[
          login is needed, any name will do.",
     ),
 ];
-
-/// The note of the targets that may be used with Determinate Nix, whatever they write.
-pub(super) const DETERMINATE_NETRC: (When, &str) = (
-    When::TokenDeterminate,
-    "Determinate Nix owns its netrc. Name this one under authentication.additionalNetrcSources in \
-     /etc/determinate/config.json. The daemon reads that once, when it starts.",
-);
 
 pub(super) const CHECK: &[StepTemplate] = &[step(
     "The cache is in force where it is in this list:",

@@ -3,10 +3,17 @@
 use super::template::{
     Each, FileTemplate, Template, When, each, each_on, file, line, on, plain, step,
 };
-use super::templates::{CHECK, DETERMINATE_NETRC, KEYS, NETRC, URLS};
+use super::templates::{CHECK, KEYS, NETRC, URLS};
 use super::{Audience, Language};
 
 const SECRET: &str = "The token comes from the CI's own store of secrets.";
+
+/// The note of the targets that may be used with Determinate Nix, whatever they write.
+pub(super) const DETERMINATE_NETRC: (When, &str) = (
+    When::TokenDeterminate,
+    "Determinate Nix owns its netrc. Name this one under authentication.additionalNetrcSources in \
+     /etc/determinate/config.json. The daemon reads that once, when it starts.",
+);
 
 pub(super) static GITHUB_ACTIONS: Template = Template {
     version: 1,

@@ -89,6 +89,7 @@ mod tests {
         assert!(!script.contains("@MODULE@"));
         assert_eq!(sha256(&script).len(), 64);
     }
+
     #[test]
     fn a_title_and_a_key_cannot_take_the_place_of_the_module() {
         let key = "a'b:j5L9+KEroTX8sA3JpVBtaaCO6n3lCX0eqGGWO/bf+zU=";

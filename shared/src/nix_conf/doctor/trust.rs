@@ -1,6 +1,5 @@
 //! Whom the machine believes: D11 to D13, D15 to D17, D20, D28, D30.
 
-use super::super::document::Line;
 use super::super::edit::Edit;
 use super::super::effective::{DEFAULT_SUBSTITUTER, Value, comparable};
 use super::super::merge::compared;
@@ -259,15 +258,6 @@ fn foreign_keys(case: &mut Case<'_>) {
     }
 }
 
-/// The line behind which what is added to a list is in force: a later line that sets the list
-/// anew would throw it away.
-fn behind<'a>(case: &Case<'a>, line: Line<'a>, setting: &str) -> Line<'a> {
-    match case.plain_line(setting) {
-        Some((plain, _)) if plain.start > line.start => plain,
-        _ => line,
-    }
-}
-
 /// D11: a cache without its key, a key without its cache.
 fn pairs(case: &mut Case<'_>) {
     let keys = case.effective.values(KEYS);
@@ -288,7 +278,7 @@ fn pairs(case: &mut Case<'_>) {
                 if let Some((token, line)) = at {
                     let keys: Vec<String> = cache.keys.iter().map(ToString::to_string).collect();
                     let new = format!("extra-{KEYS} = {}", keys.join(" "));
-                    let line = behind(case, line, KEYS);
+                    let line = case.behind(line, KEYS);
                     let edit = case.line_after(&line, &new);
                     without_key(case, token, &cache.title, fix("Add the key", vec![edit]));
                 }
@@ -302,7 +292,7 @@ fn pairs(case: &mut Case<'_>) {
                 });
                 let at = key.and_then(|key| case.token(key).zip(case.line(&key.origin).cloned()));
                 if let Some((token, line)) = at {
-                    let line = behind(case, line, "substituters");
+                    let line = case.behind(line, "substituters");
                     let edit =
                         case.line_after(&line, &format!("extra-substituters = {}", cache.url));
                     case.found(
