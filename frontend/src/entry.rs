@@ -20,9 +20,14 @@ pub enum Entry {
     List(Vec<String>),
     /// What Nix printed about a failure: explained.
     Message(String),
+    /// A secret key, a token or a netrc: neither asked, nor offered, nor put into an address.
+    Secret,
     /// Words, or the beginning of a hash: searched.
     Words(String),
 }
+
+/// What is said of a secret.
+pub const SECRET: &str = "That is a secret: it was not sent.";
 
 /// Most texts that are taken from one paste.
 pub const MOST: usize = 2000;
@@ -32,8 +37,11 @@ const HASH_LENGTH: usize = 32;
 
 /// Reads a full store path (also a file inside one), `hash-name`, a bare hash,
 /// the URL or name of a narinfo, a NAR's URL or hash, several of these; anything
-/// else is words.
+/// else is words. What holds a secret is nothing else.
 pub fn read(text: &str) -> Entry {
+    if is_secret(text) {
+        return Entry::Secret;
+    }
     let list = paths_in(text);
     if list.len() > 1 {
         return Entry::List(list);
@@ -59,6 +67,45 @@ pub fn read(text: &str) -> Entry {
         .into_iter()
         .find_map(read_segment)
         .unwrap_or_else(|| Entry::Words(text.to_owned()))
+}
+
+/// Whether a text holds a secret key, a token of this server, or an entry of a netrc with its
+/// password. A signature has the form of a secret key and counts as one: telling them apart
+/// takes the curve, which the first program does not carry.
+fn is_secret(text: &str) -> bool {
+    let edge = |c: char| !c.is_alphanumeric() && !"+/=:._-@~".contains(c);
+    holds_token(text) || text.split(edge).any(has_64_bytes) || holds_netrc(text)
+}
+
+/// `snb_` and something behind it, at the beginning of a word.
+fn holds_token(text: &str) -> bool {
+    text.match_indices("snb_").any(|(at, mark)| {
+        let begins = !text[..at].ends_with(char::is_alphanumeric);
+        begins && text[at + mark.len()..].starts_with(|c: char| c.is_ascii_alphanumeric())
+    })
+}
+
+/// `name:` and 64 bytes in base64.
+fn has_64_bytes(word: &str) -> bool {
+    let word = word.trim_end_matches(['.', ':']);
+    let Some((name, data)) = word.rsplit_once(':') else {
+        return false;
+    };
+    let base64 = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/".contains(byte);
+    let fits = data.bytes().take_while(base64).count() == 86;
+    // A SHA-512 has as many bytes.
+    fits && name != "sha512"
+}
+
+/// `machine` and, soon after it, `password` with something behind it.
+fn holds_netrc(text: &str) -> bool {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    words.iter().enumerate().any(|(at, word)| {
+        let mut entry = words[at..].iter().take(8);
+        let password = entry.position(|word| *word == "password");
+        matches!(*word, "machine" | "default")
+            && password.is_some_and(|password| words.len() > at + password + 1)
+    })
 }
 
 /// Whether a text looks like something that Nix printed about a failure. Whether it is known,
@@ -221,6 +268,36 @@ mod tests {
             "warning: ignoring untrusted substituter 'https://c', you are not a trusted user.",
         ] {
             assert_eq!(read(text), Entry::Message(text.to_owned()));
+        }
+    }
+
+    #[test]
+    fn secrets_are_nothing_else() {
+        let key = format!("alice-1:{}==", "Ab3+/".repeat(18).split_at(86).0);
+        for text in [
+            key.clone(),
+            key.trim_end_matches('=').to_owned(),
+            format!("  extra-trusted-public-keys = \"{key}\";\n"),
+            format!("s3://bucket?secret-key={key}&x=1"),
+            format!("<{key}>"),
+            format!("/nix/store/{HASH}-top-1.0 {key}"),
+            "snb_0123456789abcdef".to_owned(),
+            "Authorization: Bearer snb_0123456789abcdef".to_owned(),
+            "machine cache.example.com\nlogin ci\npassword abc\n".to_owned(),
+            "default login ci password abc".to_owned(),
+        ] {
+            assert_eq!(read(&text), Entry::Secret, "{text}");
+        }
+        let public = "team-1:j5L9+KEroTX8sA3JpVBtaaCO6n3lCX0eqGGWO/bf+zU=";
+        for text in [
+            public,
+            "snb_",
+            "libsnb_x",
+            "password",
+            "machine password",
+            &key.replace("alice-1", "sha512"),
+        ] {
+            assert_ne!(read(text), Entry::Secret, "{text}");
         }
     }
 

@@ -31,6 +31,7 @@ pub mod menu;
 pub mod offer;
 pub mod omnibox;
 pub mod omnibox_choices;
+pub mod omnibox_names;
 pub mod page_head;
 pub mod shortcuts;
 pub mod signature_bar;

@@ -11,8 +11,8 @@ use std::time::Duration;
 use leptos::html::Input;
 use leptos::leptos_dom::helpers::debounce;
 use leptos::prelude::*;
-use snowbank_shared::api::{Key, Lookup, Page, PathRow};
-use snowbank_shared::route::{ConnectRoute, PathsQuery, Route, escape};
+use snowbank_shared::api::{Lookup, Page, PathRow};
+use snowbank_shared::route::{ConnectRoute, PathsQuery, Route};
 use wasm_bindgen::JsCast;
 use web_sys::{ClipboardEvent, Event, KeyboardEvent};
 
@@ -22,6 +22,7 @@ use crate::components::changing::changing;
 use crate::components::copy::copy_text;
 use crate::components::icon::{Icon, icon};
 use crate::components::omnibox_choices::{Choice, Deed, Known, choices, look_up};
+use crate::components::omnibox_names::{key_names, pin_names};
 use crate::components::store_path::path_text;
 use crate::entry::{self, Entry};
 use crate::format;
@@ -60,7 +61,9 @@ struct Field {
     /// Places and acts are listed though nothing is typed.
     palette: RwSignal<bool>,
     offered: Memo<Vec<Choice>>,
-    /// Why the text cannot be a hash.
+    /// What came last was a secret; the field was cleared.
+    refused: RwSignal<bool>,
+    /// Why the text cannot be a hash, or what was not taken.
     wrong: Memo<Option<String>>,
 }
 
@@ -70,7 +73,11 @@ fn ask(session: Session, asked: RwSignal<String>) -> impl Fn() -> Option<Found> 
         Entry::Words(words) | Entry::Nar(words) => Some((words, session.cache())),
         // A whole hash is asked of every cache: it may be in another one.
         Entry::Path(hash) => Some((hash, None)),
-        Entry::Empty | Entry::NotAHash { .. } | Entry::List(_) | Entry::Message(_) => None,
+        Entry::Empty
+        | Entry::NotAHash { .. }
+        | Entry::List(_)
+        | Entry::Message(_)
+        | Entry::Secret => None,
     };
     let here = Remote::<Page<PathRow>>::new(move || {
         let (words, Some(cache)) = searched()? else {
@@ -104,42 +111,6 @@ fn ask(session: Session, asked: RwSignal<String>) -> impl Fn() -> Option<Found> 
     }
 }
 
-/// Names of the keys that are known in the cache; asked for when somebody first types.
-fn key_names(session: Session, text: RwSignal<String>) -> Memo<Vec<String>> {
-    let typed = memo(move || text.with(|text| !text.is_empty()));
-    let keys = Remote::<Page<Key>>::new(move || {
-        let cache = session.cache()?;
-        typed.get().then(|| api::keys_path(&cache))
-    });
-    memo(move || {
-        keys.get().map_or_else(Vec::new, |keys| {
-            keys.items.iter().map(|key| key.name.clone()).collect()
-        })
-    })
-}
-
-/// Of a pin its name.
-#[derive(serde::Deserialize)]
-struct PinName {
-    name: String,
-}
-
-/// The first pins of the cache by name; asked for when somebody first types.
-fn pin_names(session: Session, text: RwSignal<String>) -> Memo<Vec<String>> {
-    let typed = memo(move || text.with(|text| !text.is_empty()));
-    let pins = Remote::<Page<PinName>>::new(move || {
-        let cache = session.cache()?;
-        typed
-            .get()
-            .then(|| format!("/caches/{}/pins?limit=200", escape(&cache)))
-    });
-    memo(move || {
-        pins.get().map_or_else(Vec::new, |pins| {
-            pins.items.iter().map(|pin| pin.name.clone()).collect()
-        })
-    })
-}
-
 impl Field {
     fn new() -> Self {
         let session = session();
@@ -169,7 +140,9 @@ impl Field {
                 )
             })
         });
+        let refused = RwSignal::new(false);
         let wrong = memo(move || match entry::read(&text.get()) {
+            _ if refused.get() => Some(entry::SECRET.to_owned()),
             Entry::NotAHash { letters } => Some(entry::explain_not_a_hash(&letters)),
             _ => None,
         });
@@ -184,6 +157,7 @@ impl Field {
             active: RwSignal::new(None),
             palette,
             offered,
+            refused,
             wrong,
         }
     }
@@ -192,6 +166,21 @@ impl Field {
         self.open.set(false);
         self.active.set(None);
         self.palette.set(false);
+        self.refused.set(false);
+    }
+
+    /// A secret came: nothing of it stays, and it is said.
+    fn refuse(self) {
+        self.active.set(None);
+        self.palette.set(false);
+        self.text.set(String::new());
+        self.asked.set(String::new());
+        // The signal may not have held what the field shows.
+        if let Some(input) = self.input.get_untracked() {
+            input.set_value("");
+        }
+        self.refused.set(true);
+        self.open.set(true);
     }
 
     /// Does what was chosen, and leaves the field.
@@ -306,7 +295,7 @@ impl Field {
         event.prevent_default();
     }
 
-    /// Several paths at once: looked up, before the field loses their breaks.
+    /// Several paths at once: looked up, before the field loses their breaks. A secret: refused.
     fn on_paste(self, event: &Event) {
         let pasted = event
             .dyn_ref::<ClipboardEvent>()
@@ -315,6 +304,11 @@ impl Field {
         let deed = match pasted.map(|text| entry::read(&text)) {
             Some(Entry::List(list)) => look_up(&list).0,
             Some(Entry::Message(text)) => Deed::Explain(text),
+            Some(Entry::Secret) => {
+                event.prevent_default();
+                self.refuse();
+                return;
+            }
             _ => return,
         };
         event.prevent_default();
@@ -367,6 +361,12 @@ pub fn omnibox() -> AnyView {
     });
     let on_input = move |event: Event| {
         let value = event_target_value(&event);
+        // Dropped, or pasted in pieces.
+        if entry::read(&value) == Entry::Secret {
+            field.refuse();
+            return;
+        }
+        field.refused.set(false);
         field.text.set(value.clone());
         field.active.set(None);
         field.palette.set(false);

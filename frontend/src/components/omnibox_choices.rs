@@ -133,7 +133,7 @@ pub fn choices(entry: &Entry, known: &Known<'_>) -> Vec<Choice> {
             }
             return offered;
         }
-        Entry::NotAHash { .. } => return offered,
+        Entry::NotAHash { .. } | Entry::Secret => return offered,
         Entry::Path(hash) => one_path(hash, known, &mut offered),
         Entry::Nar(text) => {
             paths(known, &mut offered);
@@ -502,5 +502,6 @@ mod tests {
         );
         assert!(offered("eynxqns12h5f1dcq1j5x3c3232454njk", &Known::default()).is_empty());
         assert!(offered("", &Known::default()).is_empty());
+        assert!(offered("snb_0123456789abcdef", &Known::default()).is_empty());
     }
 }

@@ -67,6 +67,11 @@ fn advice(error: &RouteError, path: &str) -> Advice {
             why: format!("{}.", entry::explain_not_a_hash(&letters)),
             instead: overview,
         },
+        Entry::Secret => Advice {
+            title: "This is not the hash of a store path",
+            why: "The address holds a secret: treat it as known to others.".to_owned(),
+            instead: overview,
+        },
         _ => Advice {
             title: "This is not the hash of a store path",
             why: format!(

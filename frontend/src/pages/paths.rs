@@ -253,13 +253,24 @@ fn search_field(browser: Browser) -> AnyView {
             input.set_value(&words);
         }
     });
-    let wrong =
-        Memo::new(
-            move |_| match entry::read(&browser.query.with(|query| query.q.clone())) {
-                Entry::NotAHash { letters } => Some(entry::explain_not_a_hash(&letters)),
-                _ => None,
-            },
-        );
+    let refused = RwSignal::new(false);
+    let wrong = memo(
+        move || match entry::read(&browser.query.with(|query| query.q.clone())) {
+            _ if refused.get() => Some(entry::SECRET.to_owned()),
+            Entry::NotAHash { letters } => Some(entry::explain_not_a_hash(&letters)),
+            _ => None,
+        },
+    );
+    // What is typed becomes the address and is sent: a secret does not.
+    let on_input = move |event: web_sys::Event| {
+        let words = event_target_value(&event);
+        let secret = entry::read(&words) == Entry::Secret;
+        refused.set(secret);
+        if let Some(input) = input.get_untracked().filter(|_| secret) {
+            input.set_value("");
+        }
+        run(if secret { String::new() } else { words });
+    };
     view! {
         <div class="browser-search">
             {icon(Icon::Search)}
@@ -274,7 +285,7 @@ fn search_field(browser: Browser) -> AnyView {
                 aria-label="Filter these paths"
                 aria-describedby="paths-search-note"
                 value=browser.query.get_untracked().q
-                on:input=move |event| run(event_target_value(&event))
+                on:input=on_input
             />
             <p class="field-note" id="paths-search-note">{changing(move || wrong.get())}</p>
         </div>

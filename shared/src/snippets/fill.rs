@@ -1,5 +1,7 @@
 //! Puts inputs into a template.
 
+use std::fmt::Write as _;
+
 use super::inputs::{Access, Cache, Flavour, GithubInstaller, Inputs, InputsError, Scope};
 use super::template::{Each, FileTemplate, LineTemplate, StepTemplate, When};
 use super::templates;
@@ -131,6 +133,12 @@ fn holds(when: When, inputs: &Inputs) -> bool {
         When::ManyHosts => inputs.hosts().len() > 1,
         When::TokenOneHost => inputs.access == Access::Token && inputs.hosts().len() == 1,
         When::TokenManyHosts => inputs.access == Access::Token && inputs.hosts().len() > 1,
+        When::TokenDeterminate => {
+            inputs.access == Access::Token && inputs.flavour == Flavour::Determinate
+        }
+        When::TokenNotDeterminate => {
+            inputs.access == Access::Token && inputs.flavour != Flavour::Determinate
+        }
         When::S3 => inputs.urls().iter().any(|url| url.starts_with("s3://")),
         When::Timeout => inputs.extras.connect_timeout.is_some(),
         When::Fallback => inputs.extras.fallback,
@@ -170,6 +178,24 @@ fn expand(template: &str, inputs: &Inputs, item: Option<Item<'_>>) -> String {
     text
 }
 
+/// What else is set, as options of a command.
+fn options(inputs: &Inputs) -> String {
+    let mut options = String::new();
+    if holds(When::TokenNotDeterminate, inputs) {
+        options += &expand(" --option netrc-file @netrc@", inputs, None);
+    }
+    if let Some(seconds) = inputs.extras.connect_timeout {
+        let _ = write!(options, " --option connect-timeout {seconds}");
+    }
+    if inputs.extras.fallback {
+        options.push_str(" --fallback");
+    }
+    if let Some(seconds) = inputs.extras.negative_ttl {
+        let _ = write!(options, " --option narinfo-cache-negative-ttl {seconds}");
+    }
+    options
+}
+
 fn value(name: &str, inputs: &Inputs, item: Option<Item<'_>>) -> Option<String> {
     let quoted = |values: Vec<String>| {
         let values: Vec<String> = values.iter().map(|value| nix_string(value)).collect();
@@ -190,11 +216,13 @@ fn value(name: &str, inputs: &Inputs, item: Option<Item<'_>>) -> Option<String> 
     };
     Some(match name {
         "urls" => inputs.urls().join(" "),
-        "first-url" => inputs
-            .urls()
-            .swap_remove(0)
-            .trim_end_matches('/')
-            .to_owned(),
+        "first-url" => {
+            let url = inputs.urls().swap_remove(0);
+            // A file is named behind it: the query would swallow the name.
+            let base = url.split('?').next().unwrap_or(&url);
+            base.trim_end_matches('/').to_owned()
+        }
+        "options" => options(inputs),
         "keys" => inputs.keys().join(" "),
         "nix-urls" => quoted(inputs.urls()),
         "nix-keys" => quoted(inputs.keys()),

@@ -16,6 +16,8 @@ pub(super) enum When {
     ManyHosts,
     TokenOneHost,
     TokenManyHosts,
+    TokenDeterminate,
+    TokenNotDeterminate,
     S3,
     Timeout,
     Fallback,

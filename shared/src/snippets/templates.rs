@@ -5,7 +5,7 @@ use super::template::{
     plain, step, step_on,
 };
 use super::templates_ci::{
-    COMMAND, DEVENV, DIRENV, DOCKERFILE, GITHUB_ACTIONS, GITLAB_CI, INSTALLER,
+    COMMAND, DETERMINATE_NETRC, DEVENV, DIRENV, DOCKERFILE, GITHUB_ACTIONS, GITLAB_CI, INSTALLER,
 };
 use super::{Audience, Language, Target};
 
@@ -21,6 +21,9 @@ const TIMEOUT: &str =
 const FALLBACK: &str = "Build what a cache offers and then fails to deliver, instead of ending.";
 const TTL: &str =
     "Ask again sooner for what was missing: Nix remembers a miss for an hour otherwise.";
+
+const BRING_NETRC: &str = "Bring the netrc to /run/secrets/nix-netrc with your way of handling secrets. In the Nix store \
+     everybody could read it.";
 
 /// The notes that every target shows where they apply.
 pub(super) const NOTES: &[(When, &str)] = &[
@@ -117,11 +120,7 @@ static DETERMINATE: Template = Template {
             When::Always,
             "Determinate Nix replaces /etc/nix/nix.conf when it is updated. It leaves nix.custom.conf alone.",
         ),
-        (
-            When::Token,
-            "Determinate Nix owns its netrc. Name this one under authentication.additionalNetrcSources in \
-             /etc/determinate/config.json. The daemon reads that once, when it starts.",
-        ),
+        (When::Token, DETERMINATE_NETRC.1),
     ],
 };
 
@@ -200,11 +199,7 @@ static NIXOS: Template = Template {
     )],
     check: CHECK,
     undo: REBUILD_UNDO,
-    notes: &[(
-        When::Token,
-        "Bring the netrc to /run/secrets/nix-netrc with your way of handling secrets. In the Nix store \
-         everybody could read it.",
-    )],
+    notes: &[(When::Token, BRING_NETRC)],
 };
 
 static NIXOS_FLAKE: Template = Template {
@@ -254,7 +249,7 @@ static NIXOS_FLAKE: Template = Template {
 };
 
 static HOME_MANAGER: Template = Template {
-    version: 1,
+    version: 2,
     files: &[file(
         "nix-caches.nix",
         Language::Nix,
@@ -277,6 +272,11 @@ static HOME_MANAGER: Template = Template {
                 "    extra-trusted-public-keys = [ @nix-keys@ ];",
                 KEYS,
             ),
+            on(
+                When::TokenNotDeterminate,
+                "    netrc-file = \"@netrc@\";",
+                NETRC,
+            ),
             on(When::Timeout, "    connect-timeout = @timeout@;", TIMEOUT),
             on(When::Fallback, "    fallback = true;", FALLBACK),
             on(When::Ttl, "    narinfo-cache-negative-ttl = @ttl@;", TTL),
@@ -290,15 +290,18 @@ static HOME_MANAGER: Template = Template {
     )],
     check: CHECK,
     undo: REBUILD_UNDO,
-    notes: &[(
-        When::Always,
-        "It becomes ~/.config/nix/nix.conf. On a machine with a daemon choose “Managed machine” and send the \
-         admin their part.",
-    )],
+    notes: &[
+        (
+            When::Always,
+            "It becomes ~/.config/nix/nix.conf. On a machine with a daemon choose “Managed machine” and send the \
+             admin their part.",
+        ),
+        DETERMINATE_NETRC,
+    ],
 };
 
 static NIX_DARWIN: Template = Template {
-    version: 1,
+    version: 2,
     files: &[
         FileTemplate {
             path: "nix-caches.nix",
@@ -326,7 +329,15 @@ static NIX_DARWIN: Template = Template {
                     "    extra-trusted-public-keys = @nix-keys-string@;",
                     KEYS,
                 ),
+                on(When::Timeout, "    connect-timeout = @timeout@;", TIMEOUT),
+                on(When::Fallback, "    fallback = true;", FALLBACK),
+                on(When::Ttl, "    narinfo-cache-negative-ttl = @ttl@;", TTL),
                 plain("  };"),
+                on(
+                    When::Token,
+                    "  determinateNix.determinateNixd.authentication.additionalNetrcSources = [ \"@netrc@\" ];",
+                    "Where Determinate Nix finds the token: it owns the netrc that Nix reads.",
+                ),
                 plain("}"),
             ],
         },
@@ -337,15 +348,18 @@ static NIX_DARWIN: Template = Template {
     )],
     check: CHECK,
     undo: REBUILD_UNDO,
-    notes: &[(
-        When::Determinate,
-        "The option belongs to Determinate's own module for nix-darwin: look there whether its name is still \
-         this one.",
-    )],
+    notes: &[
+        (
+            When::Determinate,
+            "The options belong to Determinate's own module for nix-darwin: look there whether their names are \
+             still these.",
+        ),
+        (When::TokenNotDeterminate, BRING_NETRC),
+    ],
 };
 
 static FLAKE_CONFIG: Template = Template {
-    version: 1,
+    version: 2,
     files: &[file(
         "flake.nix",
         Language::Nix,
@@ -361,6 +375,9 @@ static FLAKE_CONFIG: Template = Template {
                 "    extra-trusted-public-keys = [ @nix-keys@ ];",
                 KEYS,
             ),
+            on(When::Timeout, "    connect-timeout = @timeout@;", TIMEOUT),
+            on(When::Fallback, "    fallback = true;", FALLBACK),
+            on(When::Ttl, "    narinfo-cache-negative-ttl = @ttl@;", TTL),
             plain("  };"),
             line(
                 "  outputs = { ... }: { };",
@@ -378,11 +395,18 @@ static FLAKE_CONFIG: Template = Template {
         "Take nixConfig out. The answers that people gave are kept here:",
         "cat ~/.local/share/nix/trusted-settings.json",
     )],
-    notes: &[(
-        When::Always,
-        "For users who are not trusted Nix ignores it, whatever they answer. They need “Managed machine”. Do \
-         not switch accept-flake-config on for everything.",
-    )],
+    notes: &[
+        (
+            When::Always,
+            "For users who are not trusted Nix ignores it, whatever they answer. They need “Managed machine”. Do \
+             not switch accept-flake-config on for everything.",
+        ),
+        (
+            When::TokenNotDeterminate,
+            "The netrc belongs to each machine, not into the project: Nix looks for it there by itself.",
+        ),
+        DETERMINATE_NETRC,
+    ],
 };
 
 const NETRC_LINES: &[LineTemplate] = &[
@@ -408,7 +432,7 @@ const NETRC_LINES: &[LineTemplate] = &[
 const HOST: &str = "Only requests to this host carry the token.";
 
 static NETRC_TARGET: Template = Template {
-    version: 1,
+    version: 2,
     files: &[FileTemplate {
         path: "@netrc@",
         audience: Audience::You,
@@ -429,7 +453,7 @@ static NETRC_TARGET: Template = Template {
     ],
     check: &[step(
         "It is right where this prints the cache's own lines:",
-        "curl -fsS --netrc-file @netrc@ @first-url@/nix-cache-info",
+        "curl -fsS --netrc-file @netrc@ '@first-url@/nix-cache-info'",
     )],
     undo: &[step(
         "Delete the entry, and revoke the token on the page Tokens.",
@@ -453,9 +477,15 @@ static NETRC_BESIDE: [FileTemplate; 1] = [FileTemplate {
 /// The files that come along with a target.
 pub(super) const fn netrc_beside(target: Target) -> &'static [FileTemplate] {
     match target {
-        Target::NixConf | Target::Determinate | Target::ManagedUser | Target::Installer => {
-            &NETRC_BESIDE
-        }
+        Target::NixConf
+        | Target::Determinate
+        | Target::ManagedUser
+        | Target::HomeManager
+        | Target::FlakeConfig
+        | Target::Devenv
+        | Target::Installer
+        | Target::Direnv
+        | Target::Command => &NETRC_BESIDE,
         _ => &[],
     }
 }

@@ -8,6 +8,13 @@ use super::{Audience, Language};
 
 const SECRET: &str = "The token comes from the CI's own store of secrets.";
 
+/// The note of the targets that may be used with Determinate Nix, whatever they write.
+pub(super) const DETERMINATE_NETRC: (When, &str) = (
+    When::TokenDeterminate,
+    "Determinate Nix owns its netrc. Name this one under authentication.additionalNetrcSources in \
+     /etc/determinate/config.json. The daemon reads that once, when it starts.",
+);
+
 pub(super) static GITHUB_ACTIONS: Template = Template {
     version: 1,
     files: &[file(
@@ -160,14 +167,17 @@ pub(super) static GITLAB_CI: Template = Template {
 };
 
 pub(super) static DEVENV: Template = Template {
-    version: 1,
+    version: 2,
     files: &[
         file(
-            "/etc/nix/nix.conf",
+            "@conf@",
             Language::NixConf,
             &[
                 line("extra-substituters = @urls@", URLS),
                 on(When::Keys, "extra-trusted-public-keys = @keys@", KEYS),
+                on(When::Timeout, "connect-timeout = @timeout@", ""),
+                on(When::Fallback, "fallback = true", ""),
+                on(When::Ttl, "narinfo-cache-negative-ttl = @ttl@", ""),
             ],
         ),
         file(
@@ -190,10 +200,13 @@ pub(super) static DEVENV: Template = Template {
     )],
     check: CHECK,
     undo: &[step("Take the lines out of both files.", "")],
-    notes: &[(
-        When::Always,
-        "If devenv says that you have to be in trusted-users, you have not: the lines of the machine are enough.",
-    )],
+    notes: &[
+        (
+            When::Always,
+            "If devenv says that you have to be in trusted-users, you have not: the lines of the machine are enough.",
+        ),
+        DETERMINATE_NETRC,
+    ],
 };
 
 pub(super) static DOCKERFILE: Template = Template {
@@ -236,24 +249,24 @@ pub(super) static DOCKERFILE: Template = Template {
 };
 
 pub(super) static INSTALLER: Template = Template {
-    version: 1,
+    version: 2,
     files: &[file(
         "Terminal",
         Language::Shell,
         &[each(
             Each::Cache,
-            "@curl@ @cache-page@/install.sh | sh",
+            "@curl@ '@cache-page@/install.sh' | sh",
             "It shows what it would change and asks before it does.",
         )],
     )],
     apply: &[step(
         "To read it first, load it into a file and run that:",
-        "@curl@ @cache-page@/install.sh -o install.sh && less install.sh && sh install.sh",
+        "@curl@ '@cache-page@/install.sh' -o install.sh && less install.sh && sh install.sh",
     )],
     check: CHECK,
     undo: &[step(
         "The same script takes its lines out again:",
-        "@curl@ @cache-page@/install.sh | sh -s -- --undo",
+        "@curl@ '@cache-page@/install.sh' | sh -s -- --undo",
     )],
     notes: &[(
         When::Always,
@@ -263,7 +276,7 @@ pub(super) static INSTALLER: Template = Template {
 };
 
 pub(super) static DIRENV: Template = Template {
-    version: 1,
+    version: 2,
     files: &[FileTemplate {
         path: ".envrc",
         audience: Audience::You,
@@ -276,6 +289,7 @@ pub(super) static DIRENV: Template = Template {
             ),
             line("extra-substituters = @urls@", URLS),
             on(When::Keys, "extra-trusted-public-keys = @keys@", KEYS),
+            on(When::TokenNotDeterminate, "netrc-file = @netrc@", NETRC),
             on(When::Timeout, "connect-timeout = @timeout@", ""),
             on(When::Fallback, "fallback = true", ""),
             on(When::Ttl, "narinfo-cache-negative-ttl = @ttl@", ""),
@@ -285,26 +299,29 @@ pub(super) static DIRENV: Template = Template {
     apply: &[step("Let direnv read it:", "direnv allow")],
     check: CHECK,
     undo: &[step("Take the lines out of .envrc.", "")],
-    notes: &[(
-        When::Always,
-        "It works where the user owns the store, or is trusted. Elsewhere choose “Managed machine”.",
-    )],
+    notes: &[
+        (
+            When::Always,
+            "It works where the user owns the store, or is trusted. Elsewhere choose “Managed machine”.",
+        ),
+        DETERMINATE_NETRC,
+    ],
 };
 
 pub(super) static COMMAND: Template = Template {
-    version: 1,
+    version: 2,
     files: &[file(
         "Terminal",
         Language::Shell,
         &[
             on(
                 When::Keys,
-                "nix build --extra-substituters '@urls@' --extra-trusted-public-keys '@keys@'",
+                "nix build --extra-substituters '@urls@' --extra-trusted-public-keys '@keys@'@options@",
                 "For this one command. Nothing is configured.",
             ),
             on(
                 When::NoKeys,
-                "nix build --extra-substituters '@urls@'",
+                "nix build --extra-substituters '@urls@'@options@",
                 "For this one command. Nothing is configured.",
             ),
         ],
@@ -318,8 +335,11 @@ pub(super) static COMMAND: Template = Template {
         "",
     )],
     undo: &[step("There is nothing to undo.", "")],
-    notes: &[(
-        When::Always,
-        "It works where the user owns the store, or is trusted. Elsewhere choose “Managed machine”.",
-    )],
+    notes: &[
+        (
+            When::Always,
+            "It works where the user owns the store, or is trusted. Elsewhere choose “Managed machine”.",
+        ),
+        DETERMINATE_NETRC,
+    ],
 };

@@ -20,27 +20,36 @@ pub fn script(addition: &Addition) -> String {
         .collect();
     let keys: Vec<String> = addition.keys().map(ToString::to_string).collect();
     let (title, page) = addition.in_comment();
+    let (urls, keys) = (urls.join(" "), keys.join(" "));
+    let value = |name: &str| match name {
+        "TITLE" => title.as_str(),
+        "PAGE" => page.as_str(),
+        "URLS" => urls.as_str(),
+        _ => keys.as_str(),
+    };
     let mut script = String::with_capacity(SCRIPT.len() + 2000);
-    // In one pass: what is put in is not read again.
-    for (at, piece) in SCRIPT.split("=@").enumerate() {
+    // Cut before anything is put in: a title may hold the very word.
+    let (head, tail) = SCRIPT.split_once("@MODULE@").unwrap_or((SCRIPT, ""));
+    fill(&mut script, head, value);
+    // The module stands in a here-document that nothing is expanded in. A key's name has
+    // no line end, so it cannot close it.
+    script.push_str(&addition.settings.nixos_module());
+    fill(&mut script, tail, value);
+    script
+}
+
+/// Adds a piece of the script with its values, in one pass: what is put in is not read again.
+fn fill<'a>(script: &mut String, template: &str, value: impl Fn(&str) -> &'a str) {
+    for (at, piece) in template.split("=@").enumerate() {
         if at == 0 {
             script.push_str(piece);
             continue;
         }
         let (name, rest) = piece.split_once('@').unwrap_or((piece, ""));
-        let value = match name {
-            "TITLE" => &title,
-            "PAGE" => &page,
-            "URLS" => &urls.join(" "),
-            _ => &keys.join(" "),
-        };
         script.push('=');
-        script.push_str(&quoted(value));
+        script.push_str(&quoted(value(name)));
         script.push_str(rest);
     }
-    // The module stands in a here-document that nothing is expanded in. A key's name has
-    // no line end, so it cannot close it.
-    script.replacen("@MODULE@", &addition.settings.nixos_module(), 1)
 }
 
 /// The SHA-256 of a script, in hexadecimal.
@@ -79,5 +88,20 @@ mod tests {
         assert!(script.ends_with("main \"$@\"\n"));
         assert!(!script.contains("@MODULE@"));
         assert_eq!(sha256(&script).len(), 64);
+    }
+
+    #[test]
+    fn a_title_and_a_key_cannot_take_the_place_of_the_module() {
+        let key = "a'b:j5L9+KEroTX8sA3JpVBtaaCO6n3lCX0eqGGWO/bf+zU=";
+        let url = "https://cache.example.com/team".parse().expect("a URL");
+        let settings = ClientSettings::new(url, [key.parse().expect("a key")]);
+        let module = settings.nixos_module();
+        let page = "https://console.example.com/c/team";
+        let script = script(&Addition::new(settings, "@MODULE@", page));
+        assert!(script.lines().any(|line| line == "  title='@MODULE@'"));
+        let keys = format!("  keys='{}'", key.replace('\'', "'\\''"));
+        assert!(script.lines().any(|line| line == keys), "{keys}");
+        assert!(script.contains(&format!("<<'MODULE'\n{module}MODULE\n")));
+        assert_eq!(script.matches("nix.settings = {").count(), 1);
     }
 }

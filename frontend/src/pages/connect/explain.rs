@@ -101,20 +101,23 @@ fn explained(text: &str, chosen: ChosenCaches) -> AnyView {
         .collect();
     let first = Line::of(text, &found[0]);
     let shared: String = first.text.trim().chars().take(LONGEST_LINK).collect();
-    let link = absolute(
-        &Route::Connect(ConnectRoute::Explain {
-            error: masked(&shared),
-        })
-        .to_string(),
-    );
-    view! {
-        {known}
+    view! { {known} {link_to(shared)} }.into_any()
+}
+
+/// The link that holds a line. There is none to a line with a token.
+fn link_to(line: String) -> Option<AnyView> {
+    if masked(&line) != line {
+        return None;
+    }
+    let route = Route::Connect(ConnectRoute::Explain { error: line });
+    let link = absolute(&route.to_string());
+    let drawn = view! {
         <p class="with-copy-line">
             <span class="muted">"The link holds the first of these lines:"</span>
             {copy_button("Copy a link to this explanation", true, move || link.clone())}
         </p>
-    }
-    .into_any()
+    };
+    Some(drawn.into_any())
 }
 
 /// The line of a message, and what it names.

@@ -3,7 +3,7 @@
 //! stays.
 
 use leptos::prelude::*;
-use snowbank_shared::api::{Cache, Visibility};
+use snowbank_shared::api::{Cache, Signing, UpstreamMode, Visibility};
 use snowbank_shared::route::{
     ConnectAccess, ConnectExtra, ConnectFlavour, ConnectQuery, ConnectRoute, ConnectScope,
     ConnectTarget, Route,
@@ -14,7 +14,7 @@ use super::head_tabs;
 use super::live::begin_button;
 use super::output::{Block, Output, output};
 use super::output_file::output_files;
-use super::token::token_card;
+use super::token::{TokenDraft, token_card};
 use super::trusted::trusted_users;
 use super::words::{TARGETS, access_word, extra_words, flavour_word, scope_word};
 use crate::components::banner::{banner, empty};
@@ -35,6 +35,8 @@ struct Page {
     chosen: ChosenCaches,
     /// What the address says, with the only cache where it names none.
     query: Memo<ConnectQuery>,
+    /// The token of private caches.
+    token: TokenDraft,
 }
 
 /// The page.
@@ -63,6 +65,7 @@ pub fn page() -> AnyView {
         navigation,
         chosen,
         query,
+        token: TokenDraft::new(chosen.slugs),
     };
     view! {
         <div class="page connect-page">
@@ -97,7 +100,7 @@ impl Page {
             return empty("Choose a cache", view! { <p>"The lines appear here."</p> });
         }
         match output(&caches, &query) {
-            Ok(written) => written_out(&caches, &query, &written),
+            Ok(written) => written_out(&caches, &query, &written, self.token),
             Err(why) => banner(
                 Tone::Bad,
                 "These lines cannot be written",
@@ -247,7 +250,12 @@ fn form(page: Page) -> AnyView {
     .into_any()
 }
 
-fn written_out(caches: &[Cache], query: &ConnectQuery, written: &Output) -> AnyView {
+fn written_out(
+    caches: &[Cache],
+    query: &ConnectQuery,
+    written: &Output,
+    draft: TokenDraft,
+) -> AnyView {
     let warnings: Vec<AnyView> = written
         .warnings
         .iter()
@@ -266,7 +274,10 @@ fn written_out(caches: &[Cache], query: &ConnectQuery, written: &Output) -> AnyV
         ConnectAccess::Token => true,
         ConnectAccess::Public | ConnectAccess::S3 => false,
     };
-    let token = needs_token.then(|| token_card(if private.is_empty() { caches } else { &private }));
+    let token = needs_token.then(|| {
+        let caches: &[Cache] = if private.is_empty() { caches } else { &private };
+        token_card(caches, query.flavour, draft)
+    });
     let unknown = (query.scope == ConnectScope::Unknown).then(who_am_i);
     let trusted = matches!(
         query.scope,
@@ -275,6 +286,7 @@ fn written_out(caches: &[Cache], query: &ConnectQuery, written: &Output) -> AnyV
     .then(|| trusted_users(query.scope == ConnectScope::Ci));
     view! {
         {warnings}
+        {about_caches(caches)}
         {output_files(&written.files, query)}
         {notes(&written.notes)}
         {token}
@@ -292,6 +304,43 @@ fn written_out(caches: &[Cache], query: &ConnectQuery, written: &Output) -> AnyV
         </p>
     }
     .into_any()
+}
+
+/// What the caches themselves are, where it changes what the lines trust or name.
+fn about_caches(caches: &[Cache]) -> Vec<AnyView> {
+    let titles = |fits: fn(&Cache) -> bool| {
+        let fitting = caches.iter().filter(|cache| fits(cache));
+        let titles: Vec<&str> = fitting.map(|cache| cache.title.as_str()).collect();
+        titles.join(", ")
+    };
+    let passing = titles(|cache| cache.signing == Signing::PassThrough);
+    let with_upstreams = titles(|cache| {
+        let mut upstreams = cache.upstreams.iter();
+        upstreams.any(|upstream| upstream.mode == UpstreamMode::Virtual)
+    });
+    [
+        (
+            "Each contributor by their own key",
+            passing,
+            "This cache adds no signature of its own, so these lines trust the key of everybody who may upload. When somebody joins or leaves, they change: take them again, on every machine.",
+        ),
+        (
+            "With its upstreams",
+            with_upstreams,
+            "What a virtual upstream has does not lie in this cache. Machines fetch it from there, so the lines name both.",
+        ),
+    ]
+    .into_iter()
+    .filter(|(_, titles, _)| !titles.is_empty())
+    .map(|(what, titles, words)| {
+        banner(
+            Tone::Warn,
+            format!("{what}: {titles}"),
+            view! { <p>{words}</p> },
+            (),
+        )
+    })
+    .collect()
 }
 
 fn notes(notes: &[String]) -> AnyView {

@@ -108,9 +108,9 @@ fn secret_key(text: &str) -> Option<String> {
         Some(stop.start..stop.end)
     };
     let word = text.get(secret_in(text).or_else(damaged)?)?;
-    let name = word.split(':').next().unwrap_or_default();
-    // In the URL of a store it is the value of a parameter.
-    let name = name.rsplit_once('=').map_or(name, |(_, name)| name);
+    let name = word.rsplit_once(':').map_or(word, |(name, _)| name);
+    // In the URL of a store it is the value of a parameter; a place may stand before it.
+    let name = name.rsplit(['=', ':']).next().unwrap_or(name);
     Some(name.to_owned())
 }
 
@@ -264,7 +264,8 @@ pub fn promise() -> AnyView {
     .into_any()
 }
 
-/// A text with its tokens masked, for the screen: values of `access-tokens`, passwords of netrc.
+/// A text with its tokens masked, for the screen: values of `access-tokens`, passwords of netrc,
+/// tokens of this server, and what follows the word Bearer.
 pub fn masked(text: &str) -> String {
     text.split_inclusive('\n').map(masked_line).collect()
 }
@@ -293,10 +294,21 @@ fn masked_line(line: &str) -> String {
                 hides = false;
                 return format!("{DOTS}{}", &word[bare.len()..]);
             }
-            hides |= bare == "password";
-            word.to_owned()
+            hides |= bare == "password" || bare.eq_ignore_ascii_case("bearer");
+            match token_in(bare) {
+                Some(at) => format!("{}{DOTS}{}", &bare[..at], &word[bare.len()..]),
+                None => word.to_owned(),
+            }
         })
         .collect()
+}
+
+/// Where in a word a token of this server begins.
+fn token_in(word: &str) -> Option<usize> {
+    let mut found = word.match_indices("snb_");
+    found
+        .find(|(at, _)| !word[..*at].ends_with(char::is_alphanumeric))
+        .map(|(at, _)| at)
 }
 
 #[cfg(test)]
@@ -323,6 +335,9 @@ mod tests {
             format!("extra-trusted-public-keys = {text}\n"),
             format!("  key = \"{text}\";"),
             format!("secret-key={text}"),
+            format!("s3://bucket?secret-key={text}&x=1"),
+            format!("`{text}`"),
+            format!("stdin:1:{text}"),
         ] {
             assert_eq!(secret_key(&text).as_deref(), Some("alice-1"), "{text}");
         }
@@ -345,6 +360,10 @@ mod tests {
         assert_eq!(
             masked("machine a login b password c\n  password\td\r\n"),
             "machine a login b password ••••••••\n  password\t••••••••\r\n"
+        );
+        assert_eq!(
+            masked("curl -H 'Authorization: Bearer abc' https://x\ntoken=snb_0123 libsnb_x\n"),
+            "curl -H 'Authorization: Bearer •••••••• https://x\ntoken=•••••••• libsnb_x\n"
         );
         let conf =
             "extra-trusted-public-keys = team-1:j5L9+KEroTX8sA3JpVBtaaCO6n3lCX0eqGGWO/bf+zU=\n";

@@ -31,6 +31,12 @@ pub fn reach(text: RwSignal<String>, chosen: ChosenCaches) -> AnyView {
     changing(move || drawn(&force.get(), &chosen.caches()))
 }
 
+/// The command that asks a cache who it is: its URL is one word of the shell, without its query.
+fn curl(url: &str) -> String {
+    let base = url.split('?').next().unwrap_or(url).trim_end_matches('/');
+    format!("curl -i '{}/nix-cache-info'", base.replace('\'', "%27"))
+}
+
 fn drawn((urls, keys): &(Vec<String>, Vec<String>), caches: &[Cache]) -> AnyView {
     let keys: Vec<PublicKey> = keys.iter().filter_map(|key| key.parse().ok()).collect();
     let configured: Vec<&Cache> = caches
@@ -41,10 +47,10 @@ fn drawn((urls, keys): &(Vec<String>, Vec<String>), caches: &[Cache]) -> AnyView
         return ().into_any();
     }
     let rows: Vec<AnyView> = configured.iter().map(|cache| row(cache, &keys)).collect();
-    let curl = configured
+    let curl: String = configured
         .iter()
-        .map(|cache| format!("curl -i {}/nix-cache-info\n", cache.url));
-    let curl: String = curl.collect();
+        .map(|cache| format!("{}\n", curl(&cache.url)))
+        .collect();
     section(
         "Caches of this server",
         (),
@@ -106,4 +112,23 @@ fn row(cache: &Cache, keys: &[PublicKey]) -> AnyView {
         </tr>
     }
     .into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::curl;
+
+    #[test]
+    fn a_url_is_one_word_of_the_shell_without_its_query() {
+        for (url, command) in [
+            ("https://c/team", "curl -i 'https://c/team/nix-cache-info'"),
+            (
+                "https://c/team/?a=1&b=2",
+                "curl -i 'https://c/team/nix-cache-info'",
+            ),
+            ("https://c/';x", "curl -i 'https://c/%27;x/nix-cache-info'"),
+        ] {
+            assert_eq!(curl(url), command);
+        }
+    }
 }

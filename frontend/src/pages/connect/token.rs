@@ -4,7 +4,7 @@
 use leptos::prelude::*;
 use snowbank_shared::api::Cache;
 use snowbank_shared::api::access::{Act, CreateToken, NewToken, Verb};
-use snowbank_shared::route::{AccessRoute, Route};
+use snowbank_shared::route::{AccessRoute, ConnectFlavour, Route};
 
 use crate::components::banner::banner;
 use crate::components::button::{Readiness, Weight, button_when, link_button};
@@ -32,7 +32,12 @@ fn host(url: &str) -> &str {
 
 /// The block of a netrc for these caches: one entry for each host.
 pub fn netrc(caches: &[Cache], token: &str) -> String {
-    let mut hosts: Vec<&str> = caches.iter().map(|cache| host(&cache.url)).collect();
+    netrc_of(caches.iter().map(|cache| cache.url.as_str()), token)
+}
+
+fn netrc_of<'a>(urls: impl Iterator<Item = &'a str>, token: &str) -> String {
+    let mut hosts: Vec<&str> = urls.map(host).collect();
+    hosts.sort_unstable();
     hosts.dedup();
     hosts
         .into_iter()
@@ -40,12 +45,54 @@ pub fn netrc(caches: &[Cache], token: &str) -> String {
         .collect()
 }
 
+/// Where Nix of a flavour is given its netrc, as the templates write it.
+const fn netrc_path(flavour: ConnectFlavour) -> &'static str {
+    match flavour {
+        ConnectFlavour::Determinate => "/etc/nix/netrc.caches",
+        ConnectFlavour::Nix | ConnectFlavour::Lix | ConnectFlavour::Old => "/etc/nix/netrc",
+    }
+}
+
+/// What the card holds. It belongs to the page, so that a token which is shown this once
+/// outlives another choice of where the lines go. Copy it freely.
+#[derive(Debug, Clone, Copy)]
+pub struct TokenDraft {
+    sending: Sending,
+    made: RwSignal<Option<NewToken>>,
+    name: Field,
+    pasted: Field,
+}
+
+impl TokenDraft {
+    /// Nothing yet. What is made or pasted is for these caches: with others it goes.
+    pub fn new(slugs: Memo<Vec<String>>) -> Self {
+        let draft = Self {
+            sending: Sending::new(),
+            made: RwSignal::new(None),
+            name: Field::new("Name", "What it is for: laptop, CI of team/app."),
+            pasted: Field::new("Or a token that you have", "It stays in this tab."),
+        };
+        Effect::new(move |before: Option<Vec<String>>| {
+            let now = slugs.get();
+            if before.is_some_and(|before| before != now) {
+                draft.made.set(None);
+                draft.pasted.value.set(String::new());
+            }
+            now
+        });
+        draft
+    }
+}
+
 /// The card.
-pub fn token_card(caches: &[Cache]) -> AnyView {
-    let (identity, sending) = (identity(), Sending::new());
-    let made = RwSignal::new(None::<NewToken>);
-    let name = Field::new("Name", "What it is for: laptop, CI of team/app.");
-    let pasted = Field::new("Or a token that you have", "It stays in this tab.");
+pub fn token_card(caches: &[Cache], flavour: ConnectFlavour, draft: TokenDraft) -> AnyView {
+    let TokenDraft {
+        sending,
+        made,
+        name,
+        pasted,
+    } = draft;
+    let identity = identity();
     let caches = caches.to_vec();
     let slugs: Vec<String> = caches.iter().map(|cache| cache.slug.clone()).collect();
     let ready = move || {
@@ -76,7 +123,7 @@ pub fn token_card(caches: &[Cache]) -> AnyView {
         let secret = made.with(|made| made.as_ref().map(|made| made.secret.clone()));
         let pasted = pasted.value.get().trim().to_owned();
         let token = secret.unwrap_or(pasted);
-        (!token.is_empty()).then(|| code_file("/etc/nix/netrc", netrc(&caches, &token), "netrc"))
+        (!token.is_empty()).then(|| code_file(netrc_path(flavour), netrc(&caches, &token), "netrc"))
     };
     let shown = move || {
         made.get().map(|made| {
@@ -126,7 +173,16 @@ pub fn token_card(caches: &[Cache]) -> AnyView {
 
 #[cfg(test)]
 mod tests {
-    use super::host;
+    use super::{host, netrc_of};
+
+    #[test]
+    fn a_host_has_one_entry() {
+        let urls = ["https://b/x", "https://a/y", "https://b/z"];
+        assert_eq!(
+            netrc_of(urls.into_iter(), "t"),
+            "machine a\nlogin snowbank\npassword t\nmachine b\nlogin snowbank\npassword t\n"
+        );
+    }
 
     #[test]
     fn a_netrc_names_the_host_without_its_port() {

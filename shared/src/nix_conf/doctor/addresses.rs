@@ -193,6 +193,11 @@ fn priorities(case: &mut Case<'_>) {
     if !urls.iter().any(|url| is_default(&url.text)) {
         return;
     }
+    // The daemon compares what a user asks for with what the admin allows letter by letter, so
+    // for a user who is not trusted a URL with another priority is another cache.
+    let may_change = case.question.place == Place::System
+        || case.question.trusted == Some(true)
+        || case.question.daemon == Some(false);
     for url in urls.iter().filter(|url| !is_default(&url.text)) {
         let Some(token) = case.token(url) else {
             continue;
@@ -232,7 +237,7 @@ fn priorities(case: &mut Case<'_>) {
             Severity::Note,
             span(token),
             why,
-            fix("Ask it first, with priority 30", vec![edit]),
+            fix("Ask it first, with priority 30", vec![edit]).filter(|_| may_change),
         );
     }
 }

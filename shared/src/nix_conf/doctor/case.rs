@@ -104,6 +104,15 @@ impl<'a> Case<'a> {
             .map(|(line, written, _)| (line, written))
     }
 
+    /// The line behind which what is added to a list is in force: a later line that sets the
+    /// list anew would throw it away.
+    pub(super) fn behind(&self, line: Line<'a>, setting: &str) -> Line<'a> {
+        match self.plain_line(setting) {
+            Some((plain, _)) if plain.start > line.start => plain,
+            _ => line,
+        }
+    }
+
     /// An edit that puts a line after another.
     pub(super) fn line_after(&self, line: &Line<'_>, text: &str) -> Edit {
         let end = self.document.line_end();

@@ -65,10 +65,10 @@ fn wrong(case: &mut Case<'_>, line: &Line<'_>, tokens: &[Token<'_>]) {
     let first = tokens[0];
     let equals = seen.find('=');
     let name = equals.map(|at| seen[..at].trim());
-    let Some((at, name)) = equals
-        .zip(name)
-        .filter(|(_, name)| !name.is_empty() && !name.contains(char::is_whitespace))
-    else {
+    let Some((at, name)) = equals.zip(name).filter(|(at, name)| {
+        // Twice: the end of something in base64.
+        is_a_name(name) && !seen[at + 1..].starts_with('=')
+    }) else {
         let why = if first.text.trim_start_matches('!') == "include" {
             "Nix wants exactly one file after the word include. Every Nix command fails until the line is right."
         } else {
@@ -96,6 +96,16 @@ fn wrong(case: &mut Case<'_>, line: &Line<'_>, tokens: &[Token<'_>]) {
         "The = must stand alone, with a blank on both sides. Every Nix command fails until it does.",
         fix("Put blanks around the =", vec![edit]),
     );
+}
+
+/// Whether a word has the form of a setting's name; that of an include, a URL or a key has not.
+fn is_a_name(word: &str) -> bool {
+    let word = word.trim_start_matches(MARK);
+    word.starts_with(|c: char| c.is_ascii_alphabetic())
+        && word != "include"
+        && word
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 /// A setting that goes on over lines: joins them.

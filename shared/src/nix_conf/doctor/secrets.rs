@@ -42,8 +42,7 @@ pub(super) fn examine(case: &mut Case<'_>) {
 
 /// The words of a text that can be keys, without quotes around them.
 fn words(text: &str) -> impl Iterator<Item = Range<usize>> {
-    let edge =
-        |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | ';' | '(' | ')' | '[' | ']');
+    let edge = |c: char| c.is_whitespace() || "\"'`,;()[]<>{}|&".contains(c);
     let mut at = 0;
     text.split_inclusive(edge).filter_map(move |piece| {
         let start = at;
@@ -55,11 +54,12 @@ fn words(text: &str) -> impl Iterator<Item = Range<usize>> {
 }
 
 fn decoded(word: &str) -> Option<[u8; 64]> {
-    // A name may hold anything but a colon; what follows the first one is the key.
-    let (name, data) = word.split_once(':')?;
+    // A name holds no colon, but what stands before it may: the key follows the last one.
+    // It may end with a character that separates words here, so nothing of it need be left.
+    let (_, data) = word.rsplit_once(':')?;
     let mut bytes = [0; 64];
     let decoded = base64::decode_into(data.as_bytes(), &mut bytes).ok()?;
-    (!name.is_empty() && decoded.bytes == 64).then_some(bytes)
+    (decoded.bytes == 64).then_some(bytes)
 }
 
 fn has_64_bytes(word: &str) -> bool {

@@ -319,6 +319,67 @@ fn every_rule_finds_its_sample_and_its_fix_puts_it_right() {
 }
 
 #[test]
+fn blanks_are_put_only_around_the_equals_of_a_setting() {
+    for (text, after) in [
+        (
+            "extra-substituters =https://x?a=b",
+            Some("extra-substituters = https://x?a=b"),
+        ),
+        ("include=other.conf", None),
+        ("!include=other.conf", None),
+        ("https://x?trusted=1", None),
+        (KEY, None),
+        ("zU==", None),
+    ] {
+        let question = Question::new(text);
+        assert!(told(&question).contains(&"D01 1:1".to_owned()) || after.is_some());
+        assert_eq!(fixed(&question, Rule::D01).as_deref(), after, "{text}");
+    }
+}
+
+#[test]
+fn what_is_added_to_a_list_is_not_thrown_away_by_a_later_line() {
+    let caches = [team()];
+    for (text, added) in [
+        (
+            format!("extra-substituters = {URL}\ntrusted-public-keys = {NIXOS_KEY}\n"),
+            format!("extra-trusted-public-keys = {KEY}\n"),
+        ),
+        (
+            format!("extra-trusted-public-keys = {KEY}\nsubstituters = https://cache.nixos.org\n"),
+            format!("extra-substituters = {URL}\n"),
+        ),
+    ] {
+        let question = Question {
+            caches: &caches,
+            ..Question::new(&text)
+        };
+        let after = fixed(&question, Rule::D11);
+        assert_eq!(after, Some(format!("{text}{added}")));
+    }
+}
+
+#[test]
+fn a_priority_is_not_written_where_the_daemon_would_not_know_the_url() {
+    let late = format!("extra-substituters = {URL}?priority=50\n");
+    for (trusted, daemon, mended) in [
+        (None, None, false),
+        (Some(false), None, false),
+        (Some(true), None, true),
+        (None, Some(false), true),
+    ] {
+        let question = Question {
+            place: Place::User,
+            trusted,
+            daemon,
+            ..Question::new(&late)
+        };
+        assert!(told(&question).contains(&"D27 1:22".to_owned()));
+        assert_eq!(fixed(&question, Rule::D27).is_some(), mended);
+    }
+}
+
+#[test]
 fn clean_files_have_no_findings() {
     let caches = [team()];
     let block = format!(
@@ -376,6 +437,14 @@ fn secret_keys_are_told_from_signatures() {
     let text = format!("here: \"{}\",", secret.as_str());
     let range = secret_in(&text).expect("a secret");
     assert_eq!(&text[range], secret.as_str());
+    for text in [
+        format!("s3://bucket?secret-key={}&x=1", secret.as_str()),
+        format!("sed: <{}> {{x}}", secret.as_str()),
+        format!("`{}`|tee", secret.as_str()),
+        format!("stdin:1:{}", secret.as_str()),
+    ] {
+        assert!(secret_in(&text).is_some(), "{text}");
+    }
     let signature = made("a-1").sign(b"text").to_string();
     assert_eq!(secret_in(&signature), None);
     assert_eq!(secret_in(KEY), None);

@@ -278,6 +278,7 @@ fn pairs(case: &mut Case<'_>) {
                 if let Some((token, line)) = at {
                     let keys: Vec<String> = cache.keys.iter().map(ToString::to_string).collect();
                     let new = format!("extra-{KEYS} = {}", keys.join(" "));
+                    let line = case.behind(line, KEYS);
                     let edit = case.line_after(&line, &new);
                     without_key(case, token, &cache.title, fix("Add the key", vec![edit]));
                 }
@@ -291,6 +292,7 @@ fn pairs(case: &mut Case<'_>) {
                 });
                 let at = key.and_then(|key| case.token(key).zip(case.line(&key.origin).cloned()));
                 if let Some((token, line)) = at {
+                    let line = case.behind(line, "substituters");
                     let edit =
                         case.line_after(&line, &format!("extra-substituters = {}", cache.url));
                     case.found(
