@@ -538,6 +538,7 @@ impl Inside {
             hash: credential.hash(),
             name: "laptop".into(),
             owner: Some("alice".into()),
+            rule: None,
             machine: None,
             caches: None,
             verbs: vec![Verb::Push],
