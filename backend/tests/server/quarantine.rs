@@ -141,9 +141,9 @@ async fn a_hidden_path_is_404_everywhere_and_comes_back_when_it_is_lifted() {
     }
     // Nor is its archive published by the name of another path.
     let copy = Made::file("copy-1", "app", &[], &bob.key);
-    let (status, text) = site.put(&bob, &copy.key(), copy.text()).await;
+    let (refused, text) = site.put(&bob, &copy.key(), copy.text()).await;
     assert_eq!(
-        (status, text.starts_with("nar-held-back: ")),
+        (refused, text.starts_with("nar-held-back: ")),
         (409, true),
         "{text}"
     );
