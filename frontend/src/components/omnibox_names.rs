@@ -1,7 +1,7 @@
 //! The names in a cache that the search field offers: of its keys and of its pins.
 
 use leptos::prelude::*;
-use snowbank_shared::api::{Key, Page};
+use snowbank_shared::api::Page;
 use snowbank_shared::route::escape;
 
 use crate::api;
@@ -9,38 +9,34 @@ use crate::state::derived::memo;
 use crate::state::remote::Remote;
 use crate::state::session::Session;
 
-/// Names of the keys that are known in the cache; asked for when somebody first types.
-pub fn key_names(session: Session, text: RwSignal<String>) -> Memo<Vec<String>> {
+/// Of a key or a pin its name.
+#[derive(serde::Deserialize)]
+struct Named {
+    name: String,
+}
+
+/// What is listed at an address of the cache, by name; asked for when somebody first types.
+fn names(session: Session, text: RwSignal<String>, path: fn(&str) -> String) -> Memo<Vec<String>> {
     let typed = memo(move || text.with(|text| !text.is_empty()));
-    let keys = Remote::<Page<Key>>::new(move || {
+    let listed = Remote::<Page<Named>>::new(move || {
         let cache = session.cache()?;
-        typed.get().then(|| api::keys_path(&cache))
+        typed.get().then(|| path(&cache))
     });
     memo(move || {
-        keys.get().map_or_else(Vec::new, |keys| {
-            keys.items.iter().map(|key| key.name.clone()).collect()
+        listed.get().map_or_else(Vec::new, |listed| {
+            listed.items.iter().map(|one| one.name.clone()).collect()
         })
     })
 }
 
-/// Of a pin its name.
-#[derive(serde::Deserialize)]
-struct PinName {
-    name: String,
+/// Names of the keys that are known in the cache.
+pub fn key_names(session: Session, text: RwSignal<String>) -> Memo<Vec<String>> {
+    names(session, text, api::keys_path)
 }
 
-/// The first pins of the cache by name; asked for when somebody first types.
+/// The first pins of the cache by name.
 pub fn pin_names(session: Session, text: RwSignal<String>) -> Memo<Vec<String>> {
-    let typed = memo(move || text.with(|text| !text.is_empty()));
-    let pins = Remote::<Page<PinName>>::new(move || {
-        let cache = session.cache()?;
-        typed
-            .get()
-            .then(|| format!("/caches/{}/pins?limit=200", escape(&cache)))
-    });
-    memo(move || {
-        pins.get().map_or_else(Vec::new, |pins| {
-            pins.items.iter().map(|pin| pin.name.clone()).collect()
-        })
+    names(session, text, |cache| {
+        format!("/caches/{}/pins?limit=200", escape(cache))
     })
 }

@@ -24,7 +24,6 @@ use crate::format;
 use crate::pages::cache_cards::{figures_card, findings_card, keys_card, signatures_card};
 use crate::pages::cache_growth::growth_section;
 use crate::pages::caches::signed;
-use crate::pages::connect::nix_conf_lines;
 use crate::state::derived::memo;
 use crate::state::live::{LiveCache, live_cache};
 use crate::state::navigation::{href, with_base};
@@ -189,11 +188,7 @@ fn copy_target(cache: &Cache) -> &str {
 
 fn use_box(live: LiveCache) -> AnyView {
     let slug = live.slug();
-    let lines = memo(move || {
-        live.cache
-            .get()
-            .map(|cache| nix_conf_lines(std::slice::from_ref(&cache)))
-    });
+    let lines = memo(move || live.cache.get().map(|cache| cache.nix_conf()));
     let connect = href(&Route::connect(slug.as_str()));
     let machine = [
         ("keys.txt", "keys.txt"),

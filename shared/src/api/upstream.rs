@@ -73,6 +73,27 @@ pub struct SkippedPath {
 }
 
 impl Cache {
+    /// The lines for nix.conf, of the texts that the server has checked. What
+    /// [`Self::client_settings`] gives reads every key: that costs the first page more than it is worth.
+    pub fn nix_conf(&self) -> String {
+        let virtual_ones = || {
+            let all = self.upstreams.iter();
+            all.filter(|upstream| upstream.mode == UpstreamMode::Virtual)
+        };
+        let own = self
+            .keys
+            .iter()
+            .filter(|key| matches!(key.state, KeyState::Active | KeyState::Pending))
+            .map(|key| &key.public_key);
+        let urls = [&self.url].into_iter();
+        let urls = line(
+            "extra-substituters",
+            urls.chain(virtual_ones().map(|upstream| &upstream.url)),
+        );
+        let theirs = virtual_ones().flat_map(|upstream| &upstream.keys);
+        urls + &line("extra-trusted-public-keys", own.chain(theirs))
+    }
+
     /// What clients need to use this cache: its URL and keys, and those of its virtual upstreams.
     ///
     /// # Errors
@@ -106,6 +127,21 @@ impl Cache {
     }
 }
 
+/// A line of nix.conf; none without values. What would not be one word there is left out.
+fn line<'a>(name: &str, values: impl Iterator<Item = &'a String>) -> String {
+    let mut words: Vec<&str> = Vec::new();
+    for value in values {
+        let is_word = !value.is_empty() && !value.contains(|c: char| c <= ' ' || c == '#');
+        if is_word && !words.contains(&value.as_str()) {
+            words.push(value);
+        }
+    }
+    if words.is_empty() {
+        return String::new();
+    }
+    [name, " = ", &words.join(" "), "\n"].concat()
+}
+
 fn keys<'a>(
     texts: impl IntoIterator<Item = &'a String>,
 ) -> Result<Vec<crate::signature::PublicKey>, String> {
@@ -114,4 +150,45 @@ fn keys<'a>(
             .map_err(|error| format!("The key {text} cannot be read: {error}."))
     };
     texts.into_iter().map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lines_as_text_are_those_of_the_settings() {
+        let key = "team-1:j5L9+KEroTX8sA3JpVBtaaCO6n3lCX0eqGGWO/bf+zU=";
+        let theirs = "cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY=";
+        let cache = |keys: serde_json::Value, upstreams: serde_json::Value| -> Cache {
+            serde_json::from_value(serde_json::json!({
+                "slug": "team", "title": "team", "url": "https://cache.example.org/team",
+                "store_dir": "/nix/store", "priority": 50, "visibility": "public", "paths": 0,
+                "stored_bytes": null, "nar_bytes": 0, "objects": null, "object_bytes": null,
+                "max_nar_size": 1, "max_bytes": null, "keys": keys, "signatures": [], "findings": 0,
+                "signing": "counter-sign", "upstreams": upstreams, "source": "folder",
+                "index": {"revision": "r", "as_of": null, "state": "ready", "progress": null, "error": null, "sweep_seconds": 60},
+                "recent": {"paths": [], "nar_bytes": 0, "last_added_at": null},
+                "served": {"since": "", "hits": 0, "misses": 0, "nar_bytes": 0}
+            }))
+            .expect("a cache")
+        };
+        let ours = serde_json::json!([{
+            "name": "team-1", "public_key": key, "fingerprint": "", "purpose": "cache",
+            "state": "active", "paths": 0
+        }]);
+        let both = serde_json::json!([
+            {"url": "https://cache.nixos.org", "mode": "virtual", "keys": [theirs]},
+            {"url": "https://other.example.org", "mode": "check", "keys": [theirs]},
+        ]);
+        let none = serde_json::json!([]);
+        for cache in [
+            cache(ours.clone(), both),
+            cache(ours, none.clone()),
+            cache(none.clone(), none),
+        ] {
+            let settings = cache.client_settings().expect("settings");
+            assert_eq!(cache.nix_conf(), settings.nix_conf());
+        }
+    }
 }

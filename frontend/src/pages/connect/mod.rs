@@ -59,11 +59,6 @@ fn settings(caches: &[Cache]) -> Result<ClientSettings, String> {
     all.ok_or_else(|| "No cache is chosen.".to_owned())
 }
 
-/// The lines for nix.conf; where they cannot be written, why, as a comment.
-pub fn nix_conf_lines(caches: &[Cache]) -> String {
-    settings(caches).map_or_else(|why| format!("# {why}\n"), |settings| settings.nix_conf())
-}
-
 /// The slugs that an address of Connect names.
 fn slugs_of(route: &ConnectRoute) -> Vec<String> {
     match route {
