@@ -52,7 +52,9 @@ impl Site {
             format!("signing_key_files = [{:?}]", file.display().to_string()),
             "sweep = \"1h\"".to_owned(),
         ];
-        let state = home.join("state").display().to_string();
+        let state = home.join("state");
+        std::fs::create_dir_all(&state)?;
+        let state = state.display().to_string();
         let mut setup = Setup::new()
             .line(&format!("[state]\nfolder = {state:?}"))
             .env("AWS_ACCESS_KEY_ID", store.access_key)
