@@ -11,7 +11,7 @@ use snowbank_shared::store_path::StorePathHash;
 
 use super::export::{Export, Table, by_cursor, fields};
 use super::problem::{ApiError, excerpt};
-use super::request::{self, Paging, find, heavy, nothing_left, pairs, readable};
+use super::request::{self, Paging, find, heavy, nothing_left, pairs, readable, taken};
 use crate::index::{MAX_CHAINS, MAX_PACKAGES, PackageQuery, PackageSort};
 use crate::site::Site;
 
@@ -43,12 +43,6 @@ const PACKAGE_COLUMNS: &[&str] = &[
     "file_size",
     "added_at",
 ];
-
-/// Takes the only parameter of a name out of the pairs.
-fn taken(pairs: &mut Vec<(String, String)>, wanted: &str) -> Option<String> {
-    let at = pairs.iter().position(|(name, _)| name == wanted)?;
-    Some(pairs.remove(at).1).filter(|value| !value.is_empty())
-}
 
 /// The two paths that a request compares.
 fn two(pairs: &mut Vec<(String, String)>) -> Result<(StorePathHash, StorePathHash), ApiError> {

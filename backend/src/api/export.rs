@@ -25,7 +25,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::problem::{ApiError, excerpt};
-use super::request::heavy;
+use super::request::{heavy, taken};
 use crate::site::Site;
 
 /// Rows made at once.
@@ -89,11 +89,7 @@ impl Export {
         pairs: &mut Vec<(String, String)>,
         known: &[&'static str],
     ) -> Result<Option<Self>, ApiError> {
-        let mut taken = |wanted: &str| {
-            let at = pairs.iter().position(|(name, _)| name == wanted)?;
-            Some(pairs.remove(at).1).filter(|value| !value.is_empty())
-        };
-        let (format, columns) = (taken("format"), taken("columns"));
+        let (format, columns) = (taken(pairs, "format"), taken(pairs, "columns"));
         let Some(format) = format else {
             return match columns {
                 None => Ok(None),

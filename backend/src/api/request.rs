@@ -105,6 +105,12 @@ pub(super) fn pairs(query: Option<&str>) -> Result<Vec<(String, String)>, ApiErr
     query::pairs(query).map_err(|error| ApiError::bad_parameter(error.to_string()))
 }
 
+/// Takes the first parameter of a name out of the pairs; `None` where it is absent or empty.
+pub(super) fn taken(pairs: &mut Vec<(String, String)>, wanted: &str) -> Option<String> {
+    let at = pairs.iter().position(|(name, _)| name == wanted)?;
+    Some(pairs.remove(at).1).filter(|value| !value.is_empty())
+}
+
 /// The hash part of `{hash}` or `{hash}-{name}`.
 pub(super) fn hash(text: &str) -> Result<StorePathHash, ApiError> {
     let hash = text.split('-').next().unwrap_or_default();
