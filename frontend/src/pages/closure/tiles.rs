@@ -10,7 +10,7 @@ use super::squarify::{Rect, squarify};
 /// Units of the drawing in a CSS pixel: edges lie between pixels.
 pub const SCALE: u32 = 16;
 /// A tile of less than so many square pixels is drawn with others as one.
-const SMALLEST: u64 = 30;
+const SMALLEST: u64 = 60;
 /// Width and height in pixels from which on what a path dominates is drawn inside.
 const ROOMY: u32 = 56;
 /// How deep tiles are drawn within tiles.
