@@ -237,9 +237,9 @@ fn head(id: String, title: impl IntoAny, entries: Entries) -> AnyView {
         Some(view! { <span class="count">{format::count(count as u64)}</span> })
     };
     view! {
-        <h3 id=id>
+        <h2 id=id>
             {title.into_any()} " " {changing(count)}
-        </h3>
+        </h2>
     }
     .into_any()
 }

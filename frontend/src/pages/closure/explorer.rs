@@ -1,5 +1,8 @@
 //! What the views share: what is chosen, in step with the address, and where the selection was.
 
+use std::time::Duration;
+
+use leptos::leptos_dom::helpers::{TimeoutHandle, set_timeout_with_handle};
 use leptos::prelude::*;
 use snowbank_shared::route::Route;
 use wasm_bindgen::{JsCast, JsValue};
@@ -16,6 +19,9 @@ use crate::state::preferences::preferences;
 
 /// Selections that `[` leads back to at most.
 const MOST_PAST: usize = 500;
+
+/// How long nothing changes before the address is written.
+const SETTLED: Duration = Duration::from_millis(120);
 
 /// Where the selection was before, and where it was before that led back.
 #[derive(Debug, Clone, Default)]
@@ -74,34 +80,38 @@ impl Explorer {
         explorer
     }
 
-    /// Another view is a step that Back undoes; the rest replaces the address.
+    /// Another view is a step that Back undoes. The rest replaces the address once it has come to
+    /// rest: browsers refuse to have it changed with every repeat of a key.
     fn keep_address(self) {
         let shown = StoredValue::new(self.choice.with_untracked(|choice| choice.view));
+        let due = StoredValue::new(None::<TimeoutHandle>);
+        let cancel = move || {
+            if let Some(Some(timer)) = due.try_update_value(Option::take) {
+                timer.clear();
+            }
+        };
         effect(move || {
             let (query, view) = self.choice.with(|choice| (choice.written(), choice.view));
-            if !here() || query.trim_start_matches('?') == query_now() {
+            cancel();
+            if shown.get_value() != view {
                 shown.set_value(view);
+                write_address(&query, true);
                 return;
             }
-            let path = window().location().pathname().unwrap_or_default();
-            let address = format!("{path}{query}");
-            let Ok(history) = window().history() else {
-                return;
-            };
-            let null = JsValue::NULL;
-            let _ = if shown.get_value() == view {
-                history.replace_state_with_url(&null, "", Some(&address))
-            } else {
-                history.push_state_with_url(&null, "", Some(&address))
-            };
-            shown.set_value(view);
+            let later = set_timeout_with_handle(move || write_address(&query, false), SETTLED);
+            due.set_value(later.ok());
         });
         let back = window_event_listener(leptos::ev::popstate, move |_| {
             if here() {
-                self.choice.set(Choice::read(&query_now()));
+                let choice = Choice::read(&query_now());
+                shown.set_value(choice.view);
+                self.choice.set(choice);
             }
         });
-        on_cleanup(move || back.remove());
+        on_cleanup(move || {
+            cancel();
+            back.remove();
+        });
     }
 
     /// Selects a path; `[` leads back to the one before.
@@ -228,6 +238,22 @@ pub fn why_address(cache: &str, from: &str, to: &str) -> String {
 /// The page of a path of the cache.
 pub fn path_address(page: PathPage, hash: &str) -> String {
     href(&Route::path(page.cache.get_value(), hash))
+}
+
+/// Writes a query behind the address of this tab, as a step of its own or in place.
+fn write_address(query: &str, step: bool) {
+    if !here() || query.trim_start_matches('?') == query_now() {
+        return;
+    }
+    let path = window().location().pathname().unwrap_or_default();
+    let address = format!("{path}{query}");
+    if let Ok(history) = window().history() {
+        let _ = if step {
+            history.push_state_with_url(&JsValue::NULL, "", Some(&address))
+        } else {
+            history.replace_state_with_url(&JsValue::NULL, "", Some(&address))
+        };
+    }
 }
 
 fn query_now() -> String {

@@ -73,6 +73,7 @@ pub fn closure_table(near: Near) -> AnyView {
     view! {
         {changing(move || bar(rows, page.get()))}
         <div class="table-wrap">
+            {changing(move || sort_narrow(rows, sort.get()))}
             <table
                 class="table is-sticky"
                 id="closure-table"
@@ -215,6 +216,37 @@ fn bar(rows: Rows, page: usize) -> AnyView {
     .into_any()
 }
 
+/// Where the rows are cards, and have no heads to press.
+fn sort_narrow(rows: Rows, (by, turned): (SortBy, bool)) -> AnyView {
+    let choice = rows.near.explorer.choice;
+    let options = SortBy::WORDS
+        .iter()
+        .enumerate()
+        .flat_map(|(at, &(_, of, word))| {
+            [false, true].map(|down| {
+                let way = if down { "descending" } else { "ascending" };
+                let value = at * 2 + usize::from(down);
+                let chosen = of == by && down == turned;
+                view! { <option value=value.to_string() selected=chosen>{format!("{word}, {way}")}</option> }
+            })
+        })
+        .collect_view();
+    let change = move |event| {
+        let Ok(value) = event_target_value(&event).parse::<usize>() else {
+            return;
+        };
+        if let Some((_, of, _)) = SortBy::WORDS.get(value / 2) {
+            choice.update(|choice| choice.sort = (*of, value % 2 == 1));
+        }
+    };
+    view! {
+        <label class="sort-narrow">
+            "Sort by" <select on:change=change>{options}</select>
+        </label>
+    }
+    .into_any()
+}
+
 /// The heads, each a button that sorts.
 fn head(rows: Rows, (by, turned): (SortBy, bool)) -> AnyView {
     let choice = rows.near.explorer.choice;
@@ -252,11 +284,11 @@ fn head(rows: Rows, (by, turned): (SortBy, bool)) -> AnyView {
         .collect_view();
     view! {
         <tr>
-            <th scope="col" class="pick-cell">
+            <td class="pick-cell">
                 <label class="pick">
                     <input type="checkbox" aria-label="Select all rows" />
                 </label>
-            </th>
+            </td>
             {heads}
             <th scope="col">"Signature"</th>
             <th scope="col" class="col-2">"Content"</th>

@@ -252,7 +252,7 @@ fn item(tree: Tree, shape: &Shape, at: usize, row: Row) -> AnyView {
             class:is-active=move || active.get()
             class:is-missing=!node.present
             data-row=at.to_string()
-            data-name=(!is_more(&row)).then(|| node.name.clone())
+            data-node=(!is_more(&row)).then(|| row.node.to_string())
             aria-level=row.level.to_string()
             aria-setsize=row.siblings.to_string()
             aria-posinset=row.place.to_string()

@@ -107,10 +107,10 @@ pub fn rows(shape: &Shape, unfolded: &Unfolded, size: SizeKind) -> Vec<Row> {
         let references = shape.references(row.node);
         let first = seen.insert(row.node);
         let open = unfolded.open.contains(&row.node);
-        row.kind = match (references.is_empty(), first) {
-            (true, _) => Kind::Leaf,
-            (false, true) => Kind::Branch { open },
-            (false, false) => Kind::Above,
+        row.kind = match (first, references.is_empty()) {
+            (false, _) => Kind::Above,
+            (true, true) => Kind::Leaf,
+            (true, false) => Kind::Branch { open },
         };
         rows.push(row);
         if row.kind != (Kind::Branch { open: true }) {
@@ -171,7 +171,7 @@ mod tests {
                 (4, 5, Kind::Leaf),
                 (2, 1, open),
                 (3, 3, Kind::Above),
-                (2, 4, Kind::Leaf),
+                (2, 4, Kind::Above),
             ]
         );
         unfolded.set(0, false);

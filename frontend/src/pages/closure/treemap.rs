@@ -95,6 +95,10 @@ pub fn treemap(near: Near) -> AnyView {
         let (w, h) = extent.get();
         format!("0 0 {w} {h}")
     };
+    let active_id = move || {
+        let any = map.tiles.with(|tiles| !tiles.is_empty());
+        any.then(|| format!("closure-tile-{}", map.at.get()))
+    };
     view! {
         <figure class="treemap">
             <div class="treemap-tools">
@@ -107,20 +111,20 @@ pub fn treemap(near: Near) -> AnyView {
                 )}
             </div>
             <div class="treemap-plot" node_ref=plot>
-                <svg
+                <div
                     id="closure-treemap"
+                    class="treemap-area"
                     role="tree"
                     tabindex="0"
                     aria-label="Treemap: each tile is as large as what would leave the closure with its path"
-                    aria-activedescendant=move || format!("closure-tile-{}", map.at.get())
-                    viewBox=view_box
+                    aria-activedescendant=active_id
                     on:click=move |event| press(map, &event, false)
                     on:dblclick=move |event| press(map, &event, true)
                     on:mousemove=over
                     on:mouseleave=move |_| hover.set(None)
                 >
-                    {changing(move || drawn(map))}
-                </svg>
+                    <svg viewBox=view_box>{changing(move || drawn(map))}</svg>
+                </div>
             </div>
             <figcaption>
                 {changing(move || readout(map))}
