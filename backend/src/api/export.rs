@@ -302,7 +302,12 @@ impl Export {
         let from = base(&path);
         let label = from.split_once('-').map_or(from.as_str(), |(_, name)| name);
         out.push_str(&format!("  \"{from}\" [label=\"{label}\"];\n"));
-        for to in row.get("references").and_then(Value::as_array).into_iter().flatten() {
+        for to in row
+            .get("references")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+        {
             let to = base(&plain(Some(to)));
             out.push_str(&format!("  \"{from}\" -> \"{to}\";\n"));
         }

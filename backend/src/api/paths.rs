@@ -283,9 +283,7 @@ pub(super) async fn closure(
                 rows: walked.paths(),
                 revision,
                 complete,
-                next: Box::new(move |count| {
-                    walked.next(&view, count).iter().map(fields).collect()
-                }),
+                next: Box::new(move |count| walked.next(&view, count).iter().map(fields).collect()),
             });
         }
         let all = view.closure(id, 1, None)?;

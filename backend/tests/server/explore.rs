@@ -59,7 +59,10 @@ async fn closures_chains_differences_and_packages() {
         (kind, file, answer.text().await.expect("a body"))
     };
     let (kind, file, list) = written("paths").await;
-    assert!(kind.starts_with("text/plain") && file.ends_with(".txt\""), "{kind} {file}");
+    assert!(
+        kind.starts_with("text/plain") && file.ends_with(".txt\""),
+        "{kind} {file}"
+    );
     let mut listed: Vec<&str> = list.lines().collect();
     assert!(listed[0].ends_with("-top-1.0"), "nearest first: {list}");
     let mut paths: Vec<String> = items
@@ -73,7 +76,10 @@ async fn closures_chains_differences_and_packages() {
     paths.sort_unstable();
     assert_eq!(listed, paths);
     let (kind, file, dot) = written("dot").await;
-    assert!(kind.starts_with("text/vnd.graphviz") && file.ends_with(".dot\""), "{kind} {file}");
+    assert!(
+        kind.starts_with("text/vnd.graphviz") && file.ends_with(".dot\""),
+        "{kind} {file}"
+    );
     assert!(dot.starts_with("digraph ") && dot.ends_with("}\n"), "{dot}");
     let arcs: usize = items
         .iter()
@@ -81,7 +87,11 @@ async fn closures_chains_differences_and_packages() {
         .sum();
     assert_eq!(dot.matches(" -> ").count(), arcs, "{dot}");
     assert!(dot.contains("[label=\"base-1.0\"]"), "{dot}");
-    for refused in ["format=dot&columns=name", "format=paths&limit=2", "format=gif"] {
+    for refused in [
+        "format=dot&columns=name",
+        "format=paths&limit=2",
+        "format=gif",
+    ] {
         let answer = server
             .get(&at(&format!("paths/{top}/closure?{refused}")))
             .await;

@@ -111,7 +111,12 @@ async fn a25_a_closure_names_what_is_referenced_and_not_in_this_cache() -> anyho
     );
     // The other views name it too: the column of what mid refers to, and the tree.
     let mid = &fx1::MID["/nix/store/".len()..][..32];
-    let at = |view: &str| format!("/c/main/p/{}/closure?view={view}&focus={mid}", fx1::TOP_HASH);
+    let at = |view: &str| {
+        format!(
+            "/c/main/p/{}/closure?view={view}&focus={mid}",
+            fx1::TOP_HASH
+        )
+    };
     browser.open(&at("columns")).await?;
     browser
         .until(

@@ -59,7 +59,10 @@ async fn a18_columns_by_keyboard_and_one_selection_in_every_view() -> anyhow::Re
         .await?;
     ensure!(browser.clipboard().await? == fx1::LEAF);
     let why = browser
-        .script("return document.querySelector('#closure-why').getAttribute('href')", vec![])
+        .script(
+            "return document.querySelector('#closure-why').getAttribute('href')",
+            vec![],
+        )
         .await?;
     ensure!(
         why == format!("/c/main/why?from={}&to={leaf}", fx1::TOP_HASH),
@@ -102,7 +105,11 @@ async fn a18_columns_by_keyboard_and_one_selection_in_every_view() -> anyhow::Re
     browser.find("#closure-now").await?;
     // What is chosen in the table is added up.
     browser.press("4").await?;
-    browser.find("#closure-table thead input").await?.click().await?;
+    browser
+        .find("#closure-table thead input")
+        .await?
+        .click()
+        .await?;
     browser
         .until(
             "the sum of the chosen rows",
@@ -113,7 +120,10 @@ async fn a18_columns_by_keyboard_and_one_selection_in_every_view() -> anyhow::Re
     // The size shown, and Enter.
     browser.press("v").await?;
     browser
-        .until("download", "return location.search.includes('size=download')")
+        .until(
+            "download",
+            "return location.search.includes('size=download')",
+        )
         .await?;
     browser.press("1").await?;
     browser.find("#closure-now").await?;
@@ -178,7 +188,12 @@ fn nodes(graph: &Value) -> anyhow::Result<&Vec<Value>> {
 
 fn generate(folder: &Path) -> anyhow::Result<()> {
     let output = Command::new(component::binary())
-        .args(["bench-data", "--fake-signatures", "--one-closure", "--paths"])
+        .args([
+            "bench-data",
+            "--fake-signatures",
+            "--one-closure",
+            "--paths",
+        ])
         .arg(PATHS.to_string())
         .arg("--out")
         .arg(folder)
@@ -224,9 +239,7 @@ async fn a19_tree(fx7: &Fx7, browser: &Browser) -> anyhow::Result<()> {
         browser
             .press(if shut == true { Key::Right } else { Key::Down })
             .await?;
-        let found = browser
-            .script(&format!("return {rows}"), vec![])
-            .await?;
+        let found = browser.script(&format!("return {rows}"), vec![]).await?;
         let found: Vec<(u64, String, Option<String>)> = serde_json::from_value(found)?;
         let open: BTreeSet<u64> = found
             .iter()
@@ -254,7 +267,10 @@ async fn a19_tree(fx7: &Fx7, browser: &Browser) -> anyhow::Result<()> {
     );
     browser.script(&format!("{row}.click()"), vec![]).await?;
     browser
-        .until("the row that comes again", &format!("return {row}.matches('.is-active')"))
+        .until(
+            "the row that comes again",
+            &format!("return {row}.matches('.is-active')"),
+        )
         .await?;
     browser.press(Key::Enter).await?;
     browser
@@ -313,7 +329,10 @@ async fn a20_a21_treemap(fx7: &Fx7, browser: &Browser) -> anyhow::Result<()> {
         .until("a zoom", "return new URLSearchParams(location.search).get('zoom')?.length === 32 && document.querySelectorAll('.treemap .crumbs li').length > 1")
         .await?;
     let zoom = browser
-        .script("return new URLSearchParams(location.search).get('zoom')", vec![])
+        .script(
+            "return new URLSearchParams(location.search).get('zoom')",
+            vec![],
+        )
         .await?;
     let node = nodes(&fx7.graph)?
         .iter()
@@ -340,10 +359,18 @@ async fn a20_a21_treemap(fx7: &Fx7, browser: &Browser) -> anyhow::Result<()> {
 
     let named = nodes(&fx7.graph)?
         .iter()
-        .filter(|node| node["name"].as_str().is_some_and(|name| name.contains("openssl")))
+        .filter(|node| {
+            node["name"]
+                .as_str()
+                .is_some_and(|name| name.contains("openssl"))
+        })
         .count();
     ensure!(named > 0, "FX7 has no openssl");
-    browser.find("#closure-find").await?.send_keys("openssl").await?;
+    browser
+        .find("#closure-find")
+        .await?
+        .send_keys("openssl")
+        .await?;
     let plural = if named == 1 { "path" } else { "paths" };
     browser
         .until(
@@ -354,7 +381,11 @@ async fn a20_a21_treemap(fx7: &Fx7, browser: &Browser) -> anyhow::Result<()> {
             ),
         )
         .await?;
-    browser.find(".treemap details summary").await?.click().await?;
+    browser
+        .find(".treemap details summary")
+        .await?
+        .click()
+        .await?;
     browser
         .until(
             "the same items as a table",
@@ -362,7 +393,9 @@ async fn a20_a21_treemap(fx7: &Fx7, browser: &Browser) -> anyhow::Result<()> {
              return all('#treemap-table tbody tr') === all('#closure-treemap [data-tile]')",
         )
         .await?;
-    browser.accessible_in("the treemap of FX7", ".closure-view").await
+    browser
+        .accessible_in("the treemap of FX7", ".closure-view")
+        .await
 }
 
 /// Find on the page finds what is at the end of 5,000 rows, and what is on a plain page.

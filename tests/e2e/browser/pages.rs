@@ -37,7 +37,10 @@ pub(super) async fn all(server: &Server) -> anyhow::Result<Vec<Named>> {
         ),
         ("path", format!("/c/main/p/{system}")),
         ("closure", format!("/c/main/p/{system}/closure")),
-        ("closure-tree", format!("/c/main/p/{system}/closure?view=tree")),
+        (
+            "closure-tree",
+            format!("/c/main/p/{system}/closure?view=tree"),
+        ),
         (
             "closure-treemap",
             format!("/c/main/p/{system}/closure?view=treemap"),

@@ -140,5 +140,8 @@ fn a_closure_is_a_graph_or_a_list_too() {
     assert!(of_closure(&[("format", "paths"), ("limit", "3")]).is_err());
     let table = of_closure(&[("format", "csv")]).expect("it is understood");
     assert!(!table.expect("it is an export").is_of_paths());
-    assert!(taken(&[("format", "dot")]).is_err(), "a list of paths is no graph");
+    assert!(
+        taken(&[("format", "dot")]).is_err(),
+        "a list of paths is no graph"
+    );
 }

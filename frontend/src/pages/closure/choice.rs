@@ -171,7 +171,13 @@ impl Choice {
                 out.push_str(&escape(text).to_string());
             }
         };
-        let word = |words: &str, default: bool| if default { String::new() } else { words.to_owned() };
+        let word = |words: &str, default: bool| {
+            if default {
+                String::new()
+            } else {
+                words.to_owned()
+            }
+        };
         if let Some(view) = self.view {
             pair("view", View::WORDS[place(View::WORDS, view)].0);
         }
@@ -211,7 +217,10 @@ mod tests {
             zoom: "b".repeat(32),
         };
         let written = choice.written();
-        assert!(written.starts_with("?view=treemap&size=added&"), "{written}");
+        assert!(
+            written.starts_with("?view=treemap&size=added&"),
+            "{written}"
+        );
         assert_eq!(Choice::read(&written[1..]), choice);
         assert_eq!(Choice::default().written(), "");
         assert_eq!(

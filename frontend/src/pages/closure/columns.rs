@@ -144,7 +144,9 @@ pub fn columns(columns: Columns) -> AnyView {
 }
 
 fn listen(columns: Columns, left: Side, right: Side) {
-    let Columns { explorer, trail, .. } = columns;
+    let Columns {
+        explorer, trail, ..
+    } = columns;
     let keys = window_event_listener(leptos::ev::keydown, move |event: KeyboardEvent| {
         let Some(step) = step(&event, ".column-list") else {
             return;
@@ -182,17 +184,17 @@ fn chosen(columns: Columns, side: Side) {
         columns.explorer.announcer.say(side.none);
         return;
     };
-    go(columns.explorer, columns.trail, columns.way, side.id == "closure-right", &hash);
+    go(
+        columns.explorer,
+        columns.trail,
+        columns.way,
+        side.id == "closure-right",
+        &hash,
+    );
 }
 
 /// Down to a reference, or to a referrer by the shortest way to it.
-fn go(
-    explorer: Explorer,
-    trail: RwSignal<Vec<String>>,
-    way: Way,
-    down: bool,
-    hash: &str,
-) {
+fn go(explorer: Explorer, trail: RwSignal<Vec<String>>, way: Way, down: bool, hash: &str) {
     if down {
         trail.update(|trail| trail.push(hash.to_owned()));
     } else {
@@ -267,12 +269,7 @@ fn foot(entries: Entries, none: &'static str) -> AnyView {
     })
 }
 
-fn side(
-    explorer: Explorer,
-    trail: RwSignal<Vec<String>>,
-    way: Way,
-    side: Side,
-) -> AnyView {
+fn side(explorer: Explorer, trail: RwSignal<Vec<String>>, way: Way, side: Side) -> AnyView {
     let filled = filled(side.entries);
     let items = move || {
         side.entries.with(|entries| {
@@ -345,9 +342,8 @@ fn middle(columns: Columns) -> AnyView {
         let Some(place) = hit(&event, "[data-at]").and_then(|item| number(&item, "data-at")) else {
             return;
         };
-        let hash = siblings.with_untracked(|siblings| {
-            Some(siblings.as_ref()?.get(place as usize)?.hash.clone())
-        });
+        let hash = siblings
+            .with_untracked(|siblings| Some(siblings.as_ref()?.get(place as usize)?.hash.clone()));
         if let Some(hash) = hash {
             beside(columns, &hash);
         }
@@ -390,7 +386,12 @@ fn item(
     let facts = if entry.present {
         entry.bytes.map(size)
     } else {
-        Some(chip((Tone::Bad, Icon::Cross, "not in this cache", "Referenced, and a client cannot fetch it from here.")))
+        Some(chip((
+            Tone::Bad,
+            Icon::Cross,
+            "not in this cache",
+            "Referenced, and a client cannot fetch it from here.",
+        )))
     };
     view! {
         <li

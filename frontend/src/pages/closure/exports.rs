@@ -14,7 +14,11 @@ const FORMATS: [(&str, &str, &str); 5] = [
     ("json", "JSON", "as the API"),
     ("ndjson", "NDJSON", "one row a line"),
     ("dot", "DOT", "a graph, for Graphviz"),
-    ("paths", "Store paths", "one a line, what is missing left out"),
+    (
+        "paths",
+        "Store paths",
+        "one a line, what is missing left out",
+    ),
 ];
 
 /// The menu; `path` is the closure's address below `/api/v1`.

@@ -64,9 +64,7 @@ pub fn far_columns(explorer: Explorer) -> AnyView {
                 Some(vec![row_entry(&detail.row)])
             }
         }),
-        references: memo(move || {
-            Some(references(of(selected, &explorer.focus.get())?.as_ref()))
-        }),
+        references: memo(move || Some(references(of(selected, &explorer.focus.get())?.as_ref()))),
         left_title: "Referrers in this cache",
     });
     let line = move || {
@@ -130,7 +128,7 @@ fn selected_line(explorer: Explorer, detail: &PathDetail) -> AnyView {
         <span class="selected-size">{size_or(row.file_size, "unknown")} " download"</span>
         <span class="selected-size">{size(detail.added_size)} " added to this cache"</span>
         <span class="muted">
-            {format::counted(row.reference_count.into(), "reference", "references")}
+            {format::counted(row.reference_count, "reference", "references")}
         </span>
         {signature_chip(row.signature, row.signature_problem)}
     }

@@ -103,9 +103,7 @@ fn shown(explorer: Explorer, graph: Arc<ClosureGraph>) -> AnyView {
         (View::Table, false) => paged::paged_table(page),
     };
     // The columns of what is not here whole have a line of their own.
-    let line = move || {
-        (complete || view.get() == View::Treemap).then(|| near.line())
-    };
+    let line = move || (complete || view.get() == View::Treemap).then(|| near.line());
     let large = (!complete).then(|| {
         view! {
             <p class="muted">
@@ -163,7 +161,11 @@ fn tools(near: Near, view: Memo<View>, complete: bool) -> AnyView {
         "Size",
         &["NAR", "Download", "Added"],
         move || place(SizeKind::WORDS, explorer.size.get()),
-        move |at| explorer.choice.update(|choice| choice.size = SizeKind::WORDS[at].1),
+        move |at| {
+            explorer
+                .choice
+                .update(|choice| choice.size = SizeKind::WORDS[at].1)
+        },
     );
     let meaning = move || match explorer.size.get() {
         SizeKind::Nar => term(

@@ -58,9 +58,7 @@ impl Near {
 
     /// Selects a node.
     pub fn select(self, node: u32) {
-        let hash = self
-            .shape
-            .with_value(|shape| shape.node(node).hash.clone());
+        let hash = self.shape.with_value(|shape| shape.node(node).hash.clone());
         self.explorer.select(&hash);
     }
 
@@ -73,7 +71,10 @@ impl Near {
         });
         match next {
             Some(next) => self.select(next),
-            None => self.explorer.announcer.say("Nothing in this closure matches"),
+            None => self
+                .explorer
+                .announcer
+                .say("Nothing in this closure matches"),
         }
     }
 
@@ -119,7 +120,9 @@ impl Near {
 
 fn way_of(shape: &Shape, hash: &str) -> Vec<String> {
     let way = shape.way(shape.find(hash).unwrap_or_default());
-    way.iter().map(|&node| shape.node(node).hash.clone()).collect()
+    way.iter()
+        .map(|&node| shape.node(node).hash.clone())
+        .collect()
 }
 
 fn entry(node: &GraphNode, bytes: Option<u64>) -> Entry {

@@ -89,7 +89,11 @@ impl Shape {
 
     /// Its full store path, in the store of the root.
     pub fn path(&self, at: u32) -> String {
-        let store = self.graph.path.rsplit_once('/').map_or("", |(store, _)| store);
+        let store = self
+            .graph
+            .path
+            .rsplit_once('/')
+            .map_or("", |(store, _)| store);
         let node = self.node(at);
         format!("{store}/{}-{}", node.hash, node.name)
     }
@@ -205,9 +209,9 @@ impl Shape {
     /// Whether a node is one that is looked for; `words` are in lower case.
     pub fn matches(&self, at: u32, words: &str) -> bool {
         let node = self.node(at);
-        words
-            .split_whitespace()
-            .all(|word| node.name.to_ascii_lowercase().contains(word) || node.hash.starts_with(word))
+        words.split_whitespace().all(|word| {
+            node.name.to_ascii_lowercase().contains(word) || node.hash.starts_with(word)
+        })
     }
 
     /// All nodes that are looked for; none where nothing is.

@@ -231,7 +231,7 @@ fn sort_narrow(rows: Rows, (by, turned): (SortBy, bool)) -> AnyView {
             })
         })
         .collect_view();
-    let change = move |event| {
+    let change = move |event: Event| {
         let Ok(value) = event_target_value(&event).parse::<usize>() else {
             return;
         };
@@ -356,7 +356,16 @@ fn portion(rows: Rows, nodes: &[u32]) -> AnyView {
     let drawn = rows.chosen.with_untracked(|chosen| {
         nodes
             .iter()
-            .map(|&node| row(rows, &shape, &cache, node, chosen.contains(&node), node == selected))
+            .map(|&node| {
+                row(
+                    rows,
+                    &shape,
+                    &cache,
+                    node,
+                    chosen.contains(&node),
+                    node == selected,
+                )
+            })
             .collect_view()
     });
     view! { <tbody>{drawn}</tbody> }.into_any()
@@ -420,7 +429,12 @@ fn sums(rows: Rows) -> Option<AnyView> {
         let unknown = chosen
             .iter()
             .any(|&node| shape.bytes(node, SizeKind::Download).is_none());
-        (chosen.len(), of(SizeKind::Nar), of(SizeKind::Download), unknown)
+        (
+            chosen.len(),
+            of(SizeKind::Nar),
+            of(SizeKind::Download),
+            unknown,
+        )
     });
     let clear = move |_| {
         rows.chosen.update(BTreeSet::clear);

@@ -96,9 +96,8 @@ pub fn tiles(shape: &Shape, root: u32, download: bool, (w, h): (u32, u32)) -> Ve
 fn divided(shape: &Shape, node: u32, level: usize, download: bool, rect: Rect) -> Vec<Tile> {
     let (own, whole) = shape.weight(node, download);
     let smallest = u128::from(SMALLEST * u64::from(SCALE * SCALE));
-    let large = |bytes: u64| {
-        u128::from(bytes) * u128::from(rect.area()) >= smallest * u128::from(whole)
-    };
+    let large =
+        |bytes: u64| u128::from(bytes) * u128::from(rect.area()) >= smallest * u128::from(whole);
     let mut parts = vec![(What::Own(node), own)];
     let mut small = 0;
     for &child in shape.dominated(node) {
@@ -138,10 +137,26 @@ pub fn neighbour(tiles: &[Tile], at: usize, way: Way) -> Option<usize> {
     let score = |rect: Rect| {
         let (ox, oy) = middle(rect);
         let (beyond, ahead, aside) = match way {
-            Way::Left => (rect.x + rect.w <= from.x, from.x.saturating_sub(rect.x + rect.w), aside(y, rect.y, rect.h)),
-            Way::Right => (rect.x >= from.x + from.w, rect.x.saturating_sub(from.x + from.w), aside(y, rect.y, rect.h)),
-            Way::Up => (rect.y + rect.h <= from.y, from.y.saturating_sub(rect.y + rect.h), aside(x, rect.x, rect.w)),
-            Way::Down => (rect.y >= from.y + from.h, rect.y.saturating_sub(from.y + from.h), aside(x, rect.x, rect.w)),
+            Way::Left => (
+                rect.x + rect.w <= from.x,
+                from.x.saturating_sub(rect.x + rect.w),
+                aside(y, rect.y, rect.h),
+            ),
+            Way::Right => (
+                rect.x >= from.x + from.w,
+                rect.x.saturating_sub(from.x + from.w),
+                aside(y, rect.y, rect.h),
+            ),
+            Way::Up => (
+                rect.y + rect.h <= from.y,
+                from.y.saturating_sub(rect.y + rect.h),
+                aside(x, rect.x, rect.w),
+            ),
+            Way::Down => (
+                rect.y >= from.y + from.h,
+                rect.y.saturating_sub(from.y + from.h),
+                aside(x, rect.x, rect.w),
+            ),
         };
         let off = match way {
             Way::Left | Way::Right => oy.abs_diff(y),

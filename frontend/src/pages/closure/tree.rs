@@ -45,7 +45,10 @@ pub fn tree(near: Near) -> AnyView {
             let place = |row: &Row| rows.iter().position(|other| other == row);
             exact
                 .and_then(place)
-                .or_else(|| rows.iter().position(|row| row.node == node && !is_more(row)))
+                .or_else(|| {
+                    rows.iter()
+                        .position(|row| row.node == node && !is_more(row))
+                })
                 .unwrap_or_default()
         })
     });
@@ -105,9 +108,11 @@ impl Tree {
 
     /// To the row of a node that is not "shown above".
     fn to_first(self, node: u32) {
-        let first = self
-            .rows
-            .with_untracked(|rows| rows.iter().find(|row| row.node == node && !is_more(row)).copied());
+        let first = self.rows.with_untracked(|rows| {
+            rows.iter()
+                .find(|row| row.node == node && !is_more(row))
+                .copied()
+        });
         if let Some(row) = first {
             self.active.set((row.parent, row.node));
         }
@@ -122,7 +127,10 @@ impl Tree {
         match row.kind {
             Kind::Above => {
                 self.to_first(row.node);
-                self.near.explorer.announcer.say("To where it is shown above");
+                self.near
+                    .explorer
+                    .announcer
+                    .say("To where it is shown above");
             }
             Kind::More(_) => self.unfolded.update(|unfolded| unfolded.more(row.node)),
             Kind::Branch { .. } | Kind::Leaf => self.near.explorer.open(),
@@ -192,13 +200,14 @@ impl Tree {
 }
 
 fn listen(tree: Tree) {
-    let keys = window_event_listener(leptos::ev::keydown, move |event: KeyboardEvent| {
-        match step(&event, "#closure-tree") {
-            None | Some(Step::Out) => {}
-            Some(step) => {
-                tree.take(step);
-                event.prevent_default();
-            }
+    let keys = window_event_listener(leptos::ev::keydown, move |event: KeyboardEvent| match step(
+        &event,
+        "#closure-tree",
+    ) {
+        None | Some(Step::Out) => {}
+        Some(step) => {
+            tree.take(step);
+            event.prevent_default();
         }
     });
     on_cleanup(move || keys.remove());

@@ -147,7 +147,9 @@ mod tests {
     use super::*;
 
     fn drawn(rows: &[Row]) -> Vec<(usize, u32, Kind)> {
-        rows.iter().map(|row| (row.level, row.node, row.kind)).collect()
+        rows.iter()
+            .map(|row| (row.level, row.node, row.kind))
+            .collect()
     }
 
     #[test]

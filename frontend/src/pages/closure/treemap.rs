@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 
 use leptos::html::Div;
 use leptos::prelude::*;
+use wasm_bindgen::JsCast;
 use web_sys::{KeyboardEvent, MouseEvent};
 
 use super::choice::{Colour, SizeKind, place};
@@ -196,7 +197,6 @@ fn mark(map: Map) {
             return;
         };
         for index in 0..drawn.length() {
-            use wasm_bindgen::JsCast as _;
             let Some(tile) = drawn
                 .item(index)
                 .and_then(|tile| tile.dyn_into::<web_sys::Element>().ok())
@@ -207,7 +207,8 @@ fn mark(map: Map) {
             let classes = tile.class_list();
             let _ = classes.toggle_with_force("is-found", found.contains(&number));
             let _ = classes.toggle_with_force("is-active", number == at);
-            let _ = tile.set_attribute("aria-selected", if number == at { "true" } else { "false" });
+            let _ =
+                tile.set_attribute("aria-selected", if number == at { "true" } else { "false" });
         }
     });
 }
@@ -220,10 +221,10 @@ fn zoom_to(map: Map, node: u32) {
         shape.node(node).hash.clone()
     };
     map.near.explorer.choice.update(|choice| choice.zoom = hash);
-    map.near.explorer.announcer.say(&format!(
-        "{} fills the map",
-        shape.node(node).name
-    ));
+    map.near
+        .explorer
+        .announcer
+        .say(&format!("{} fills the map", shape.node(node).name));
 }
 
 /// Into what a tile stands for, or into the area in which it lies.
@@ -307,7 +308,9 @@ fn press(map: Map, event: &MouseEvent, zoom: bool) {
     let Some(at) = hit(event, "[data-tile]").and_then(|tile| number(&tile, "data-tile")) else {
         return;
     };
-    let tile = map.tiles.with_untracked(|tiles| tiles.get(at as usize).copied());
+    let tile = map
+        .tiles
+        .with_untracked(|tiles| tiles.get(at as usize).copied());
     match tile {
         Some(tile) if zoom => zoom_in(map, tile),
         _ => activate(map, at as usize),

@@ -75,7 +75,10 @@ fn name(shape: &Shape, what: What) -> String {
         What::Path(_) => node.clone(),
         What::Own(_) => format!("{node} alone"),
         What::Rest(_, Some(paths)) => {
-            format!("{} of {node}", format::counted(paths as u64, "small path", "small paths"))
+            format!(
+                "{} of {node}",
+                format::counted(paths as u64, "small path", "small paths")
+            )
         }
         What::Rest(_, None) => format!("other paths of {node}"),
     }
