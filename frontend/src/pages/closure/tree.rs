@@ -1,6 +1,7 @@
 //! The references, unfolded: a tree after the ARIA pattern. The focus stays on
 //! the tree; which row is active is told by its id.
 
+use leptos::attr::custom::custom_attribute;
 use leptos::prelude::*;
 use web_sys::{KeyboardEvent, MouseEvent};
 
@@ -262,7 +263,7 @@ fn item(tree: Tree, shape: &Shape, at: usize, row: Row) -> AnyView {
             class:is-missing=!node.present
             data-row=at.to_string()
             data-node=(!is_more(&row)).then(|| row.node.to_string())
-            aria-level=row.level.to_string()
+            {custom_attribute("aria-level", row.level.to_string())}
             aria-setsize=row.siblings.to_string()
             aria-posinset=row.place.to_string()
             aria-expanded=open
