@@ -15,7 +15,7 @@ use crate::format;
 use crate::state::derived::{effect, memo};
 
 /// Paths of a column that are drawn.
-const MOST: usize = 500;
+const MOST: usize = 300;
 
 /// A path in a column.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -324,7 +324,7 @@ fn middle(columns: Columns) -> AnyView {
     });
     effect(move || {
         if at.get().is_some() {
-            reveal("#closure-now [aria-selected=true]");
+            reveal("#closure-now", "#closure-now [aria-selected=true]");
         }
     });
     // Those around the selected one, where there are many.

@@ -332,13 +332,23 @@ pub fn number(element: &Element, attribute: &str) -> Option<u32> {
     element.get_attribute(attribute)?.parse().ok()
 }
 
-/// Scrolls as little as needed to show what matches, once it is drawn.
-pub fn reveal(selector: &'static str) {
+/// Scrolls a list as little as needed to show what matches in it, once it is drawn; the window
+/// too, where the list has the focus.
+pub fn reveal(list: &'static str, item: &'static str) {
     request_animation_frame(move || {
-        if let Some(element) = element(selector) {
+        let (Some(list), Some(item)) = (element(list), element(item)) else {
+            return;
+        };
+        let (top, bottom) = (item.offset_top(), item.offset_top() + item.offset_height());
+        if top < list.scroll_top() {
+            list.set_scroll_top(top);
+        } else if bottom > list.scroll_top() + list.client_height() {
+            list.set_scroll_top(bottom - list.client_height());
+        }
+        if focused().is_some_and(|focused| *list == focused) {
             let options = web_sys::ScrollIntoViewOptions::new();
             options.set_block(web_sys::ScrollLogicalPosition::Nearest);
-            element.scroll_into_view_with_scroll_into_view_options(&options);
+            item.scroll_into_view_with_scroll_into_view_options(&options);
         }
     });
 }

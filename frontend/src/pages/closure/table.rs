@@ -15,7 +15,7 @@ use super::near::Near;
 use super::shape::Shape;
 use crate::components::changing::changing;
 use crate::components::chip::{Tone, chip, content_chip, signature_chip};
-use crate::components::copy::copy_button;
+use crate::components::copy::copy_text;
 use crate::components::icon::{Icon, icon};
 use crate::components::size::{size, size_or};
 use crate::components::store_path::{path_link, path_text};
@@ -93,6 +93,17 @@ pub fn closure_table(near: Near) -> AnyView {
 impl Rows {
     /// A click on a row selects its path, unless it was a link or a button.
     fn press(self, event: &MouseEvent) {
+        let copied = hit(event, "[data-copy]").and_then(|button| button.get_attribute("data-copy"));
+        if let Some(path) = copied {
+            let announcer = self.near.explorer.announcer;
+            copy_text(path, move |copied| {
+                announcer.say(if copied {
+                    "Copied"
+                } else {
+                    "The browser did not allow copying"
+                });
+            });
+        }
         if hit(event, "a, button, input, label").is_some() {
             return;
         }
@@ -374,8 +385,18 @@ fn portion(rows: Rows, nodes: &[u32]) -> AnyView {
 fn row(rows: Rows, shape: &Shape, cache: &str, at: u32, chosen: bool, selected: bool) -> AnyView {
     let node = shape.node(at);
     let path = shape.path(at);
-    let text = path.clone();
-    let copy = copy_button("Copy store path", false, move || text.clone());
+    // One listener of the table acts for all: thousands of buttons of the kit would be slow.
+    let copy = view! {
+        <button
+            type="button"
+            class="quiet"
+            data-copy=path.clone()
+            aria-label="Copy store path"
+            title="Copy store path"
+        >
+            {icon(Icon::Copy)}
+        </button>
+    };
     if !node.present {
         return view! {
             <tr class="is-missing" class:is-selected=selected data-node=at.to_string()>

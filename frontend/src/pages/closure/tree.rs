@@ -71,7 +71,7 @@ pub fn tree(near: Near) -> AnyView {
     });
     effect(move || {
         at.track();
-        reveal("#closure-tree > .is-active");
+        reveal("#closure-tree", "#closure-tree > .is-active");
     });
     listen(tree);
     view! {

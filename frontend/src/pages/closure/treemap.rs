@@ -188,6 +188,8 @@ fn tiles_of(shape: &Shape, tiles: &[Tile], nodes: &[u32]) -> HashSet<usize> {
 /// Marks the active tile and those that are looked for: in the page, because a signal for
 /// each of a thousand tiles would be slower than the drawing.
 fn mark(map: Map) {
+    // Another hue draws the tiles anew.
+    map.colour.track();
     let found = map.near.found.get();
     let at = map.at.get();
     let shape = map.near.shape();
