@@ -29,8 +29,8 @@ pub use contribute::{ApprovalsQuery, ContributeRoute};
 pub use pins::{PinsRoute, pin_at};
 pub use query::{PathsQuery, Sort, SortKey};
 pub(crate) use text::ESCAPED;
-pub use text::escape;
-use text::{QueryWriter, is_segment, pairs, unescape};
+use text::{QueryWriter, is_segment, unescape};
+pub use text::{escape, pairs};
 
 /// A page of the dashboard.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

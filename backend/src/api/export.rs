@@ -1,4 +1,5 @@
-//! Whole tables to take along: CSV, JSON, NDJSON and Markdown.
+//! Whole tables to take along: CSV, JSON, NDJSON and Markdown; of a closure also a graph (DOT)
+//! and a list of store paths.
 //!
 //! A list that is asked with `format` answers with all of its rows instead of a page, in the
 //! order and with the filters of the request; `columns` chooses the fields. Rows are written
@@ -46,6 +47,10 @@ pub(super) enum Format {
     Ndjson,
     /// A table in GitHub's dialect, of 200 rows at most.
     Markdown,
+    /// A graph for Graphviz: rows have `path` and `references`. Only of closures.
+    Dot,
+    /// One store path a line. Only of closures.
+    Paths,
 }
 
 impl Format {
@@ -56,12 +61,17 @@ impl Format {
         ("markdown", Self::Markdown),
     ];
 
+    /// What a closure is written as besides.
+    const OF_CLOSURES: [(&str, Self); 2] = [("dot", Self::Dot), ("paths", Self::Paths)];
+
     const fn media_type(self) -> &'static str {
         match self {
             Self::Csv => "text/csv; charset=utf-8; header=present",
             Self::Json => "application/json",
             Self::Ndjson => "application/x-ndjson",
             Self::Markdown => "text/markdown; charset=utf-8",
+            Self::Dot => "text/vnd.graphviz; charset=utf-8",
+            Self::Paths => "text/plain; charset=utf-8",
         }
     }
 
@@ -71,6 +81,8 @@ impl Format {
             Self::Json => "json",
             Self::Ndjson => "ndjson",
             Self::Markdown => "md",
+            Self::Dot => "dot",
+            Self::Paths => "txt",
         }
     }
 }
@@ -145,6 +157,39 @@ impl Export {
         Ok(Some(export))
     }
 
+    /// The same of a closure, which can be a graph or a list of store paths too.
+    pub(super) fn take_closure(
+        pairs: &mut Vec<(String, String)>,
+        known: &[&'static str],
+    ) -> Result<Option<Self>, ApiError> {
+        let format = pairs.iter().find(|(name, _)| name == "format");
+        let format = format.and_then(|(_, word)| {
+            let mut formats = Format::OF_CLOSURES.into_iter();
+            formats.find(|(known, _)| known == word)
+        });
+        let Some((word, format)) = format else {
+            return Self::take(pairs, known);
+        };
+        if pairs.iter().any(|(name, _)| name == "columns") {
+            return Err(ApiError::bad_parameter(format!(
+                "`{word}` has no columns: leave `columns` out"
+            )));
+        }
+        // Checked and taken as for any table.
+        for (name, value) in pairs.iter_mut() {
+            if name == "format" {
+                "csv".clone_into(value);
+            }
+        }
+        let export = Self::take(pairs, known)?;
+        Ok(export.map(|export| Self { format, ..export }))
+    }
+
+    /// Whether it is written from paths and their references, and not from rows of a table.
+    pub(super) fn is_of_paths(&self) -> bool {
+        matches!(self.format, Format::Dot | Format::Paths)
+    }
+
     /// Answers with the whole table.
     pub(super) fn answer(self, site: &Arc<Site>, table: Table) -> Result<Response, ApiError> {
         if self.format == Format::Markdown && table.rows > MOST_MARKDOWN {
@@ -189,7 +234,8 @@ impl Export {
         match self.format {
             Format::Csv => format!("{}\r\n", self.columns.join(",")),
             Format::Json => "{\"items\":[".to_owned(),
-            Format::Ndjson => String::new(),
+            Format::Ndjson | Format::Paths => String::new(),
+            Format::Dot => "digraph closure {\n  rankdir=LR;\n  node [shape=box];\n".to_owned(),
             Format::Markdown => format!(
                 "| {} |\n|{}\n",
                 self.columns.join(" | "),
@@ -199,6 +245,10 @@ impl Export {
     }
 
     fn row(&self, row: &Map<String, Value>, first: bool, out: &mut String) {
+        if self.is_of_paths() {
+            self.paths_row(row, out);
+            return;
+        }
         let cells = self
             .columns
             .iter()
@@ -236,10 +286,37 @@ impl Export {
                 }
                 out.push_str("|\n");
             }
+            Format::Dot | Format::Paths => {}
+        }
+    }
+
+    /// A path with its references; names of store paths need no escape in a quoted id of DOT.
+    fn paths_row(&self, row: &Map<String, Value>, out: &mut String) {
+        let path = plain(row.get("path"));
+        if self.format == Format::Paths {
+            out.push_str(&path);
+            out.push('\n');
+            return;
+        }
+        let base = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
+        let from = base(&path);
+        let label = from.split_once('-').map_or(from.as_str(), |(_, name)| name);
+        out.push_str(&format!("  \"{from}\" [label=\"{label}\"];\n"));
+        for to in row
+            .get("references")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+        {
+            let to = base(&plain(Some(to)));
+            out.push_str(&format!("  \"{from}\" -> \"{to}\";\n"));
         }
     }
 
     fn tail(&self, table: &Table) -> String {
+        if self.format == Format::Dot {
+            return "}\n".to_owned();
+        }
         if self.format != Format::Json {
             return String::new();
         }
@@ -398,98 +475,4 @@ fn push_csv(cell: Option<&Value>, out: &mut String) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    const KNOWN: &[&str] = &["name", "nar_size", "signers"];
-
-    fn taken(query: &[(&str, &str)]) -> Result<Option<Export>, ApiError> {
-        let mut pairs = query
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
-        Export::take(&mut pairs, KNOWN)
-    }
-
-    fn written(format: &str, columns: &str, rows: &[Value]) -> String {
-        let export = taken(&[("format", format), ("columns", columns)])
-            .expect("it is understood")
-            .expect("it is an export");
-        let table = Table {
-            name: "t".to_owned(),
-            rows: rows.len() as u64,
-            revision: "r\"1".to_owned(),
-            complete: true,
-            next: Box::new(|_| Vec::new()),
-        };
-        let mut out = export.head();
-        for (at, row) in rows.iter().enumerate() {
-            export.row(row.as_object().expect("an object"), at == 0, &mut out);
-        }
-        out + &export.tail(&table)
-    }
-
-    #[test]
-    fn a14_a_cell_that_a_spreadsheet_would_run_is_text() {
-        let rows = [
-            json!({"name": "=HYPERLINK(\"x\")", "nar_size": 1, "signers": ["a-1", "b-1"]}),
-            json!({"name": "+1", "nar_size": null, "signers": []}),
-            json!({"name": "-x", "nar_size": 3, "signers": ["@c"]}),
-            json!({"name": "a,b\nc", "nar_size": 4, "signers": ["plain"]}),
-        ];
-        assert_eq!(
-            written("csv", "", &rows),
-            "name,nar_size,signers\r\n\
-             \"'=HYPERLINK(\"\"x\"\")\",1,a-1 b-1\r\n\
-             \"'+1\",,\r\n\
-             \"'-x\",3,\"'@c\"\r\n\
-             \"a,b\nc\",4,plain\r\n"
-        );
-    }
-
-    #[test]
-    fn each_format_holds_the_chosen_columns() {
-        let rows = [
-            json!({"name": "a|b_c", "nar_size": 1, "signers": ["k-1"]}),
-            json!({"name": "<i>", "nar_size": null, "signers": []}),
-        ];
-        assert_eq!(
-            written("ndjson", "nar_size,name", &rows),
-            "{\"nar_size\":1,\"name\":\"a|b_c\"}\n{\"nar_size\":null,\"name\":\"<i>\"}\n"
-        );
-        let json: Value = serde_json::from_str(&written("json", "", &rows)).expect("JSON");
-        assert_eq!(
-            json,
-            json!({"items": rows, "next": null, "total": 2, "revision": "r\"1", "complete": true})
-        );
-        assert_eq!(
-            written("markdown", "name,nar_size,name", &rows),
-            "| name | nar_size |\n| --- | --- |\n| a\\|b\\_c | 1 |\n| \\<i\\> |  |\n"
-        );
-    }
-
-    #[test]
-    fn what_is_no_export_or_cannot_be_one_is_said() {
-        assert_eq!(taken(&[("limit", "5")]), Ok(None));
-        assert_eq!(taken(&[("format", "")]), Ok(None));
-        for (query, part) in [
-            (vec![("format", "xlsx")], "csv, json"),
-            (vec![("format", "csv"), ("columns", "name,size")], "`size`"),
-            (vec![("format", "csv"), ("limit", "5")], "all rows"),
-            (vec![("columns", "name")], "`format`"),
-        ] {
-            let error = format!("{:?}", taken(&query).expect_err("it is refused"));
-            assert!(error.contains(part), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_file_is_named_by_cache_table_and_time() {
-        let time = time::macros::datetime!(2026-11-23 12:03:22 UTC);
-        assert_eq!(
-            file_name("team-paths", Format::Csv, time),
-            "team-paths-2026-11-23T1203Z.csv"
-        );
-    }
-}
+mod tests;

@@ -240,7 +240,7 @@ pub(super) async fn one(
         ("hash" = String, Path, description = "Hash part of the store path"),
         ("limit" = Option<u32>, Query, description = "Rows, 1 to 10,000; 1,000 where it is not given"),
         ("cursor" = Option<String>, Query, description = "`next` of the page before"),
-        ("format" = Option<String>, Query, description = "csv, json, ndjson or markdown: all rows instead of a page, as a file; markdown up to 200 rows"),
+        ("format" = Option<String>, Query, description = "csv, json, ndjson or markdown: all rows instead of a page, as a file; markdown up to 200 rows. dot: a graph for Graphviz, what is missing included. paths: one store path a line, what is missing left out"),
         ("columns" = Option<String>, Query, description = "With `format`: fields of the rows, separated by commas, in the order wanted; all where it is not given"),
     ),
     responses(
@@ -259,7 +259,7 @@ pub(super) async fn closure(
     let cache = readable(&site, &slug, &headers)?;
     let hash = request::hash(&hash)?;
     let mut pairs = pairs(query.as_deref())?;
-    let export = Export::take(&mut pairs, CLOSURE_COLUMNS)?;
+    let export = Export::take_closure(&mut pairs, CLOSURE_COLUMNS)?;
     let paging = Paging::take(&mut pairs, CLOSURE_ROWS, MOST_CLOSURE_ROWS)?;
     nothing_left(&pairs)?;
     let Some(export) = export else {
@@ -270,9 +270,22 @@ pub(super) async fn closure(
         });
         return Ok(Json(page.await?).into_response());
     };
+    let of_paths = export.is_of_paths();
     let table = heavy(&site, move || {
         let view = cache.index.view();
         let id = find(&cache, &view, hash)?;
+        if of_paths {
+            let revision = view.revision().to_owned();
+            let complete = view.swept_at().is_some();
+            let mut walked = view.walked(id);
+            return Ok(Table {
+                name: format!("{}-closure-{hash}", cache.slug),
+                rows: walked.paths(),
+                revision,
+                complete,
+                next: Box::new(move |count| walked.next(&view, count).iter().map(fields).collect()),
+            });
+        }
         let all = view.closure(id, 1, None)?;
         Ok(Table {
             name: format!("{}-closure-{hash}", cache.slug),

@@ -58,6 +58,9 @@ pub struct Plan {
     pub nars: u64,
     /// Largest of these archives, uncompressed, in bytes.
     pub nar_max: u64,
+    /// Whether all paths are one closure: the last one needs all others, many of them in
+    /// several ways.
+    pub one_closure: bool,
     /// What is wrong or special, how often.
     pub defects: DefectCounts,
     /// Whether the place it goes to keeps a `Content-Encoding` with an object.
@@ -75,6 +78,7 @@ impl Plan {
             compression: CodecChoice::Xz,
             nars: 0,
             nar_max: 1 << 20,
+            one_closure: false,
             defects: DefectCounts::default(),
             keeps_encoding: true,
         }
@@ -180,6 +184,9 @@ pub struct Args {
     /// Largest of these archives before compression, in bytes.
     #[arg(long, default_value_t = 1 << 20, value_name = "BYTES")]
     pub nar_max: u64,
+    /// Make all paths one closure: the last one needs all others, many of them in several ways.
+    #[arg(long)]
+    pub one_closure: bool,
     /// What is wrong or special, how often.
     #[command(flatten, next_help_heading = "Defects, so many exactly")]
     pub defects: DefectCounts,

@@ -77,7 +77,7 @@ impl Objects {
             .rev()
             .collect();
         Ok(Self {
-            paths: Paths::new(plan.paths, plan.seed, assignment.clone()),
+            paths: Paths::new(plan.paths, plan.seed, plan.one_closure, assignment.clone()),
             pending: vec![BenchObject {
                 key: "nix-cache-info".to_owned(),
                 body: b"StoreDir: /nix/store\nWantMassQuery: 1\nPriority: 40\n".to_vec(),

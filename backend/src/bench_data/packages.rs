@@ -176,6 +176,44 @@ pub(super) fn packages(count: usize, random: &mut Random) -> Vec<Package> {
         .collect()
 }
 
+/// Makes all packages one closure, that of the last: a system needs environments, about one for
+/// each hundred packages, and these need what nothing else does; some of it several of them.
+pub(super) fn gather(packages: &mut [Package], random: &mut Random) {
+    let Some(last) = packages.len().checked_sub(1) else {
+        return;
+    };
+    let environments = (packages.len() / 100).max(1).min(last);
+    let first = last - environments;
+    for (at, package) in packages[first..last].iter_mut().enumerate() {
+        package.name = format!("environment-{at}");
+        package.suffix = "";
+    }
+    let mut wanted = vec![false; packages.len()];
+    for package in packages.iter() {
+        for &reference in &package.references {
+            wanted[reference as usize] = true;
+        }
+    }
+    let add = |package: &mut Package, reference: u32| {
+        if let Err(at) = package.references.binary_search(&reference) {
+            package.references.insert(at, reference);
+        }
+    };
+    for (at, wanted) in wanted[..first].iter().enumerate() {
+        if *wanted {
+            continue;
+        }
+        let home = first + at % environments;
+        add(&mut packages[home], at as u32);
+        if random.chance(0.3) {
+            add(&mut packages[first + random.below(environments)], at as u32);
+        }
+    }
+    for environment in first..last {
+        add(&mut packages[last], environment as u32);
+    }
+}
+
 fn references(
     index: usize,
     degree: usize,
@@ -232,4 +270,34 @@ fn name(random: &mut Random) -> String {
         name.push_str(&random.below(1000).to_string());
     }
     name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gathered_packages_are_one_closure_with_much_in_common() {
+        for count in [1, 2, 3, 150, 5_000] {
+            let mut made = packages(count, &mut Random::new(5));
+            gather(&mut made, &mut Random::new(6));
+            let mut wanted_by = vec![0_u32; count];
+            let mut reached = vec![false; count];
+            reached[count - 1] = true;
+            for at in (0..count).rev() {
+                for &reference in &made[at].references {
+                    assert!((reference as usize) < at, "references come first");
+                    wanted_by[reference as usize] += 1;
+                    reached[reference as usize] |= reached[at];
+                }
+                assert!(made[at].references.is_sorted());
+            }
+            assert!(reached.iter().all(|reached| *reached), "{count} packages");
+            if count == 5_000 {
+                let shared = wanted_by.iter().filter(|&&by| by > 1).count();
+                assert!(shared > count / 3, "only {shared} are shared");
+                assert!(made[count - 1].references.len() < 1_000);
+            }
+        }
+    }
 }

@@ -15,7 +15,7 @@ use snowbank_shared::hash::{Sha256, nix32};
 use snowbank_shared::store_path::{StoreDir, StorePathRef};
 
 use super::defects::{Assignment, Defect};
-use super::packages::{Package, packages};
+use super::packages::{Package, gather, packages};
 use super::random::Random;
 
 /// Seconds from one generation to the next: a fortnight.
@@ -73,11 +73,17 @@ pub struct Paths {
 }
 
 impl Paths {
-    pub(super) fn new(count: u64, seed: u64, assignment: Assignment) -> Self {
-        let package_count = usize::try_from(count / 10)
+    /// `one_closure`: every package is built once, and the last needs all.
+    pub(super) fn new(count: u64, seed: u64, one_closure: bool, assignment: Assignment) -> Self {
+        let package_count = if one_closure { count } else { count / 10 };
+        let least = if one_closure { 1 } else { 50 };
+        let package_count = usize::try_from(package_count)
             .unwrap_or(usize::MAX)
-            .clamp(50, 1_000_000);
-        let packages = packages(package_count, &mut Random::new(seed));
+            .clamp(least, if one_closure { usize::MAX } else { 1_000_000 });
+        let mut packages = packages(package_count, &mut Random::new(seed));
+        if one_closure {
+            gather(&mut packages, &mut Random::new(seed ^ 0x6761_7468_6572));
+        }
         let mut dependents = vec![Vec::new(); packages.len()];
         for (index, package) in packages.iter().enumerate() {
             for &reference in &package.references {

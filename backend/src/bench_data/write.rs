@@ -56,6 +56,7 @@ impl Args {
             compression: self.compression,
             nars: self.nars,
             nar_max: self.nar_max,
+            one_closure: self.one_closure,
             defects: self.defects,
             // A folder has nowhere to keep it.
             keeps_encoding: self.out.is_none(),

@@ -2,14 +2,58 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+use serde::Serialize;
 use snowbank_shared::api::{Closure, ClosureRow};
 
 use super::key::base_text;
 use super::query::QueryError;
+use super::traverse::Walk;
 use super::view::{Id, View, known};
 
 /// Most rows of a page of a closure.
 pub const MAX_CLOSURE_LIMIT: usize = 10_000;
+
+/// A closure that was walked once, to be written out piece by piece from the view that walked it.
+#[derive(Debug)]
+pub struct Walked {
+    walk: Walk,
+    written: usize,
+}
+
+/// A path of a closure and what it refers to, itself left out.
+#[derive(Debug, Serialize)]
+pub struct PathReferences {
+    /// Full store path.
+    pub path: String,
+    /// Full store paths, those that the cache lacks included.
+    pub references: Vec<String>,
+}
+
+impl Walked {
+    /// Its paths; what is missing is none.
+    pub fn paths(&self) -> u64 {
+        self.walk.rows.len() as u64
+    }
+
+    /// The next paths, nearest first; none when there are no more.
+    pub fn next(&mut self, view: &View, count: usize) -> Vec<PathReferences> {
+        let rows = &self.walk.rows[self.written..];
+        let rows = &rows[..count.min(rows.len())];
+        self.written += rows.len();
+        rows.iter()
+            .map(|&row| PathReferences {
+                path: view.full_path(row),
+                references: view
+                    .graph
+                    .targets(row)
+                    .iter()
+                    .filter(|&&code| view.graph.resolve(code) != Some(row))
+                    .map(|&code| view.full_path(code))
+                    .collect(),
+            })
+            .collect()
+    }
+}
 
 /// Where a row stands in a closure: what is missing last, then by distance, then by base name.
 type Place = (bool, u32, String);
@@ -122,6 +166,14 @@ impl View {
             next,
             revision: self.revision().to_owned(),
         })
+    }
+
+    /// A path's closure, to be written out. Walks it: run it off the reactor.
+    pub fn walked(&self, id: Id) -> Walked {
+        Walked {
+            walk: self.pool.with(|seen| self.graph.walk(id.0, seen)),
+            written: 0,
+        }
     }
 
     fn closure_row(&self, code: u32, depth: u32, present: bool) -> ClosureRow {

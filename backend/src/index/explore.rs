@@ -134,6 +134,8 @@ impl View {
                 .and_then(|parent| places.get(&parent).copied()),
             references,
             signature: Some(graph.judged(row).status),
+            content: Some(graph.mark(row).content),
+            closure_size: graph.sum(row).map(|sum| sum.size),
         }
     }
 
@@ -157,6 +159,8 @@ impl View {
                 dominator: None,
                 references: Vec::new(),
                 signature: None,
+                content: None,
+                closure_size: None,
             });
         }
         if places.is_empty() {

@@ -46,6 +46,58 @@ async fn closures_chains_differences_and_packages() {
     let own = items[0]["nar_size"].as_u64().expect("a size");
     assert_eq!(Some(own + children), graph["nar_size"].as_u64());
 
+    let written = async |format: &str| {
+        let answer = server
+            .get(&at(&format!("paths/{top}/closure?format={format}")))
+            .await;
+        assert_eq!(answer.status(), 200);
+        let header = |name: &str| {
+            let value = answer.headers().get(name).expect("the header");
+            value.to_str().expect("text").to_owned()
+        };
+        let (kind, file) = (header("content-type"), header("content-disposition"));
+        (kind, file, answer.text().await.expect("a body"))
+    };
+    let (kind, file, list) = written("paths").await;
+    assert!(
+        kind.starts_with("text/plain") && file.ends_with(".txt\""),
+        "{kind} {file}"
+    );
+    let mut listed: Vec<&str> = list.lines().collect();
+    assert!(listed[0].ends_with("-top-1.0"), "nearest first: {list}");
+    let mut paths: Vec<String> = items
+        .iter()
+        .map(|node| {
+            let part = |name: &str| node[name].as_str().expect("text").to_owned();
+            format!("/nix/store/{}-{}", part("hash"), part("name"))
+        })
+        .collect();
+    listed.sort_unstable();
+    paths.sort_unstable();
+    assert_eq!(listed, paths);
+    let (kind, file, dot) = written("dot").await;
+    assert!(
+        kind.starts_with("text/vnd.graphviz") && file.ends_with(".dot\""),
+        "{kind} {file}"
+    );
+    assert!(dot.starts_with("digraph ") && dot.ends_with("}\n"), "{dot}");
+    let arcs: usize = items
+        .iter()
+        .map(|node| node["references"].as_array().map_or(0, Vec::len))
+        .sum();
+    assert_eq!(dot.matches(" -> ").count(), arcs, "{dot}");
+    assert!(dot.contains("[label=\"base-1.0\"]"), "{dot}");
+    for refused in [
+        "format=dot&columns=name",
+        "format=paths&limit=2",
+        "format=gif",
+    ] {
+        let answer = server
+            .get(&at(&format!("paths/{top}/closure?{refused}")))
+            .await;
+        assert_eq!(answer.status(), 400, "{refused}");
+    }
+
     let why = server.json(&at(&format!("why?from={top}&to={base}"))).await;
     assert_eq!((&why["depends"], &why["chains"]), (&true.into(), &2.into()));
     assert_eq!(why["items"][0].as_array().map(Vec::len), Some(3));

@@ -34,6 +34,16 @@ const IN_LISTS: [Keys; 11] = [
     ("p", "Pin the row's path"),
 ];
 
+const IN_CLOSURES: [Keys; 7] = [
+    ("h j k l", "Move, as the arrows do"),
+    ("1", "Columns; 2 tree, 3 treemap, 4 table"),
+    ("v", "Next kind of size"),
+    ("f", "Find"),
+    ("w", "Why the path is needed"),
+    ("y", "Copy its store path"),
+    ("[ ]", "Selection before, and after"),
+];
+
 fn group(title: &'static str, keys: Vec<(String, &'static str)>) -> AnyView {
     let rows = keys
         .into_iter()
@@ -73,7 +83,7 @@ pub fn shortcut_lists() -> AnyView {
         .collect();
     view! {
         <div class="shortcuts">
-            {group("Everywhere", owned(&EVERYWHERE))} {group("Go to", go)} {group("In a list of paths", owned(&IN_LISTS))}
+            {group("Everywhere", owned(&EVERYWHERE))} {group("Go to", go)} {group("In a list of paths", owned(&IN_LISTS))} {group("In a closure", owned(&IN_CLOSURES))}
         </div>
     }
     .into_any()

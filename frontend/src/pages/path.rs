@@ -20,7 +20,7 @@ use crate::components::skeleton::skeleton;
 use crate::format::{self, reproduced_words};
 use crate::pages::cache::absent_or_failed;
 use crate::pages::{
-    path_absent, path_closure, path_files, path_keep, path_raw, path_referrers, path_signatures,
+    closure, path_absent, path_files, path_keep, path_raw, path_referrers, path_signatures,
     path_summary,
 };
 use crate::state::derived::{effect, memo};
@@ -140,7 +140,7 @@ pub fn page(cache: &str, hash: &str) -> AnyView {
         }
         match tab.get() {
             PathTab::Summary => path_summary::tab(page),
-            PathTab::Closure => path_closure::tab(page),
+            PathTab::Closure => closure::tab(page),
             PathTab::Referrers => path_referrers::tab(page),
             PathTab::Files => path_files::tab(page, place),
             PathTab::Signatures => path_signatures::tab(page),

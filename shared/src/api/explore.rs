@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
-use super::SignatureStatus;
+use super::{ContentStatus, SignatureStatus};
 
 /// A closure as a graph, in one answer: what every view of it is drawn from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +60,10 @@ pub struct GraphNode {
     pub references: Vec<u32>,
     /// What its signatures are worth.
     pub signature: Option<SignatureStatus>,
+    /// What is known of its bytes.
+    pub content: Option<ContentStatus>,
+    /// Sum of NarSize over its own closure; `null` until computed.
+    pub closure_size: Option<u64>,
 }
 
 /// Why one path needs another.

@@ -30,7 +30,7 @@ pub(super) fn unescape_value(text: &str) -> Option<String> {
 }
 
 /// The pairs of a query, unescaped. Pairs without a value, or that do not decode, are left out.
-pub(super) fn pairs(query: &str) -> impl Iterator<Item = (&str, String)> {
+pub fn pairs(query: &str) -> impl Iterator<Item = (&str, String)> {
     query.split('&').filter_map(|pair| {
         let (name, value) = pair.split_once('=')?;
         let value = unescape_value(value)?;

@@ -42,7 +42,7 @@ async fn a22_find_on_the_page_finds_a_package_of_the_closure() -> anyhow::Result
     let Some(browser) = Browser::start(&server.origin).await? else {
         return Ok(());
     };
-    let page = pages::one(&server, "closure").await?;
+    let page = pages::one(&server, "closure-table").await?;
     let hash = page.split('/').nth(4).context("the address has a hash")?;
     let closure = server
         .json(&format!("/api/v1/caches/main/paths/{hash}/closure"))
@@ -93,7 +93,7 @@ async fn a25_a_closure_names_what_is_referenced_and_not_in_this_cache() -> anyho
         return Ok(());
     };
     browser
-        .open(&format!("/c/main/p/{}/closure", fx1::TOP_HASH))
+        .open(&format!("/c/main/p/{}/closure?view=table", fx1::TOP_HASH))
         .await?;
     browser.find("#closure-table tbody tr").await?;
     let missing = browser
@@ -109,6 +109,30 @@ async fn a25_a_closure_names_what_is_referenced_and_not_in_this_cache() -> anyho
             && missing[0].contains("referenced, not in this cache"),
         "{missing:?}"
     );
+    // The other views name it too: the column of what mid refers to, and the tree.
+    let mid = &fx1::MID["/nix/store/".len()..][..32];
+    let at = |view: &str| {
+        format!(
+            "/c/main/p/{}/closure?view={view}&focus={mid}",
+            fx1::TOP_HASH
+        )
+    };
+    browser.open(&at("columns")).await?;
+    browser
+        .until(
+            "leaf in the column of references",
+            "return /leaf-1.0.*not in this cache/s.test(document.querySelector('#closure-right .is-missing')?.textContent)",
+        )
+        .await?;
+    browser.open(&at("tree")).await?;
+    browser.find("#closure-tree .is-active").await?;
+    browser.press("l").await?;
+    browser
+        .until(
+            "leaf in the tree",
+            "return /leaf-1.0.*referenced, not in this cache/s.test(document.querySelector('#closure-tree .is-missing')?.textContent)",
+        )
+        .await?;
     // The pages of what refers to it say so too.
     browser
         .open(&format!(

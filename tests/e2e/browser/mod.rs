@@ -5,6 +5,7 @@ mod access;
 mod approvals;
 mod choosing;
 mod closure;
+mod closure_views;
 mod connect;
 mod copying;
 mod doctor;

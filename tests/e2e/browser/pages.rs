@@ -37,6 +37,18 @@ pub(super) async fn all(server: &Server) -> anyhow::Result<Vec<Named>> {
         ),
         ("path", format!("/c/main/p/{system}")),
         ("closure", format!("/c/main/p/{system}/closure")),
+        (
+            "closure-tree",
+            format!("/c/main/p/{system}/closure?view=tree"),
+        ),
+        (
+            "closure-treemap",
+            format!("/c/main/p/{system}/closure?view=treemap"),
+        ),
+        (
+            "closure-table",
+            format!("/c/main/p/{system}/closure?view=table"),
+        ),
         ("closure-dangling", format!("/c/main/p/{dangling}/closure")),
         ("referrers", format!("/c/main/p/{leaf}/referrers")),
         (

@@ -35,7 +35,7 @@ async fn a16_the_sizes_and_counts_of_fx1() -> anyhow::Result<()> {
     ensure!(text_of(&browser, "#referrer-count").await? == "0");
     // The closure's table names the three.
     browser
-        .open(&format!("/c/main/p/{}/closure", fx1::TOP_HASH))
+        .open(&format!("/c/main/p/{}/closure?view=table", fx1::TOP_HASH))
         .await?;
     for name in ["top-1.0", "mid-1.0", "leaf-1.0"] {
         browser.shows(name).await?;

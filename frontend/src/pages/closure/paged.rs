@@ -1,29 +1,26 @@
-//! The closure as a table: everything the path needs, what the cache lacks in red.
+//! A closure that is too large to be here whole, as a table in pages of the server's: nearest
+//! first, what the cache lacks in red at its end.
 
 use leptos::prelude::*;
 use snowbank_shared::api::{Closure, ClosureRow, Lookup};
 
+use super::missing::{asked, on_upstreams};
 use crate::api;
 use crate::components::changing::changing;
 use crate::components::chip::{Tone, chip, content_chip, signature_chip};
 use crate::components::copy::copy_button;
-use crate::components::export_menu::{Exported, export_menu};
 use crate::components::failure::failure_of;
-use crate::components::icon::{Icon, icon};
-use crate::components::size::{size, size_or};
+use crate::components::icon::Icon;
+use crate::components::size::size_or;
 use crate::components::skeleton::skeleton;
 use crate::components::store_path::{path_link, path_text};
 use crate::format;
-use crate::pages::lookup_table::upstream_chip;
 use crate::pages::path::PathPage;
 use crate::state::remote::Remote;
 
-/// Missing paths of a page that the upstreams are asked about.
-const MOST_ASKED: usize = 50;
-
-/// The tab. Pages of the closure are appended below one another, so that find
+/// The table. Pages of the closure are appended below one another, so that find
 /// on the page finds them.
-pub fn tab(page: PathPage) -> AnyView {
+pub fn paged_table(page: PathPage) -> AnyView {
     let path = api::path_path(&page.cache.get_value(), &page.hash.get_value(), "closure");
     let first_path = path.clone();
     let first = Remote::<Closure>::new(move || {
@@ -36,14 +33,7 @@ pub fn tab(page: PathPage) -> AnyView {
         None => ().into_any(),
         Some(closure) => {
             let next = closure.next.clone();
-            let exported = Exported {
-                path: path.get_value(),
-                columns: String::new(),
-                rows: closure.paths + closure.missing,
-            };
-            let export = export_menu(move || Some(exported.clone()));
             view! {
-                {totals(&closure, export)}
                 <div class="table-wrap">
                     <table class="table is-sticky" id="closure-table">
                         <caption class="visually-hidden">"Paths of the closure, nearest first"</caption>
@@ -71,88 +61,22 @@ pub fn tab(page: PathPage) -> AnyView {
         }
     };
     view! {
-        <section class="section">
-            {failure_of(first)}
-            {changing(body)}
-        </section>
-    }
-    .into_any()
-}
-
-fn totals(closure: &Closure, export: AnyView) -> AnyView {
-    let missing = (closure.missing > 0).then(|| {
-        view! {
-            <div class="banner banner-bad">
-                {icon(Icon::Warning)}
-                <div class="banner-body">
-                    <p class="banner-title">
-                        {format!(
-                            "{} referenced, not in this cache",
-                            format::counted(closure.missing, "path is", "paths are"),
-                        )}
-                    </p>
-                    <p>
-                        "A machine that uses only this cache cannot fetch the whole. What is missing stands at the end of the table, with what the upstreams say of it where some are configured."
-                    </p>
-                </div>
-            </div>
-        }
-    });
-    let alone = (closure.paths == 1 && closure.missing == 0).then(|| {
-        view! { <p class="muted">"No references: this path stands alone."</p> }
-    });
-    view! {
-        <div class="section-head">
-            <p class="closure-totals">
-                <b>{size(closure.nar_size)}</b>
-                " unpacked in "
-                <b>{format::counted(closure.paths, "path", "paths")}</b>
-                ", "
-                <b>{size_or(closure.file_size, "unknown bytes")}</b>
-                " to download."
-            </p>
-            {export}
-        </div>
-        {missing}
-        {alone}
+        {failure_of(first)}
+        {changing(body)}
     }
     .into_any()
 }
 
 fn rows(page: PathPage, closure: &Closure) -> AnyView {
     let cache = page.cache.get_value();
-    let asked = missing_upstream(&cache, closure);
+    let missing = closure.items.iter().filter(|item| !item.present);
+    let asked = asked(&cache, missing.map(|item| item.hash.clone()));
     let rows = closure
         .items
         .iter()
         .map(|item| row(&cache, item, asked))
         .collect_view();
     view! { <tbody>{rows}</tbody> }.into_any()
-}
-
-/// What the upstreams say of the missing paths of these rows; asked for the first ones.
-fn missing_upstream(cache: &str, closure: &Closure) -> Option<Remote<Lookup>> {
-    let missing: Vec<String> = closure
-        .items
-        .iter()
-        .filter(|item| !item.present)
-        .take(MOST_ASKED)
-        .map(|item| item.hash.clone())
-        .collect();
-    if missing.is_empty() {
-        return None;
-    }
-    let path = api::lookup_in_path(cache, &missing);
-    Some(Remote::new(move || Some(path.clone())))
-}
-
-/// What the upstreams say of one of them; nothing where none is configured.
-fn on_upstreams(asked: Option<Remote<Lookup>>, hash: String) -> AnyView {
-    changing(move || {
-        let lookup = asked?.get()?;
-        let item = lookup.items.iter().find(|item| item.q == hash)?;
-        Some(item.upstreams.iter().map(upstream_chip).collect_view())
-    })
 }
 
 fn row(cache: &str, item: &ClosureRow, asked: Option<Remote<Lookup>>) -> AnyView {
