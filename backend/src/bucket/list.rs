@@ -139,12 +139,16 @@ impl Bucket {
         // What was read off in haste counts only where it is what the page says.
         cursor.begun =
             begun.filter(|begun| truncated && cursor.token.as_ref() == Some(&begun.token));
-        let own = |absolute: &str| {
-            absolute
-                .strip_prefix(&self.inner.prefix)
-                // A folder's own marker has no name in the folder.
-                .filter(|key| !key.is_empty() && !self.is_hidden(absolute))
-                .map(str::to_owned)
+        let own = |absolute: String| {
+            let key = absolute.strip_prefix(&self.inner.prefix)?;
+            // A folder's own marker has no name in the folder.
+            if key.is_empty() || self.is_hidden(&absolute) {
+                return None;
+            }
+            Some(match self.inner.prefix.is_empty() {
+                true => absolute,
+                false => key.to_owned(),
+            })
         };
         Ok(ListPage {
             objects: answer
@@ -152,18 +156,14 @@ impl Bucket {
                 .into_iter()
                 .filter_map(|listed| {
                     Some(ObjectMeta {
-                        key: own(&listed.key)?,
+                        key: own(listed.key)?,
                         size: listed.size,
                         last_modified: listed.last_modified,
                         etag: listed.etag,
                     })
                 })
                 .collect(),
-            prefixes: answer
-                .prefixes
-                .iter()
-                .filter_map(|prefix| own(prefix))
-                .collect(),
+            prefixes: answer.prefixes.into_iter().filter_map(own).collect(),
             truncated,
         })
     }
