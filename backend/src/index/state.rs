@@ -24,7 +24,7 @@ use super::op::{Notes, Op, Touched};
 use super::order::Permutations;
 use super::traverse::{Seen, SeenPool};
 use super::view::View;
-use super::worker::fingerprint;
+use super::worker::{FULL_OVERLAY, fingerprint};
 
 /// Steps that wait for the background thread: a bound for memory. A caller beyond that waits with them.
 const MAX_BACKLOG: usize = 32_768;
@@ -336,16 +336,21 @@ impl Shared {
     }
 }
 
-/// Carries out what a log holds, on a graph that nobody sees yet.
+/// Carries out what a log holds, on a graph that nobody sees yet. A merge looks at every row, so
+/// that it takes in the more at a time the more there are; a few changes stay in the overlay, as
+/// they do when they come one by one.
 pub(crate) fn replay(mut graph: Graph, notes: &mut Notes, ops: &[Op]) -> Graph {
-    for batch in ops.chunks(MAX_BACKLOG) {
+    let at_once = MAX_BACKLOG.max(graph.rows() as usize / 4);
+    for batch in ops.chunks(at_once) {
         let mut touched = Touched::default();
         for op in batch {
             op.apply_to(&mut graph, &mut touched);
             op.note_in(notes);
         }
         graph.settle(&touched);
-        graph = graph.merged();
+        if graph.overlay.weight() >= FULL_OVERLAY {
+            graph = graph.merged();
+        }
     }
     graph
 }
