@@ -7,7 +7,8 @@ use std::time::SystemTime;
 use aws_sdk_s3::config::SharedHttpClient;
 use aws_smithy_http_client::tls;
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, Uri, header};
+use http::uri::{Authority, Scheme};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
 use http_body_util::Empty;
 use hyper::body::Incoming;
 use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
@@ -58,10 +59,13 @@ pub(super) struct Transport {
     client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
     signer: Signer,
     bucket: String,
-    /// `https://host[:port]`
-    origin: String,
-    /// The Host header, as signed.
+    /// `https://host[:port]`, parsed once for all requests.
+    scheme: Scheme,
+    authority: Authority,
+    /// The Host header, as signed…
     host: String,
+    /// …and as sent.
+    host_value: HeaderValue,
     /// What stands before the key: empty, `/bucket`, or that below the endpoint's path.
     base: String,
     limits: Limits,
@@ -72,7 +76,7 @@ const ERROR_BODY: usize = 16 * 1024;
 
 impl Transport {
     pub(super) fn new(config: &BucketConfig, sources: &Sources) -> Result<Self, BucketError> {
-        let (origin, host, base) = address(config, &sources.region).ok_or_else(|| {
+        let no_url = || {
             BucketError::new(
                 Operation::Get,
                 &config.bucket,
@@ -80,7 +84,11 @@ impl Transport {
                 BucketErrorKind::Misconfigured,
                 "endpoint and bucket make no URL",
             )
-        })?;
+        };
+        let (origin, host, base) = address(config, &sources.region).ok_or_else(no_url)?;
+        let origin = origin.parse::<Uri>().map_err(|_| no_url())?.into_parts();
+        let (scheme, authority) = origin.scheme.zip(origin.authority).ok_or_else(no_url)?;
+        let host_value = HeaderValue::from_str(&host).map_err(|_| no_url())?;
         let mut http = HttpConnector::new();
         http.set_nodelay(true);
         http.enforce_http(false);
@@ -98,8 +106,10 @@ impl Transport {
             client,
             signer: Signer::new(sources.read.clone(), &sources.region),
             bucket: config.bucket.clone(),
-            origin,
+            scheme,
+            authority,
             host,
+            host_value,
             base,
             limits: config.limits.clone(),
         })
@@ -155,17 +165,20 @@ impl Transport {
             )
             .await
             .map_err(|detail| fail(BucketErrorKind::BadCredentials, detail))?;
-        let uri = if query.is_empty() {
-            format!("{}{path}", self.origin)
-        } else {
-            format!("{}{path}?{query}", self.origin)
+        let path = match query.is_empty() {
+            true => path,
+            false => format!("{path}?{query}"),
         };
+        let uri = Uri::builder()
+            .scheme(self.scheme.clone())
+            .authority(self.authority.clone())
+            .path_and_query(path)
+            .build()
+            .map_err(|error| fail(BucketErrorKind::InvalidKey, error.to_string()))?;
         let mut request = Request::builder().method(method).uri(uri);
         if let Some(headers) = request.headers_mut() {
             *headers = extra;
-            if let Ok(host) = self.host.parse() {
-                headers.insert(header::HOST, host);
-            }
+            headers.insert(header::HOST, self.host_value.clone());
             if let Some(signed) = signed {
                 headers.insert(header::AUTHORIZATION, signed.authorization);
                 headers.insert("x-amz-date", signed.date);
