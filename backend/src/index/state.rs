@@ -26,7 +26,8 @@ use super::traverse::{Seen, SeenPool};
 use super::view::View;
 use super::worker::{FULL_OVERLAY, fingerprint};
 
-/// Steps that wait for the background thread: a bound for memory. A caller beyond that waits with them.
+/// Steps that wait for the background thread: a bound for memory. A caller beyond that waits with
+/// them. Of a large index, a sixteenth of its rows, because each merge looks at all of them.
 const MAX_BACKLOG: usize = 32_768;
 
 /// What an index is opened with.
@@ -198,7 +199,7 @@ impl Shared {
             return;
         }
         let mut state = self.lock();
-        while state.backlog.len() >= MAX_BACKLOG && !state.stop {
+        while state.backlog.len() >= state.most_backlog() && !state.stop {
             state = self
                 .done
                 .wait(state)
@@ -363,7 +364,12 @@ impl State {
 
     /// Whether a merge has as much to take as it may.
     pub(crate) fn backlog_full(&self) -> bool {
-        self.backlog.len() >= MAX_BACKLOG / 2
+        self.backlog.len() >= self.most_backlog() / 2
+    }
+
+    /// Steps that may wait.
+    fn most_backlog(&self) -> usize {
+        MAX_BACKLOG.max(self.graph.rows() as usize / 16)
     }
 
     /// Numbers steps and writes them to the log. The log only spares work after a
