@@ -5,6 +5,7 @@
 //! cargo bench -p snowbank-tests --bench figures -- a1 e1     some
 //! cargo bench -p snowbank-tests --bench figures -- --small   in CI: fewer paths, wide margins
 //! cargo bench -p snowbank-tests --bench figures -- plot      draws what was measured so far
+//! cargo bench -p snowbank-tests --bench figures -- serve     a server of a million paths, until its input ends
 //! ```
 //!
 //! A figure is a ratio: what Snowbank takes over what the anchor takes, both
@@ -64,6 +65,8 @@ pub struct Options {
     only: Vec<String>,
     /// Only to draw what was measured before.
     plot: bool,
+    /// Only to serve what the figures of a million paths are measured on.
+    serve: bool,
 }
 
 impl Options {
@@ -74,6 +77,7 @@ impl Options {
             paths: None,
             only: Vec::new(),
             plot: false,
+            serve: false,
         };
         let mut arguments = arguments.filter(|argument| argument != "--bench");
         while let Some(argument) = arguments.next() {
@@ -86,12 +90,13 @@ impl Options {
             match argument.as_str() {
                 "--small" => options.small = true,
                 "plot" => options.plot = true,
+                "serve" => options.serve = true,
                 "--rounds" => options.rounds = number(1)? as usize,
                 "--paths" => options.paths = Some(number(100)?),
                 id if IDS.contains(&id) => options.only.push(argument),
                 _ => {
                     return Err(format!(
-                        "{argument}: not one of {} plot --small --rounds N --paths N",
+                        "{argument}: not one of {} plot serve --small --rounds N --paths N",
                         IDS.join(" ")
                     ));
                 }
@@ -147,6 +152,9 @@ fn measure_all() -> anyhow::Result<bool> {
         .enable_all()
         .build()?;
     runtime.block_on(async {
+        if options.serve {
+            return million::serve(&options).await;
+        }
         if options.wants(&["a1", "a2", "a3", "a4"]) {
             cold_index::measure(&options, &mut figures).await?;
         }
@@ -176,5 +184,5 @@ fn measure_all() -> anyhow::Result<bool> {
         }
         anyhow::Ok(())
     })?;
-    Ok(figures.finish())
+    Ok(options.serve || figures.finish())
 }

@@ -3,6 +3,7 @@
 //! ([`crate::queries`]).
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -29,29 +30,12 @@ pub const IDS: [&str; 10] = ["c1", "c2", "c3", "c4", "d1", "d2", "d3", "d5", "d6
 
 /// Measures c1 to c4, d1 to d6 but d4, and h4.
 pub async fn measure(options: &Options, figures: &mut Figures) -> anyhow::Result<()> {
-    let paths = options.paths_or(1_000_000, 10_000);
     let folder = part::folder()?;
-    let begin = Instant::now();
-    let blob = Blob::make(paths, folder.path())?;
-    println!(
-        "{paths} paths, {} MB of narinfos, made in {:.1} s",
-        blob.narinfo_bytes() / 1_000_000,
-        begin.elapsed().as_secs_f64()
-    );
-    let at = folder.path().to_str().context("an odd temporary folder")?;
-    let store = Part::start("blob-s3", &[at], |line| line.starts_with("http://"))?;
-    let endpoint = store.line.split(' ').next().unwrap_or_default().to_owned();
-
+    let (blob, store) = store(options, folder.path())?;
+    let paths = blob.narinfos().count() as u64;
     let empty = memory_of_an_empty_one(folder.path()).await?;
     let begin = Instant::now();
-    let mut server = start(folder.path(), &endpoint).await?;
-    let ready = server.eventually(INDEX, "the first index", async || {
-        let cache = server.json("/api/v1/caches/main").await?;
-        let index = &cache["index"];
-        ensure!(index["state"] != "failed", "the sweep failed: {}", index["error"]);
-        Ok((index["state"] == "ready" && index["as_of"].is_string()).then_some(()))
-    });
-    ready.await?;
+    let mut server = start(folder.path(), &store).await?;
     println!("    indexed in {:.1} s", begin.elapsed().as_secs_f64());
     rest(server.id()).await?;
     let (peak, settled) = (peak_memory(server.id())?, memory(server.id())?);
@@ -98,11 +82,39 @@ pub async fn measure(options: &Options, figures: &mut Figures) -> anyhow::Result
     Ok(())
 }
 
-/// A server of a cache that lies in the store.
-async fn start(home: &Path, endpoint: &str) -> anyhow::Result<Server> {
+/// Serves the paths, for measurements by other programs, until standard input ends.
+pub async fn serve(options: &Options) -> anyhow::Result<()> {
+    let folder = part::folder()?;
+    let (_, store) = store(options, folder.path())?;
+    let server = start(folder.path(), &store).await?;
+    rest(server.id()).await?;
+    println!("SERVING {}", server.origin);
+    std::io::stdout().flush()?;
+    tokio::task::spawn_blocking(part::wait_for_the_end).await?;
+    Ok(())
+}
+
+/// The narinfos, and a store that serves them.
+fn store(options: &Options, folder: &Path) -> anyhow::Result<(Blob, Part)> {
+    let paths = options.paths_or(1_000_000, 10_000);
+    let begin = Instant::now();
+    let blob = Blob::make(paths, folder)?;
+    println!(
+        "{paths} paths, {} MB of narinfos, made in {:.1} s",
+        blob.narinfo_bytes() / 1_000_000,
+        begin.elapsed().as_secs_f64()
+    );
+    let at = folder.to_str().context("an odd temporary folder")?;
+    let store = Part::start("blob-s3", &[at], |line| line.starts_with("http://"))?;
+    Ok((blob, store))
+}
+
+/// A server of the cache that lies in the store, indexed.
+async fn start(home: &Path, store: &Part) -> anyhow::Result<Server> {
+    let endpoint = store.line.split(' ').next().unwrap_or_default();
     let state = home.join("state");
     fs::create_dir_all(&state)?;
-    Setup::new()
+    let server = Setup::new()
         .line(&format!("[state]\nfolder = {:?}", state.display().to_string()))
         .env("AWS_ACCESS_KEY_ID", "reader")
         .env("AWS_SECRET_ACCESS_KEY", "nothing")
@@ -116,7 +128,19 @@ async fn start(home: &Path, endpoint: &str) -> anyhow::Result<Server> {
             ],
         )
         .start()
-        .await
+        .await?;
+    let ready = server.eventually(INDEX, "the first index", async || {
+        let cache = server.json("/api/v1/caches/main").await?;
+        let index = &cache["index"];
+        ensure!(
+            index["state"] != "failed",
+            "the sweep failed: {}",
+            index["error"]
+        );
+        Ok((index["state"] == "ready" && index["as_of"].is_string()).then_some(()))
+    });
+    ready.await?;
+    Ok(server)
 }
 
 /// Bytes that a server of no paths holds.

@@ -79,7 +79,7 @@ fn s3() -> anyhow::Result<bool> {
 }
 
 /// Standard input ends with the process that holds its other end.
-fn wait_for_the_end() {
+pub fn wait_for_the_end() {
     let mut rest = Vec::new();
     // An error is an end too.
     let _ = std::io::stdin().read_to_end(&mut rest);
