@@ -12,9 +12,9 @@ use time::format_description::well_known::Rfc2822;
 
 use super::encoding::{self, DecodeLimits};
 use super::object::{ContentRange, to_the_second};
-use super::transport::{CollectError, Target, collect};
+use super::transport::{Target, collect};
 use super::{
-    Bucket, BucketError, BucketErrorKind, ETag, Object, ObjectBody, ObjectMeta, Operation,
+    Bucket, BucketError, BucketErrorKind, ETag, Lane, Object, ObjectBody, ObjectMeta, Operation,
     SmallObject,
 };
 
@@ -169,11 +169,16 @@ impl Bucket {
         most: usize,
     ) -> Result<SmallObject, BucketError> {
         let exchange = async {
+            let transport = &self.inner.transport;
+            if self.lane == Lane::Bulk {
+                let (head, stored) = transport.whole(absolute, most).await?;
+                self.inner.counts.received(stored.len());
+                return Ok((head, stored));
+            }
             let target = Target::Object {
                 method: Method::GET,
                 key: absolute,
             };
-            let transport = &self.inner.transport;
             let response = transport
                 .send(Operation::Get, target, HeaderMap::new())
                 .await?;
@@ -327,17 +332,10 @@ impl Bucket {
         body: Incoming,
         most: usize,
     ) -> Result<Bytes, BucketError> {
-        let held = collect(body, most).await.map_err(|error| match error {
-            CollectError::TooLarge => self.error(
-                operation,
-                absolute,
-                BucketErrorKind::TooLarge,
-                format!("more than {most} bytes"),
-            ),
-            CollectError::Broken(detail) => {
-                self.error(operation, absolute, BucketErrorKind::Network, detail)
-            }
-        })?;
+        let fail = |kind, detail: String| self.error(operation, absolute, kind, detail);
+        let held = collect(body, most)
+            .await
+            .map_err(|error| error.told(most, fail))?;
         if operation == Operation::Get {
             self.inner.counts.received(held.len());
         }

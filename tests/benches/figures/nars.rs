@@ -236,8 +236,8 @@ async fn first_byte(
     for _ in 0..options.rounds {
         let (mut own, mut anchor) = (Vec::new(), Vec::new());
         for _ in 0..times {
-            own.push(to_us.get(&ours[0], async |_| ()).await?.first_byte * 1000.0);
-            anchor.push(to_bucket.get(&direct[0], async |_| ()).await?.first_byte * 1000.0);
+            own.push(to_us.get(&ours[0], None).await?.first_byte * 1000.0);
+            anchor.push(to_bucket.get(&direct[0], None).await?.first_byte * 1000.0);
         }
         let (own, anchor) = (middle(&mut own), middle(&mut anchor));
         println!("    first byte after {own:.3} ms, of the bucket {anchor:.3} ms");
@@ -266,10 +266,7 @@ async fn slow_clients(
         let url = url.clone();
         slow.spawn(async move {
             let mut connection = Connection::to(&url).await?;
-            let each = async |piece: usize| {
-                tokio::time::sleep(Duration::from_secs_f64(piece as f64 / SLOW)).await;
-            };
-            connection.get(&url, each).await
+            connection.get(&url, Some(SLOW)).await
         });
     }
     tokio::time::sleep(half).await;

@@ -51,12 +51,8 @@ impl Connection {
         })
     }
 
-    /// Gets a URL whole; `each` is told of every piece and may take its time.
-    pub async fn get(
-        &mut self,
-        url: &str,
-        mut each: impl AsyncFnMut(usize),
-    ) -> anyhow::Result<Came> {
+    /// Gets a URL whole: as fast as it comes, or so many bytes a second.
+    pub async fn get(&mut self, url: &str, slowly: Option<f64>) -> anyhow::Result<Came> {
         let request = Request::get(parts(url)?.1)
             .header("host", &self.host)
             .body(Empty::new())?;
@@ -74,7 +70,9 @@ impl Connection {
                     came.first_byte = begin.elapsed().as_secs_f64();
                 }
                 came.bytes += piece.len() as u64;
-                each(piece.len()).await;
+                if let Some(rate) = slowly {
+                    tokio::time::sleep(Duration::from_secs_f64(piece.len() as f64 / rate)).await;
+                }
             }
         }
         Ok(came)
@@ -93,7 +91,7 @@ pub async fn get_all(urls: &[String], connections: usize) -> anyhow::Result<(f64
             let mut bytes = 0;
             let mut connection = Connection::to(urls.first().context("no URLs")?).await?;
             while let Some(url) = urls.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let got = tokio::time::timeout(PATIENCE, connection.get(url, async |_| ()));
+                let got = tokio::time::timeout(PATIENCE, connection.get(url, None));
                 bytes += got
                     .await
                     .with_context(|| format!("{url} takes more than {PATIENCE:?}"))??
