@@ -39,8 +39,9 @@ impl Graph {
     pub(crate) fn merged(&self) -> Self {
         let (chunks, layouts) = self.merged_chunks();
         let order = self.merged_order();
-        let (absent, missing) = self.merged_absent();
-        let edges = self.merged_edges(&missing);
+        let moved = self.moved_rows();
+        let (absent, missing) = self.merged_absent(&moved);
+        let edges = self.merged_edges(&missing, &moved);
         let rows = self.rows();
         let mut links = Links::default();
         links.rows = rows;
@@ -204,8 +205,20 @@ impl Graph {
         order
     }
 
+    /// Which rows' numbers mean something else now. Nearly none do, and a list of all answers
+    /// sooner than a table of those: each reference is asked for twice.
+    fn moved_rows(&self) -> Vec<bool> {
+        let mut moved = vec![false; self.rows() as usize];
+        for &code in self.overlay.moved.keys() {
+            if code & ABSENT == 0 {
+                moved[code as usize] = true;
+            }
+        }
+        moved
+    }
+
     /// The absent paths that live rows refer to, and where their codes lead.
-    fn merged_absent(&self) -> (Absent, Missing) {
+    fn merged_absent(&self, moved: &[bool]) -> (Absent, Missing) {
         let known = self.base.links.absent.len();
         let mut missing = Missing {
             numbers: HashMap::new(),
@@ -215,7 +228,8 @@ impl Graph {
         };
         for row in self.all_live() {
             for &code in self.targets(row) {
-                if self.resolve(code).is_some() {
+                let stands = code & ABSENT == 0 && !moved[code as usize];
+                if stands || self.resolve(code).is_some() {
                     continue;
                 }
                 let index = (code & !ABSENT) as usize;
@@ -259,14 +273,8 @@ impl Graph {
     }
 
     /// The edges with every code leading where it means now. Dead rows have none.
-    fn merged_edges(&self, missing: &Missing) -> Vec<Arc<Edges>> {
+    fn merged_edges(&self, missing: &Missing, moved: &[bool]) -> Vec<Arc<Edges>> {
         let rows = self.rows() as usize;
-        let mut moved = vec![false; rows];
-        for &code in self.overlay.moved.keys() {
-            if code & ABSENT == 0 {
-                moved[code as usize] = true;
-            }
-        }
         let lead = |code: u32| {
             if code & ABSENT == 0 && !moved[code as usize] {
                 return code;
