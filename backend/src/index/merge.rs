@@ -248,27 +248,35 @@ impl Graph {
                 });
             }
         }
-        let mut sorted: Vec<(BaseName, u32)> = (0..known)
-            .filter(|&index| missing.used[index])
-            .map(|index| {
-                let (key, name) = self.base.links.absent.get(index);
-                let name = name.into();
-                (BaseName { key, name }, index as u32)
-            })
+        // Those of the base are sorted already, and in a first sweep they are many.
+        let mut added: Vec<(&BaseName, u32)> = (known as u32..)
+            .zip(&missing.names)
+            .map(|(number, name)| (name, number))
             .collect();
-        let added = missing.names.iter().enumerate();
-        sorted.extend(added.map(|(index, name)| (name.clone(), (known + index) as u32)));
-        sorted.sort_unstable();
-        missing.finals = vec![u32::MAX; known + missing.names.len()];
+        added.sort_unstable();
+        let mut added = added.into_iter().peekable();
+        let mut finals = vec![u32::MAX; known + missing.names.len()];
         let mut absent = Absent::default();
-        let mut last: Option<&BaseName> = None;
-        for (name, number) in &sorted {
-            if last != Some(name) {
-                absent.push(name.key, &name.name);
-                last = Some(name);
+        let mut push = |key: StorePathHash, name: &str, number: usize| {
+            let last = absent.len().checked_sub(1);
+            if last.is_none_or(|last| absent.get(last) != (key, name)) {
+                absent.push(key, name);
             }
-            missing.finals[*number as usize] = (absent.len() - 1) as u32;
+            finals[number] = (absent.len() - 1) as u32;
+        };
+        for index in (0..known).filter(|&index| missing.used[index]) {
+            let (key, name) = self.base.links.absent.get(index);
+            while let Some((base, number)) =
+                added.next_if(|(base, _)| (base.key, &*base.name) < (key, name))
+            {
+                push(base.key, &base.name, number as usize);
+            }
+            push(key, name, index);
         }
+        for (base, number) in added {
+            push(base.key, &base.name, number as usize);
+        }
+        missing.finals = finals;
         (absent, missing)
     }
 
