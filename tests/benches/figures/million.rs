@@ -204,7 +204,7 @@ async fn restarts(
         rest(server.id()).await?;
         let now = memory(server.id())?;
         held.push(now as f64);
-        per_path.push((now.saturating_sub(empty)) as f64 / paths);
+        per_path.push(now.saturating_sub(empty) as f64 / paths);
         // The first that asks for this order waits for it to be made.
         let sorted = "/api/v1/caches/main/paths?sort=-nar_size&limit=50";
         first_sorts.push(milliseconds(server, sorted).await?);

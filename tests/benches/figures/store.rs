@@ -26,7 +26,7 @@ pub struct Store {
     region: String,
     access_key: String,
     secret_key: String,
-    process: Option<Part>,
+    _process: Option<Part>,
     _folder: Option<TempDir>,
 }
 
@@ -61,7 +61,7 @@ impl Store {
             secret_key: word()?,
             bucket: "bench".to_owned(),
             region: "us-east-1".to_owned(),
-            process: Some(process),
+            _process: Some(process),
             _folder: Some(folder),
         })
     }
@@ -81,7 +81,7 @@ impl Store {
             region: std::env::var("AWS_REGION").unwrap_or_else(|_| "us-east-1".to_owned()),
             access_key: variable("AWS_ACCESS_KEY_ID")?,
             secret_key: variable("AWS_SECRET_ACCESS_KEY")?,
-            process: None,
+            _process: None,
             _folder: None,
         };
         store.summary = bench_data::to_bucket(plan, &store.bucket().await?).await?;
@@ -135,11 +135,6 @@ impl Store {
             ("AWS_SECRET_ACCESS_KEY", &self.secret_key),
             ("AWS_REGION", &self.region),
         ]
-    }
-
-    /// The process that serves it, where it is one of ours.
-    pub fn process(&self) -> Option<u32> {
-        self.process.as_ref().map(Part::id)
     }
 
     /// The anchor: a client that does nothing but ask.
