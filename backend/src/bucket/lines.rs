@@ -141,3 +141,78 @@ impl Moving<'_> {
         .await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::sync::mpsc;
+
+    use crate::bucket::{Bucket, BucketConfig, CredentialSource, Credentials, Operation};
+
+    /// Answers a request; `false` where the client has gone.
+    async fn answer(stream: &mut TcpStream) -> bool {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            match stream.read_u8().await {
+                Ok(byte) => head.push(byte),
+                Err(_) => return false,
+            }
+        }
+        assert!(head.starts_with(b"GET /b/key HTTP/1.1\r\n"));
+        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody";
+        stream.write_all(answer).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn a_line_is_used_again_until_the_store_closes_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+        let opened = Arc::new(AtomicU64::new(0));
+        let (closing, mut closed) = mpsc::unbounded_channel();
+        let count = Arc::clone(&opened);
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::Relaxed);
+                let closing = closing.clone();
+                tokio::spawn(async move {
+                    for _ in 0..2 {
+                        if !answer(&mut stream).await {
+                            return;
+                        }
+                    }
+                    drop(stream);
+                    // A test that is over does not listen.
+                    let _ = closing.send(());
+                });
+            }
+        });
+        let config = BucketConfig {
+            bucket: "b".to_owned(),
+            endpoint: Some(endpoint),
+            region: Some("r".to_owned()),
+            credentials: Credentials {
+                read: CredentialSource::Anonymous,
+                ..Credentials::default()
+            },
+            ..BucketConfig::default()
+        };
+        let bucket = Bucket::connect(&config).await.expect("a bucket").bulk();
+        for n in 1..=6 {
+            let object = bucket.get_small("key", 100).await.expect("an answer");
+            assert_eq!(&object.bytes[..], b"body");
+            if n % 2 == 0 {
+                closed.recv().await.expect("closed after two answers");
+                // The reactor hears of it when it is polled, which a timer brings about.
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+        assert_eq!(opened.load(Ordering::Relaxed), 3);
+        let counts = bucket.counts().of(Operation::Get);
+        assert_eq!((counts.sent, counts.retried, counts.failed), (6, 0, 0));
+    }
+}
