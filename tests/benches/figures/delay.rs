@@ -4,7 +4,7 @@
 //! does, sends a request in one piece. So each piece is held back for the delay, and each
 //! connection by itself; answers come back at once.
 
-use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -21,13 +21,13 @@ pub struct Delay {
 impl Delay {
     /// In front of the store at `http://HOST:PORT`.
     pub async fn before(endpoint: &str, delay: Duration) -> anyhow::Result<Self> {
-        let store: SocketAddr = endpoint.trim_start_matches("http://").parse()?;
+        let store: Arc<str> = endpoint.trim_start_matches("http://").into();
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let origin = format!("http://{}", listener.local_addr()?);
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 // Who asks sees what breaks off.
-                tokio::spawn(pass_on(client, store, delay));
+                tokio::spawn(pass_on(client, Arc::clone(&store), delay));
             }
         });
         Ok(Self { origin, task })
@@ -40,8 +40,8 @@ impl Drop for Delay {
     }
 }
 
-async fn pass_on(client: TcpStream, store: SocketAddr, delay: Duration) -> std::io::Result<()> {
-    let store = TcpStream::connect(store).await?;
+async fn pass_on(client: TcpStream, store: Arc<str>, delay: Duration) -> std::io::Result<()> {
+    let store = TcpStream::connect(&*store).await?;
     client.set_nodelay(true)?;
     store.set_nodelay(true)?;
     let (mut from_client, mut to_client) = client.into_split();
