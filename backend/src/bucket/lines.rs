@@ -50,11 +50,7 @@ pub(super) struct Line {
 }
 
 impl Lines {
-    pub(super) fn new(
-        connector: HttpsConnector<HttpConnector>,
-        origin: Uri,
-        most: usize,
-    ) -> Self {
+    pub(super) fn new(connector: HttpsConnector<HttpConnector>, origin: Uri, most: usize) -> Self {
         Self {
             connector,
             origin,

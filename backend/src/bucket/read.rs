@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use hyper::body::Incoming;
-use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time};
 use time::format_description::well_known::Rfc2822;
+use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time};
 
 use super::encoding::{self, DecodeLimits};
 use super::object::{ContentRange, to_the_second};
@@ -262,8 +262,7 @@ impl Bucket {
         let headers = response.headers();
         Ok(Described {
             meta: meta(key, headers, content_length(headers)),
-            content_encoding: text(headers, header::CONTENT_ENCODING)
-                .and_then(encoding::stripped),
+            content_encoding: text(headers, header::CONTENT_ENCODING).and_then(encoding::stripped),
         })
     }
 
@@ -398,7 +397,15 @@ fn http_date(value: &str) -> Option<OffsetDateTime> {
 fn fixed_date(value: &[u8]) -> Option<OffsetDateTime> {
     const MONTHS: &[u8; 36] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
     let value: &[u8; 29] = value.try_into().ok()?;
-    let separators = [(3, b','), (4, b' '), (7, b' '), (11, b' '), (16, b' '), (19, b':'), (22, b':')];
+    let separators = [
+        (3, b','),
+        (4, b' '),
+        (7, b' '),
+        (11, b' '),
+        (16, b' '),
+        (19, b':'),
+        (22, b':'),
+    ];
     if !value.ends_with(b" GMT") || separators.iter().any(|&(at, byte)| value[at] != byte) {
         return None;
     }
@@ -431,7 +438,10 @@ mod tests {
             let text = at.format(&Rfc2822).expect("a date").replace("+0000", "GMT");
             assert_eq!(fixed_date(text.as_bytes()), Some(at), "{text}");
         }
-        for odd in ["Sun, 6 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 94 08:49:37 GMT"] {
+        for odd in [
+            "Sun, 6 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 94 08:49:37 GMT",
+        ] {
             assert_eq!(fixed_date(odd.as_bytes()), None, "{odd}");
         }
         for bad in [

@@ -402,7 +402,10 @@ mod tests {
             (1_790_000_123, "20260921T141523Z"),
             (4_102_444_799, "20991231T235959Z"),
         ] {
-            assert_eq!(stamp(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)), text);
+            assert_eq!(
+                stamp(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)),
+                text
+            );
         }
     }
 

@@ -193,7 +193,8 @@ impl Transport {
             };
             let (sender, moving) = line.parts();
             let exchange = self.exchange(sender, request, key, most);
-            match moving.drive(exchange).await {
+            let exchanged = moving.drive(exchange).await;
+            match exchanged {
                 Exchanged::Answered(answer) => {
                     if answer.is_ok() {
                         self.lines.give_back(line);
@@ -240,7 +241,9 @@ impl Transport {
                 .await?
                 .into_parts();
             let fail = |kind, detail: String| self.error(Operation::Get, key, kind, detail);
-            let body = collect(body, most).await.map_err(|error| error.told(most, fail))?;
+            let body = collect(body, most)
+                .await
+                .map_err(|error| error.told(most, fail))?;
             Ok((head, body))
         };
         Exchanged::Answered(answer.await)

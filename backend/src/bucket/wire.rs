@@ -157,7 +157,9 @@ pub(super) fn next_token(xml: &[u8]) -> Option<String> {
     find(b"<IsTruncated>true</IsTruncated>", xml)?;
     let start = find(OPEN, xml)? + OPEN.len();
     let length = find(b"<", &xml[start..])?;
-    let token = std::str::from_utf8(&xml[start..start + length]).ok()?.trim();
+    let token = std::str::from_utf8(&xml[start..start + length])
+        .ok()?
+        .trim();
     (!token.is_empty() && !token.contains('&')).then(|| token.to_owned())
 }
 

@@ -83,7 +83,8 @@ fn respond(blob: &Blob, method: &str, target: &str, out: &mut Vec<u8>) -> std::i
             return refuse(501, "NotImplemented", method, out);
         }
         let page = list(blob, query);
-        return head(200, page.len() as u64, "", out).map(|()| out.extend_from_slice(page.as_bytes()));
+        return head(200, page.len() as u64, "", out)
+            .map(|()| out.extend_from_slice(page.as_bytes()));
     }
     let Some(place) = blob.find(key) else {
         return refuse(404, "NoSuchKey", method, out);
@@ -175,12 +176,18 @@ fn list(blob: &Blob, query: &str) -> String {
         at += 1;
     }
     if folded {
-        let _ = write!(page, "<CommonPrefixes><Prefix>{NARS}</Prefix></CommonPrefixes>");
+        let _ = write!(
+            page,
+            "<CommonPrefixes><Prefix>{NARS}</Prefix></CommonPrefixes>"
+        );
     }
     let more = objects
         .get(at)
         .is_some_and(|place| place.key.starts_with(&prefix));
-    let _ = write!(page, "<KeyCount>{count}</KeyCount><IsTruncated>{more}</IsTruncated>");
+    let _ = write!(
+        page,
+        "<KeyCount>{count}</KeyCount><IsTruncated>{more}</IsTruncated>"
+    );
     if more {
         let _ = write!(
             page,

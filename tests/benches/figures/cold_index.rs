@@ -76,7 +76,10 @@ async fn against_a_copy(
     paths: u64,
 ) -> anyhow::Result<()> {
     let Some(program) = s5cmd() else {
-        figures.skip("a2", "s5cmd is neither on the PATH nor in target/tools (tests/run puts it there)");
+        figures.skip(
+            "a2",
+            "s5cmd is neither on the PATH nor in target/tools (tests/run puts it there)",
+        );
         return Ok(());
     };
     let mut rounds = Vec::new();
@@ -115,7 +118,15 @@ async fn copy(program: &Path, store: &Store, paths: u64) -> anyhow::Result<f64> 
     let from = format!("s3://{}/*.narinfo", store.bucket_name());
     let begin = Instant::now();
     let mut child = tokio::process::Command::new(program)
-        .args(["--log", "error", "--endpoint-url", store.endpoint(), "cp", &from, &to])
+        .args([
+            "--log",
+            "error",
+            "--endpoint-url",
+            store.endpoint(),
+            "cp",
+            &from,
+            &to,
+        ])
         .envs(store.environment())
         .env("AWS_EC2_METADATA_DISABLED", "true")
         .env("AWS_CONFIG_FILE", "/dev/null")
@@ -140,7 +151,10 @@ async fn far(options: &Options, figures: &mut Figures) -> anyhow::Result<()> {
     let paths = options.paths_or(20_000, 4_000).min(20_000);
     let store = Store::with(&Plan::new(paths, 1)).await?;
     let delay = Delay::before(store.endpoint(), DELAY).await?;
-    println!("cold index of {paths} narinfos from {}, {DELAY:?} away", store.name);
+    println!(
+        "cold index of {paths} narinfos from {}, {DELAY:?} away",
+        store.name
+    );
     for at_once in [64, 256] {
         let mut rounds = Vec::new();
         for _ in 0..options.rounds {

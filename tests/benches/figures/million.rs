@@ -115,7 +115,10 @@ async fn start(home: &Path, store: &Part) -> anyhow::Result<Server> {
     let state = home.join("state");
     fs::create_dir_all(&state)?;
     let server = Setup::new()
-        .line(&format!("[state]\nfolder = {:?}", state.display().to_string()))
+        .line(&format!(
+            "[state]\nfolder = {:?}",
+            state.display().to_string()
+        ))
         .env("AWS_ACCESS_KEY_ID", "reader")
         .env("AWS_SECRET_ACCESS_KEY", "nothing")
         .cache(
@@ -149,7 +152,10 @@ async fn memory_of_an_empty_one(home: &Path) -> anyhow::Result<u64> {
     fs::create_dir_all(&cache)?;
     fs::create_dir_all(&state)?;
     let server = Setup::new()
-        .line(&format!("[state]\nfolder = {:?}", state.display().to_string()))
+        .line(&format!(
+            "[state]\nfolder = {:?}",
+            state.display().to_string()
+        ))
         .folder("main", &cache, &["sweep = \"1h\"".to_owned()])
         .start()
         .await?;
@@ -194,10 +200,16 @@ async fn restarts(
             let answer = server.get(&format!("/main/{}", place.key)).await?;
             if answer.status() == 200 {
                 let bytes = answer.bytes().await?;
-                ensure!(*bytes == *blob.read(place)?, "another narinfo than was stored");
+                ensure!(
+                    *bytes == *blob.read(place)?,
+                    "another narinfo than was stored"
+                );
                 break;
             }
-            ensure!(begin.elapsed() < RESTART, "no narinfo within {RESTART:?} of a restart");
+            ensure!(
+                begin.elapsed() < RESTART,
+                "no narinfo within {RESTART:?} of a restart"
+            );
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         until_first.push(begin.elapsed().as_secs_f64());
@@ -219,16 +231,34 @@ async fn restarts(
         };
         let what = "from the start of a server to its first narinfo";
         number("c1", what, &until_first, "s", 1.0)?;
-        println!("    reading the saved index alone: {:.3} s", middle(&mut reading));
+        println!(
+            "    reading the saved index alone: {:.3} s",
+            middle(&mut reading)
+        );
         // A few paths do not weigh anything against what threads and buffers take.
         if options.small {
-            println!("c2  memory a path: {:.0} bytes, says nothing of few paths", middle(&mut per_path));
+            println!(
+                "c2  memory a path: {:.0} bytes, says nothing of few paths",
+                middle(&mut per_path)
+            );
         } else {
-            number("c2", "memory of the server a path", &per_path, "bytes", 400.0)?;
+            number(
+                "c2",
+                "memory of the server a path",
+                &per_path,
+                "bytes",
+                400.0,
+            )?;
         }
         let what = "a page by size, the first after a start";
         number("h4", what, &first_sorts, "ms", 120.0)?;
-        number("h4-again", "a page by size, later", &later_sorts, "ms", 30.0)?;
+        number(
+            "h4-again",
+            "a page by size, later",
+            &later_sorts,
+            "ms",
+            30.0,
+        )?;
     }
     Ok(Restarted {
         memory: middle(&mut held),
@@ -251,7 +281,10 @@ pub async fn rest(process: u32) -> anyhow::Result<()> {
         tokio::time::sleep(Duration::from_secs(1)).await;
         let busy = cpu_seconds(&[process])? - before > 0.05;
         quiet = if busy { 0 } else { quiet + 1 };
-        ensure!(Instant::now() < end, "the server is still busy after {REST:?}");
+        ensure!(
+            Instant::now() < end,
+            "the server is still busy after {REST:?}"
+        );
     }
     Ok(())
 }
@@ -279,7 +312,9 @@ fn same(index: &Index, blob: &Blob) -> anyhow::Result<u64> {
     for place in blob.narinfos() {
         let hash: StorePathHash = hash_of(place)?;
         let known = view.find(&hash).map(|id| view.narinfo_bytes(id));
-        same += u64::from(known.is_some_and(|bytes| blob.read(place).is_ok_and(|text| *bytes == *text)));
+        same += u64::from(
+            known.is_some_and(|bytes| blob.read(place).is_ok_and(|text| *bytes == *text)),
+        );
     }
     Ok(same)
 }

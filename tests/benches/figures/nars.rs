@@ -12,12 +12,12 @@ use snowbank_shared::signature::SecretKey;
 use snowbank_tests::server::{Server, Setup};
 use tempfile::TempDir;
 
+use crate::Options;
 use crate::archive::{self, Sent};
 use crate::measure::{Figure, Figures, cpu_seconds, memory};
 use crate::million::{middle, rest};
 use crate::part::{self, Part};
 use crate::plain::{self, Connection};
-use crate::Options;
 
 /// Bytes a second that a slow client takes.
 const SLOW: f64 = 1e6;
@@ -40,7 +40,8 @@ impl Shelf {
         let [endpoint, access_key, secret_key] = words[..] else {
             anyhow::bail!("the S3 server says who it is")
         };
-        let (server, bucket) = serve(folder.path(), endpoint, "bench", access_key, secret_key).await?;
+        let (server, bucket) =
+            serve(folder.path(), endpoint, "bench", access_key, secret_key).await?;
         Ok(Self {
             server,
             bucket,
@@ -51,7 +52,9 @@ impl Shelf {
 
     /// Where the server and the bucket have these objects.
     async fn urls(&self, keys: &[String]) -> anyhow::Result<(Vec<String>, Vec<String>)> {
-        let ours = keys.iter().map(|key| self.server.url(&format!("/main/{key}")));
+        let ours = keys
+            .iter()
+            .map(|key| self.server.url(&format!("/main/{key}")));
         Ok((ours.collect(), presigned(&self.bucket, keys).await?))
     }
 }
@@ -72,7 +75,10 @@ pub async fn serve(
     let state = home.join(format!("state-{bucket}"));
     fs::create_dir_all(&state)?;
     let server = Setup::new()
-        .line(&format!("[state]\nfolder = {:?}", state.display().to_string()))
+        .line(&format!(
+            "[state]\nfolder = {:?}",
+            state.display().to_string()
+        ))
         .env("AWS_ACCESS_KEY_ID", access_key)
         .env("AWS_SECRET_ACCESS_KEY", secret_key)
         .cache(
@@ -109,7 +115,12 @@ pub async fn serve(
 pub async fn presigned(bucket: &Bucket, keys: &[String]) -> anyhow::Result<Vec<String>> {
     let mut urls = Vec::new();
     for key in keys {
-        urls.push(bucket.presign_get(key, Duration::from_secs(3600)).await?.url);
+        urls.push(
+            bucket
+                .presign_get(key, Duration::from_secs(3600))
+                .await?
+                .url,
+        );
     }
     Ok(urls)
 }
@@ -195,7 +206,10 @@ async fn speed(
             let before = cpu_seconds(&process)?;
             let (took, came) = plain::get_all(&ours, connections).await?;
             cpu.push((cpu_seconds(&process)? - before) * 1e9 / came as f64);
-            ensure!(came == expected && bytes == expected, "{came} and {bytes} of {expected} bytes came");
+            ensure!(
+                came == expected && bytes == expected,
+                "{came} and {bytes} of {expected} bytes came"
+            );
             rounds.push((took, anchor));
         }
         let what = format!(
@@ -282,7 +296,21 @@ async fn slow_clients(
     let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
     let what = format!("memory for {clients} slow clients of one archive after {half:?}");
     let target = clients as f64 + 32.0;
-    figures.number("e8", &what, mebibytes(first.saturating_sub(before)), "MiB", target, target * 1.5)?;
+    figures.number(
+        "e8",
+        &what,
+        mebibytes(first.saturating_sub(before)),
+        "MiB",
+        target,
+        target * 1.5,
+    )?;
     let what = format!("what it grew by in the next {half:?}");
-    figures.number("e8-later", &what, mebibytes(second.saturating_sub(first)), "MiB", 8.0, 32.0)
+    figures.number(
+        "e8-later",
+        &what,
+        mebibytes(second.saturating_sub(first)),
+        "MiB",
+        8.0,
+        32.0,
+    )
 }

@@ -41,7 +41,11 @@ pub fn draw(folder: &Path) -> anyhow::Result<()> {
             });
         }
     }
-    ensure!(!groups.is_empty(), "no figure in {} has a target", list.display());
+    ensure!(
+        !groups.is_empty(),
+        "no figure in {} has a target",
+        list.display()
+    );
     let file = folder.join("figures.svg");
     let title = "Median and spread as a share of the target (the dashed line); less is better";
     fs::write(&file, picture(title, &groups))?;

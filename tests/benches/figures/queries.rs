@@ -79,7 +79,10 @@ pub async fn over_http(
         match Sqlite::fill(blob, folder)? {
             None => figures.skip("d2, d3", "sqlite3 is not installed"),
             Some(sqlite) => {
-                println!("    the same in SQLite within {:.0} s", begin.elapsed().as_secs_f64());
+                println!(
+                    "    the same in SQLite within {:.0} s",
+                    begin.elapsed().as_secs_f64()
+                );
                 closure(options, figures, &asker, &sqlite, &widest).await?;
                 search(options, figures, &asker, &sqlite, blob).await?;
             }
@@ -128,7 +131,10 @@ fn counts(
     for round in 0..options.rounds {
         let load = all_good_by(cookie, &server.origin, prefix, &questions, seconds, &ours)?;
         let about = all_good_by(cookie, &server.origin, "/api/v1/", &hello, seconds, &ours)?;
-        println!("    round {round}: {:.0}/s, p99 {} µs", load.rate, load.p99_micros);
+        println!(
+            "    round {round}: {:.0}/s, p99 {} µs",
+            load.rate, load.p99_micros
+        );
         rounds.push((load.micros, about.micros));
     }
     figures.ratio(
@@ -163,7 +169,12 @@ async fn closure(
     let path = format!("/paths/{widest}/closure?limit=10000");
     let whole: Value = asker.json(&path).await?;
     let paths = whole["paths"].as_u64().unwrap_or_default();
-    figures.exactly("d2", "paths of the widest closure, as SQLite counts them", paths, counted.parse()?);
+    figures.exactly(
+        "d2",
+        "paths of the widest closure, as SQLite counts them",
+        paths,
+        counted.parse()?,
+    );
     let (mut rounds, mut absolute) = (Vec::new(), Vec::new());
     for _ in 0..options.rounds {
         let (_, took) = asker.ask(&path).await?;
@@ -209,7 +220,12 @@ async fn search(
         let query = format!("SELECT count(*) FROM paths WHERE name LIKE '%{word}%'");
         let (seconds, counted) = sqlite.time(&query)?;
         let found = page["total"].as_u64().unwrap_or_default();
-        figures.exactly("d3", &format!("names with `{word}`, as SQLite counts them"), found, counted.parse()?);
+        figures.exactly(
+            "d3",
+            &format!("names with `{word}`, as SQLite counts them"),
+            found,
+            counted.parse()?,
+        );
         rounds.push((ours, seconds * 1000.0));
     }
     figures.ratio(
@@ -225,7 +241,14 @@ async fn search(
     )?;
     took.sort_by(f64::total_cmp);
     let p99 = took[took.len() * 99 / 100];
-    figures.number("d3-p50", "the same, p50", middle(&mut took), "ms", 5.0, 20.0)?;
+    figures.number(
+        "d3-p50",
+        "the same, p50",
+        middle(&mut took),
+        "ms",
+        5.0,
+        20.0,
+    )?;
     figures.number("d3-p99", "the same, p99", p99, "ms", 12.0, 48.0)
 }
 
@@ -235,13 +258,19 @@ fn words(blob: &Blob) -> anyhow::Result<Vec<String>> {
     let every = (blob.narinfos().count() / 2_000).max(1);
     for place in blob.narinfos().step_by(every) {
         let text = String::from_utf8(blob.read(place)?)?;
-        let line = text.lines().find_map(|line| line.strip_prefix("StorePath: "));
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("StorePath: "));
         let name = line.and_then(|path| path.rsplit('/').next()?.get(33..));
-        let letters = name.unwrap_or_default().split(|c: char| !c.is_ascii_lowercase());
+        let letters = name
+            .unwrap_or_default()
+            .split(|c: char| !c.is_ascii_lowercase());
         // No hash has e, o, t or u.
         words.extend(
             letters
-                .filter(|word| (4..=12).contains(&word.len()) && word.contains(['e', 'o', 't', 'u']))
+                .filter(|word| {
+                    (4..=12).contains(&word.len()) && word.contains(['e', 'o', 't', 'u'])
+                })
                 .map(str::to_owned),
         );
         if words.len() >= WORDS {
@@ -266,6 +295,9 @@ pub fn garbage(options: &Options, figures: &mut Figures, index: &Index) -> anyho
         rounds.push(begin.elapsed().as_secs_f64() * 1000.0);
         ensure!(kept.len() == 1, "one set, and {} answers", kept.len());
     }
-    let what = format!("what {} roots keep, and its bytes, in the index", sets[0].len());
+    let what = format!(
+        "what {} roots keep, and its bytes, in the index",
+        sets[0].len()
+    );
     figures.numbers("d6", &what, &rounds, "ms", 50.0, 100.0)
 }

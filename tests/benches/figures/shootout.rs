@@ -66,7 +66,11 @@ impl Contestant {
     /// At a store that wants signatures.
     async fn in_bucket(name: &str, bucket: &Bucket, keys: &Keys) -> anyhow::Result<Self> {
         let narinfos = presigned(bucket, &keys.narinfos).await?;
-        Ok(Self::new(name, narinfos, presigned(bucket, &keys.nars).await?))
+        Ok(Self::new(
+            name,
+            narinfos,
+            presigned(bucket, &keys.nars).await?,
+        ))
     }
 }
 
@@ -83,7 +87,12 @@ pub async fn measure(options: &Options, figures: &mut Figures) -> anyhow::Result
         figures.skip("e9", &reason);
         return Ok(());
     }
-    if std::process::Command::new("nginx").arg("-v").stderr(std::process::Stdio::null()).status().is_err() {
+    if std::process::Command::new("nginx")
+        .arg("-v")
+        .stderr(std::process::Stdio::null())
+        .status()
+        .is_err()
+    {
         figures.skip("e9", "nginx is not installed");
         return Ok(());
     }
@@ -106,8 +115,14 @@ pub async fn measure(options: &Options, figures: &mut Figures) -> anyhow::Result
     }
     let folder = figures.folder();
     fs::write(folder.join("shootout.csv"), csv)?;
-    fs::write(folder.join("shootout.svg"), picture("Caches on loopback, everything warm", &groups))?;
-    println!("    {0}/shootout.csv and {0}/shootout.svg", folder.display());
+    fs::write(
+        folder.join("shootout.svg"),
+        picture("Caches on loopback, everything warm", &groups),
+    )?;
+    println!(
+        "    {0}/shootout.csv and {0}/shootout.svg",
+        folder.display()
+    );
     Ok(())
 }
 
@@ -120,11 +135,16 @@ async fn compare(
     let folder = part::folder()?;
     let cache = folder.path().join("bucket");
     // As many MiB for a path as in the closure of Firefox.
-    let (paths, size) = if options.small { (8, 1 << 20) } else { (60, 4 << 20) };
+    let (paths, size) = if options.small {
+        (8, 1 << 20)
+    } else {
+        (60, 4 << 20)
+    };
     let mut keys = Keys::default();
     for number in 0..paths {
         let sent = write_path(&cache, &format!("{codec}-{number}"), size, number, packing)?;
-        keys.narinfos.push(sent.parts.store_path.hash().narinfo_key());
+        keys.narinfos
+            .push(sent.parts.store_path.hash().narinfo_key());
         keys.nars.push(sent.parts.url);
     }
     let at = cache.to_str().context("an odd temporary folder")?;
@@ -186,7 +206,11 @@ async fn beside_garage(
     let again = home.join("over-garage");
     fs::create_dir_all(&again)?;
     let (server, bucket) = serve(&again, endpoint, "garage", id, secret).await?;
-    contestants.push(Contestant::at("snowbank over Garage", &server.url("/main"), keys));
+    contestants.push(Contestant::at(
+        "snowbank over Garage",
+        &server.url("/main"),
+        keys,
+    ));
     contestants.push(Contestant::in_bucket("Garage itself", &bucket, keys).await?);
     Ok(Some((garage, server)))
 }
@@ -197,15 +221,28 @@ async fn others() -> anyhow::Result<Vec<Contestant>> {
     let client = reqwest::Client::new();
     for word in std::env::var(OTHERS).unwrap_or_default().split_whitespace() {
         let mut parts = word.splitn(3, '=');
-        let mut part = || parts.next().with_context(|| format!("{OTHERS}: {word} is not NAME=URL=FILE"));
+        let mut part = || {
+            parts
+                .next()
+                .with_context(|| format!("{OTHERS}: {word} is not NAME=URL=FILE"))
+        };
         let (name, base, file) = (part()?, part()?.trim_end_matches('/'), part()?);
         let list = fs::read_to_string(file).with_context(|| format!("{OTHERS}: {file}"))?;
         let (mut narinfos, mut nars) = (Vec::new(), Vec::new());
         for hash in list.split_whitespace() {
             let url = format!("{base}/{hash}.narinfo");
-            let text = client.get(&url).send().await?.error_for_status()?.text().await?;
+            let text = client
+                .get(&url)
+                .send()
+                .await?
+                .error_for_status()?
+                .text()
+                .await?;
             let nar = text.lines().find_map(|line| line.strip_prefix("URL: "));
-            nars.push(format!("{base}/{}", nar.with_context(|| format!("{url} has no URL"))?));
+            nars.push(format!(
+                "{base}/{}",
+                nar.with_context(|| format!("{url} has no URL"))?
+            ));
             narinfos.push(url);
         }
         ensure!(!nars.is_empty(), "{OTHERS}: {file} lists no paths");
@@ -234,7 +271,10 @@ fn judge(figures: &mut Figures, contestants: &[Contestant]) -> anyhow::Result<()
     )?;
     // Seconds for a GiB, so that less is better.
     let seconds = |contestant: &Contestant| -> Vec<f64> {
-        contestant.speed[1].iter().map(|speed| 1024.0 / speed).collect()
+        contestant.speed[1]
+            .iter()
+            .map(|speed| 1024.0 / speed)
+            .collect()
     };
     figures.ratio(
         Figure {
@@ -256,7 +296,10 @@ fn write_rounds(csv: &mut String, codec: &str, contestants: &[Contestant]) -> an
         }
         for (connections, speeds) in CONNECTIONS.iter().zip(&contestant.speed) {
             for (round, speed) in speeds.iter().enumerate() {
-                writeln!(csv, "{codec},{name},nar,{connections},{round},{speed:.1},MiB/s")?;
+                writeln!(
+                    csv,
+                    "{codec},{name},nar,{connections},{round},{speed:.1},MiB/s"
+                )?;
             }
         }
     }
@@ -285,11 +328,15 @@ fn draw(codec: &str, contestants: &[Contestant]) -> Vec<Group> {
     let mut groups = Vec::new();
     if codec == "none" {
         let title = "A narinfo, one after the other: less is better".to_owned();
-        groups.push(group(title, "µs", &|contestant| contestant.narinfo.clone()));
+        groups.push(group(title, "µs", &|contestant| {
+            contestant.narinfo.clone()
+        }));
     }
     for (at, connections) in CONNECTIONS.iter().enumerate() {
         let title = format!("Archives, {codec}, {connections} at once: more is better");
-        groups.push(group(title, "MiB/s", &|contestant| contestant.speed[at].clone()));
+        groups.push(group(title, "MiB/s", &|contestant| {
+            contestant.speed[at].clone()
+        }));
     }
     groups
 }

@@ -49,7 +49,13 @@ pub fn picture(title: &str, groups: &[Group]) -> String {
             escaped(text)
         );
     };
-    say(&mut out, 10.0, y, "font-size=\"16\" font-weight=\"bold\"", title);
+    say(
+        &mut out,
+        10.0,
+        y,
+        "font-size=\"16\" font-weight=\"bold\"",
+        title,
+    );
     y += 1.5 * ROW;
     for group in groups {
         say(&mut out, 10.0, y, "font-weight=\"bold\"", &group.title);
@@ -58,7 +64,10 @@ pub fn picture(title: &str, groups: &[Group]) -> String {
         let most = group
             .bars
             .iter()
-            .map(|bar| bar.spread.map_or(bar.value, |(_, most)| most.max(bar.value)))
+            .map(|bar| {
+                bar.spread
+                    .map_or(bar.value, |(_, most)| most.max(bar.value))
+            })
             .chain(group.line)
             .fold(f64::MIN_POSITIVE, f64::max);
         let along = |value: f64| (value / most * BARS).clamp(0.0, BARS);
