@@ -6,7 +6,7 @@ use snowbank_shared::signature::Judgement;
 use snowbank_shared::store_path::StorePathHash;
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::bucket::ObjectMeta;
+use crate::bucket::{ETag, ObjectMeta};
 
 /// How a listing tells that an object is still the same: its size, its time and
 /// its ETag where the listing has one.
@@ -38,7 +38,7 @@ impl ChangeToken {
 
     /// The fingerprint of an object's token, which need not be made for it.
     pub fn fingerprint_of(object: &ObjectMeta) -> u64 {
-        let etag = object.etag.as_ref().map(|etag| etag.as_str());
+        let etag = object.etag.as_ref().map(ETag::as_str);
         fingerprint(object.size, milliseconds(object), etag)
     }
 }
