@@ -5,8 +5,10 @@
 //! truncated and gives no token, a token that repeats, keys that repeat or go backwards, a
 //! count that differs from the entries are all [`BucketErrorKind::Corrupt`].
 
+use bytes::Bytes;
 use futures_util::Stream;
 use futures_util::stream;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::read::collect_within;
 use super::sign::encode_query;
@@ -48,10 +50,19 @@ const EMPTY_PAGES: u32 = 1000;
 struct Cursor {
     request: ListRequest,
     token: Option<String>,
+    /// Whether the next page is asked for before the one that came is looked at.
+    ahead: bool,
+    begun: Option<Begun>,
     last_key: Option<String>,
     last_prefix: Option<String>,
     empty_pages: u32,
     done: bool,
+}
+
+/// A page that was asked for with the token of the page before, which nobody has looked at yet.
+struct Begun {
+    token: String,
+    body: AbortOnDropHandle<Result<Bytes, BucketError>>,
 }
 
 impl Bucket {
@@ -64,9 +75,32 @@ impl Bucket {
         &self,
         request: ListRequest,
     ) -> impl Stream<Item = Result<ListPage, BucketError>> + Send + use<> {
+        self.list_from(request, false)
+    }
+
+    /// As [`list`](Self::list), for who goes on to the end: a page is asked for as soon as the
+    /// one before has come, so that the store works while that one is parsed and looked at.
+    /// The requests are the same. Needs a runtime.
+    ///
+    /// # Errors
+    /// As [`list`](Self::list).
+    pub fn list_ahead(
+        &self,
+        request: ListRequest,
+    ) -> impl Stream<Item = Result<ListPage, BucketError>> + Send + use<> {
+        self.list_from(request, true)
+    }
+
+    fn list_from(
+        &self,
+        request: ListRequest,
+        ahead: bool,
+    ) -> impl Stream<Item = Result<ListPage, BucketError>> + Send + use<> {
         let cursor = Cursor {
             request,
             token: None,
+            ahead,
+            begun: None,
             last_key: None,
             last_prefix: None,
             empty_pages: 0,
@@ -83,19 +117,38 @@ impl Bucket {
 
     async fn list_page(&self, cursor: &mut Cursor) -> Result<ListPage, BucketError> {
         let prefix = format!("{}{}", self.inner.prefix, cursor.request.prefix);
-        let query = self.query(cursor, &prefix);
-        let answer = self
-            .attempt(Operation::List, |_| self.list_once(&prefix, &query))
-            .await?;
+        let body = match cursor.begun.take() {
+            Some(begun) => self.begun_page(begun, &prefix).await?,
+            None => {
+                let query = self.query(&cursor.request, cursor.token.as_deref(), &prefix);
+                self.page_body(&prefix, &query).await?
+            }
+        };
+        let begun = match cursor.ahead {
+            true => self.begin_next(&cursor.request, &prefix, &body),
+            false => None,
+        };
+        let corrupt = |detail: String| {
+            self.inner.counts.failed(Operation::List);
+            self.error(Operation::List, &prefix, BucketErrorKind::Corrupt, detail)
+        };
+        let answer = wire::list(&body).map_err(corrupt)?;
         let corrupt =
             |detail: String| self.error(Operation::List, &prefix, BucketErrorKind::Corrupt, detail);
         let truncated = cursor.accept(&answer, &prefix).map_err(corrupt)?;
-        let own = |absolute: &str| {
-            absolute
-                .strip_prefix(&self.inner.prefix)
-                // A folder's own marker has no name in the folder.
-                .filter(|key| !key.is_empty() && !self.is_hidden(absolute))
-                .map(str::to_owned)
+        // What was read off in haste counts only where it is what the page says.
+        cursor.begun =
+            begun.filter(|begun| truncated && cursor.token.as_ref() == Some(&begun.token));
+        let own = |absolute: String| {
+            let key = absolute.strip_prefix(&self.inner.prefix)?;
+            // A folder's own marker has no name in the folder.
+            if key.is_empty() || self.is_hidden(&absolute) {
+                return None;
+            }
+            Some(match self.inner.prefix.is_empty() {
+                true => absolute,
+                false => key.to_owned(),
+            })
         };
         Ok(ListPage {
             objects: answer
@@ -103,24 +156,49 @@ impl Bucket {
                 .into_iter()
                 .filter_map(|listed| {
                     Some(ObjectMeta {
-                        key: own(&listed.key)?,
+                        key: own(listed.key)?,
                         size: listed.size,
                         last_modified: listed.last_modified,
                         etag: listed.etag,
                     })
                 })
                 .collect(),
-            prefixes: answer
-                .prefixes
-                .iter()
-                .filter_map(|prefix| own(prefix))
-                .collect(),
+            prefixes: answer.prefixes.into_iter().filter_map(own).collect(),
             truncated,
         })
     }
 
+    /// Asks for the page that follows a body, where the body names one.
+    fn begin_next(&self, request: &ListRequest, prefix: &str, body: &[u8]) -> Option<Begun> {
+        let token = wire::next_token(body)?;
+        let query = self.query(request, Some(&token), prefix);
+        let (bucket, prefix) = (self.clone(), prefix.to_owned());
+        let body = tokio::spawn(async move { bucket.page_body(&prefix, &query).await });
+        Some(Begun {
+            token,
+            body: AbortOnDropHandle::new(body),
+        })
+    }
+
+    /// The body of a page that was asked for before.
+    async fn begun_page(&self, begun: Begun, prefix: &str) -> Result<Bytes, BucketError> {
+        match begun.body.await {
+            Ok(body) => body,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // Only a runtime that ends gives up a task that nobody aborted.
+                Err(_) => Err(self.error(
+                    Operation::List,
+                    prefix,
+                    BucketErrorKind::Other,
+                    "the program is ending",
+                )),
+            },
+        }
+    }
+
     /// The query, its names sorted as the signature wants them.
-    fn query(&self, cursor: &Cursor, prefix: &str) -> String {
+    fn query(&self, request: &ListRequest, token: Option<&str>, prefix: &str) -> String {
         let mut query = String::with_capacity(128);
         let mut add = |name: &str, value: &str| {
             if !query.is_empty() {
@@ -130,27 +208,33 @@ impl Bucket {
             query.push('=');
             query.push_str(&encode_query(value));
         };
-        if let Some(token) = &cursor.token {
+        if let Some(token) = token {
             add("continuation-token", token);
         }
-        if cursor.request.delimiter {
+        if request.delimiter {
             add("delimiter", "/");
         }
         add("encoding-type", "url");
         add("list-type", "2");
-        if let Some(most) = cursor.request.max_keys {
+        if let Some(most) = request.max_keys {
             add("max-keys", &most.to_string());
         }
         if !prefix.is_empty() {
             add("prefix", prefix);
         }
-        if let (Some(after), None) = (&cursor.request.start_after, &cursor.token) {
+        if let (Some(after), None) = (&request.start_after, token) {
             add("start-after", &format!("{}{after}", self.inner.prefix));
         }
         query
     }
 
-    async fn list_once(&self, prefix: &str, query: &str) -> Result<ListAnswer, BucketError> {
+    /// A page as the store sends it.
+    async fn page_body(&self, prefix: &str, query: &str) -> Result<Bytes, BucketError> {
+        self.attempt(Operation::List, |_| self.page_body_once(prefix, query))
+            .await
+    }
+
+    async fn page_body_once(&self, prefix: &str, query: &str) -> Result<Bytes, BucketError> {
         let target = Target::Listing { prefix, query };
         let exchange = async {
             let response = self
@@ -161,7 +245,7 @@ impl Bucket {
             self.hold(Operation::List, prefix, response.into_body(), PAGE_BYTES)
                 .await
         };
-        let body = collect_within(exchange, self.inner.limits.small_timeout)
+        collect_within(exchange, self.inner.limits.small_timeout)
             .await
             .unwrap_or_else(|seconds| {
                 Err(self.error(
@@ -170,9 +254,7 @@ impl Bucket {
                     BucketErrorKind::Timeout,
                     format!("a page took more than {seconds} s"),
                 ))
-            })?;
-        wire::list(&body)
-            .map_err(|detail| self.error(Operation::List, prefix, BucketErrorKind::Corrupt, detail))
+            })
     }
 }
 
@@ -263,6 +345,8 @@ mod tests {
         Cursor {
             request: ListRequest::default(),
             token: None,
+            ahead: false,
+            begun: None,
             last_key: None,
             last_prefix: None,
             empty_pages: 0,

@@ -23,12 +23,14 @@
 //! bounds. A bucket is never believed: a listing that repeats itself, goes backwards or
 //! breaks off is an error ([`list`]), not a shorter bucket.
 
+mod address;
 pub mod config;
 pub mod counts;
 pub mod embedded;
 pub mod encoding;
 pub mod error;
 pub mod lifecycle;
+mod lines;
 pub mod list;
 pub mod multipart;
 pub mod object;

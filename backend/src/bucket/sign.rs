@@ -111,7 +111,7 @@ impl Signer {
         let Some(provider) = &self.provider else {
             return Ok(None);
         };
-        let current = self.current(provider, now, &day_and_time(now).0).await?;
+        let current = self.current(provider, now, &stamp(now)[..8]).await?;
         Ok(current.keys.expiry())
     }
 
@@ -127,8 +127,8 @@ impl Signer {
         let Some(provider) = &self.provider else {
             return Ok(None);
         };
-        let (day, stamp) = day_and_time(now);
-        let current = self.current(provider, now, &day).await?;
+        let stamp = stamp(now);
+        let current = self.current(provider, now, &stamp[..8]).await?;
         Ok(Some(current.sign(request, &stamp)?))
     }
 
@@ -245,22 +245,26 @@ fn push_hex(text: &mut String, bytes: &[u8]) {
     }
 }
 
-/// `YYYYMMDD` and `YYYYMMDDTHHMMSSZ`.
-fn day_and_time(now: SystemTime) -> (String, String) {
+/// `YYYYMMDDTHHMMSSZ`, whose first eight characters are the day. Printed by hand: it is part of
+/// every request.
+fn stamp(now: SystemTime) -> String {
     let now = OffsetDateTime::from(now);
-    let day = format!(
-        "{:04}{:02}{:02}",
-        now.year(),
-        u8::from(now.month()),
-        now.day()
-    );
-    let stamp = format!(
-        "{day}T{:02}{:02}{:02}Z",
-        now.hour(),
-        now.minute(),
-        now.second()
-    );
-    (day, stamp)
+    let year = u16::try_from(now.year()).unwrap_or_default();
+    let mut text = String::with_capacity(16);
+    let push = |number: u16, text: &mut String| {
+        text.push(char::from(b'0' + (number / 10 % 10) as u8));
+        text.push(char::from(b'0' + (number % 10) as u8));
+    };
+    push(year / 100, &mut text);
+    push(year, &mut text);
+    push(u16::from(u8::from(now.month())), &mut text);
+    push(u16::from(now.day()), &mut text);
+    text.push('T');
+    for number in [now.hour(), now.minute(), now.second()] {
+        push(u16::from(number), &mut text);
+    }
+    text.push('Z');
+    text
 }
 
 #[cfg(test)]
@@ -388,6 +392,21 @@ mod tests {
         signer.forget();
         let signed = signer.sign(request, at(6001)).await.expect("keys");
         assert!(used(signed).ends_with("key2"));
+    }
+
+    #[test]
+    fn stamps_are_days_and_times() {
+        for (seconds, text) in [
+            (0, "19700101T000000Z"),
+            (784_111_777, "19941106T084937Z"),
+            (1_790_000_123, "20260921T141523Z"),
+            (4_102_444_799, "20991231T235959Z"),
+        ] {
+            assert_eq!(
+                stamp(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)),
+                text
+            );
+        }
     }
 
     #[tokio::test]

@@ -7,17 +7,22 @@ use std::time::SystemTime;
 use aws_sdk_s3::config::SharedHttpClient;
 use aws_smithy_http_client::tls;
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, Uri, header};
+use http::response::Parts;
+use http::uri::{Authority, Scheme};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
 use http_body_util::Empty;
 use hyper::body::Incoming;
+use hyper::client::conn::http1::SendRequest;
 use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
 
+use super::address::address;
 use super::config::Sources;
 use super::error::ErrorAnswer;
+use super::lines::Lines;
 use super::sign::{Signed, Signer, Unsigned, encode_path};
 use super::{BucketConfig, BucketError, BucketErrorKind, Limits, Operation};
 
@@ -56,12 +61,17 @@ pub(super) fn sdk_http_client() -> SharedHttpClient {
 /// Sends signed requests without a body.
 pub(super) struct Transport {
     client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
+    /// For the small objects of a sweep.
+    lines: Lines,
     signer: Signer,
     bucket: String,
-    /// `https://host[:port]`
-    origin: String,
-    /// The Host header, as signed.
+    /// `https://host[:port]`, parsed once for all requests.
+    scheme: Scheme,
+    authority: Authority,
+    /// The Host header, as signed…
     host: String,
+    /// …and as sent.
+    host_value: HeaderValue,
     /// What stands before the key: empty, `/bucket`, or that below the endpoint's path.
     base: String,
     limits: Limits,
@@ -72,7 +82,7 @@ const ERROR_BODY: usize = 16 * 1024;
 
 impl Transport {
     pub(super) fn new(config: &BucketConfig, sources: &Sources) -> Result<Self, BucketError> {
-        let (origin, host, base) = address(config, &sources.region).ok_or_else(|| {
+        let no_url = || {
             BucketError::new(
                 Operation::Get,
                 &config.bucket,
@@ -80,7 +90,11 @@ impl Transport {
                 BucketErrorKind::Misconfigured,
                 "endpoint and bucket make no URL",
             )
-        })?;
+        };
+        let (origin, host, base) = address(config, &sources.region).ok_or_else(no_url)?;
+        let origin = origin.parse::<Uri>().map_err(|_| no_url())?.into_parts();
+        let (scheme, authority) = origin.scheme.zip(origin.authority).ok_or_else(no_url)?;
+        let host_value = HeaderValue::from_str(&host).map_err(|_| no_url())?;
         let mut http = HttpConnector::new();
         http.set_nodelay(true);
         http.enforce_http(false);
@@ -90,16 +104,26 @@ impl Transport {
             .https_or_http()
             .enable_http1()
             .wrap_connector(http);
+        let root = Uri::builder()
+            .scheme(scheme.clone())
+            .authority(authority.clone())
+            .path_and_query("/")
+            .build()
+            .map_err(|_| no_url())?;
+        let lines = Lines::new(https.clone(), root, config.limits.bulk_concurrency);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_max_idle_per_host(config.limits.concurrency + config.limits.bulk_concurrency)
             .build(https);
         Ok(Self {
             client,
+            lines,
             signer: Signer::new(sources.read.clone(), &sources.region),
             bucket: config.bucket.clone(),
-            origin,
+            scheme,
+            authority,
             host,
+            host_value,
             base,
             limits: config.limits.clone(),
         })
@@ -119,14 +143,146 @@ impl Transport {
 
     /// Sends a request and waits for the head of a 2xx answer.
     ///
-    /// `key` is the absolute key, or the prefix of a listing, for the error's text; `path`
-    /// tells whether it is also the path. `query` is encoded and sorted.
+    /// # Errors
+    /// See [`BucketErrorKind`].
     pub(super) async fn send(
         &self,
         operation: Operation,
         target: Target<'_>,
         extra: HeaderMap,
     ) -> Result<Response<Incoming>, BucketError> {
+        let key = target.key();
+        let request = self.request(operation, target, extra).await?;
+        let waited = tokio::time::timeout(self.limits.answer_timeout, self.client.request(request));
+        match waited.await {
+            Ok(Ok(response)) => self.accepted(operation, key, response).await,
+            Ok(Err(error)) => {
+                Err(self.error(operation, key, BucketErrorKind::Network, causes(&error)))
+            }
+            Err(_) => Err(self.unanswered(operation, key)),
+        }
+    }
+
+    /// GETs an object whole, at most `most` bytes of it: for a sweep, whose requests move their
+    /// connections themselves ([`Lines`]).
+    ///
+    /// # Errors
+    /// See [`BucketErrorKind`].
+    pub(super) async fn whole(
+        &self,
+        key: &str,
+        most: usize,
+    ) -> Result<(Parts, Bytes), BucketError> {
+        let target = Target::Object {
+            method: Method::GET,
+            key,
+        };
+        let mut request = self
+            .request(Operation::Get, target, HeaderMap::new())
+            .await?;
+        // Who is spoken to is settled by the line.
+        if let Some(path) = request.uri().path_and_query().cloned() {
+            *request.uri_mut() = Uri::from(path);
+        }
+        let network =
+            |detail: String| self.error(Operation::Get, key, BucketErrorKind::Network, detail);
+        loop {
+            let (mut line, used) = match self.lines.idle() {
+                Some(line) => (line, true),
+                None => (self.lines.open().await.map_err(network)?, false),
+            };
+            let (sender, moving) = line.parts();
+            let exchange = self.exchange(sender, request, key, most);
+            let exchanged = moving.drive(exchange).await;
+            match exchanged {
+                Exchanged::Answered(answer) => {
+                    if answer.is_ok() {
+                        self.lines.give_back(line);
+                    }
+                    return answer;
+                }
+                // The store closed it while it was idle.
+                Exchanged::Unsent(back, _) if used => request = back,
+                Exchanged::Unsent(_, error) => return Err(network(causes(&error))),
+            }
+        }
+    }
+
+    /// One request over a line, and its answer to the end.
+    async fn exchange(
+        &self,
+        sender: &mut SendRequest<Empty<Bytes>>,
+        request: Request<Empty<Bytes>>,
+        key: &str,
+        most: usize,
+    ) -> Exchanged {
+        if let Err(error) = sender.ready().await {
+            return Exchanged::Unsent(request, error);
+        }
+        let waited = sender.try_send_request(request);
+        let response = match tokio::time::timeout(self.limits.answer_timeout, waited).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(mut error)) => {
+                return match error.take_message() {
+                    Some(request) => Exchanged::Unsent(request, error.into_error()),
+                    None => Exchanged::Answered(Err(self.error(
+                        Operation::Get,
+                        key,
+                        BucketErrorKind::Network,
+                        causes(error.error()),
+                    ))),
+                };
+            }
+            Err(_) => return Exchanged::Answered(Err(self.unanswered(Operation::Get, key))),
+        };
+        let answer = async {
+            let (head, body) = self
+                .accepted(Operation::Get, key, response)
+                .await?
+                .into_parts();
+            let fail = |kind, detail: String| self.error(Operation::Get, key, kind, detail);
+            let body = collect(body, most)
+                .await
+                .map_err(|error| error.told(most, fail))?;
+            Ok((head, body))
+        };
+        Exchanged::Answered(answer.await)
+    }
+
+    /// A 2xx answer, or what another one says.
+    async fn accepted(
+        &self,
+        operation: Operation,
+        key: &str,
+        response: Response<Incoming>,
+    ) -> Result<Response<Incoming>, BucketError> {
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let error = self.refused(operation, key, response).await;
+        if error.kind() == BucketErrorKind::BadCredentials {
+            self.signer.forget();
+        }
+        Err(error)
+    }
+
+    fn unanswered(&self, operation: Operation, key: &str) -> BucketError {
+        let seconds = self.limits.answer_timeout.as_secs_f32();
+        self.error(
+            operation,
+            key,
+            BucketErrorKind::Timeout,
+            format!("no answer within {seconds} s"),
+        )
+    }
+
+    /// A signed request. `query` is encoded and sorted.
+    async fn request(
+        &self,
+        operation: Operation,
+        target: Target<'_>,
+        extra: HeaderMap,
+    ) -> Result<Request<Empty<Bytes>>, BucketError> {
         let (method, key, path, query) = match target {
             Target::Object { method, key } => {
                 let path = format!("{}/{}", self.base, encode_path(key));
@@ -155,17 +311,20 @@ impl Transport {
             )
             .await
             .map_err(|detail| fail(BucketErrorKind::BadCredentials, detail))?;
-        let uri = if query.is_empty() {
-            format!("{}{path}", self.origin)
-        } else {
-            format!("{}{path}?{query}", self.origin)
+        let path = match query.is_empty() {
+            true => path,
+            false => format!("{path}?{query}"),
         };
+        let uri = Uri::builder()
+            .scheme(self.scheme.clone())
+            .authority(self.authority.clone())
+            .path_and_query(path)
+            .build()
+            .map_err(|error| fail(BucketErrorKind::InvalidKey, error.to_string()))?;
         let mut request = Request::builder().method(method).uri(uri);
         if let Some(headers) = request.headers_mut() {
             *headers = extra;
-            if let Ok(host) = self.host.parse() {
-                headers.insert(header::HOST, host);
-            }
+            headers.insert(header::HOST, self.host_value.clone());
             if let Some(signed) = signed {
                 headers.insert(header::AUTHORIZATION, signed.authorization);
                 headers.insert("x-amz-date", signed.date);
@@ -175,29 +334,9 @@ impl Transport {
                 }
             }
         }
-        let request = request
+        request
             .body(Empty::new())
-            .map_err(|error| fail(BucketErrorKind::InvalidKey, error.to_string()))?;
-        let waited = tokio::time::timeout(self.limits.answer_timeout, self.client.request(request));
-        let response = match waited.await {
-            Ok(Ok(response)) => response,
-            Ok(Err(error)) => return Err(fail(BucketErrorKind::Network, causes(&error))),
-            Err(_) => {
-                let seconds = self.limits.answer_timeout.as_secs_f32();
-                return Err(fail(
-                    BucketErrorKind::Timeout,
-                    format!("no answer within {seconds} s"),
-                ));
-            }
-        };
-        if response.status().is_success() {
-            return Ok(response);
-        }
-        let error = self.refused(operation, key, response).await;
-        if error.kind() == BucketErrorKind::BadCredentials {
-            self.signer.forget();
-        }
-        Err(error)
+            .map_err(|error| fail(BucketErrorKind::InvalidKey, error.to_string()))
     }
 
     /// Reads what the store says about its refusal.
@@ -248,10 +387,37 @@ pub(super) enum Target<'a> {
     Listing { prefix: &'a str, query: &'a str },
 }
 
+impl<'a> Target<'a> {
+    /// The absolute key, or the prefix of a listing, for the texts of errors.
+    fn key(&self) -> &'a str {
+        match *self {
+            Self::Object { key, .. } => key,
+            Self::Listing { prefix, .. } => prefix,
+        }
+    }
+}
+
+/// What became of a request over a line.
+enum Exchanged {
+    Answered(Result<(Parts, Bytes), BucketError>),
+    /// Nothing was written: it may go over another line.
+    Unsent(Request<Empty<Bytes>>, hyper::Error),
+}
+
 /// Why a body could not be held.
 pub(super) enum CollectError {
     TooLarge,
     Broken(String),
+}
+
+impl CollectError {
+    /// As an error of the bucket, which `make` makes. `most`: the bytes that were allowed.
+    pub(super) fn told<E>(self, most: usize, make: impl FnOnce(BucketErrorKind, String) -> E) -> E {
+        match self {
+            Self::TooLarge => make(BucketErrorKind::TooLarge, format!("more than {most} bytes")),
+            Self::Broken(detail) => make(BucketErrorKind::Network, detail),
+        }
+    }
 }
 
 /// A body in memory, at most `most` bytes of it.
@@ -278,75 +444,4 @@ pub(super) fn causes(error: &(dyn Error + 'static)) -> String {
         cause = error.source();
     }
     text
-}
-
-/// Origin, Host header and base path of a bucket.
-fn address(config: &BucketConfig, region: &str) -> Option<(String, String, String)> {
-    let endpoint = match &config.endpoint {
-        Some(endpoint) => endpoint.clone(),
-        None if region.starts_with("cn-") => format!("https://s3.{region}.amazonaws.com.cn"),
-        None => format!("https://s3.{region}.amazonaws.com"),
-    };
-    let uri: Uri = endpoint.parse().ok()?;
-    let scheme = uri.scheme_str()?;
-    let mut host = uri.authority()?.as_str().to_owned();
-    // Hosts leave out a scheme's own port, and the signature covers the Host header.
-    let own_port = if scheme == "https" { ":443" } else { ":80" };
-    if let Some(bare) = host.strip_suffix(own_port) {
-        host = bare.to_owned();
-    }
-    let mut base = uri.path().trim_end_matches('/').to_owned();
-    if config.uses_path_style() {
-        base = format!("{base}/{}", config.bucket);
-    } else {
-        host = format!("{}.{host}", config.bucket);
-    }
-    Some((format!("{scheme}://{host}"), host, base))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses() {
-        let config = |endpoint: Option<&str>, path_style| BucketConfig {
-            bucket: "cache".to_owned(),
-            endpoint: endpoint.map(str::to_owned),
-            path_style,
-            ..BucketConfig::default()
-        };
-        let cases = [
-            (
-                config(None, None),
-                "https://cache.s3.eu-west-1.amazonaws.com",
-                "",
-            ),
-            (
-                config(None, Some(true)),
-                "https://s3.eu-west-1.amazonaws.com",
-                "/cache",
-            ),
-            (
-                config(Some("http://127.0.0.1:9000"), None),
-                "http://127.0.0.1:9000",
-                "/cache",
-            ),
-            (
-                config(Some("https://s3.example.org:443/x/"), None),
-                "https://s3.example.org",
-                "/x/cache",
-            ),
-            (
-                config(Some("https://s3.example.org"), Some(false)),
-                "https://cache.s3.example.org",
-                "",
-            ),
-        ];
-        for (config, origin, base) in cases {
-            let (got_origin, host, got_base) = address(&config, "eu-west-1").expect("an address");
-            assert_eq!((got_origin.as_str(), got_base.as_str()), (origin, base));
-            assert!(origin.ends_with(&host));
-        }
-    }
 }

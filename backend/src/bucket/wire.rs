@@ -148,6 +148,21 @@ pub(super) fn list(xml: &[u8]) -> Result<ListAnswer, String> {
     Ok(answer)
 }
 
+/// The token in a page that says it goes on, found without reading the page: for who asks for
+/// the next page at once. What it is worth shows when [`list`] has read the page. `None` too
+/// where it is not spelled plainly.
+pub(super) fn next_token(xml: &[u8]) -> Option<String> {
+    const OPEN: &[u8] = b"<NextContinuationToken>";
+    let find = |text: &[u8], from: &[u8]| memchr::memmem::find(from, text);
+    find(b"<IsTruncated>true</IsTruncated>", xml)?;
+    let start = find(OPEN, xml)? + OPEN.len();
+    let length = find(b"<", &xml[start..])?;
+    let token = std::str::from_utf8(&xml[start..start + length])
+        .ok()?
+        .trim();
+    (!token.is_empty() && !token.contains('&')).then(|| token.to_owned())
+}
+
 /// The elements that matter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Element {
@@ -291,6 +306,19 @@ mod tests {
         assert_eq!(page.prefixes, ["nar/"]);
         assert_eq!(page.next_token.as_deref(), Some("a&b="));
         assert_eq!((page.truncated, page.key_count), (Some(true), Some(3)));
+    }
+
+    #[test]
+    fn a_token_is_found_without_reading_the_page() {
+        // One that needs unescaping waits for the page to be read.
+        assert_eq!(next_token(PAGE.as_bytes()), None);
+        let plain = PAGE.replace("a&amp;b=", " a/b+c== ");
+        assert_eq!(next_token(plain.as_bytes()).as_deref(), Some("a/b+c=="));
+        let read = list(plain.as_bytes()).expect("a page");
+        assert_eq!(read.next_token.as_deref(), Some("a/b+c=="));
+        let last = plain.replace(">true<", ">false<");
+        assert_eq!(next_token(last.as_bytes()), None);
+        assert_eq!(next_token(b"<NextContinuationToken>x"), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use snowbank_shared::signature::Judgement;
 use snowbank_shared::store_path::StorePathHash;
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::bucket::ObjectMeta;
+use crate::bucket::{ETag, ObjectMeta};
 
 /// How a listing tells that an object is still the same: its size, its time and
 /// its ETag where the listing has one.
@@ -24,9 +24,7 @@ impl From<&ObjectMeta> for ChangeToken {
     fn from(object: &ObjectMeta) -> Self {
         Self {
             size: object.size,
-            last_modified: object
-                .last_modified
-                .map_or(0, |at| at.unix_timestamp() * 1000),
+            last_modified: milliseconds(object),
             etag: object.etag.as_ref().map(|etag| etag.as_str().to_owned()),
         }
     }
@@ -35,14 +33,31 @@ impl From<&ObjectMeta> for ChangeToken {
 impl ChangeToken {
     /// 64 bits that stand for the token; the index keeps no more.
     pub fn fingerprint(&self) -> u64 {
-        let mut hash = Xxh3::new();
-        hash.update(&self.size.to_le_bytes());
-        hash.update(&self.last_modified.to_le_bytes());
-        if let Some(etag) = &self.etag {
-            hash.update(etag.as_bytes());
-        }
-        hash.digest()
+        fingerprint(self.size, self.last_modified, self.etag.as_deref())
     }
+
+    /// The fingerprint of an object's token, which need not be made for it.
+    pub fn fingerprint_of(object: &ObjectMeta) -> u64 {
+        let etag = object.etag.as_ref().map(ETag::as_str);
+        fingerprint(object.size, milliseconds(object), etag)
+    }
+}
+
+fn fingerprint(size: u64, last_modified: i64, etag: Option<&str>) -> u64 {
+    let mut hash = Xxh3::new();
+    hash.update(&size.to_le_bytes());
+    hash.update(&last_modified.to_le_bytes());
+    if let Some(etag) = etag {
+        hash.update(etag.as_bytes());
+    }
+    hash.digest()
+}
+
+/// Last-modified, milliseconds since 1970; 0 where it is not known.
+fn milliseconds(object: &ObjectMeta) -> i64 {
+    object
+        .last_modified
+        .map_or(0, |at| at.unix_timestamp() * 1000)
 }
 
 /// A narinfo that was read and judged.

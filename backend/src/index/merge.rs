@@ -39,8 +39,9 @@ impl Graph {
     pub(crate) fn merged(&self) -> Self {
         let (chunks, layouts) = self.merged_chunks();
         let order = self.merged_order();
-        let (absent, missing) = self.merged_absent();
-        let edges = self.merged_edges(&missing);
+        let moved = self.moved_rows();
+        let (absent, missing) = self.merged_absent(&moved);
+        let edges = self.merged_edges(&missing, &moved);
         let rows = self.rows();
         let mut links = Links::default();
         links.rows = rows;
@@ -204,8 +205,20 @@ impl Graph {
         order
     }
 
+    /// Which rows' numbers mean something else now. Nearly none do, and a list of all answers
+    /// sooner than a table of those: each reference is asked for twice.
+    fn moved_rows(&self) -> Vec<bool> {
+        let mut moved = vec![false; self.rows() as usize];
+        for &code in self.overlay.moved.keys() {
+            if code & ABSENT == 0 {
+                moved[code as usize] = true;
+            }
+        }
+        moved
+    }
+
     /// The absent paths that live rows refer to, and where their codes lead.
-    fn merged_absent(&self) -> (Absent, Missing) {
+    fn merged_absent(&self, moved: &[bool]) -> (Absent, Missing) {
         let known = self.base.links.absent.len();
         let mut missing = Missing {
             numbers: HashMap::new(),
@@ -215,7 +228,8 @@ impl Graph {
         };
         for row in self.all_live() {
             for &code in self.targets(row) {
-                if self.resolve(code).is_some() {
+                let stands = code & ABSENT == 0 && !moved[code as usize];
+                if stands || self.resolve(code).is_some() {
                     continue;
                 }
                 let index = (code & !ABSENT) as usize;
@@ -234,39 +248,41 @@ impl Graph {
                 });
             }
         }
-        let mut sorted: Vec<(BaseName, u32)> = (0..known)
-            .filter(|&index| missing.used[index])
-            .map(|index| {
-                let (key, name) = self.base.links.absent.get(index);
-                let name = name.into();
-                (BaseName { key, name }, index as u32)
-            })
+        // Those of the base are sorted already, and in a first sweep they are many.
+        let mut added: Vec<(&BaseName, u32)> = (known as u32..)
+            .zip(&missing.names)
+            .map(|(number, name)| (name, number))
             .collect();
-        let added = missing.names.iter().enumerate();
-        sorted.extend(added.map(|(index, name)| (name.clone(), (known + index) as u32)));
-        sorted.sort_unstable();
-        missing.finals = vec![u32::MAX; known + missing.names.len()];
+        added.sort_unstable();
+        let mut added = added.into_iter().peekable();
+        let mut finals = vec![u32::MAX; known + missing.names.len()];
         let mut absent = Absent::default();
-        let mut last: Option<&BaseName> = None;
-        for (name, number) in &sorted {
-            if last != Some(name) {
-                absent.push(name.key, &name.name);
-                last = Some(name);
+        let mut push = |key: StorePathHash, name: &str, number: usize| {
+            let last = absent.len().checked_sub(1);
+            if last.is_none_or(|last| absent.get(last) != (key, name)) {
+                absent.push(key, name);
             }
-            missing.finals[*number as usize] = (absent.len() - 1) as u32;
+            finals[number] = (absent.len() - 1) as u32;
+        };
+        for index in (0..known).filter(|&index| missing.used[index]) {
+            let (key, name) = self.base.links.absent.get(index);
+            while let Some((base, number)) =
+                added.next_if(|(base, _)| (base.key, &*base.name) < (key, name))
+            {
+                push(base.key, &base.name, number as usize);
+            }
+            push(key, name, index);
         }
+        for (base, number) in added {
+            push(base.key, &base.name, number as usize);
+        }
+        missing.finals = finals;
         (absent, missing)
     }
 
     /// The edges with every code leading where it means now. Dead rows have none.
-    fn merged_edges(&self, missing: &Missing) -> Vec<Arc<Edges>> {
+    fn merged_edges(&self, missing: &Missing, moved: &[bool]) -> Vec<Arc<Edges>> {
         let rows = self.rows() as usize;
-        let mut moved = vec![false; rows];
-        for &code in self.overlay.moved.keys() {
-            if code & ABSENT == 0 {
-                moved[code as usize] = true;
-            }
-        }
         let lead = |code: u32| {
             if code & ABSENT == 0 && !moved[code as usize] {
                 return code;

@@ -4,12 +4,13 @@
 //! spelling ([`Layout`]) and what its signatures are worth. Uploads stay records
 //! until the next merge; the log is a list of them.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use snowbank_shared::api::{ContentStatus, SignatureStatus};
 use snowbank_shared::narinfo::NarInfo;
 use snowbank_shared::signature::Judgement;
-use snowbank_shared::store_path::StorePathHash;
+use snowbank_shared::store_path::{StorePathHash, StorePathRef};
 
 use super::change::ParsedEntry;
 use super::chunk::{UNKNOWN, content_code, content_of};
@@ -115,17 +116,7 @@ impl Record {
             key: path.hash(),
             name: path.name().into(),
         };
-        let mut references: Vec<BaseName> = Vec::new();
-        let mut seen = std::collections::HashSet::new();
-        for reference in narinfo.references() {
-            let reference = BaseName {
-                key: reference.hash(),
-                name: reference.name().into(),
-            };
-            if seen.insert(reference.clone()) {
-                references.push(reference);
-            }
-        }
+        let references = references(narinfo);
         let nar_hash = narinfo.nar_hash().0;
         let file_hash = narinfo.file_hash().and_then(|hash| hash.as_sha256());
         let signers: Vec<Box<str>> = entry
@@ -243,6 +234,28 @@ impl Record {
             withheld: Withheld::read(bytes)?,
         })
     }
+}
+
+/// The references of a narinfo in their order, without repetitions.
+fn references(narinfo: &NarInfo) -> Vec<BaseName> {
+    /// Up to so many are held against each other, which takes less than a table of them.
+    const FEW: usize = 32;
+    let listed: Vec<StorePathRef<'_>> = narinfo.references().collect();
+    let mut seen = HashSet::new();
+    let mut references = Vec::with_capacity(listed.len());
+    for (n, reference) in listed.iter().enumerate() {
+        let repeated = match listed.len() <= FEW {
+            true => listed[..n].contains(reference),
+            false => !seen.insert(*reference),
+        };
+        if !repeated {
+            references.push(BaseName {
+                key: reference.hash(),
+                name: reference.name().into(),
+            });
+        }
+    }
+    references
 }
 
 /// Appends a base name.

@@ -24,9 +24,10 @@ use super::op::{Notes, Op, Touched};
 use super::order::Permutations;
 use super::traverse::{Seen, SeenPool};
 use super::view::View;
-use super::worker::fingerprint;
+use super::worker::{FULL_OVERLAY, fingerprint};
 
-/// Steps that wait for the background thread: a bound for memory. A caller beyond that waits with them.
+/// Steps that wait for the background thread: a bound for memory. A caller beyond that waits with
+/// them. Of a large index, a sixteenth of its rows, because each merge looks at all of them.
 const MAX_BACKLOG: usize = 32_768;
 
 /// What an index is opened with.
@@ -198,7 +199,7 @@ impl Shared {
             return;
         }
         let mut state = self.lock();
-        while state.backlog.len() >= MAX_BACKLOG && !state.stop {
+        while state.backlog.len() >= state.most_backlog() && !state.stop {
             state = self
                 .done
                 .wait(state)
@@ -336,16 +337,21 @@ impl Shared {
     }
 }
 
-/// Carries out what a log holds, on a graph that nobody sees yet.
+/// Carries out what a log holds, on a graph that nobody sees yet. A merge looks at every row, so
+/// that it takes in the more at a time the more there are; a few changes stay in the overlay, as
+/// they do when they come one by one.
 pub(crate) fn replay(mut graph: Graph, notes: &mut Notes, ops: &[Op]) -> Graph {
-    for batch in ops.chunks(MAX_BACKLOG) {
+    let at_once = MAX_BACKLOG.max(graph.rows() as usize / 4);
+    for batch in ops.chunks(at_once) {
         let mut touched = Touched::default();
         for op in batch {
             op.apply_to(&mut graph, &mut touched);
             op.note_in(notes);
         }
         graph.settle(&touched);
-        graph = graph.merged();
+        if graph.overlay.weight() >= FULL_OVERLAY {
+            graph = graph.merged();
+        }
     }
     graph
 }
@@ -358,7 +364,12 @@ impl State {
 
     /// Whether a merge has as much to take as it may.
     pub(crate) fn backlog_full(&self) -> bool {
-        self.backlog.len() >= MAX_BACKLOG / 2
+        self.backlog.len() >= self.most_backlog() / 2
+    }
+
+    /// Steps that may wait.
+    fn most_backlog(&self) -> usize {
+        MAX_BACKLOG.max(self.graph.rows() as usize / 16)
     }
 
     /// Numbers steps and writes them to the log. The log only spares work after a

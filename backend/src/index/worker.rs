@@ -20,7 +20,7 @@ use super::traverse::Seen;
 use super::{log, snapshot};
 
 /// An overlay of this weight is merged at once.
-const FULL_OVERLAY: usize = 2_048;
+pub(super) const FULL_OVERLAY: usize = 2_048;
 /// A smaller one after nothing happened for so long.
 const OVERLAY_REST: Duration = Duration::from_secs(60);
 /// Bulk changes rest at least so long, and four times as long as the last merge took:
@@ -32,7 +32,7 @@ const SUMS_REST: Duration = Duration::from_secs(1);
 const SYNC_AFTER: Duration = Duration::from_secs(5);
 /// A log of this size, and as long as the last snapshot, is replaced by a new one.
 const MIN_LOG: u64 = 32 << 20;
-/// A log of this size, and an eighth as long as the last snapshot, is replaced when nothing
+/// A log of this size, and a thirty-second as long as the last snapshot, is replaced when nothing
 /// else is to do, so that the next start is quick.
 const MIN_IDLE_LOG: u64 = 1 << 20;
 /// Rows whose closures are computed in one go.
@@ -166,7 +166,7 @@ impl Worker {
             return Task::Sync;
         }
         if !bulk && !state.sums_wanted {
-            if log > MIN_IDLE_LOG.max(self.snapshot / 8) {
+            if log > MIN_IDLE_LOG.max(self.snapshot / 32) {
                 return Task::Snapshot;
             }
             if !self.is_warm(&state.graph) {

@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::index::{Change, Index};
 
-/// So many changes of a sweep show at once.
-const SHOWN_AT_ONCE: u64 = 1024;
+/// So many changes of a sweep show at once. Beyond, its end waits for a merge of all paths:
+/// that is worth it for thousands.
+const SHOWN_AT_ONCE: u64 = 2048;
 
 /// The changes of one sweep on their way into the index.
 #[derive(Debug)]

@@ -43,7 +43,7 @@ pub(super) fn pages(
         until: None,
     };
     if parallel <= 1 {
-        return ahead(range_pages(&bucket, scope, whole));
+        return ahead(whole_pages(&bucket, scope));
     }
     stream::once(async move {
         let mut first_pages = range_pages(&bucket, scope, whole);
@@ -100,6 +100,16 @@ fn ahead(
         },
     )
     .boxed()
+}
+
+/// The pages from the first to the last, each asked for while the one before is parsed.
+fn whole_pages(bucket: &Bucket, scope: Scope) -> BoxStream<'static, Result<ListPage, BucketError>> {
+    bucket
+        .list_ahead(ListRequest {
+            delimiter: scope == Scope::Root,
+            ..ListRequest::default()
+        })
+        .boxed()
 }
 
 /// The pages of a range; the last one cut where the range ends.

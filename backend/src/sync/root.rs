@@ -150,14 +150,18 @@ impl RootSweep<'_> {
                 };
                 listed.found += 1;
                 live.found(1);
-                let token = ChangeToken::from(object);
-                let known = before.token(&object.key);
-                if let Some(id) = before.find(&hash) {
+                let known = if let Some(id) = before.find(&hash) {
                     listed.seen.mark(id);
-                } else if known.is_some() {
-                    listed.seen.unreadable.insert(object.key.clone());
-                }
-                if known != Some(token.fingerprint()) {
+                    Some(before.token_of(id))
+                } else {
+                    let known = before.token(&object.key);
+                    if known.is_some() {
+                        listed.seen.unreadable.insert(object.key.clone());
+                    }
+                    known
+                };
+                if known != Some(ChangeToken::fingerprint_of(object)) {
+                    let token = ChangeToken::from(object);
                     wanted.push(Wanted { hash, token });
                 }
             }

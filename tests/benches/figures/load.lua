@@ -3,6 +3,8 @@
 local keys = {}
 for line in io.lines(os.getenv("KEYS")) do keys[#keys + 1] = line end
 local prefix = os.getenv("PREFIX")
+-- Somebody who is signed in, where it says who.
+if os.getenv("COOKIE") then wrk.headers["Cookie"] = os.getenv("COOKIE") end
 math.randomseed(1)
 request = function() return wrk.format("GET", prefix .. keys[math.random(#keys)]) end
 done = function(summary, latency)

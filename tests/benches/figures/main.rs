@@ -4,6 +4,8 @@
 //! cargo bench -p snowbank-tests --bench figures              all of them
 //! cargo bench -p snowbank-tests --bench figures -- a1 e1     some
 //! cargo bench -p snowbank-tests --bench figures -- --small   in CI: fewer paths, wide margins
+//! cargo bench -p snowbank-tests --bench figures -- plot      draws what was measured so far
+//! cargo bench -p snowbank-tests --bench figures -- serve     a server of a million paths, until its input ends
 //! ```
 //!
 //! A figure is a ratio: what Snowbank takes over what the anchor takes, both
@@ -17,14 +19,25 @@
 //! its part by the environment ([`part`]).
 
 mod archive;
+mod blob;
+mod blob_store;
 mod bundle;
 mod cold_index;
+mod delay;
 mod measure;
+mod million;
 mod narinfo;
+mod nars;
 mod part;
+mod plain;
+mod plot;
+mod queries;
 mod raw;
 mod refresh;
+mod shootout;
+mod sqlite;
 mod store;
+mod svg;
 mod upload;
 mod verify;
 
@@ -33,8 +46,10 @@ use std::process::ExitCode;
 use measure::Figures;
 
 /// The figures that can be asked for.
-const IDS: [&str; 15] = [
-    "a1", "a4", "b1", "b2", "b3", "e1", "e3", "f1", "f2", "f3", "f4a", "f4b", "f5", "f6", "g1",
+const IDS: [&str; 32] = [
+    "a1", "a2", "a3", "a4", "b1", "b2", "b3", "b4", "c1", "c2", "c3", "c4", "d1", "d2", "d3", "d5",
+    "d6", "e1", "e3", "e5", "e7", "e8", "e9", "f1", "f2", "f3", "f4a", "f4b", "f5", "f6", "g1",
+    "h4",
 ];
 
 /// What the command line asks for.
@@ -48,6 +63,10 @@ pub struct Options {
     pub paths: Option<u64>,
     /// Ids of the figures asked for; all where empty.
     only: Vec<String>,
+    /// Only to draw what was measured before.
+    plot: bool,
+    /// Only to serve what the figures of a million paths are measured on.
+    serve: bool,
 }
 
 impl Options {
@@ -57,6 +76,8 @@ impl Options {
             rounds: 0,
             paths: None,
             only: Vec::new(),
+            plot: false,
+            serve: false,
         };
         let mut arguments = arguments.filter(|argument| argument != "--bench");
         while let Some(argument) = arguments.next() {
@@ -68,12 +89,14 @@ impl Options {
             };
             match argument.as_str() {
                 "--small" => options.small = true,
+                "plot" => options.plot = true,
+                "serve" => options.serve = true,
                 "--rounds" => options.rounds = number(1)? as usize,
                 "--paths" => options.paths = Some(number(100)?),
                 id if IDS.contains(&id) => options.only.push(argument),
                 _ => {
                     return Err(format!(
-                        "{argument}: not one of {} --small --rounds N --paths N",
+                        "{argument}: not one of {} plot serve --small --rounds N --paths N",
                         IDS.join(" ")
                     ));
                 }
@@ -120,19 +143,35 @@ fn main() -> ExitCode {
 fn measure_all() -> anyhow::Result<bool> {
     let options = Options::parse(std::env::args().skip(1)).map_err(anyhow::Error::msg)?;
     let mut figures = Figures::new(options.small)?;
+    if options.plot {
+        plot::draw(figures.folder())?;
+        return Ok(true);
+    }
     // The clients' share of the machine, as in the server: all cores.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        if options.wants(&["a1", "a4"]) {
+        if options.serve {
+            return million::serve(&options).await;
+        }
+        if options.wants(&["a1", "a2", "a3", "a4"]) {
             cold_index::measure(&options, &mut figures).await?;
         }
-        if options.wants(&["b1", "b2"]) {
+        if options.wants(&["b1", "b2", "b4"]) {
             refresh::measure(&options, &mut figures).await?;
         }
         if options.wants(&["e1", "e3"]) {
             narinfo::measure(&options, &mut figures).await?;
+        }
+        if options.wants(&["e5", "e7", "e8"]) {
+            nars::measure(&options, &mut figures).await?;
+        }
+        if options.wants(&["e9"]) {
+            shootout::measure(&options, &mut figures).await?;
+        }
+        if options.wants(&million::IDS) {
+            million::measure(&options, &mut figures).await?;
         }
         if options.wants(&["f1", "f2", "f3", "f4a", "f6"]) {
             verify::measure(&options, &mut figures).await?;
@@ -145,5 +184,5 @@ fn measure_all() -> anyhow::Result<bool> {
         }
         anyhow::Ok(())
     })?;
-    Ok(figures.finish())
+    Ok(options.serve || figures.finish())
 }

@@ -1,10 +1,27 @@
 //! Ratios, their spread, their bounds, and where they are written.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+
+/// All figures measured so far, a line each: what the plot is drawn from.
+pub const SUMMARY: &str = "figures.csv";
+/// Its first line.
+const HEAD: &str = "id,what,unit,median,least,most,target";
+
+/// A line of it.
+struct Summary<'a> {
+    id: &'a str,
+    what: &'a str,
+    unit: &'a str,
+    median: f64,
+    least: f64,
+    most: f64,
+    target: Option<f64>,
+}
 
 /// What a figure is compared by.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +45,8 @@ pub struct Figures {
     small: bool,
     /// Lines for the README.
     table: Vec<String>,
+    /// The same for [`SUMMARY`], by id.
+    summary: BTreeMap<String, String>,
     within_bounds: bool,
 }
 
@@ -46,6 +65,7 @@ impl Figures {
             folder,
             small,
             table: Vec::new(),
+            summary: BTreeMap::new(),
             within_bounds: true,
         })
     }
@@ -80,6 +100,15 @@ impl Figures {
             ratios.most,
             target.map_or_else(|| "–".to_owned(), |target| format!("≤ {target:.2}")),
         ));
+        self.summarise(Summary {
+            id,
+            what: &format!("{what} / {anchor}"),
+            unit: "×",
+            median: ratios.median,
+            least: ratios.least,
+            most: ratios.most,
+            target,
+        });
         Ok(())
     }
 
@@ -93,21 +122,7 @@ impl Figures {
         target: f64,
         limit: f64,
     ) -> anyhow::Result<()> {
-        let mut csv = fs::File::create(self.folder.join(format!("{id}.csv")))?;
-        writeln!(csv, "{unit}\n{value:.3}")?;
-        let verdict = if value <= target {
-            "within the target"
-        } else if value <= limit {
-            "BEYOND THE TARGET"
-        } else {
-            self.within_bounds = false;
-            "BEYOND THE LIMIT"
-        };
-        println!("{id}  {what}: {value:.1} {unit} (target {target}, limit {limit})  {verdict}");
-        self.table.push(format!(
-            "| {id} | {what} | – | {value:.1} {unit} | – | – | ≤ {target} {unit} |"
-        ));
-        Ok(())
+        self.numbers(id, what, &[value], unit, target, limit)
     }
 
     /// Takes the rounds of a figure that is a number, as [`Self::number`] takes one.
@@ -120,9 +135,76 @@ impl Figures {
         target: f64,
         limit: f64,
     ) -> anyhow::Result<()> {
+        let mut csv = fs::File::create(self.folder.join(format!("{id}.csv")))?;
+        writeln!(csv, "{unit}")?;
+        for round in rounds {
+            writeln!(csv, "{round:.3}")?;
+        }
         let spread = Spread::of(rounds.iter().copied());
-        println!("{id}  {what}: {} {unit}", spread.show());
-        self.number(id, what, spread.median, unit, target, limit)
+        if rounds.len() > 1 {
+            println!("{id}  {what}: {} {unit}", spread.show());
+        }
+        let value = spread.median;
+        let verdict = if value <= target {
+            "within the target"
+        } else if value <= limit {
+            "BEYOND THE TARGET"
+        } else {
+            self.within_bounds = false;
+            "BEYOND THE LIMIT"
+        };
+        println!("{id}  {what}: {value:.2} {unit} (target {target}, limit {limit})  {verdict}");
+        self.table.push(format!(
+            "| {id} | {what} | – | {value:.2} {unit} | – | – | ≤ {target} {unit} |"
+        ));
+        self.summarise(Summary {
+            id,
+            what,
+            unit,
+            median: value,
+            least: spread.least,
+            most: spread.most,
+            target: Some(target),
+        });
+        Ok(())
+    }
+
+    fn summarise(&mut self, summary: Summary<'_>) {
+        let Summary {
+            id,
+            what,
+            unit,
+            median,
+            least,
+            most,
+            target,
+        } = summary;
+        let target = target.map_or_else(String::new, |target| target.to_string());
+        let what = what.replace(',', ";");
+        self.summary.insert(
+            id.to_owned(),
+            format!("{id},{what},{unit},{median:.4},{least:.4},{most:.4},{target}"),
+        );
+    }
+
+    /// Writes what was measured into the list of all figures, in place of what that says of the same.
+    fn write_summary(&self) -> anyhow::Result<()> {
+        let file = self.folder.join(SUMMARY);
+        let mut all: BTreeMap<String, String> = fs::read_to_string(&file)
+            .unwrap_or_default()
+            .lines()
+            .skip(1)
+            .filter_map(|line| Some((line.split_once(',')?.0.to_owned(), line.to_owned())))
+            .collect();
+        all.extend(self.summary.clone());
+        let lines: Vec<String> = all.into_values().collect();
+        fs::write(&file, format!("{HEAD}\n{}\n", lines.join("\n")))?;
+        Ok(())
+    }
+
+    /// Where the rounds are written.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Says that a figure was left out.
@@ -149,6 +231,12 @@ impl Figures {
             println!("{line}");
         }
         println!("\nevery round: {}", self.folder.display());
+        // Short runs say little: they leave the list of figures alone.
+        if !self.small
+            && let Err(error) = self.write_summary()
+        {
+            println!("{SUMMARY} cannot be written: {error:#}");
+        }
         self.within_bounds
     }
 
@@ -229,8 +317,18 @@ pub fn cpu_seconds_of_threads(process: u32, threads: &[u32]) -> anyhow::Result<f
 
 /// Bytes of memory that a process holds.
 pub fn memory(process: u32) -> anyhow::Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    memory_line(process, "VmRSS:")
+}
+
+/// Bytes of memory that a process held at most.
+pub fn peak_memory(process: u32) -> anyhow::Result<u64> {
+    memory_line(process, "VmHWM:")
+}
+
+fn memory_line(process: u32, name: &str) -> anyhow::Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))
+        .context("a measured process has ended")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
     let kilobytes = line.and_then(|line| line.split_whitespace().next());
     Ok(kilobytes
         .context("an odd /proc/PID/status")?

@@ -175,14 +175,15 @@ pub fn origin(line: &str) -> anyhow::Result<String> {
     Ok(address[..=end].to_owned())
 }
 
-/// nginx over the same folder: one worker, sendfile, open files cached.
-struct Nginx {
+/// nginx over a folder: one worker, sendfile, open files cached.
+pub struct Nginx {
     child: Child,
-    origin: String,
+    pub origin: String,
 }
 
 impl Nginx {
-    async fn start(home: &Path, cache: &Path, logs: bool) -> anyhow::Result<Self> {
+    /// With a buffered access log, or without any.
+    pub async fn start(home: &Path, cache: &Path, logs: bool) -> anyhow::Result<Self> {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let at = home.join(format!("nginx-{port}"));
         fs::create_dir_all(&at)?;
@@ -258,7 +259,7 @@ pub struct Load {
     pub rate: f64,
     pub p99_micros: u64,
     /// CPU microseconds of the server per request.
-    micros: f64,
+    pub micros: f64,
 }
 
 impl Load {
@@ -294,7 +295,30 @@ pub fn all_good(
     load(origin, prefix, keys, seconds, servers)?.all_good()
 }
 
+/// The same by somebody with this cookie: strangers are answered so many queries on the graph.
+pub fn all_good_by(
+    cookie: &str,
+    origin: &str,
+    prefix: &str,
+    keys: &Path,
+    seconds: u64,
+    servers: &[u32],
+) -> anyhow::Result<Load> {
+    load_by(Some(cookie), origin, prefix, keys, seconds, servers)?.all_good()
+}
+
 fn load(
+    origin: &str,
+    prefix: &str,
+    keys: &Path,
+    seconds: u64,
+    servers: &[u32],
+) -> anyhow::Result<Load> {
+    load_by(None, origin, prefix, keys, seconds, servers)
+}
+
+fn load_by(
+    cookie: Option<&str>,
     origin: &str,
     prefix: &str,
     keys: &Path,
@@ -310,6 +334,7 @@ fn load(
         .arg(origin)
         .env("KEYS", keys)
         .env("PREFIX", prefix)
+        .envs(cookie.map(|cookie| ("COOKIE", cookie)))
         .output()?;
     let cpu = cpu_seconds(servers)? - before;
     let text = String::from_utf8_lossy(&output.stdout);

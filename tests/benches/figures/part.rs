@@ -9,6 +9,8 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context as _, bail};
 use snowbank::bucket::embedded::{EmbeddedConfig, EmbeddedS3};
 
+use crate::blob_store;
+
 /// Says which part to play.
 const PART: &str = "SNOWBANK_FIGURES_PART";
 
@@ -30,6 +32,10 @@ pub fn play() -> anyhow::Result<bool> {
     };
     match part.to_str() {
         Some("s3") => s3(),
+        Some("blob-s3") => {
+            let folder = std::env::args_os().nth(1).context("no folder")?;
+            blob_store::serve(Path::new(&folder), wait_for_the_end)
+        }
         _ => bail!("{PART} names no part"),
     }
 }
@@ -73,7 +79,7 @@ fn s3() -> anyhow::Result<bool> {
 }
 
 /// Standard input ends with the process that holds its other end.
-fn wait_for_the_end() {
+pub fn wait_for_the_end() {
     let mut rest = Vec::new();
     // An error is an end too.
     let _ = std::io::stdin().read_to_end(&mut rest);

@@ -1,16 +1,19 @@
 //! b1, b2: a sweep that finds little or nothing new, against a raw LIST and as many raw GETs.
+//! b4: what queries notice of it.
 
-use std::time::Instant;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use snowbank::bench_data::{BenchObject, Plan};
 use snowbank::bucket::{Bucket, Operation, PutOptions};
-use snowbank::index::{Index, IndexParams};
+use snowbank::index::{Index, IndexParams, PathQuery};
 use snowbank::sync::{Sync, SyncHandle};
 use snowbank_shared::api::IndexState;
-use snowbank_shared::store_path::StoreDir;
+use snowbank_shared::store_path::{StoreDir, StorePathHash};
 
 use crate::cold_index::{CONNECTIONS, key_ring, params};
 use crate::measure::{Figure, Figures};
@@ -20,7 +23,10 @@ use crate::{Options, part};
 /// Narinfos changed, and as many new and half as many gone, each round.
 const CHANGED: usize = 500;
 
-/// Measures b1 and b2.
+/// From the end of a query to the beginning of the next.
+const BETWEEN_QUERIES: Duration = Duration::from_millis(2);
+
+/// Measures b1, b2 and b4.
 pub async fn measure(options: &Options, figures: &mut Figures) -> anyhow::Result<()> {
     let paths = options.paths_or(100_000, 10_000);
     let plan = Plan::new(paths, 1);
@@ -72,13 +78,13 @@ pub async fn measure(options: &Options, figures: &mut Figures) -> anyhow::Result
         figures.ratio(figure, &rounds)?;
     }
 
+    let writer = store.bucket().await?;
+    let mut live: Vec<BenchObject> = plan
+        .objects()
+        .map_err(anyhow::Error::msg)?
+        .filter(is_narinfo)
+        .collect();
     if options.wants(&["b2"]) {
-        let writer = store.bucket().await?;
-        let mut live: Vec<BenchObject> = plan
-            .objects()
-            .map_err(anyhow::Error::msg)?
-            .filter(is_narinfo)
-            .collect();
         let mut rounds = Vec::new();
         for round in 0..options.rounds {
             let keys = change(&writer, &mut live, changed, round as u64).await?;
@@ -120,10 +126,88 @@ pub async fn measure(options: &Options, figures: &mut Figures) -> anyhow::Result
             &rounds,
         )?;
     }
+    if options.wants(&["b4"]) {
+        let mut rounds = Vec::new();
+        for round in 0..options.rounds {
+            // What a round of b2 left behind is done with.
+            let settling = index.clone();
+            tokio::task::spawn_blocking(move || settling.settle()).await?;
+            let idle = asked_while(&index, async {
+                tokio::time::sleep(Duration::from_secs(2)).await;
+                anyhow::Ok(())
+            });
+            let idle = idle.await?;
+            change(&writer, &mut live, changed, 500 + round as u64).await?;
+            let busy = asked_while(&index, async {
+                let end = Instant::now() + Duration::from_secs(2);
+                while Instant::now() < end {
+                    sync.sweep_now().await?;
+                }
+                Ok(())
+            });
+            rounds.push((busy.await?, idle));
+        }
+        let what = format!(
+            "a narinfo and a search, p99, while one refresh finds {} changes and others none",
+            2 * changed
+        );
+        figures.ratio(
+            Figure {
+                id: "b4",
+                what: &what,
+                anchor: "the same with nothing else to do",
+                unit: "ms",
+                target: Some(2.0),
+            },
+            &rounds,
+        )?;
+    }
     sync.shutdown().await;
     tokio::task::spawn_blocking(move || drop(index))
         .await
         .context("the index closes")
+}
+
+/// Milliseconds, p99, that a narinfo and the first page of a search take together while something
+/// goes on, asked for by a thread of its own as a reader of the index is.
+async fn asked_while(
+    index: &Index,
+    going_on: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<f64> {
+    let over = Arc::new(AtomicBool::new(false));
+    let (asked, until) = (index.clone(), Arc::clone(&over));
+    let asker = std::thread::spawn(move || {
+        let hashes: Vec<StorePathHash> = asked.view().hashes().step_by(97).collect();
+        let query = PathQuery {
+            q: "lib".to_owned(),
+            ..PathQuery::default()
+        };
+        let (mut took, mut unanswered) = (Vec::new(), 0);
+        for hash in hashes.iter().cycle() {
+            if until.load(Ordering::Relaxed) {
+                break;
+            }
+            let begin = Instant::now();
+            let view = asked.view();
+            // Some paths go meanwhile; a search always has an answer.
+            drop(view.served(hash));
+            unanswered += usize::from(view.query(&query).is_err());
+            drop(view);
+            took.push(begin.elapsed().as_secs_f64() * 1000.0);
+            std::thread::sleep(BETWEEN_QUERIES);
+        }
+        (took, unanswered)
+    });
+    let outcome = going_on.await;
+    over.store(true, Ordering::Relaxed);
+    let (mut took, unanswered) = tokio::task::spawn_blocking(move || asker.join())
+        .await?
+        .map_err(|_| anyhow::anyhow!("the queries panicked"))?;
+    outcome?;
+    ensure!(unanswered == 0, "{unanswered} queries failed");
+    ensure!(took.len() >= 100, "only {} queries", took.len());
+    took.sort_by(f64::total_cmp);
+    Ok(took[took.len() * 99 / 100])
 }
 
 /// Seconds of one root sweep, and its GETs.

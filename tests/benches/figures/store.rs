@@ -8,9 +8,10 @@
 
 use anyhow::Context as _;
 use snowbank::bench_data::{self, Plan, Summary};
-use snowbank::bucket::{Bucket, BucketConfig, CredentialSource, Credentials};
+use snowbank::bucket::{Bucket, BucketConfig, CredentialSource, Credentials, Limits};
 use tempfile::TempDir;
 
+use crate::cold_index::CONNECTIONS;
 use crate::part::{self, Part};
 use crate::raw::RawStore;
 
@@ -89,6 +90,15 @@ impl Store {
 
     /// A fresh client of ours, with counters at zero and no open connections.
     pub async fn bucket(&self) -> anyhow::Result<Bucket> {
+        self.bucket_at(&self.endpoint, CONNECTIONS).await
+    }
+
+    /// The same by way of another address, with so many requests of a sweep under way at most.
+    pub async fn bucket_at(&self, endpoint: &str, at_once: usize) -> anyhow::Result<Bucket> {
+        let limits = Limits {
+            bulk_concurrency: at_once.max(Limits::default().bulk_concurrency),
+            ..Limits::default()
+        };
         let read = CredentialSource::Static {
             access_key_id: self.access_key.clone(),
             secret_access_key: self.secret_key.clone(),
@@ -96,7 +106,8 @@ impl Store {
         };
         let config = BucketConfig {
             bucket: self.bucket.clone(),
-            endpoint: Some(self.endpoint.clone()),
+            endpoint: Some(endpoint.to_owned()),
+            limits,
             region: Some(self.region.clone()),
             credentials: Credentials {
                 read,
@@ -105,6 +116,25 @@ impl Store {
             ..BucketConfig::default()
         };
         Ok(Bucket::connect(&config).await?)
+    }
+
+    /// Where it is: `http://HOST:PORT`.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// Its bucket.
+    pub fn bucket_name(&self) -> &str {
+        &self.bucket
+    }
+
+    /// What another S3 client finds its credentials and region by.
+    pub fn environment(&self) -> [(&str, &str); 3] {
+        [
+            ("AWS_ACCESS_KEY_ID", &self.access_key),
+            ("AWS_SECRET_ACCESS_KEY", &self.secret_key),
+            ("AWS_REGION", &self.region),
+        ]
     }
 
     /// The anchor: a client that does nothing but ask.
