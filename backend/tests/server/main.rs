@@ -26,6 +26,7 @@ mod redirect;
 mod single_sign_on;
 mod sweep;
 mod upload_faults;
+mod upload_ownership;
 mod upload_plans;
 mod upload_session;
 mod upload_sessions;
