@@ -3,6 +3,7 @@
 mod access;
 mod api;
 mod approvals;
+mod approvals_pinned;
 mod browse;
 mod config;
 mod conflicts;
