@@ -95,7 +95,7 @@ impl<'a> Filter<'a> {
         }
         if let Some(makers) = &query.makers {
             let layouts = graph.base.layouts.values().iter();
-            let several = layouts.map(|layout| several(makers, layout.signers.iter()));
+            let several = layouts.map(|layout| several(makers, layout.signers.iter().map(|signer| &**signer)));
             filter.several = several.collect();
         }
         filter
@@ -120,7 +120,7 @@ impl<'a> Filter<'a> {
                 SignatureStatus::Valid | SignatureStatus::ValidRetired
             )
         });
-        several(makers, good.map(|(signer, _)| signer))
+        several(makers, good.map(|(signer, _)| &**signer))
     }
 
     /// Which filters are in use; 0 where every row passes.
@@ -189,8 +189,8 @@ impl<'a> Filter<'a> {
 }
 
 /// Whether these keys are those of several people.
-fn several<'a>(makers: &Makers, signers: impl Iterator<Item = &'a Box<str>>) -> bool {
-    let mut people = signers.filter_map(|signer| makers.get(&**signer));
+fn several<'a>(makers: &Makers, signers: impl Iterator<Item = &'a str>) -> bool {
+    let mut people = signers.filter_map(|signer| makers.get(signer));
     let Some(first) = people.next() else {
         return false;
     };
