@@ -52,6 +52,7 @@ fn said(folder: &Path) -> Result<(), (&'static str, String)> {
             archive,
             narinfo.codec(),
             narinfo.nar_size(),
+            examine::claim(&narinfo),
             |_| (),
             async || Ok(()),
         ))

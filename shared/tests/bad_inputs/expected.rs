@@ -82,7 +82,9 @@ fn in_the_form(id: &str) -> &'static str {
         "ok-wrong-filesize" | "nar-trailing" | "pl-narhash" | "pl-xz-truncated"
         | "pl-xz-concat" => "Broken U04",
         "ok-wrong-filehash" | "ni-comp-mismatch" | "ni-comp-none-but-xz"
-        | "ni-comp-xz-but-none" | "sig-tamper-size" => "Broken U05",
+        | "ni-comp-xz-but-none" | "sig-tamper-size" | "ca-wrong-content" | "ca-flat-dir" => {
+            "Broken U05"
+        }
         "pl-missing-nar" => "Broken U03",
         // What no cache has as large.
         "ni-narsize-huge" => "Not allowed U15",
@@ -94,9 +96,6 @@ fn in_the_form(id: &str) -> &'static str {
         "sig-imposter" | "sig-bitflip" | "sig-tamper-refs" | "sig-tamper-path"
         | "sig-tamper-hash" | "sig-otherstore" => "Not allowed U07",
         "sig-nopad" | "sig-url-not-covered" => "New",
-        // What follows from a content address: the server alone hashes by it.
-        "ca-ok" | "ca-flat-ok" | "ca-flat-exec" | "ca-text-ok" | "ca-wrong-content"
-        | "ca-flat-dir" => "New",
         // What it needs.
         "pl-missing-ref" | "pl-cycle" => "Incomplete closure U10",
         // Narinfos that cannot be read.
