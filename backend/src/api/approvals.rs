@@ -12,8 +12,9 @@ use snowbank_shared::api::approvals::{
     ApprovalDetail, ApprovalRow, ApprovalState, Approve, ComparedPath, Decision, Reject,
 };
 use snowbank_shared::api::{Page, Problem};
-use snowbank_shared::store_path::split_name;
+use snowbank_shared::store_path::{StorePathHash, split_name};
 
+use super::approvals_pinned::{Coming, pinned};
 use super::problem::ApiError;
 use super::request::{Asked, Paging, body, heavy, nothing_left, pairs};
 use crate::auth::records::spelled;
@@ -278,7 +279,9 @@ async fn detail(
 fn described(viewer: &Viewer<'_>, entry: &Waiting) -> ApprovalDetail {
     let cache = viewer.cache;
     let entries = waiting::entries(&viewer.site.ledger, cache.slug.as_str());
-    let (new, present_references) = new_with(cache, entry, &entries);
+    let (new, here, present_references) = new_with(cache, entry, &entries);
+    let coming = Coming { new: &new, here };
+    let pinned = pinned(viewer.site, cache, entry, &coming);
     let rivals = entries
         .iter()
         .filter(|other| {
@@ -297,16 +300,21 @@ fn described(viewer: &Viewer<'_>, entry: &Waiting) -> ApprovalDetail {
         present_references,
         notices: entry.notices.clone(),
         previous: previous(cache, entry),
+        pinned,
         rivals,
     }
 }
 
 /// What would be new in the cache with an entry: itself, and what waits by the same uploader and it
-/// needs. And how many of its own references are here already.
-fn new_with(cache: &Cache, entry: &Waiting, entries: &[Waiting]) -> (Vec<ComparedPath>, u64) {
+/// needs. Then what these refer to and is here, and how many of its own references that are.
+fn new_with(
+    cache: &Cache,
+    entry: &Waiting,
+    entries: &[Waiting],
+) -> (Vec<ComparedPath>, Vec<StorePathHash>, u64) {
     let view = cache.index.view();
     let mut present = 0;
-    let mut found = Vec::new();
+    let (mut found, mut here) = (Vec::new(), Vec::new());
     let mut seen = BTreeSet::from([entry.hash().to_owned()]);
     let mut open = vec![entry];
     while let Some(next) = open.pop() {
@@ -328,6 +336,7 @@ fn new_with(cache: &Cache, entry: &Waiting, entries: &[Waiting]) -> (Vec<Compare
             let hash = reference.hash();
             if view.find(&hash).is_some() {
                 present += u64::from(next.id == entry.id && hash.to_string() != entry.hash());
+                here.push(hash);
                 continue;
             }
             let hash = hash.to_string();
@@ -341,7 +350,13 @@ fn new_with(cache: &Cache, entry: &Waiting, entries: &[Waiting]) -> (Vec<Compare
             }));
         }
     }
-    (found, present)
+    // It is published by now.
+    if let Ok(own) = entry.hash().parse::<StorePathHash>()
+        && view.find(&own).is_some()
+    {
+        here.push(own);
+    }
+    (found, here, present)
 }
 
 /// The newest path of the same package that is here.

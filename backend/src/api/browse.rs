@@ -34,6 +34,7 @@ const MOST_SELECTED: usize = 200;
         ("compression" = Option<String>, Query),
         ("pin" = Option<String>, Query),
         ("unreferenced" = Option<bool>, Query),
+        ("reproduced" = Option<String>, Query),
         ("min" = Option<u64>, Query),
         ("max" = Option<u64>, Query),
         ("since" = Option<String>, Query),
@@ -53,7 +54,8 @@ pub(super) async fn facets(
     headers: HeaderMap,
 ) -> Result<Json<Facets>, ApiError> {
     let cache = readable(&site, &slug, &headers)?;
-    let query = path_query(&site, &cache, &pairs(query.as_deref())?, Sort::default())?;
+    let mut query = path_query(&site, &cache, &pairs(query.as_deref())?, Sort::default())?;
+    query.makers = Some(Arc::new(site.access.makers()));
     let now = OffsetDateTime::now_utc().unix_timestamp();
     heavy(&site, move || {
         Ok(Json(cache.index.view().facets(&query, now)))

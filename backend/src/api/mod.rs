@@ -6,6 +6,7 @@
 
 mod about;
 mod approvals;
+mod approvals_pinned;
 mod audit;
 mod browse;
 mod caches;

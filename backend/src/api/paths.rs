@@ -76,6 +76,7 @@ const CLOSURE_COLUMNS: &[&str] = &[
         ("compression" = Option<String>, Query, description = "The narinfo's Compression word"),
         ("pin" = Option<String>, Query, description = "Only what the pin of this name keeps; `*`: what any pin keeps"),
         ("unreferenced" = Option<bool>, Query, description = "Only paths that no other refers to"),
+        ("reproduced" = Option<String>, Query, description = "`yes`: only paths for whose content the keys of two people or more vouch"),
         ("min" = Option<u64>, Query, description = "NarSize at least, bytes"),
         ("max" = Option<u64>, Query, description = "NarSize at most, bytes"),
         ("since" = Option<String>, Query, description = "First seen then or later: a date or RFC 3339"),
@@ -159,6 +160,9 @@ pub(super) fn path_query(
     )?;
     if !sorted {
         query.sort = sort;
+    }
+    if query.reproduced {
+        query.makers = Some(Arc::new(site.access.makers()));
     }
     if let Some(pin) = &query.pin {
         let roots = pins::roots(&site.ledger, cache.slug.as_str(), pin);

@@ -27,7 +27,7 @@ use crate::config::{Config, OidcConfig, PublicUrl};
 use crate::ledger::kind::{SESSIONS, TOKENS};
 use crate::ledger::{Entry, Ledger, RecordId, Scope, View};
 use crate::outbound::{Outbound, Policy};
-use crate::secrets::{SecretError, StateSecret};
+use crate::secrets::{SecretError, StateKey, StateSecret};
 
 /// Between two looks into the bucket for a credential that another replica may have made.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -116,6 +116,18 @@ impl Access {
     /// Where the system gives no random bytes.
     pub fn owner_link(&self) -> Result<String, SecretError> {
         super::links::owner_link(&self.secret, &self.public_url).map(|(link, _)| link)
+    }
+
+    /// A word that only this server can say of some bytes, 26 characters of nix32: it tells nobody
+    /// what they are.
+    pub fn mark(&self, what: &[u8]) -> String {
+        mark_by(&self.secret.keys()[0], what)
+    }
+
+    /// Whether a word is the one of these bytes, by any of the secret's keys.
+    pub fn is_mark(&self, word: &str, what: &[u8]) -> bool {
+        let mut keys = self.secret.keys().iter();
+        keys.any(|key| super::credential::same(mark_by(key, what).as_bytes(), word.as_bytes()))
     }
 
     /// What is known of issuers.
@@ -290,6 +302,12 @@ impl Access {
         view.get::<SettingsRecord>(Scope::Server, &RecordId::only())
             .map_or_else(Arc::default, |entry| entry.record)
     }
+}
+
+/// The word of some bytes by one key.
+fn mark_by(key: &StateKey, what: &[u8]) -> String {
+    let code = super::credential::code(key, b"snowbank-mark-v1\0", what);
+    snowbank_shared::hash::nix32::encode(&code[..16])
 }
 
 /// A member by name.

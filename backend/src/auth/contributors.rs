@@ -223,6 +223,20 @@ impl Access {
         vouching
     }
 
+    /// The member behind each key whose good signatures say that they have made a content, by the
+    /// key's name.
+    pub fn makers(&self) -> BTreeMap<String, String> {
+        let counts = |contributor: &Contributor| {
+            matches!(
+                contributor.state,
+                KeyState::Active | KeyState::Retired | KeyState::Expired
+            )
+        };
+        let all = self.contributors().into_iter().filter(counts);
+        all.map(|known| (known.key.name().to_owned(), known.owner))
+            .collect()
+    }
+
     /// All contributors' keys, by name.
     pub fn contributors(&self) -> Vec<Contributor> {
         let view = self.ledger.view();

@@ -160,6 +160,7 @@ impl Bucket {
                         size: listed.size,
                         last_modified: listed.last_modified,
                         etag: listed.etag,
+                        mark: None,
                     })
                 })
                 .collect(),

@@ -130,7 +130,8 @@ impl Bucket {
                 .key(&absolute)
                 .set_content_type(options.content_type.clone())
                 .set_content_encoding(options.content_encoding.clone())
-                .set_cache_control(options.cache_control.clone());
+                .set_cache_control(options.cache_control.clone())
+                .set_metadata(options.metadata());
             let absolute = &absolute;
             async move {
                 let output = request.send().await.map_err(|error| {

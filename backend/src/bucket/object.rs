@@ -52,6 +52,9 @@ pub struct ObjectMeta {
     pub last_modified: Option<OffsetDateTime>,
     /// Its entity tag, where the store gives one.
     pub etag: Option<ETag>,
+    /// The mark that it was written with ([`PutOptions::mark`](super::PutOptions::mark)), where
+    /// headers said it: listings do not.
+    pub mark: Option<String>,
 }
 
 /// An object, its bytes still on their way.

@@ -380,7 +380,14 @@ fn meta(key: &str, headers: &HeaderMap, size: Option<u64>) -> ObjectMeta {
             .and_then(http_date)
             .map(to_the_second),
         etag: text(headers, header::ETAG).map(ETag::new),
+        mark: mark(headers),
     }
+}
+
+/// The mark of an object, where its headers have one.
+pub(super) fn mark(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get("x-amz-meta-snowbank-mark")?;
+    value.to_str().ok().map(str::to_owned)
 }
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT`: RFC 2822 but for the zone's name.

@@ -3,6 +3,8 @@
 //! Bodies are bytes in memory, so that a failed attempt can be sent again whole. What
 //! exceeds memory goes up in parts: see [`multipart`](super::multipart).
 
+use std::collections::HashMap;
+
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 use http::header;
@@ -19,7 +21,12 @@ pub struct PutOptions {
     pub content_encoding: Option<String>,
     /// Cache-Control.
     pub cache_control: Option<String>,
+    /// A word of ours that stays with the object, as `x-amz-meta-snowbank-mark`.
+    pub mark: Option<String>,
 }
+
+/// The name of the metadata that holds an object's mark, behind `x-amz-meta-`.
+const MARK: &str = "snowbank-mark";
 
 impl PutOptions {
     /// A Content-Type and nothing else.
@@ -28,6 +35,12 @@ impl PutOptions {
             content_type: Some(content_type.to_owned()),
             ..Self::default()
         }
+    }
+
+    /// What the store is to keep beside the object.
+    pub(super) fn metadata(&self) -> Option<HashMap<String, String>> {
+        let mark = self.mark.clone()?;
+        Some(HashMap::from([(MARK.to_owned(), mark)]))
     }
 }
 
@@ -120,6 +133,7 @@ impl Bucket {
                     .set_content_type(options.content_type.clone())
                     .set_content_encoding(options.content_encoding.clone())
                     .set_cache_control(options.cache_control.clone())
+                    .set_metadata(options.metadata())
                     .body(ByteStream::from(bytes.clone()));
                 let request = match &condition {
                     None => request,
@@ -205,6 +219,7 @@ impl Bucket {
                 content_type: text(header::CONTENT_TYPE),
                 content_encoding: text(header::CONTENT_ENCODING),
                 cache_control: text(header::CACHE_CONTROL),
+                mark: super::read::mark(head.headers()),
             };
             return self.copy_in_parts(&encoded, to, size, &options).await;
         }

@@ -49,6 +49,7 @@ struct Tally {
     younger: [u64; YOUNGER.len()],
     older: u64,
     unreferenced: u64,
+    reproduced: u64,
     /// By bit: rows that fail this filter only.
     only: [u64; kind::ALL.len()],
 }
@@ -66,12 +67,13 @@ impl Tally {
             younger: [0; YOUNGER.len()],
             older: 0,
             unreferenced: 0,
+            reproduced: 0,
             only: [0; kind::ALL.len()],
         }
     }
 
     /// Counts a row that fails these filters, one at most.
-    fn add(&mut self, graph: &Graph, row: u32, failed: u16, now: i64) {
+    fn add(&mut self, graph: &Graph, filter: &Filter<'_>, row: u32, failed: u16, now: i64) {
         if failed == 0 {
             self.total += 1;
         } else {
@@ -102,6 +104,9 @@ impl Tally {
         }
         if counts(kind::UNREFERENCED) && graph.referrer_count(row) == 0 {
             self.unreferenced += 1;
+        }
+        if counts(kind::REPRODUCED) && filter.is_reproduced(graph, row) {
+            self.reproduced += 1;
         }
     }
 
@@ -169,7 +174,7 @@ impl View {
             for row in graph.all_live() {
                 let failed = filter.failed(graph, row);
                 if failed.count_ones() <= 1 {
-                    tally.add(graph, row, failed, now);
+                    tally.add(graph, &filter, row, failed, now);
                 }
             }
         } else {
@@ -177,7 +182,7 @@ impl View {
             for &row in &found {
                 let failed = filter.failed(graph, row);
                 if failed.count_ones() <= 1 {
-                    tally.add(graph, row, failed, now);
+                    tally.add(graph, &filter, row, failed, now);
                 }
             }
             without_q = Some(if used == 0 {
@@ -207,6 +212,7 @@ impl View {
             size: listed(SIZES.into_iter().map(band).zip(tally.sizes)),
             added: listed(ages.chain([(format!(">{OLDER}"), tally.older)])),
             unreferenced: tally.unreferenced,
+            reproduced: tally.reproduced,
             without: without
                 .map(|&(bit, parameter)| FacetCount {
                     value: parameter.to_owned(),

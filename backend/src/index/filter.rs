@@ -3,10 +3,12 @@
 //! Each filter is one bit of [`failed`](Filter::failed), so that counting what a
 //! list would hold without one of them is the same pass as counting what it holds.
 
+use snowbank_shared::api::SignatureStatus;
+
 use super::graph::Graph;
 use super::layout::Layout;
 use super::pinned::held_rows;
-use super::query::PathQuery;
+use super::query::{Makers, PathQuery};
 
 /// A kind of filter, as a bit.
 pub(crate) mod kind {
@@ -28,9 +30,11 @@ pub(crate) mod kind {
     pub(crate) const ADDED: u16 = 128;
     /// Kept by a pin.
     pub(crate) const PIN: u16 = 256;
+    /// Made by several people.
+    pub(crate) const REPRODUCED: u16 = 512;
 
     /// Every kind with the parameter that names it in [`Facets::without`](snowbank_shared::api::Facets).
-    pub(crate) const ALL: [(u16, &str); 9] = [
+    pub(crate) const ALL: [(u16, &str); 10] = [
         (Q, "q"),
         (SIGNATURE, "sig"),
         (CONTENT, "content"),
@@ -40,6 +44,7 @@ pub(crate) mod kind {
         (SIZE, "size"),
         (ADDED, "added"),
         (PIN, "pin"),
+        (REPRODUCED, "reproduced"),
     ];
 }
 
@@ -52,6 +57,8 @@ pub(crate) struct Filter<'a> {
     layouts: Vec<u16>,
     /// The rows that a pin keeps, one bit a row.
     held: Vec<u64>,
+    /// For each layout of the base whether its keys are those of several people.
+    several: Vec<bool>,
 }
 
 impl<'a> Filter<'a> {
@@ -66,6 +73,7 @@ impl<'a> Filter<'a> {
             (kind::SIZE, query.min.is_some() || query.max.is_some()),
             (kind::ADDED, query.since.is_some() || query.until.is_some()),
             (kind::PIN, query.roots.is_some()),
+            (kind::REPRODUCED, query.reproduced),
         ];
         let used = used
             .into_iter()
@@ -76,6 +84,7 @@ impl<'a> Filter<'a> {
             used,
             layouts: Vec::new(),
             held: Vec::new(),
+            several: Vec::new(),
         };
         if let Some(roots) = &query.roots {
             filter.held = held_rows(graph, roots);
@@ -84,7 +93,34 @@ impl<'a> Filter<'a> {
             let layouts = graph.base.layouts.values().iter();
             filter.layouts = layouts.map(|layout| filter.layout_fails(layout)).collect();
         }
+        if let Some(makers) = &query.makers {
+            let layouts = graph.base.layouts.values().iter();
+            let several = layouts.map(|layout| several(makers, layout.signers.iter().map(|signer| &**signer)));
+            filter.several = several.collect();
+        }
         filter
+    }
+
+    /// Whether the good signatures of a row are by keys of several people. False where nobody said
+    /// whose keys are whose.
+    pub(crate) fn is_reproduced(&self, graph: &Graph, row: u32) -> bool {
+        let Some(makers) = &self.query.makers else {
+            return false;
+        };
+        if graph.fresh(row).is_none() {
+            let (chunk, place) = super::chunk::place(row);
+            if !self.several[graph.base.chunks[chunk].layouts[place] as usize] {
+                return false;
+            }
+        }
+        let signers = graph.layout(row).signers.iter();
+        let good = signers.zip(graph.judged(row).verdicts.iter()).filter(|(_, verdict)| {
+            matches!(
+                verdict,
+                SignatureStatus::Valid | SignatureStatus::ValidRetired
+            )
+        });
+        several(makers, good.map(|(signer, _)| &**signer))
     }
 
     /// Which filters are in use; 0 where every row passes.
@@ -140,6 +176,9 @@ impl<'a> Filter<'a> {
         if uses(kind::UNREFERENCED) {
             failed |= fails(kind::UNREFERENCED, graph.referrer_count(row) == 0);
         }
+        if uses(kind::REPRODUCED) {
+            failed |= fails(kind::REPRODUCED, self.is_reproduced(graph, row));
+        }
         failed
     }
 
@@ -147,6 +186,15 @@ impl<'a> Filter<'a> {
     pub(crate) fn passes(&self, graph: &Graph, row: u32) -> bool {
         self.failed(graph, row) == 0
     }
+}
+
+/// Whether these keys are those of several people.
+fn several<'a>(makers: &Makers, signers: impl Iterator<Item = &'a str>) -> bool {
+    let mut people = signers.filter_map(|signer| makers.get(signer));
+    let Some(first) = people.next() else {
+        return false;
+    };
+    people.any(|other| other != first)
 }
 
 /// The bit of a filter that is not passed.

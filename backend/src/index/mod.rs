@@ -79,7 +79,7 @@ pub use growth::AddedOnDay;
 pub use op::BucketTotals;
 pub use packages::{MAX_PACKAGE_PATHS, MAX_PACKAGES, PackageQuery, PackageSort};
 pub use pinned::SignedBy;
-pub use query::{DEFAULT_LIMIT, MAX_LIMIT, PathQuery, QueryError, Sort, SortField};
+pub use query::{DEFAULT_LIMIT, MAX_LIMIT, Makers, PathQuery, QueryError, Sort, SortField};
 pub use state::IndexParams;
 pub(crate) use view::rfc3339;
 pub use view::{Id, Totals, View};

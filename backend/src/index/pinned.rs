@@ -79,6 +79,15 @@ impl View {
         walk.rows.into_iter().map(Id).collect()
     }
 
+    /// The paths of the closures of several paths together, each once; what is not here is left out.
+    /// Run it off the reactor.
+    pub fn closure_together(&self, roots: &[StorePathHash]) -> Vec<Id> {
+        let graph = &self.graph;
+        let rows: Vec<u32> = roots.iter().filter_map(|hash| graph.find(hash)).collect();
+        let (rows, _) = graph.walk_together(&rows, &mut Seen::default());
+        rows.into_iter().map(Id).collect()
+    }
+
     /// What each of several sets of paths holds alone: of the closures of its paths what no other
     /// set reaches. A NAR that several paths share counts once, and not where a path of another
     /// set has it too. Takes each row in hand twice at most: run it off the reactor.

@@ -1,6 +1,8 @@
 //! What may be asked of `/paths`: the parameters of DESIGN.md, parsed.
 
+use std::collections::BTreeMap;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use snowbank_shared::api::pins::is_pin_name;
 use snowbank_shared::api::{ContentStatus, SignatureStatus};
@@ -155,6 +157,9 @@ impl FromStr for Sort {
     }
 }
 
+/// Whose key has made a good signature that counts: members by the names of their keys.
+pub type Makers = BTreeMap<String, String>;
+
 /// A question to the list of paths. [`Default`] is all of them by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathQuery {
@@ -177,6 +182,10 @@ pub struct PathQuery {
     pub roots: Option<Vec<StorePathHash>>,
     /// Only paths that no other refers to.
     pub unreferenced: bool,
+    /// Only paths for whose content two people or more vouch, by `makers`.
+    pub reproduced: bool,
+    /// Who is behind which key, where that is asked: who knows the people says.
+    pub makers: Option<Arc<Makers>>,
     /// Smallest NarSize, bytes.
     pub min: Option<u64>,
     /// Largest NarSize, bytes.
@@ -203,6 +212,8 @@ impl Default for PathQuery {
             pin: None,
             roots: None,
             unreferenced: false,
+            reproduced: false,
+            makers: None,
             min: None,
             max: None,
             since: None,
@@ -257,6 +268,13 @@ impl PathQuery {
                     _ => return Err(bad("unreferenced", value, "it is true or false")),
                 }
             }
+            "reproduced" if given => {
+                self.reproduced = match value {
+                    "yes" | "true" | "1" => true,
+                    "no" | "false" | "0" => false,
+                    _ => return Err(bad("reproduced", value, "it is yes or no")),
+                }
+            }
             "min" if given => self.min = Some(bytes("min", value)?),
             "max" if given => self.max = Some(bytes("max", value)?),
             "since" if given => self.since = Some(instant("since", value, false)?),
@@ -275,7 +293,7 @@ impl PathQuery {
                     })?;
             }
             "cursor" => self.cursor = given.then(|| value.to_owned()),
-            "sort" | "sig" | "content" | "unreferenced" | "min" | "max" | "since" | "until"
+            "sort" | "sig" | "content" | "unreferenced" | "reproduced" | "min" | "max" | "since" | "until"
             | "limit" => {}
             _ => return Err(QueryError::Unknown(excerpt(name))),
         }
@@ -372,6 +390,7 @@ mod tests {
             ("compression", "xz"),
             ("pin", "prod"),
             ("unreferenced", "true"),
+            ("reproduced", "yes"),
             ("min", "1"),
             ("max", "99"),
             ("since", "1970-01-02"),
@@ -394,6 +413,8 @@ mod tests {
                 pin: Some("prod".into()),
                 roots: None,
                 unreferenced: true,
+                reproduced: true,
+                makers: None,
                 min: Some(1),
                 max: Some(99),
                 since: Some(86_400),

@@ -1,6 +1,6 @@
 //! The body of an upload as it comes.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, EXPECT};
@@ -13,6 +13,10 @@ use crate::bucket::encoding::{self, DecodeLimits};
 
 /// How long a client may send nothing.
 const IDLE: Duration = Duration::from_secs(60);
+/// How long it may let the server wait for all of its body together, and the bytes that earn it a second
+/// more: each upload holds one of a few places.
+const LENIENT: Duration = Duration::from_secs(300);
+const SLOWEST: u64 = 4096;
 /// Bytes of a refused body that are read on, so that its client reads the answer.
 const DRAINED: usize = 64 * 1024 * 1024;
 /// How long that may take.
@@ -27,6 +31,13 @@ pub(super) struct Upload {
     /// Whether its client waits for a yes before it sends.
     expects: bool,
     received: u64,
+    /// How long was waited for its client; not what it waited for us.
+    waited: Duration,
+}
+
+/// Whether a client that was waited for so long has sent too little.
+fn is_too_slow(waited: Duration, received: u64) -> bool {
+    waited > LENIENT.saturating_add(Duration::from_secs(received / SLOWEST))
 }
 
 impl Upload {
@@ -40,6 +51,7 @@ impl Upload {
             length,
             expects: request.headers.contains_key(EXPECT),
             received: 0,
+            waited: Duration::ZERO,
         }
     }
 
@@ -50,11 +62,22 @@ impl Upload {
                 return Ok(None);
             };
             let broken = |text: &str| Err(Refusal::new(StatusCode::BAD_REQUEST, "cut-short", text));
-            match tokio::time::timeout(IDLE, body.frame()).await {
+            let begin = Instant::now();
+            let frame = tokio::time::timeout(IDLE, body.frame()).await;
+            self.waited += begin.elapsed();
+            match frame {
                 Ok(Some(Ok(frame))) => {
                     // Trailers say nothing that we need.
                     if let Ok(piece) = frame.into_data() {
                         self.received += piece.len() as u64;
+                        if is_too_slow(self.waited, self.received) {
+                            self.body = None;
+                            return Err(Refusal::new(
+                                StatusCode::BAD_REQUEST,
+                                "too-slow",
+                                format!("it comes with less than {SLOWEST} bytes a second"),
+                            ));
+                        }
                         return Ok(Some(piece));
                     }
                 }
@@ -150,5 +173,21 @@ impl Upload {
             // Then its connection is closed.
             let _ = tokio::time::timeout(DRAINING, draining).await;
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_sends_a_byte_a_minute_does_not_hold_a_place_for_ever() {
+        let after = |seconds, received| is_too_slow(Duration::from_secs(seconds), received);
+        assert!(!after(300, 0) && after(301, 0));
+        // 59 seconds between two bytes are no silence, and an hour of them is enough.
+        assert!(after(3_600, 61));
+        // 20 GB over a thin line take their time.
+        assert!(!after(86_400, 20 << 30));
+        assert!(!after(1_000, 4096 * 700) && after(1_001, 4096 * 700));
     }
 }

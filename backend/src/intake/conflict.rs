@@ -157,7 +157,7 @@ impl Intake {
             self.signer(standing, narinfo, policy)?;
         }
         let key = narinfo.nar_key().into_owned();
-        let facts = self.facts(cache, &key).await?;
+        let facts = self.facts(cache, &key, &standing.owner).await?;
         judge::of_archive(narinfo, &facts)?;
         let voucher = self.voucher(standing, narinfo, &key, policy).await?;
         let (needs, _) = self.ruled(standing, narinfo, Some(&voucher), policy)?;

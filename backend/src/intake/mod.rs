@@ -22,7 +22,8 @@
 //!
 //! **A NAR in transit** does not exist: up to 8 MiB it is in memory, beyond that in an upload that is
 //! not completed. It is completed when its hash is its name and its form is right. Without a narinfo
-//! it is nobody's; only its uploader is told that it is there ([`Intake::held`]). What was found out
+//! it is nobody's; only its uploader is told that it is there ([`Intake::held`]), and only their narinfo
+//! may name it ([`ownership`]). What was found out
 //! about it is remembered ([`pending`]); what was forgotten, or lies in the bucket already, is found
 //! out again from the bucket.
 //!
@@ -49,7 +50,7 @@
 //! (PROTOCOL.md §11). A bucket that fails is a 424, not a 5xx: old clients would send the rest of
 //! an exhausted body until somebody hangs up.
 //!
-//! **Bounds.** Bytes by the cache's `max_nar_size`, its `max_bytes` and 2,000 times what came; uploads
+//! **Bounds.** Bytes by the cache's `max_nar_size`, its `max_bytes` ([`quota`]) and 2,000 times what came; uploads
 //! at once by [`UPLOADS`]; decoders at work by the number of cores less one: a thread that waits for its
 //! client does not count. Windows of decoders are bounded by [`codec`].
 //!
@@ -66,9 +67,11 @@ mod examine;
 mod judge;
 mod log_owner;
 mod narinfo;
+mod ownership;
 mod pending;
 mod policy;
 mod publish;
+mod quota;
 mod realisation;
 mod receive;
 mod refusal;
@@ -110,6 +113,7 @@ use crate::web::{Body, RequestId, Response, headers};
 use body::Upload;
 use examine::Gate;
 use pending::Pending;
+use quota::Held;
 use session::Sessions;
 use sink::UnderWay;
 use skipped::Noted;
@@ -128,6 +132,10 @@ struct Inner {
     site: Arc<Site>,
     /// Archives that arrived and no narinfo names yet.
     pending: Pending,
+    /// Room for archives that come.
+    arriving: Held,
+    /// Room for paths that are published.
+    publishing: Held,
     /// Threads that decode at this moment.
     gate: Gate,
     /// Uploads under way.
@@ -207,6 +215,8 @@ impl Intake {
         Self(Arc::new(Inner {
             site: Arc::clone(site),
             pending: Pending::default(),
+            arriving: Held::default(),
+            publishing: Held::default(),
             gate: Gate::new(cores.saturating_sub(1).max(1)),
             uploads: Arc::new(Semaphore::new(UPLOADS)),
             tries: Tries::default(),
@@ -336,8 +346,7 @@ impl Intake {
     /// Whether an archive without a narinfo is wanted all the same: its narinfo waits, or is still to
     /// come. Who sweeps up what nothing names asks here first.
     pub fn wants_nar(&self, cache: &str, key: &str) -> bool {
-        self.0.pending.facts(cache, key).is_some()
-            || waiting::wants_nar(&self.0.site.ledger, cache, key)
+        self.0.pending.knows(cache, key) || waiting::wants_nar(&self.0.site.ledger, cache, key)
     }
 }
 

@@ -13,7 +13,6 @@ use super::body::Upload;
 use super::examine::Facts;
 use super::judge::{self, Verified, Voucher};
 use super::publish::{Existing, Publication};
-use super::receive::fits;
 use super::upstream::Agreed;
 use super::waiting::Needs;
 use super::{Intake, Refusal, Sender, SigningMode, Standing, UploadPolicy, permitted};
@@ -134,7 +133,8 @@ impl Intake {
             signer?;
         }
         let key = narinfo.nar_key();
-        fits(standing.cache, &key, 0).await?;
+        // What is full already costs nothing to be said.
+        drop(self.fits(standing.cache, &key, 0).await?);
         let judged = self.judged(standing, narinfo, policy).await?;
         if let Some(url) = &judged.elsewhere {
             // Sent by a client that did not ask, or that remembers an older answer.
@@ -142,7 +142,10 @@ impl Intake {
             skipped.note(site, standing.cache, &standing.owner, narinfo, url);
             return Ok(Became::Published);
         }
-        fits(standing.cache, &key, judged.facts.file_size).await?;
+        // Held until the index shows it, or it is not published.
+        let _room = self
+            .fits(standing.cache, &key, judged.facts.file_size)
+            .await?;
         // It may have taken minutes to come here.
         self.still_may(sender, standing, narinfo, policy, &judged.voucher)
             .await?;
@@ -168,7 +171,7 @@ impl Intake {
     ) -> Result<Judged, Refusal> {
         let cache = standing.cache;
         let nar_key = narinfo.nar_key().into_owned();
-        let facts = self.facts(cache, &nar_key).await?;
+        let facts = self.facts(cache, &nar_key, &standing.owner).await?;
         archive_not_held_back(cache, &nar_key)?;
         judge::of_archive(narinfo, &facts)?;
         let voucher = self.voucher(standing, narinfo, &nar_key, policy).await?;
@@ -199,16 +202,26 @@ impl Intake {
         })
     }
 
-    /// What is known of the archive: from when it came, else by looking at it now.
-    pub(super) async fn facts(&self, cache: &Cache, key: &str) -> Result<Arc<Facts>, Refusal> {
-        if let Some(facts) = self.0.pending.facts(cache.slug.as_str(), key) {
-            // It may have been taken away since.
-            let there = cache.bucket.find(key).await?;
-            if there.is_some_and(|meta| meta.size == facts.file_size) {
-                return Ok(facts);
-            }
-        }
-        self.facts_of_stored(cache, key).await?.ok_or_else(|| {
+    /// What is known of an uploader's archive: from when it came, else by looking at it now. One that
+    /// is another's and not published is as if it were not here ([`ownership`](super::ownership)).
+    pub(super) async fn facts(
+        &self,
+        cache: &Cache,
+        key: &str,
+        owner: &str,
+    ) -> Result<Arc<Facts>, Refusal> {
+        // The same question in every case, so that the answer's time tells nothing either.
+        let there = cache.bucket.find(key).await?;
+        let there = there.filter(|there| self.is_theirs(cache, there, owner));
+        let found = match there {
+            None => None,
+            Some(there) => match self.0.pending.facts(cache.slug.as_str(), key) {
+                // It may have been replaced since.
+                Some(facts) if facts.file_size == there.size => Some(facts),
+                _ => self.facts_of_stored(cache, key).await?,
+            },
+        };
+        found.ok_or_else(|| {
             Refusal::conflict(
                 "nar-missing",
                 format!("its archive {key} is not here: it has to come before the narinfo; run the same command again"),

@@ -1,6 +1,5 @@
 //! `PUT nar/…`: to the bucket and through the decoder at the same time.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use http::StatusCode;
@@ -8,14 +7,13 @@ use snowbank_shared::hash::{Sha256, nix32};
 
 use super::body::Upload;
 use super::examine::{Bounds, Examination, Facts};
+use super::quota::largest_file;
 use super::session::Part;
 use super::sink::Sink;
 use super::step::Step;
-use super::{Intake, Refusal, Sender, waiting};
+use super::{Intake, Refusal, Sender};
 use crate::site::Cache;
 
-/// What to say where the quota cannot be held against anything.
-const UNCOUNTED: &str = "what the cache holds could not be counted";
 /// Characters of a SHA-256 in nix32.
 const HASH: usize = 52;
 
@@ -32,7 +30,9 @@ impl Intake {
         }
         let cache = sender.cache;
         let promised = promised(key)?;
-        self.room(cache, key, upload.length).await?;
+        let owner = sender.owner();
+        // Let go when it is remembered as come, or is given up.
+        let _room = self.room(cache, &owner, key, upload.length).await?;
         if super::content_encoding(sender.request).is_some_and(|coding| coding != "identity") {
             return Err(Refusal::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -41,7 +41,10 @@ impl Intake {
             ));
         }
         let _permit = Arc::clone(&self.0.uploads).acquire_owned().await;
-        if cache.bucket.find(key).await?.is_some() {
+        let there = cache.bucket.find(key).await?;
+        if let Some(there) = &there
+            && self.is_theirs(cache, there, &owner)
+        {
             // What lies there is looked at when the narinfo comes.
             return upload
                 .skip(cache.max_nar_size.saturating_add(1 << 20))
@@ -49,7 +52,8 @@ impl Intake {
         }
         let examination = Examination::begin(&self.0.gate, Bounds::of(cache, key));
         let (under_way, stop_at) = (&self.0.under_way, &self.0.stop_at);
-        let mut sink = Sink::new(cache.bucket.clone(), key, under_way, stop_at);
+        let mark = self.mark_of(cache, key, &owner);
+        let mut sink = Sink::new(cache.bucket.clone(), key, mark, under_way, stop_at);
         let streamed = stream(upload, &examination, &mut sink, cache).await;
         let judged = match streamed {
             Ok(()) => examination.finish().await,
@@ -68,105 +72,19 @@ impl Intake {
             }
         };
         self.0.stop_at.reached(Step::Verified).await;
-        sink.complete().await?;
+        let kept = there.is_none();
+        if kept {
+            sink.complete().await?;
+        } else {
+            // The very bytes lie there, by somebody else: now this uploader has shown them too.
+            sink.give_up().await;
+        }
         self.0.stop_at.reached(Step::Completed).await;
         self.0
             .pending
-            .put(cache.slug.as_str(), key, sender.owner(), Arc::new(facts));
+            .put(cache.slug.as_str(), key, owner, Arc::new(facts), kept);
         Ok(())
     }
-}
-
-/// Bytes of an archive as it is sent, at most: what is packed may be a little larger than what is not.
-fn largest_file(cache: &Cache) -> u64 {
-    let most = cache.max_nar_size;
-    most.saturating_add(most / 64 + 4096)
-}
-
-impl Intake {
-    /// Whether the cache takes an archive of so many bytes.
-    pub(super) async fn room(
-        &self,
-        cache: &Cache,
-        key: &str,
-        length: Option<u64>,
-    ) -> Result<(), Refusal> {
-        let length = length.unwrap_or(0);
-        if length > largest_file(cache) {
-            return Err(Refusal::too_large(format!(
-                "the archive has {length} bytes, and this cache takes {} (max_nar_size)",
-                cache.max_nar_size
-            )));
-        }
-        let Some((left, most)) = self.left(cache, &HashSet::from([key])).await? else {
-            return Ok(());
-        };
-        if length > left || left == 0 {
-            return Err(Refusal::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "quota",
-                format!(
-                    "not enough quota: it needs {length} bytes, and {left} of {most} are left (max_bytes); nothing was sent"
-                ),
-            ));
-        }
-        Ok(())
-    }
-
-    /// Bytes that the cache's quota leaves, and the quota; `None` where it has none. What is published
-    /// counts, and each archive that came and is not: whose narinfo waits, or is still to come; but
-    /// not those that are asked about.
-    pub(super) async fn left(
-        &self,
-        cache: &Cache,
-        asked_about: &HashSet<&str>,
-    ) -> Result<Option<(u64, u64)>, Refusal> {
-        let Some(most) = cache.max_bytes else {
-            return Ok(None);
-        };
-        let slug = cache.slug.as_str();
-        let mut others: HashMap<String, u64> = self.0.pending.sizes(slug);
-        others.extend(waiting::sizes_of_nars(&self.0.site.ledger, slug));
-        others.retain(|key, _| !asked_about.contains(key.as_str()));
-        let view = cache.index.view();
-        // The first sum of a version looks at every path.
-        let taken = tokio::task::spawn_blocking(move || {
-            let published = view.totals().stored_bytes.unwrap_or(0);
-            others
-                .iter()
-                .filter(|(key, _)| view.ids_by_nar(key).is_empty())
-                .fold(published, |sum, (_, size)| sum.saturating_add(*size))
-        })
-        .await
-        .map_err(|_| Refusal::dependency(UNCOUNTED))?;
-        Ok(Some((most.saturating_sub(taken), most)))
-    }
-}
-
-/// Whether an archive that came fits into the quota beside what is published.
-pub(super) async fn fits(cache: &Cache, key: &str, size: u64) -> Result<(), Refusal> {
-    let Some(most) = cache.max_bytes else {
-        return Ok(());
-    };
-    let (view, key) = (cache.index.view(), key.to_owned());
-    let (published, is_new) = tokio::task::spawn_blocking(move || {
-        let published = view.totals().stored_bytes.unwrap_or(0);
-        (published, view.ids_by_nar(&key).is_empty())
-    })
-    .await
-    .map_err(|_| Refusal::dependency(UNCOUNTED))?;
-    let needed = if is_new { size } else { 0 };
-    if published.saturating_add(needed) <= most {
-        return Ok(());
-    }
-    let left = most.saturating_sub(published);
-    Err(Refusal::new(
-        StatusCode::PAYLOAD_TOO_LARGE,
-        "quota",
-        format!(
-            "not enough quota: it needs {needed} bytes, and {left} of {most} are left (max_bytes); nothing was published"
-        ),
-    ))
 }
 
 /// The hash that an archive's key promises: its name is that of its bytes.

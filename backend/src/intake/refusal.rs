@@ -102,13 +102,24 @@ impl Refusal {
 impl From<BucketError> for Refusal {
     fn from(error: BucketError) -> Self {
         tracing::warn!(%error, "the bucket failed during an upload");
-        let why = match error.kind() {
-            BucketErrorKind::AccessDenied { action } => format!(
-                "the server may not write to its bucket ({action} is missing): this is a fault of its setup, tell its owners"
+        Self::of_bucket(&error.kind())
+    }
+}
+
+impl Refusal {
+    /// A bucket that failed so.
+    fn of_bucket(kind: &BucketErrorKind) -> Self {
+        match kind {
+            BucketErrorKind::AccessDenied { action } => Self {
+                code: "bucket-refused",
+                ..Self::dependency(format!(
+                    "S3 refused (403, {action} is missing): this is a problem of the server's setup, and nothing is wrong with your files; tell an owner of the cache"
+                ))
+            },
+            _ => Self::dependency(
+                "the bucket behind this cache failed: nothing was published; run the same command again",
             ),
-            _ => "the bucket behind this cache failed: nothing was published; run the same command again".to_owned(),
-        };
-        Self::dependency(why)
+        }
     }
 }
 
@@ -129,6 +140,23 @@ impl From<NarError> for Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bucket_that_does_not_let_us_write_is_a_word_of_its_own() {
+        let refused = |kind| {
+            let refusal = Refusal::of_bucket(&kind);
+            (refusal.status.as_u16(), refusal.line())
+        };
+        let action = "s3:PutObject";
+        let (status, line) = refused(BucketErrorKind::AccessDenied { action });
+        assert_eq!(status, 424);
+        assert!(
+            line.starts_with("bucket-refused: S3 refused (403, s3:PutObject is missing)"),
+            "{line}"
+        );
+        let (status, line) = refused(BucketErrorKind::Timeout);
+        assert_eq!((status, line.starts_with("unavailable: ")), (424, true));
+    }
 
     #[test]
     fn a_line_is_one_line_and_short_enough_to_be_shown() {

@@ -37,6 +37,7 @@ impl UnderWay {
 pub(super) struct Sink {
     bucket: Bucket,
     key: String,
+    mark: String,
     buffer: BytesMut,
     upload: Option<Multipart>,
     parts: Vec<Part>,
@@ -48,10 +49,18 @@ pub(super) struct Sink {
 }
 
 impl Sink {
-    pub(super) fn new(bucket: Bucket, key: &str, under_way: &UnderWay, stop_at: &StopAt) -> Self {
+    /// One for this key; `mark` stays with the object.
+    pub(super) fn new(
+        bucket: Bucket,
+        key: &str,
+        mark: String,
+        under_way: &UnderWay,
+        stop_at: &StopAt,
+    ) -> Self {
         Self {
             bucket,
             key: key.to_owned(),
+            mark,
             buffer: BytesMut::new(),
             upload: None,
             parts: Vec::new(),
@@ -62,8 +71,11 @@ impl Sink {
         }
     }
 
-    fn options() -> PutOptions {
-        PutOptions::of_type("application/x-nix-nar")
+    fn options(&self) -> PutOptions {
+        PutOptions {
+            mark: Some(self.mark.clone()),
+            ..PutOptions::of_type("application/x-nix-nar")
+        }
     }
 
     pub(super) async fn push(&mut self, piece: Bytes) -> Result<(), BucketError> {
@@ -81,7 +93,7 @@ impl Sink {
             None => {
                 let upload = self
                     .bucket
-                    .multipart_create(&self.key, &Self::options())
+                    .multipart_create(&self.key, &self.options())
                     .await?;
                 self.under_way.begin(&upload);
                 let upload = self.upload.insert(upload).clone();
@@ -119,7 +131,7 @@ impl Sink {
     pub(super) async fn complete(mut self) -> Result<(), BucketError> {
         let rest = self.buffer.split().freeze();
         if self.upload.is_none() {
-            self.bucket.put(&self.key, rest, &Self::options()).await?;
+            self.bucket.put(&self.key, rest, &self.options()).await?;
             return Ok(());
         }
         let completed = async {

@@ -146,6 +146,7 @@ impl Store for BucketStore {
             content_type: Some("application/octet-stream".to_owned()),
             content_encoding: None,
             cache_control: Some("no-store".to_owned()),
+            mark: None,
         };
         match when {
             When::Always => self.bucket.put(key, bytes, &options).await,

@@ -19,7 +19,7 @@ use crate::upload_site::{Made, Site, Uploader};
 const QUEUE: &str = "/caches/main/approvals";
 
 /// Sets the rules of the cache.
-async fn rules(site: &Site, rules: Value) {
+pub async fn rules(site: &Site, rules: Value) {
     let mut policy = site.owner.json(&site.server, "/caches/main/policy").await;
     policy["rules"] = rules;
     let answer = site
@@ -34,7 +34,7 @@ async fn rules(site: &Site, rules: Value) {
     read(answer).await;
 }
 
-fn approval(names: &[&str], approvals: u8) -> Value {
+pub fn approval(names: &[&str], approvals: u8) -> Value {
     json!([{"who": "anyone", "names": names, "then": "approval", "approvals": approvals}])
 }
 
@@ -52,7 +52,7 @@ async fn maintainer(site: &Site, name: &str) -> (Actor, Uploader) {
 }
 
 /// What waits, or waited, for this path's name.
-async fn entry(site: &Site, name: &str, state: &str) -> Value {
+pub async fn entry(site: &Site, name: &str, state: &str) -> Value {
     let page = site
         .owner
         .json(&site.server, &format!("{QUEUE}?state={state}"))
@@ -72,12 +72,12 @@ async fn decide(site: &Site, who: &Actor, row: &Value, word: &str, more: Value) 
     (status, answer.json().await.expect("JSON"))
 }
 
-async fn approve(site: &Site, who: &Actor, row: &Value) -> (u16, Value) {
+pub async fn approve(site: &Site, who: &Actor, row: &Value) -> (u16, Value) {
     decide(site, who, row, "approve", json!({})).await
 }
 
 /// Uploads, and expects that it waits.
-async fn waits(site: &Site, by: &Uploader, made: &Made) -> String {
+pub async fn waits(site: &Site, by: &Uploader, made: &Made) -> String {
     let (status, line) = site.upload(by, made).await;
     assert_eq!(status, 200, "{line}");
     assert!(line.starts_with("waiting: "), "{line}");

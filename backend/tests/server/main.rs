@@ -3,6 +3,7 @@
 mod access;
 mod api;
 mod approvals;
+mod approvals_pinned;
 mod browse;
 mod config;
 mod conflicts;
@@ -26,6 +27,7 @@ mod redirect;
 mod single_sign_on;
 mod sweep;
 mod upload_faults;
+mod upload_ownership;
 mod upload_plans;
 mod upload_session;
 mod upload_sessions;

@@ -5,58 +5,10 @@ use std::path::PathBuf;
 use snowbank_shared::signature::SecretKey;
 
 use crate::upload_site::{Site, Uploader};
+use expected::{expected, ids, vectors};
 
-/// The vectors, where they are; they are not part of the project.
-fn vectors() -> Option<PathBuf> {
-    let folder = std::env::var_os("SNOWBANK_VECTORS").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/vectors")),
-        PathBuf::from,
-    );
-    folder.join("bad/manifest.json").exists().then_some(folder)
-}
-
-/// What an upload of a vector comes to: `accept`, or status and code.
-fn expected(id: &str) -> &'static str {
-    match id {
-        "ok-wrong-filehash" => "422 file-hash-mismatch",
-        "ok-wrong-filesize" => "422 file-size-mismatch",
-        "ok-dup-storepath" | "ok-dup-url" => "400 duplicate-field",
-        "ok-url-query" => "400 bad-url",
-        "ok-slash-in-storepath" => "400 store-path-not-canonical",
-        "ni-narsize-huge" => "422 nar-size-mismatch",
-        "ni-wrong-hashpart" => "400 key-mismatch",
-        "ni-wrong-name" => "accept",
-        "ni-comp-unknown" | "ni-comp-case" => "400 unsupported-compression",
-        "ni-comp-mismatch" | "ni-comp-none-but-xz" | "ni-comp-xz-but-none" => "422 bad-compression",
-        "sig-no-colon" | "sig-empty" | "sig-noname" | "sig-badb64" | "sig-badb64-trusted"
-        | "sig-short-other" | "sig-short-trusted" | "sig-65" | "sig-trailing" => "400 bad-narinfo",
-        "sig-nopad" | "sig-url-not-covered" => "accept",
-        "ca-ok" | "ca-flat-ok" | "ca-flat-exec" | "ca-text-ok" => "accept",
-        "ca-wrong-content" => "422 ca-hash-mismatch",
-        "ca-wrong-path" | "ca-wrong-path-signed" => "422 ca-path-mismatch",
-        "ca-flat-dir" => "422 bad-content-address",
-        "ca-md5-ok" => "403 bad-signature",
-        "ca-fixed-refs" => "422 ca-with-references",
-        "nar-trailing" | "nar-trailing-hashed" | "pl-xz-concat" => "422 trailing-data",
-        "nar-name-255" | "nar-name-backslash" | "nar-name-newline" | "nar-name-notutf8"
-        | "nar-case" | "nar-casehack" | "nar-link-4095" | "nar-link-abs" | "nar-deep-63" => {
-            "accept"
-        }
-        // Its name promises another hash, which is found out before any narinfo.
-        "pl-narhash" => "422 file-hash-mismatch",
-        "pl-narsize" | "pl-bomb" => "422 nar-size-mismatch",
-        "pl-missing-nar" => "409 nar-missing",
-        "pl-missing-ref" => "409 reference-missing",
-        "pl-cycle" => "422 reference-cycle",
-        "pl-xz-truncated" | "pl-xz-corrupt" => "422 bad-compression",
-        "url-abs" | "url-file" | "url-dotdot" | "url-rootrel" | "url-ctrl" => "400 bad-url",
-        _ if id.starts_with("ok-") => "accept",
-        _ if id.starts_with("ni-") => "400 bad-narinfo",
-        _ if id.starts_with("sig-") => "403 bad-signature",
-        _ if id.starts_with("nar-") || id == "pl-empty" => "422 bad-nar",
-        _ => panic!("nothing is said of {id}"),
-    }
-}
+#[path = "../../../shared/tests/bad_inputs/expected.rs"]
+mod expected;
 
 /// Statuses and texts.
 type Answers = Vec<(u16, String)>;
@@ -96,26 +48,19 @@ async fn sent(site: &Site, by: &Uploader, folder: &std::path::Path) -> (Answers,
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_bad_input_gets_its_verdict() {
-    let Some(vectors) = vectors() else {
-        eprintln!("SKIPPED: the bad inputs are not here (SNOWBANK_VECTORS)");
-        return;
-    };
+    let Some(vectors) = vectors() else { return };
     let secret =
         std::fs::read_to_string(vectors.join("keys/test.example.org-1.sec")).expect("a key");
     let key: SecretKey = secret.trim().parse().expect("a key");
-    let manifest = std::fs::read_to_string(vectors.join("bad/manifest.json")).expect("a manifest");
-    let cases: Vec<serde_json::Value> = serde_json::from_str(&manifest).expect("JSON");
-    assert!(cases.len() >= 140, "{}", cases.len());
     let mut wrong = Vec::new();
     // They share store paths, so each needs a server of its own; some at a time.
     let mut running = tokio::task::JoinSet::new();
-    let mut cases = cases.into_iter();
+    let mut cases = ids(&vectors).into_iter();
     let mut check = |result: Option<String>| wrong.extend(result);
     loop {
         while running.len() < 4
-            && let Some(case) = cases.next()
+            && let Some(id) = cases.next()
         {
-            let id = case["id"].as_str().expect("an id").to_owned();
             let folder = vectors.join("bad").join(&id);
             let key = key.clone();
             running.spawn(async move { verdict(&id, &folder, &key).await });
@@ -154,7 +99,7 @@ async fn verdict(id: &str, folder: &std::path::Path, key: &SecretKey) -> Option<
         .filter(|key| key.ends_with(".narinfo"))
         .count();
     let published = usize::from(got == "accept");
-    let expected = expected(id);
+    let (expected, _) = expected(id);
     if got == expected && there == published {
         return None;
     }

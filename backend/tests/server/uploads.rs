@@ -3,6 +3,7 @@
 use serde_json::json;
 use snowbank::auth::records::{ContributorRecord, now};
 use snowbank::config::{Upstream, UpstreamMode};
+use snowbank::intake::UploadPolicy;
 use snowbank::ledger::{RecordId, Scope};
 use snowbank_shared::hash::Sha256;
 use snowbank_shared::narinfo::NarInfo;
@@ -545,6 +546,23 @@ async fn references_have_to_be_here_and_lead_nowhere_back() {
             .contains("two-1"),
         "{health}"
     );
+    // A policy may refuse it.
+    site.policy(UploadPolicy {
+        refuse_undeclared_references: true,
+        ..UploadPolicy::default()
+    })
+    .await;
+    let text = format!("see {} again", two.parts.store_path);
+    let secretive = Made::file("secretive-2", &text, &[], &alice.key);
+    let (status, line) = site.upload(&alice, &secretive).await;
+    assert_eq!(
+        (status, line.starts_with("undeclared-reference: ")),
+        (422, true),
+        "{line}"
+    );
+    assert!(site.served(&secretive).await.is_none());
+    let declared = Made::file("secretive-2", &text, &[&two], &alice.key);
+    assert_eq!(site.upload(&alice, &declared).await, (200, String::new()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

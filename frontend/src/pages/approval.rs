@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use leptos::prelude::*;
-use snowbank_shared::api::approvals::{ApprovalDetail, ApprovalState, ComparedPath, Decision};
+use snowbank_shared::api::approvals::{ApprovalDetail, ApprovalState, Decision};
 use snowbank_shared::route::{ContributeRoute, Route};
 use web_sys::KeyboardEvent;
 
@@ -22,6 +22,7 @@ use crate::components::size::size;
 use crate::components::skeleton::skeleton;
 use crate::components::store_path::{path_link, path_text};
 use crate::format;
+use crate::pages::approval_pinned::changes;
 use crate::pages::approvals::{ended_in_short, state_chip};
 use crate::pages::approvals_decide::{Deciding, Question, approval_path};
 use crate::pages::policy::marked;
@@ -208,6 +209,7 @@ fn shown(cache: &str, detail: &ApprovalDetail) -> AnyView {
         {card("What it is", (), facts(lines))}
         {approvals(&row.approvals)}
         {new_paths(detail)}
+        {changes(cache, detail)}
         {compared(cache, detail)}
         <details class="explain">
             <summary>"The narinfo as it was sent"</summary>
@@ -296,7 +298,7 @@ fn compared(cache: &str, detail: &ApprovalDetail) -> AnyView {
         let words = "No other version of this package is in the cache.";
         return card("Compared with what is here", (), view! { <p>{words}</p> });
     };
-    let change = difference(before, row.nar_size);
+    let change = difference(before.nar_size, row.nar_size);
     let here = before.added_at.as_deref().map(ago);
     card(
         "Compared with what is here",
@@ -312,11 +314,12 @@ fn compared(cache: &str, detail: &ApprovalDetail) -> AnyView {
     )
 }
 
-fn difference(before: &ComparedPath, now: u64) -> String {
-    match now.cmp(&before.nar_size) {
+/// How much more or less that is, in words.
+pub fn difference(before: u64, now: u64) -> String {
+    match now.cmp(&before) {
         std::cmp::Ordering::Equal => "the same size".to_owned(),
-        std::cmp::Ordering::Greater => format!("{} more", format::size(now - before.nar_size)),
-        std::cmp::Ordering::Less => format!("{} less", format::size(before.nar_size - now)),
+        std::cmp::Ordering::Greater => format!("{} more", format::size(now - before)),
+        std::cmp::Ordering::Less => format!("{} less", format::size(before - now)),
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod about;
 pub mod approval;
+pub mod approval_pinned;
 pub mod approvals;
 mod approvals_decide;
 pub mod audit;

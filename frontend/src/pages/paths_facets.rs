@@ -159,11 +159,18 @@ fn groups(browser: Browser, facets: &Facets) -> AnyView {
         is_chosen: query.unreferenced,
         turned: with(&|query| query.unreferenced = !query.unreferenced),
     });
+    let reproduced = (facets.reproduced > 0 || query.reproduced).then(|| Choice {
+        word: "By 2 people or more".to_owned(),
+        paths: facets.reproduced,
+        is_chosen: query.reproduced,
+        turned: with(&|query| query.reproduced = !query.reproduced),
+    });
     let about = if facets.complete { "" } else { "≈ " };
     [
         ("Signature", signature),
         ("Content", content),
         ("Signed by", key),
+        ("Reproduced", reproduced.into_iter().collect()),
         ("NAR size", size),
         ("Added", added),
         ("Referrers", lonely.into_iter().collect()),

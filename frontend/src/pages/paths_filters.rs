@@ -101,6 +101,13 @@ pub fn chosen(query: &PathsQuery) -> Vec<Chosen> {
             },
         );
     }
+    if query.reproduced {
+        push(
+            "reproduced",
+            "reproduced by 2 people or more".to_owned(),
+            &|query| query.reproduced = false,
+        );
+    }
     chosen
 }
 
@@ -223,6 +230,7 @@ mod tests {
             compression: Some("xz".to_owned()),
             pin: Some("prod".to_owned()),
             unreferenced: true,
+            reproduced: true,
             min: Some(1),
             max: Some(2),
             since: Some("2026-11-01".to_owned()),
@@ -236,7 +244,7 @@ mod tests {
             words.push(first.word);
             query = first.without;
         }
-        assert_eq!(words.len(), 10);
+        assert_eq!(words.len(), 11);
         assert!(query.is_unfiltered() && query.cursor.is_none());
     }
 }

@@ -49,7 +49,8 @@ fn sum(view: View) -> Sum {
     for row in view.rows.get() {
         row.with(|row| {
             sum.paths += 1;
-            sum.unpacked += row.nar_size;
+            // Whatever a narinfo claims.
+            sum.unpacked = sum.unpacked.saturating_add(row.nar_size);
             sum.same += u64::from(row.verdict == Verdict::Same);
             sum.skipped += u64::from(row.left_out && row.upstream.is_some());
             sum.waiting += u64::from(row.verdict == Verdict::Waiting && !row.left_out);

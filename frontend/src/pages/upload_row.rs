@@ -14,7 +14,7 @@ use crate::components::store_path::{path_link, path_text};
 use crate::format::{self, reproduced_words};
 use crate::state::navigation::href;
 use crate::upload::session::{Compared, Reported, Row, Stage};
-use crate::upload::verdict::{Trouble, Verdict};
+use crate::upload::verdict::{Trouble, Verdict, refused};
 
 /// What is in the way, in a line, and the command that helps.
 pub fn trouble_line(trouble: &Trouble) -> AnyView {
@@ -162,7 +162,7 @@ fn content(row: &Row) -> AnyView {
             Tone::Note,
             Icon::Dash,
             "server checks",
-            "U06: This browser cannot unpack it; the server will check it instead.",
+            "Only the server unpacks and hashes it",
         )),
         (None, _) if row.read.is_some() => {
             view! { <span class="muted">"reading…"</span> }.into_any()
@@ -240,15 +240,25 @@ pub fn row_of(cache: &str, row: RwSignal<Row>, acts: Acts) -> AnyView {
                 path_text(&row.path)
             };
             let trouble = match &row.stage {
-                Stage::Refused(why) | Stage::Waits(why) => {
-                    Some(trouble_line(&Trouble::new("", why.clone(), "")))
-                }
+                Stage::Refused(why) => Some(trouble_line(&refused(why))),
+                Stage::Waits(why) => Some(trouble_line(&Trouble::new("", why.clone(), ""))),
                 _ => row
                     .verdict
                     .trouble()
                     .filter(|_| !row.left_out)
                     .map(trouble_line),
             };
+            // The archive of what is sent, and was not unpacked.
+            let unseen = (row.verified == Some(false)
+                && row.stage == Stage::Here
+                && matches!(row.verdict, Verdict::New))
+            .then(|| {
+                trouble_line(&Trouble::new(
+                    "U06",
+                    "This browser cannot unpack it; the server will check it instead.",
+                    "",
+                ))
+            });
             let upstream = row.upstream.clone().map(
                 |url| view! { <p class="trouble muted">"On " <span class="break">{url}</span></p> },
             );
@@ -257,7 +267,7 @@ pub fn row_of(cache: &str, row: RwSignal<Row>, acts: Acts) -> AnyView {
                 .clone()
                 .filter(|_| row.stage == Stage::Here && row.is_planned())
                 .map(|why| view! { <p class="trouble muted">{why}</p> });
-            view! { <div class="upload-path">{name} {upstream} {trouble} {will_wait}</div> }
+            view! { <div class="upload-path">{name} {upstream} {trouble} {unseen} {will_wait}</div> }
         })
     };
     let signer = move || {

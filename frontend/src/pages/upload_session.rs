@@ -209,6 +209,7 @@ fn live(cache: &str, receipt: &UploadReceipt) -> Option<AnyView> {
         hash: hash.to_owned(),
         tab: PathTab::Closure,
     });
+    let page = href(&Route::path(cache, hash));
     let command = site().find(cache).map(|cache| {
         let line = format!(
             "nix-store -r {} --option substituters {}",
@@ -222,6 +223,9 @@ fn live(cache: &str, receipt: &UploadReceipt) -> Option<AnyView> {
             " are fetched, on a machine that trusts this cache, with:"
         </p>
         {command}
+        <p class="muted">
+            "A Maintainer pins it on " <a href=page>"its page"</a> ", so that it stays."
+        </p>
         <p class="muted">
             "Machines that asked for one of these paths in the last hour may still believe that it is missing: "
             <code>"rm ~/.cache/nix/binary-cache-v*.sqlite*"</code> " makes them ask again."

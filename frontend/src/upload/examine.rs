@@ -5,10 +5,12 @@ use std::io::{self, BufReader, Read};
 
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
+use snowbank_shared::content_address::{ContentAddress, ContentHasher};
 use snowbank_shared::contents::{ContentsBuilder, FileEntry};
 use snowbank_shared::hash::Sha256;
 use snowbank_shared::nar::{Event, ListingLimits, NarError, NarParser, Secret, SecretScanner};
-use snowbank_shared::narinfo::Compression;
+use snowbank_shared::narinfo::{Compression, NarInfo};
+use snowbank_shared::store_path::StorePathHash;
 
 use super::unpack;
 
@@ -37,15 +39,26 @@ pub struct Archive {
     pub secrets: Vec<(String, String)>,
 }
 
+/// That a path follows from its content: the content address, and the path's hash part.
+pub type Claim = (ContentAddress, StorePathHash);
+
+/// What a narinfo claims, where the server would hold its content against it.
+pub fn claim(narinfo: &NarInfo) -> Option<Claim> {
+    let ca = narinfo.ca().filter(|_| narinfo.is_content_addressed())?;
+    Some((ca, narinfo.store_path().hash()))
+}
+
 /// Reads an archive to its end, or until it has more than `most` bytes unpacked. `told` hears how
 /// much of the file was read; `ready` is waited for before more of it is read.
 ///
 /// # Errors
-/// In words, where it is no NAR or cannot be unpacked, and those of `ready`.
+/// In words, where it is no NAR, cannot be unpacked, or its content is not what is claimed; and those
+/// of `ready`.
 pub async fn examine(
     source: impl Read,
     codec: Option<Compression>,
     most: u64,
+    claim: Option<Claim>,
     told: impl FnMut(u64),
     ready: impl AsyncFn() -> Result<(), String>,
 ) -> Result<Examined, String> {
@@ -59,7 +72,7 @@ pub async fn examine(
         let packed = BufReader::with_capacity(PIECE, &mut file);
         let unpacked = codec.and_then(|codec| unpack::reader(codec, packed));
         match unpacked {
-            Some(unpacked) => Some(inspect(unpacked, codec, most, &ready).await?),
+            Some(unpacked) => Some(inspect(unpacked, codec, most, claim, &ready).await?),
             None => None,
         }
     };
@@ -90,9 +103,13 @@ async fn inspect(
     mut unpacked: Box<dyn Read + '_>,
     codec: Option<Compression>,
     most: u64,
+    claim: Option<Claim>,
     ready: &impl AsyncFn() -> Result<(), String>,
 ) -> Result<Archive, String> {
-    let mut look = Look::default();
+    let mut look = Look {
+        content: claim.and_then(|(ca, own)| ContentHasher::new(&ca, own)),
+        ..Look::default()
+    };
     let mut piece = vec![0; PIECE];
     loop {
         ready().await?;
@@ -113,7 +130,17 @@ async fn inspect(
             ));
         }
     }
-    look.finish().map_err(|error| error.to_string())
+    let content = look.content.take();
+    let archive = look.finish().map_err(|error| error.to_string())?;
+    if let (Some(content), Some((ca, _))) = (content, claim) {
+        let hashes = content.finish().map_err(|fault| fault.to_string())?;
+        if !hashes.include(&ca.hash) {
+            return Err(format!(
+                "its content address is {ca}, and its content has another hash"
+            ));
+        }
+    }
+    Ok(archive)
 }
 
 /// How large a list of files may be, as on the server.
@@ -175,6 +202,8 @@ pub struct Look {
     parser: NarParser,
     hash: sha2::Sha256,
     secrets: SecretScanner,
+    /// Where a content address is to be checked.
+    content: Option<ContentHasher>,
 }
 
 impl Look {
@@ -184,10 +213,18 @@ impl Look {
     }
 
     fn push(&mut self, piece: &[u8]) -> Result<(), NarError> {
-        let secrets = &mut self.secrets;
+        let (secrets, content) = (&mut self.secrets, &mut self.content);
         self.hash.update(piece);
-        self.parser
-            .push(piece, &mut |event: Event<'_>| secrets.event(&event))
+        self.parser.push(piece, &mut |event: Event<'_>| {
+            secrets.event(&event);
+            if let Some(content) = content.as_mut() {
+                content.event(&event);
+            }
+        })?;
+        if let Some(content) = content.as_mut() {
+            content.bytes(piece);
+        }
+        Ok(())
     }
 
     /// Takes bytes that may go on behind the archive, and says how many are its own.
@@ -272,6 +309,7 @@ mod tests {
             &packed[..],
             Some(Compression::Zstd),
             1 << 20,
+            None,
             told,
             async || Ok(()),
         ))
@@ -285,6 +323,7 @@ mod tests {
             &packed[..],
             Some(Compression::Br),
             0,
+            None,
             |_| (),
             async || Ok(()),
         );
@@ -307,10 +346,36 @@ mod tests {
     }
 
     #[test]
+    fn content_is_held_against_its_address() {
+        let nar = archive();
+        let own = "0c0dixlhq54yv4v0kws1bsmbnrz7m6p7".parse().expect("digits");
+        let claimed = |text: &str| {
+            let claim: Claim = (text.parse().expect("an address"), own);
+            let (codec, most) = (Some(Compression::None), 1 << 20);
+            at_once(examine(&nar[..], codec, most, Some(claim), |_| (), async || Ok(())))
+        };
+        let hash = |bytes: &[u8]| format!("sha256:{}", Sha256::digest(bytes).to_nix32());
+        for good in [
+            format!("fixed:r:{}", hash(&nar)),
+            format!("fixed:{}", hash(b"hello")),
+            format!("text:{}", hash(b"hello")),
+        ] {
+            claimed(&good).expect("as it says");
+        }
+        for bad in [
+            format!("fixed:r:{}", hash(b"hello")),
+            format!("fixed:{}", hash(&nar)),
+        ] {
+            let why = claimed(&bad).expect_err("another hash");
+            assert!(why.contains("has another hash"), "{why}");
+        }
+    }
+
+    #[test]
     fn what_is_no_archive_says_so() {
         let nar = archive();
         let broken = |bytes: &[u8], codec, most| {
-            let found = examine(bytes, Some(codec), most, |_| (), async || Ok(()));
+            let found = examine(bytes, Some(codec), most, None, |_| (), async || Ok(()));
             at_once(found).expect_err("bad")
         };
         assert!(broken(&nar[..40], Compression::None, 999).contains("not a valid NAR at byte 40"));

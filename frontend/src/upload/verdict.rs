@@ -367,6 +367,26 @@ pub fn content_fits(narinfo: &NarInfo, found: &Examined) -> Result<(), Trouble> 
     Ok(())
 }
 
+/// What the server says of a path that it did not take: a code of its own and a reason, in one line.
+pub fn refused(line: &str) -> Trouble {
+    let (code, reason) = line.split_once(": ").unwrap_or(("", line));
+    let (short, fix) = match code {
+        "bucket-refused" => (
+            "U12",
+            "What has arrived is kept for seven days: send it again once that is mended.",
+        ),
+        "quota" => (
+            "U11",
+            "Choose fewer paths, or ask an owner for more (max_bytes).",
+        ),
+        "reference-missing" => ("U10", "Copy the path with all that it needs."),
+        "file-hash-mismatch" | "file-size-mismatch" | "nar-hash-mismatch"
+        | "nar-size-mismatch" => ("U05", "Choose the folder again; its files may have changed."),
+        _ => return Trouble::new("", line, ""),
+    };
+    Trouble::new(short, format::sentence(reason), fix)
+}
+
 /// What happens with a path of which the server has this, or nothing; `signed` is [`signer`]'s word.
 pub fn of_path(
     narinfo: &NarInfo,
@@ -430,6 +450,19 @@ mod tests {
 
     use super::*;
     use crate::upload::examine::Archive;
+
+    #[test]
+    fn what_the_server_refuses_has_the_codes_of_the_form() {
+        let line = "bucket-refused: S3 refused (403, s3:PutObject is missing): tell an owner";
+        let trouble = refused(line);
+        assert_eq!(trouble.code, "U12");
+        assert!(trouble.what.starts_with("S3 refused (403"), "{}", trouble.what);
+        assert!(trouble.fix.contains("kept for seven days"));
+        assert_eq!(refused("quota: not enough").code, "U11");
+        let other = refused("bad-nar: no archive");
+        assert_eq!((other.code, other.what.as_str()), ("", "bad-nar: no archive"));
+        assert_eq!(refused("no code").what, "no code");
+    }
 
     fn key() -> SecretKey {
         SecretKey::generate("alice-1", [7; 32]).expect("a key")

@@ -28,7 +28,7 @@ use web_sys::{
     WorkerOptions, WorkerType,
 };
 
-use super::examine::{self, Examined};
+use super::examine::{self, Claim, Examined};
 use super::export::{self, Exported};
 
 /// Bytes read from a file at once.
@@ -39,6 +39,8 @@ const AHEAD: u64 = 1 << 20;
 const EXPORT: &str = "export";
 /// Before a codec: the files of the archive are asked for.
 const CONTENTS: &str = "contents ";
+/// Before a path's hash part, its content address and a codec: the content is held against that.
+const CLAIMED: &str = "claimed ";
 /// Milliseconds between two words about how far it is.
 const EVERY: f64 = 250.0;
 
@@ -79,7 +81,7 @@ impl Bench {
         Ok(bench)
     }
 
-    /// Examines one archive. `told` hears how much of it was read.
+    /// Examines one archive, and holds its content against a claim. `told` hears how much of it was read.
     ///
     /// # Errors
     /// In words, where it is no archive; or `None` where the worker itself failed.
@@ -88,10 +90,15 @@ impl Bench {
         file: &Blob,
         codec: Option<Compression>,
         most: u64,
+        claim: Option<Claim>,
         told: impl Fn(u64) + 'static,
     ) -> Result<Examined, Option<String>> {
         let codec = codec.map(Compression::name).unwrap_or_default();
-        self.job(codec, most, file, told).await
+        let kind = match claim {
+            Some((ca, own)) => format!("{CLAIMED}{own} {ca} {codec}"),
+            None => codec.to_owned(),
+        };
+        self.job(&kind, most, file, told).await
     }
 
     /// Lists the files of one archive, with their hashes.
@@ -223,8 +230,21 @@ async fn work(scope: &DedicatedWorkerGlobalScope, job: &JsValue) -> String {
         let codec = Compression::from_name(codec);
         return text(&examine::contents(file.clone(), codec, most, told, ready).await);
     }
-    let codec = Compression::from_name(&kind);
-    text(&examine::examine(file.clone(), codec, most, told, ready).await)
+    let (claim, codec) = claimed(&kind);
+    let codec = Compression::from_name(codec);
+    text(&examine::examine(file.clone(), codec, most, claim, told, ready).await)
+}
+
+/// The claim and the codec of a job.
+fn claimed(kind: &str) -> (Option<Claim>, &str) {
+    let Some(words) = kind.strip_prefix(CLAIMED) else {
+        return (None, kind);
+    };
+    let mut words = words.splitn(3, ' ');
+    let mut next = || words.next().unwrap_or_default();
+    let (own, ca, codec) = (next(), next(), next());
+    let claim = ca.parse().ok().zip(own.parse().ok());
+    (claim, codec)
 }
 
 fn text<T: Serialize>(outcome: &Result<T, String>) -> String {

@@ -204,6 +204,42 @@ pub struct ComparedPath {
     pub added_at: Option<String>,
 }
 
+/// Paths of one side of a comparison.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct ChangedPaths {
+    /// How many.
+    pub paths: u64,
+    /// Bytes of them unpacked.
+    pub nar_size: u64,
+    /// The largest of them, at most 100; what waits comes first.
+    pub items: Vec<ComparedPath>,
+}
+
+/// What an upload would change of a closure that is pinned, were the pin to name it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct PinnedChange {
+    /// The pin.
+    pub pin: String,
+    /// Its newest revision.
+    pub revision: u64,
+    /// The path that it names now.
+    pub path: ComparedPath,
+    /// Paths of the upload's closure that are here or wait with it.
+    pub closure_paths: u64,
+    /// Bytes of these unpacked.
+    pub closure_size: u64,
+    /// Paths of the pinned closure that are here.
+    pub pinned_closure_paths: u64,
+    /// Bytes of these unpacked.
+    pub pinned_closure_size: u64,
+    /// What only the upload's closure has.
+    pub added: ChangedPaths,
+    /// What only the pinned closure has.
+    pub removed: ChangedPaths,
+}
+
 /// Something that was noticed about an upload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
@@ -233,6 +269,8 @@ pub struct ApprovalDetail {
     pub notices: Vec<Notice>,
     /// The newest path of the same package that is here; `null`: none.
     pub previous: Option<ComparedPath>,
+    /// What it would change of the closures of the pins of its name, by pin, at most 5.
+    pub pinned: Vec<PinnedChange>,
     /// Other content under the same path that waits too, by other uploaders or at other times.
     pub rivals: Vec<ApprovalRow>,
 }

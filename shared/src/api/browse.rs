@@ -27,6 +27,8 @@ pub struct Facets {
     pub added: Vec<FacetCount>,
     /// Paths that no other refers to.
     pub unreferenced: u64,
+    /// Paths for whose content the keys of two people or more vouch.
+    pub reproduced: u64,
     /// For each filter in use, by its parameter, how many paths would match without it;
     /// `min` and `max` count as `size`, `since` and `until` as `added`.
     pub without: Vec<FacetCount>,

@@ -5,7 +5,8 @@
 //! gives exactly one store path. Where that is the path that carries the claim,
 //! no signature is needed, because changed content would have another path.
 //! Whether the *content* has that hash is a second question, answered from the
-//! NAR: see [`SelfReferenceHasher`] for the case where the content holds its own path.
+//! NAR: see [`ContentHasher`], and [`SelfReferenceHasher`] for the case where the content holds its
+//! own path.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,8 +16,10 @@ use sha2::Digest;
 use crate::hash::{Hash, HashAlgorithm, HashError, Hasher, Sha256, encode_base16};
 use crate::store_path::{StoreDir, StorePath, StorePathError, StorePathHash, StorePathRef};
 
+mod content;
 mod self_reference;
 
+pub use content::{ContentFault, ContentHasher, ContentHashes};
 pub use self_reference::{SelfReferenceHash, SelfReferenceHasher, TooManySelfReferences};
 
 /// What is hashed, and how the path follows from it.

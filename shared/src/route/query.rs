@@ -28,6 +28,8 @@ pub struct PathsQuery {
     pub pin: Option<String>,
     /// Only paths that no other path refers to.
     pub unreferenced: bool,
+    /// Only paths for whose content two people or more vouch.
+    pub reproduced: bool,
     /// NarSize at least this many bytes.
     pub min: Option<u64>,
     /// NarSize at most this many bytes.
@@ -168,6 +170,7 @@ impl PathsQuery {
             compression,
             pin,
             unreferenced,
+            reproduced,
             min,
             max,
             since,
@@ -182,6 +185,7 @@ impl PathsQuery {
             && compression.is_none()
             && pin.is_none()
             && !unreferenced
+            && !reproduced
             && min.is_none()
             && max.is_none()
             && since.is_none()
@@ -218,6 +222,13 @@ impl PathsQuery {
                         "true" | "1" => true,
                         "false" | "0" => false,
                         _ => return Err(RouteError::parameter("unreferenced", &value)),
+                    }
+                }
+                "reproduced" => {
+                    parsed.reproduced = match value.as_str() {
+                        "yes" => true,
+                        "no" => false,
+                        _ => return Err(RouteError::parameter("reproduced", &value)),
                     }
                 }
                 "min" => parsed.min = Some(word("min", &value)?),
@@ -261,6 +272,9 @@ impl fmt::Display for PathsQuery {
         }
         if self.unreferenced {
             out.pair("unreferenced", &true)?;
+        }
+        if self.reproduced {
+            out.pair("reproduced", &"yes")?;
         }
         for (name, value) in [("min", self.min), ("max", self.max)] {
             if let Some(value) = value {

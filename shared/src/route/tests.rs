@@ -18,6 +18,7 @@ fn filtered() -> PathsQuery {
         compression: Some("zstd".to_owned()),
         pin: Some("prod".to_owned()),
         unreferenced: true,
+        reproduced: true,
         min: Some(1024),
         max: Some(1 << 40),
         since: Some("2026-11-01".to_owned()),
@@ -102,7 +103,7 @@ fn addresses_are_these() {
     /
     /c/main
     /c/main/paths
-    /c/main/paths?q=python3%20%26%20co&sort=-closure_size&sig=unknown-key&content=nar-missing&key=team-2&compression=zstd&pin=prod&unreferenced=true&min=1024&max=1099511627776&since=2026-11-01&until=2026-11-20T14%3A02%3A00Z&cursor=b64%2B%2F%3D&at=2026-11-23T12%3A03%3A00Z
+    /c/main/paths?q=python3%20%26%20co&sort=-closure_size&sig=unknown-key&content=nar-missing&key=team-2&compression=zstd&pin=prod&unreferenced=true&reproduced=yes&min=1024&max=1099511627776&since=2026-11-01&until=2026-11-20T14%3A02%3A00Z&cursor=b64%2B%2F%3D&at=2026-11-23T12%3A03%3A00Z
     /c/main/p/xynxqns12h5f1dcq1j5x3c3232454njk
     /c/main/p/xynxqns12h5f1dcq1j5x3c3232454njk/closure
     /c/main/p/xynxqns12h5f1dcq1j5x3c3232454njk/referrers
@@ -222,10 +223,10 @@ fn paths_query() -> impl Strategy<Value = PathsQuery> {
             optional(),
             optional(),
         ),
-        any::<(bool, Option<u64>, Option<u64>)>(),
+        any::<(bool, bool, Option<u64>, Option<u64>)>(),
     )
         .prop_map(
-            |((q, key, descending), sig, content, texts, (unreferenced, min, max))| PathsQuery {
+            |((q, key, descending), sig, content, texts, (unreferenced, reproduced, min, max))| PathsQuery {
                 q,
                 sort: Sort {
                     key: SortKey::ALL[key],
@@ -236,6 +237,7 @@ fn paths_query() -> impl Strategy<Value = PathsQuery> {
                 key: texts.0,
                 compression: texts.1,
                 unreferenced,
+                reproduced,
                 min,
                 max,
                 since: texts.2,

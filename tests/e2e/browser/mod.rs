@@ -34,6 +34,7 @@ mod shell;
 mod snapshots;
 mod upload;
 mod upload_sessions;
+mod upload_vectors;
 mod upstreams;
 
 /// FX1 of the acceptance list: top → mid → leaf. The demo holds it.

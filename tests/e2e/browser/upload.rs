@@ -591,6 +591,11 @@ async fn a78_what_nix_wrote_is_uploaded_and_fetched_by_the_caches_key_alone() ->
             "const field = document.querySelector('#upload-folder'); field.focus(); return document.activeElement === field && field.tabIndex === 0",
         )
         .await?;
+    // What is not unpacked in a browser is the server's to check.
+    desk.choose(&closure.cache("br")).await?;
+    desk.browser
+        .shows("U06 This browser cannot unpack it; the server will check it instead.")
+        .await?;
     for codec in ["zstd", "xz", "bzip2", "gzip", "br"] {
         desk.choose(&closure.cache(codec)).await?;
         desk.browser

@@ -91,8 +91,9 @@ proptest! {
                 shown(&|query| (query.since, query.until) = (Some(NOW - 3_600), None))
             );
             prop_assert_eq!(facets.unreferenced as usize, shown(&|query| query.unreferenced = true));
+            prop_assert_eq!(facets.reproduced as usize, shown(&|query| query.reproduced = true));
             type Change = fn(&mut PathQuery);
-            let without: [(&str, bool, Change); 9] = [
+            let without: [(&str, bool, Change); 10] = [
                 ("q", !query.q.is_empty(), |query| query.q.clear()),
                 ("sig", !query.sig.is_empty(), |query| query.sig.clear()),
                 ("content", !query.content.is_empty(), |query| query.content.clear()),
@@ -102,6 +103,7 @@ proptest! {
                 ("size", query.min.is_some(), |query| (query.min, query.max) = (None, None)),
                 ("added", query.since.is_some(), |query| (query.since, query.until) = (None, None)),
                 ("pin", query.roots.is_some(), |query| query.roots = None),
+                ("reproduced", query.reproduced, |query| query.reproduced = false),
             ];
             for (parameter, used, drop) in without {
                 let found = facets.without.iter().find(|count| count.value == parameter);

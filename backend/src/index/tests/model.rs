@@ -128,6 +128,8 @@ impl Model {
                     .as_deref()
                     .is_none_or(|word| path.compression == word)
             })
+            // Nobody's signature is good here.
+            .filter(|_| !query.reproduced)
             .filter(|path| !query.unreferenced || self.referrers(path.number).is_empty())
             .filter(|path| {
                 query

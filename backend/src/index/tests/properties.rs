@@ -302,6 +302,8 @@ pub(super) fn query() -> impl Strategy<Value = PathQuery> {
                     pin: None,
                     roots: roots.map(|roots| roots.into_iter().map(hash).collect()),
                     unreferenced,
+                    reproduced: false,
+                    makers: None,
                     min: size.then_some(200),
                     max: size.then_some(300),
                     since: time.then_some(2),

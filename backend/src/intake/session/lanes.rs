@@ -15,6 +15,7 @@ use snowbank_shared::api::uploads::{PART, parts_of};
 
 use super::super::body::Upload;
 use super::super::examine::{Bounds, Examination, Facts};
+use super::super::quota::Holding;
 use super::super::receive::{keeps, promised};
 use super::super::sink::Sink;
 use super::super::{Intake, Refusal, Sender};
@@ -96,6 +97,10 @@ struct Slot {
 struct Lane {
     examination: Examination<Facts>,
     sink: Sink,
+    /// Whether the archive lies there already, by somebody else: then it is looked at and not kept.
+    is_there: bool,
+    /// Room for it in the cache's quota.
+    _room: Option<Holding>,
 }
 
 impl Slot {
@@ -288,18 +293,23 @@ struct Arriving {
 impl Arriving {
     async fn take(self, number: u64, is_last: bool, bytes: Bytes) -> Result<(), Refusal> {
         let lanes = &self.intake.0.sessions.lanes;
+        let (mut is_there, mut room) = (false, None);
         let slot = match lanes.find(&self.place) {
             Some(slot) => slot,
             None => {
-                // What lies there is looked at when the narinfo comes.
-                if self.cache.bucket.find(&self.key).await?.is_some() {
-                    return Ok(());
+                if let Some(there) = self.cache.bucket.find(&self.key).await? {
+                    if self.intake.is_theirs(&self.cache, &there, &self.place.1) {
+                        // What lies there is looked at when the narinfo comes.
+                        return Ok(());
+                    }
+                    is_there = true;
                 }
                 if number != 1 {
                     return Err(out_of_order(1));
                 }
-                self.intake
-                    .room(&self.cache, &self.key, Some(self.file_size))
+                room = self
+                    .intake
+                    .room(&self.cache, &self.place.1, &self.key, Some(self.file_size))
                     .await?;
                 let (slot, given_up) = lanes.begin(&self.place, &self.session)?;
                 for other in given_up {
@@ -328,9 +338,12 @@ impl Arriving {
                 sink: Sink::new(
                     self.cache.bucket.clone(),
                     &self.key,
+                    self.intake.mark_of(&self.cache, &self.key, &self.place.1),
                     &self.intake.0.under_way,
                     &self.intake.0.stop_at,
                 ),
+                is_there,
+                _room: room,
             },
         };
         *lock(&slot.at) = Instant::now();
@@ -382,12 +395,17 @@ impl Arriving {
         let judged = lane.examination.finish().await;
         match judged.and_then(|facts| keeps(promised(&self.key)?, facts)) {
             Ok(facts) => {
-                lane.sink.complete().await?;
+                if lane.is_there {
+                    lane.sink.give_up().await;
+                } else {
+                    lane.sink.complete().await?;
+                }
                 self.intake.0.pending.put(
                     self.cache.slug.as_str(),
                     &self.key,
                     self.place.1.clone(),
                     Arc::new(facts),
+                    !lane.is_there,
                 );
                 Ok(None)
             }

@@ -13,7 +13,7 @@ use snowbank_shared::store_path::StorePathHash;
 
 use super::super::judge::owns;
 use super::super::waiting::Needs;
-use super::super::{Intake, Refusal, UploadPolicy};
+use super::super::{Intake, Refusal, UploadPolicy, owner};
 use super::understood::{Understood, understand};
 use super::{SessionError, lock};
 use crate::auth::{By, Caller};
@@ -116,8 +116,7 @@ impl Intake {
                 .map(|path| path.nar_key.as_str())
                 .collect();
             // What of the plan has come already is in its sum.
-            let left = self.left(cache, &planned).await?;
-            left.map(|(left, _)| left)
+            self.left(cache, &owner(caller), &planned).await?
         };
         let referred: HashSet<StorePathHash> =
             understood.iter().flat_map(Understood::others).collect();

@@ -125,12 +125,33 @@ pub(super) fn size_of_nar(ledger: &Ledger, cache: &str, key: &str, owner: &str) 
         .map(|entry| entry.file_size)
 }
 
-/// Bytes of the archives of what waits in a cache, by key.
-pub(super) fn sizes_of_nars(ledger: &Ledger, cache: &str) -> HashMap<String, u64> {
+/// Whose uploads wait that have this archive: this uploader's, and others'.
+pub(super) fn owners_of_nar(ledger: &Ledger, cache: &str, key: &str, owner: &str) -> (bool, bool) {
+    let view = ledger.view();
+    let of_nar = view
+        .list::<WaitingRecord>(Scope::Cache(cache))
+        .filter(|entry| entry.is_waiting() && entry.nar_key == key);
+    of_nar.fold((false, false), |(own, others), entry| {
+        let is_own = entry.uploader == owner;
+        (own || is_own, others || !is_own)
+    })
+}
+
+/// Bytes of the archives of what waits in a cache, by key, but for those of this uploader that are
+/// asked about.
+pub(super) fn sizes_of_nars(
+    ledger: &Ledger,
+    cache: &str,
+    owner: &str,
+    asked_about: &HashSet<&str>,
+) -> HashMap<String, u64> {
     ledger
         .view()
         .list::<WaitingRecord>(Scope::Cache(cache))
-        .filter(|entry| entry.is_waiting())
+        .filter(|entry| {
+            let is_own = entry.uploader == owner && asked_about.contains(entry.nar_key.as_str());
+            entry.is_waiting() && !is_own
+        })
         .map(|entry| (entry.nar_key.clone(), entry.file_size))
         .collect()
 }

@@ -12,7 +12,6 @@ use snowbank_shared::store_path::StorePathHash;
 
 use super::super::judge::Verified;
 use super::super::narinfo::{not_held_back, same_content};
-use super::super::receive::fits;
 use super::super::{Intake, Refusal, Standing, UploadPolicy};
 use super::{Needs, Others, Waiting, WaitingRecord, Word, entries};
 use crate::auth::By;
@@ -225,7 +224,9 @@ impl Intake {
             return Ok(judged.waits);
         }
         // Its bytes are stored already; they count as the cache's from now on.
-        fits(cache, &judged.nar_key, judged.facts.file_size).await?;
+        let _room = self
+            .fits(cache, &judged.nar_key, judged.facts.file_size)
+            .await?;
         // Looking at the archive may have taken minutes.
         if UploadPolicy::in_force(&self.0.site.ledger, cache.slug.as_str())? != policy {
             return Ok(Some(WaitsFor::Server {

@@ -17,7 +17,7 @@ use web_sys::{Blob, File};
 
 use crate::api::{self, Abort, ApiError};
 use crate::format;
-use crate::upload::examine::{Archive, Examined};
+use crate::upload::examine::{self, Archive, Examined};
 use crate::upload::given::{self, Archives, Given};
 use crate::upload::verdict::{self, Content, Known, Trouble, Verdict};
 use crate::upload::worker::Bench;
@@ -313,7 +313,11 @@ impl Session {
                 let _ = row.try_update(|row| row.read = Some(read));
             };
             let found = match self.bench().await {
-                Ok(bench) => bench.examine(&file, narinfo.codec(), most, told).await,
+                Ok(bench) => {
+                    let claim = examine::claim(&narinfo);
+                    let codec = narinfo.codec();
+                    bench.examine(&file, codec, most, claim, told).await
+                }
                 Err(_) => Err(None),
             };
             if self.is_over(turn) {
