@@ -167,6 +167,11 @@ fn four(key: &snowbank_shared::signature::SecretKey) -> (Vec<Made>, u64) {
     (four, most)
 }
 
+/// One of several requests at once: what it sends belongs to it.
+async fn sent(site: &Site, by: &Uploader, key: String, bytes: impl Into<Vec<u8>>) -> (u16, String) {
+    site.put(by, &key, bytes).await
+}
+
 async fn at_once<T>(all: impl IntoIterator<Item = T>) -> Vec<(u16, String)>
 where
     T: Future<Output = (u16, String)>,
@@ -201,7 +206,7 @@ async fn uploads_at_one_moment_do_not_exceed_the_quota() {
     assert_eq!(status, 422, "{text}");
     let answers = at_once(
         made.iter()
-            .map(|made| site.put(&alice, &made.url(), made.stored.clone())),
+            .map(|made| sent(&site, &alice, made.url(), made.stored.clone())),
     )
     .await;
     assert_eq!(taken(&answers), 2, "{answers:?}");
@@ -222,7 +227,7 @@ async fn uploads_at_one_moment_do_not_exceed_the_quota() {
     }
     let answers = at_once(
         made.iter()
-            .map(|made| site.put(&alice, &made.key(), made.text())),
+            .map(|made| sent(&site, &alice, made.key(), made.text())),
     )
     .await;
     assert_eq!(taken(&answers), 2, "{answers:?}");
@@ -232,7 +237,7 @@ async fn uploads_at_one_moment_do_not_exceed_the_quota() {
     // Again they are answered the same.
     let again = at_once(
         made.iter()
-            .map(|made| site.put(&alice, &made.key(), made.text())),
+            .map(|made| sent(&site, &alice, made.key(), made.text())),
     )
     .await;
     for (first, again) in answers.iter().zip(&again) {

@@ -194,7 +194,7 @@ async fn asked_while(
             unanswered += usize::from(view.query(&query).is_err());
             drop(view);
             took.push(begin.elapsed().as_secs_f64() * 1000.0);
-            std::thread::sleep(BETWEEN_QUERIES);
+            std::thread::park_timeout(BETWEEN_QUERIES);
         }
         (took, unanswered)
     });
