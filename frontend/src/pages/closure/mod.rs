@@ -164,7 +164,7 @@ fn tools(near: Near, view: Memo<View>, complete: bool) -> AnyView {
         move |at| {
             explorer
                 .choice
-                .update(|choice| choice.size = SizeKind::WORDS[at].1)
+                .update(|choice| choice.size = SizeKind::WORDS[at].1);
         },
     );
     let meaning = move || match explorer.size.get() {

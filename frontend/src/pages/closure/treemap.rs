@@ -370,9 +370,8 @@ fn readout(map: Map) -> AnyView {
     };
     // Said only where it holds.
     let exactly = if sum == whole { ", exactly " } else { ", of " };
-    let unknown = (map.download.get() && shape.graph().file_size.is_none()).then(|| {
-        view! { " Paths whose download size is unknown take no area." }
-    });
+    let unknown = (map.download.get() && shape.graph().file_size.is_none())
+        .then_some(" Paths whose download size is unknown take no area.");
     view! {
         <p class="treemap-sum">
             {format!("{} add up to ", format::counted(count as u64, "tile", "tiles"))}
