@@ -13,6 +13,7 @@ pub const SUMMARY: &str = "figures.csv";
 const HEAD: &str = "id,what,unit,median,least,most,target";
 
 /// A line of it.
+#[derive(Clone, Copy)]
 struct Summary<'a> {
     id: &'a str,
     what: &'a str,
