@@ -181,7 +181,7 @@ pub async fn measure(options: &Options, figures: &mut Figures) -> anyhow::Result
         first_byte(options, figures, &shelf, small).await?;
     }
     if options.wants(&["e8"]) {
-        slow_clients(options, figures, &shelf, large).await?;
+        slow_clients(options, figures, &shelf, &large).await?;
     }
     Ok(())
 }
@@ -266,7 +266,7 @@ async fn slow_clients(
     options: &Options,
     figures: &mut Figures,
     shelf: &Shelf,
-    key: String,
+    key: &str,
 ) -> anyhow::Result<()> {
     let (clients, half) = match options.small {
         true => (16, Duration::from_secs(4)),

@@ -328,13 +328,13 @@ fn draw(codec: &str, contestants: &[Contestant]) -> Vec<Group> {
     let mut groups = Vec::new();
     if codec == "none" {
         let title = "A narinfo, one after the other: less is better".to_owned();
-        groups.push(group(title, "µs", &|contestant| {
+        groups.push(group(title, "µs", &|contestant: &Contestant| {
             contestant.narinfo.clone()
         }));
     }
     for (at, connections) in CONNECTIONS.iter().enumerate() {
         let title = format!("Archives, {codec}, {connections} at once: more is better");
-        groups.push(group(title, "MiB/s", &|contestant| {
+        groups.push(group(title, "MiB/s", &|contestant: &Contestant| {
             contestant.speed[at].clone()
         }));
     }
