@@ -95,7 +95,8 @@ impl<'a> Filter<'a> {
         }
         if let Some(makers) = &query.makers {
             let layouts = graph.base.layouts.values().iter();
-            let several = layouts.map(|layout| several(makers, layout.signers.iter().map(|signer| &**signer)));
+            let several = layouts
+                .map(|layout| several(makers, layout.signers.iter().map(|signer| &**signer)));
             filter.several = several.collect();
         }
         filter
@@ -114,12 +115,14 @@ impl<'a> Filter<'a> {
             }
         }
         let signers = graph.layout(row).signers.iter();
-        let good = signers.zip(graph.judged(row).verdicts.iter()).filter(|(_, verdict)| {
-            matches!(
-                verdict,
-                SignatureStatus::Valid | SignatureStatus::ValidRetired
-            )
-        });
+        let good = signers
+            .zip(graph.judged(row).verdicts.iter())
+            .filter(|(_, verdict)| {
+                matches!(
+                    verdict,
+                    SignatureStatus::Valid | SignatureStatus::ValidRetired
+                )
+            });
         several(makers, good.map(|(signer, _)| &**signer))
     }
 

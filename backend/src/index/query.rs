@@ -293,8 +293,8 @@ impl PathQuery {
                     })?;
             }
             "cursor" => self.cursor = given.then(|| value.to_owned()),
-            "sort" | "sig" | "content" | "unreferenced" | "reproduced" | "min" | "max" | "since" | "until"
-            | "limit" => {}
+            "sort" | "sig" | "content" | "unreferenced" | "reproduced" | "min" | "max"
+            | "since" | "until" | "limit" => {}
             _ => return Err(QueryError::Unknown(excerpt(name))),
         }
         Ok(())

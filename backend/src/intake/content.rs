@@ -19,9 +19,7 @@ impl Examination<ContentHashes> {
         Self::spawn(gate, move |mut pieces| {
             let bad = |text: String| Refusal::unprocessable("bad-content-address", text);
             let mut hasher = hasher.ok_or_else(|| {
-                bad(
-                    "this server does not check git content addresses: sign the path".to_owned(),
-                )
+                bad("this server does not check git content addresses: sign the path".to_owned())
             })?;
             let mut parser = NarParser::new();
             unpack(&mut pieces, &bounds, |piece| {

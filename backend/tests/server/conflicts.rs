@@ -220,13 +220,18 @@ async fn one_content_by_two_people_is_reproduced() {
                 let hash = row["hash"].as_str().expect("a hash").to_owned();
                 let path = format!("/caches/main/paths/{hash}");
                 let detail = owner.json(&site.server, &path).await;
-                if detail["reproduced_by"].as_array().is_some_and(|by| by.len() > 1) {
+                if detail["reproduced_by"]
+                    .as_array()
+                    .is_some_and(|by| by.len() > 1)
+                {
                     hashes.push(hash);
                 }
             }
             hashes
         };
-        let page = owner.json(&site.server, "/caches/main/paths?reproduced=yes").await;
+        let page = owner
+            .json(&site.server, "/caches/main/paths?reproduced=yes")
+            .await;
         let rows = page["items"].as_array().expect("rows");
         let found: Vec<&str> = rows.iter().filter_map(|row| row["hash"].as_str()).collect();
         assert_eq!(found, naive);
@@ -235,12 +240,20 @@ async fn one_content_by_two_people_is_reproduced() {
         assert_eq!(facets["reproduced"], naive.len(), "{facets}");
         let none = "/caches/main/facets?q=only&reproduced=yes";
         let facets = owner.json(&site.server, none).await;
-        assert_eq!((&facets["total"], &facets["reproduced"]), (&json!(0), &json!(0)));
-        assert_eq!(facets["without"][1], json!({"value": "reproduced", "paths": 1}));
+        assert_eq!(
+            (&facets["total"], &facets["reproduced"]),
+            (&json!(0), &json!(0))
+        );
+        assert_eq!(
+            facets["without"][1],
+            json!({"value": "reproduced", "paths": 1})
+        );
         naive
     };
     assert_eq!(listed().await, [made.parts.store_path.hash().to_string()]);
-    let bad = owner.get(&site.server, "/caches/main/paths?reproduced=maybe").await;
+    let bad = owner
+        .get(&site.server, "/caches/main/paths?reproduced=maybe")
+        .await;
     assert_eq!(bad.status(), 400);
     // Who is kept out vouches for nothing any more.
     let out = site

@@ -95,8 +95,9 @@ fn side(cache: &str, title: &'static str, changed: &ChangedPaths) -> AnyView {
         })
         .collect();
     let rest = changed.paths.saturating_sub(changed.items.len() as u64);
-    let more = (rest > 0)
-        .then(|| view! { <p class="muted">{format!("And {} smaller ones.", format::count(rest))}</p> });
+    let more = (rest > 0).then(
+        || view! { <p class="muted">{format!("And {} smaller ones.", format::count(rest))}</p> },
+    );
     let caption = if title == "Added" {
         "Paths that it adds"
     } else {

@@ -352,7 +352,14 @@ mod tests {
         let claimed = |text: &str| {
             let claim: Claim = (text.parse().expect("an address"), own);
             let (codec, most) = (Some(Compression::None), 1 << 20);
-            at_once(examine(&nar[..], codec, most, Some(claim), |_| (), async || Ok(())))
+            at_once(examine(
+                &nar[..],
+                codec,
+                most,
+                Some(claim),
+                |_| (),
+                async || Ok(()),
+            ))
         };
         let hash = |bytes: &[u8]| format!("sha256:{}", Sha256::digest(bytes).to_nix32());
         for good in [

@@ -380,8 +380,12 @@ pub fn refused(line: &str) -> Trouble {
             "Choose fewer paths, or ask an owner for more (max_bytes).",
         ),
         "reference-missing" => ("U10", "Copy the path with all that it needs."),
-        "file-hash-mismatch" | "file-size-mismatch" | "nar-hash-mismatch"
-        | "nar-size-mismatch" => ("U05", "Choose the folder again; its files may have changed."),
+        "file-hash-mismatch" | "file-size-mismatch" | "nar-hash-mismatch" | "nar-size-mismatch" => {
+            (
+                "U05",
+                "Choose the folder again; its files may have changed.",
+            )
+        }
         _ => return Trouble::new("", line, ""),
     };
     Trouble::new(short, format::sentence(reason), fix)
@@ -456,11 +460,18 @@ mod tests {
         let line = "bucket-refused: S3 refused (403, s3:PutObject is missing): tell an owner";
         let trouble = refused(line);
         assert_eq!(trouble.code, "U12");
-        assert!(trouble.what.starts_with("S3 refused (403"), "{}", trouble.what);
+        assert!(
+            trouble.what.starts_with("S3 refused (403"),
+            "{}",
+            trouble.what
+        );
         assert!(trouble.fix.contains("kept for seven days"));
         assert_eq!(refused("quota: not enough").code, "U11");
         let other = refused("bad-nar: no archive");
-        assert_eq!((other.code, other.what.as_str()), ("", "bad-nar: no archive"));
+        assert_eq!(
+            (other.code, other.what.as_str()),
+            ("", "bad-nar: no archive")
+        );
         assert_eq!(refused("no code").what, "no code");
     }
 

@@ -128,7 +128,11 @@ mod tests {
         archive
     }
 
-    fn hashed(method: Method, archive: &[u8], pieces: usize) -> Result<ContentHashes, ContentFault> {
+    fn hashed(
+        method: Method,
+        archive: &[u8],
+        pieces: usize,
+    ) -> Result<ContentHashes, ContentFault> {
         let mut empty = Hasher::new(HashAlgorithm::Sha256);
         empty.update(b"");
         let ca = ContentAddress {

@@ -226,25 +226,27 @@ fn paths_query() -> impl Strategy<Value = PathsQuery> {
         any::<(bool, bool, Option<u64>, Option<u64>)>(),
     )
         .prop_map(
-            |((q, key, descending), sig, content, texts, (unreferenced, reproduced, min, max))| PathsQuery {
-                q,
-                sort: Sort {
-                    key: SortKey::ALL[key],
-                    descending,
-                },
-                sig: sig.map(|at| SignatureStatus::ALL[at]),
-                content: content.map(|at| ContentStatus::ALL[at]),
-                key: texts.0,
-                compression: texts.1,
-                unreferenced,
-                reproduced,
-                min,
-                max,
-                since: texts.2,
-                until: texts.3,
-                cursor: texts.4,
-                at: texts.5,
-                pin: texts.6,
+            |((q, key, descending), sig, content, texts, (unreferenced, reproduced, min, max))| {
+                PathsQuery {
+                    q,
+                    sort: Sort {
+                        key: SortKey::ALL[key],
+                        descending,
+                    },
+                    sig: sig.map(|at| SignatureStatus::ALL[at]),
+                    content: content.map(|at| ContentStatus::ALL[at]),
+                    key: texts.0,
+                    compression: texts.1,
+                    unreferenced,
+                    reproduced,
+                    min,
+                    max,
+                    since: texts.2,
+                    until: texts.3,
+                    cursor: texts.4,
+                    at: texts.5,
+                    pin: texts.6,
+                }
             },
         )
 }

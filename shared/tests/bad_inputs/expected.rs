@@ -81,10 +81,13 @@ fn in_the_form(id: &str) -> &'static str {
         // What does not belong together.
         "ok-wrong-filesize" | "nar-trailing" | "pl-narhash" | "pl-xz-truncated"
         | "pl-xz-concat" => "Broken U04",
-        "ok-wrong-filehash" | "ni-comp-mismatch" | "ni-comp-none-but-xz"
-        | "ni-comp-xz-but-none" | "sig-tamper-size" | "ca-wrong-content" | "ca-flat-dir" => {
-            "Broken U05"
-        }
+        "ok-wrong-filehash"
+        | "ni-comp-mismatch"
+        | "ni-comp-none-but-xz"
+        | "ni-comp-xz-but-none"
+        | "sig-tamper-size"
+        | "ca-wrong-content"
+        | "ca-flat-dir" => "Broken U05",
         "pl-missing-nar" => "Broken U03",
         // What no cache has as large.
         "ni-narsize-huge" => "Not allowed U15",
@@ -99,8 +102,13 @@ fn in_the_form(id: &str) -> &'static str {
         // What it needs.
         "pl-missing-ref" | "pl-cycle" => "Incomplete closure U10",
         // Narinfos that cannot be read.
-        "ok-dup-storepath" | "ok-dup-url" | "ok-url-query" | "ok-slash-in-storepath"
-        | "ca-wrong-path" | "ca-wrong-path-signed" | "ca-fixed-refs" => "U02",
+        "ok-dup-storepath"
+        | "ok-dup-url"
+        | "ok-url-query"
+        | "ok-slash-in-storepath"
+        | "ca-wrong-path"
+        | "ca-wrong-path-signed"
+        | "ca-fixed-refs" => "U02",
         _ if by_put(id) == "accept" => "New",
         _ if id.starts_with("ni-") || id.starts_with("sig-") || id.starts_with("url-") => "U02",
         _ if id.starts_with("nar-") || id.starts_with("pl-") => "Broken U05",
