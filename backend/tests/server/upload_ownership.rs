@@ -189,6 +189,7 @@ async fn uploads_at_one_moment_do_not_exceed_the_quota() {
     // Archives.
     let site = Site::start(move |config| config.caches[0].max_bytes = Some(most)).await;
     let alice = site.contributor("alice").await;
+    let (site, alice) = (&site, &alice);
     let (made, _) = four(&alice.key);
     // What is refused gives its room back.
     let (status, text) = site
@@ -201,7 +202,7 @@ async fn uploads_at_one_moment_do_not_exceed_the_quota() {
     assert_eq!(status, 422, "{text}");
     let answers = at_once(
         made.iter()
-            .map(|made| site.put(&alice, &made.url(), made.stored.clone())),
+            .map(|made| async move { site.put(alice, &made.url(), made.stored.clone()).await }),
     )
     .await;
     assert_eq!(taken(&answers), 2, "{answers:?}");
@@ -210,6 +211,7 @@ async fn uploads_at_one_moment_do_not_exceed_the_quota() {
     // Narinfos, of archives that are here and were never counted.
     let site = Site::start(move |config| config.caches[0].max_bytes = Some(most)).await;
     let alice = site.contributor("alice").await;
+    let (site, alice) = (&site, &alice);
     let (made, _) = four(&alice.key);
     let bucket = &site.server.server.site().caches[0].bucket;
     let options = PutOptions::of_type("application/x-nix-nar");
@@ -222,7 +224,7 @@ async fn uploads_at_one_moment_do_not_exceed_the_quota() {
     }
     let answers = at_once(
         made.iter()
-            .map(|made| site.put(&alice, &made.key(), made.text())),
+            .map(|made| async move { site.put(alice, &made.key(), made.text()).await }),
     )
     .await;
     assert_eq!(taken(&answers), 2, "{answers:?}");
@@ -232,7 +234,7 @@ async fn uploads_at_one_moment_do_not_exceed_the_quota() {
     // Again they are answered the same.
     let again = at_once(
         made.iter()
-            .map(|made| site.put(&alice, &made.key(), made.text())),
+            .map(|made| async move { site.put(alice, &made.key(), made.text()).await }),
     )
     .await;
     for (first, again) in answers.iter().zip(&again) {
