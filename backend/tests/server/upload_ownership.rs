@@ -194,7 +194,7 @@ async fn uploads_at_one_moment_do_not_exceed_the_quota() {
     // What is refused gives its room back.
     let (status, text) = site
         .put(
-            &alice,
+            alice,
             &made[0].url(),
             vec![0; usize::try_from(most).expect("small")],
         )
@@ -222,6 +222,9 @@ async fn uploads_at_one_moment_do_not_exceed_the_quota() {
             .await
             .expect("put");
     }
+    // What is published counts once the whole bucket was listed.
+    let sync = site.server.server.sync("main").expect("main");
+    sync.sweep_whole_now().await.expect("a sweep");
     let answers = at_once(
         made.iter()
             .map(|made| async move { site.put(alice, &made.key(), made.text()).await }),
