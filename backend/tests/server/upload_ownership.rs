@@ -167,11 +167,6 @@ fn four(key: &snowbank_shared::signature::SecretKey) -> (Vec<Made>, u64) {
     (four, most)
 }
 
-/// One of several requests at once: what it sends belongs to it.
-async fn sent(site: &Site, by: &Uploader, key: String, bytes: impl Into<Vec<u8>>) -> (u16, String) {
-    site.put(by, &key, bytes).await
-}
-
 async fn at_once<T>(all: impl IntoIterator<Item = T>) -> Vec<(u16, String)>
 where
     T: Future<Output = (u16, String)>,
@@ -194,11 +189,12 @@ async fn uploads_at_one_moment_do_not_exceed_the_quota() {
     // Archives.
     let site = Site::start(move |config| config.caches[0].max_bytes = Some(most)).await;
     let alice = site.contributor("alice").await;
+    let (site, alice) = (&site, &alice);
     let (made, _) = four(&alice.key);
     // What is refused gives its room back.
     let (status, text) = site
         .put(
-            &alice,
+            alice,
             &made[0].url(),
             vec![0; usize::try_from(most).expect("small")],
         )
@@ -206,7 +202,7 @@ async fn uploads_at_one_moment_do_not_exceed_the_quota() {
     assert_eq!(status, 422, "{text}");
     let answers = at_once(
         made.iter()
-            .map(|made| sent(&site, &alice, made.url(), made.stored.clone())),
+            .map(|made| async move { site.put(alice, &made.url(), made.stored.clone()).await }),
     )
     .await;
     assert_eq!(taken(&answers), 2, "{answers:?}");
@@ -215,6 +211,7 @@ async fn uploads_at_one_moment_do_not_exceed_the_quota() {
     // Narinfos, of archives that are here and were never counted.
     let site = Site::start(move |config| config.caches[0].max_bytes = Some(most)).await;
     let alice = site.contributor("alice").await;
+    let (site, alice) = (&site, &alice);
     let (made, _) = four(&alice.key);
     let bucket = &site.server.server.site().caches[0].bucket;
     let options = PutOptions::of_type("application/x-nix-nar");
@@ -225,9 +222,12 @@ async fn uploads_at_one_moment_do_not_exceed_the_quota() {
             .await
             .expect("put");
     }
+    // What is published counts once the whole bucket was listed.
+    let sync = site.server.server.sync("main").expect("main");
+    sync.sweep_whole_now().await.expect("a sweep");
     let answers = at_once(
         made.iter()
-            .map(|made| sent(&site, &alice, made.key(), made.text())),
+            .map(|made| async move { site.put(alice, &made.key(), made.text()).await }),
     )
     .await;
     assert_eq!(taken(&answers), 2, "{answers:?}");
@@ -237,7 +237,7 @@ async fn uploads_at_one_moment_do_not_exceed_the_quota() {
     // Again they are answered the same.
     let again = at_once(
         made.iter()
-            .map(|made| sent(&site, &alice, made.key(), made.text())),
+            .map(|made| async move { site.put(alice, &made.key(), made.text()).await }),
     )
     .await;
     for (first, again) in answers.iter().zip(&again) {
