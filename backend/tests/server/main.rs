@@ -6,6 +6,7 @@ mod approvals;
 mod browse;
 mod config;
 mod conflicts;
+mod connect;
 mod contributors;
 mod events;
 mod explore;

@@ -6,6 +6,8 @@ mod approvals;
 mod choosing;
 mod closure;
 mod connect;
+mod connect_choices;
+mod connect_real;
 mod copying;
 mod doctor;
 mod every_page;
