@@ -142,6 +142,15 @@ impl ClientSettings {
         self
     }
 
+    /// The same, with the first cache read at another address. The others stay as they are.
+    #[must_use]
+    pub fn read_at(mut self, url: SubstituterUrl) -> Self {
+        if let Some(first) = self.urls.first_mut() {
+            *first = url;
+        }
+        self
+    }
+
     /// The same, with the first cache asked in this place instead of the one that it says itself;
     /// the smaller is asked first, cache.nixos.org has 40. The others stay as they are.
     #[must_use]
@@ -436,6 +445,9 @@ extra-trusted-public-keys = team-1:j5L9+KEroTX8sA3JpVBtaaCO6n3lCX0eqGGWO/bf+zU=
             let settings = settings.and(other.clone()).with_priority(30);
             assert_eq!(settings.urls()[0].as_str(), with);
             assert_eq!(settings.urls()[1], other.urls[0]);
+            let moved = settings.read_at("s3://bucket".parse().expect("a URL"));
+            assert_eq!(moved.urls()[0].as_str(), "s3://bucket");
+            assert_eq!(moved.urls()[1], other.urls[0]);
         }
     }
 

@@ -102,7 +102,7 @@ pub(super) async fn test(
     };
     let wanted = Wanted { url, key, paths };
     let tested = site.foreign.test(&site.access.outbound, &wanted).await?;
-    tracing::info!(url = tested.url, signature = ?tested.signature, "another cache was asked");
+    tracing::info!(url = %tested.url, signature = ?tested.signature, "another cache was asked");
     Ok(Json(tested))
 }
 

@@ -184,9 +184,13 @@ fn told(
             }
         }
     }
+    let how = match args.drop_old_keys {
+        true => "It stands in the block of another cache or in another file: take it out by hand.",
+        false => "With --drop-old-keys it goes.",
+    };
     for left in &merged.former {
         print(&format!(
-            "{}:{}: {} is still trusted, and the cache no longer uses it. With --drop-old-keys it goes.",
+            "{}:{}: {} is still trusted, and the cache no longer uses it. {how}",
             left.origin.file,
             left.origin.line,
             left.key.name()

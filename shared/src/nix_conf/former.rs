@@ -119,6 +119,8 @@ pub(super) fn taken_out(text: &str, addition: &Addition, changes: &mut Vec<Chang
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::super::ClientSettings;
     use super::super::effective::Effective;
     use super::super::merge::{Merged, OnConflict, Outcome, merge};
@@ -257,5 +259,32 @@ mod tests {
         let both = remove(&put.text, &team(true), &around);
         assert_eq!(both.text, "extra-substituters = https://a.example\n");
         assert_eq!(both.outcome, Outcome::Changed);
+    }
+
+    proptest! {
+        #[test]
+        fn merging_twice_is_merging_once_and_what_is_agreed_is_gone(
+            text in super::super::merge::tests::a_file(),
+            takes_former in any::<bool>(),
+        ) {
+            let old = "team-1:j5L9+KEroTX8sA3JpVBtaaCO6n3lCX0eqGGWO/bf+zU=";
+            let twin = crate::signature::SecretKey::generate("team-1", [7; 32]).expect("a key");
+            let addition = Addition {
+                takes_former,
+                ..team(false).with_former([old.parse().expect("a key"), twin.public_key()])
+            };
+            let around = Surroundings::default();
+            let once = merge(&text, &addition, OnConflict::Ask, &around);
+            let twice = merge(&once.text, &addition, OnConflict::Ask, &around);
+            prop_assert_eq!(&twice.text, &once.text);
+            if takes_former {
+                let document = Document::parse(&once.text);
+                let blocks = block::find(&document);
+                for left in &once.former {
+                    let at = left.origin.line as usize - 1;
+                    prop_assert!(blocks.iter().any(|block| block.lines().contains(&at)));
+                }
+            }
+        }
     }
 }

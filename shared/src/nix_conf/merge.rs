@@ -256,6 +256,8 @@ pub fn merge(
         })
         .collect();
     let written = write(&text, addition, &wanted, around, &mut changes);
+    // What stood in the cache's block may be outside of it now.
+    let written = former::taken_out(&written, addition, &mut changes);
     let outcome = if changes.is_empty() {
         Outcome::AlreadySet
     } else {

@@ -88,9 +88,11 @@ main() {
 
 # Says which former keys the new text still names.
 old_keys() {
+  how="With --drop-old-keys it goes"
+  if [ "$drop" = 1 ]; then how="It stands in the block of another cache: take it out by hand"; fi
   for key in $former; do
     if grep -qF -- "$key" "$after"; then
-      echo "Note: $file still trusts ${key%%:*}, which the cache no longer uses. With --drop-old-keys it goes" >&2
+      echo "Note: $file still trusts ${key%%:*}, which the cache no longer uses. $how" >&2
     fi
   done
 }
@@ -198,6 +200,8 @@ edit() {
       } else {
         if (drop + 0) { drop_former(); own_block(A, m) }
         add()
+        # What stood in the block of the cache may be outside of it now.
+        if (drop + 0) { own_block(A, m); drop_former() }
       }
       for (i = 1; i <= m; i++) printf "%s%s", A[i], (i == m && u) ? "" : "\n"
     }

@@ -13,6 +13,7 @@ use crate::components::failure::failure_of;
 use crate::components::icon::{Icon, icon};
 use crate::components::skeleton::skeleton;
 use crate::format;
+use crate::state::identity::{Identity, identity};
 use crate::state::navigation::{Navigation, absolute, navigation};
 use crate::state::remote::Remote;
 use crate::state::session::{Session, session};
@@ -21,6 +22,7 @@ use crate::state::session::{Session, session};
 #[derive(Debug, Clone, Copy)]
 pub struct ChosenCaches {
     session: Session,
+    identity: Identity,
     navigation: Navigation,
     /// What the server says of its caches for these pages alone.
     facts: Remote<Connect>,
@@ -57,6 +59,7 @@ pub fn can_sign(facts: Remote<Connect>, slug: &str) -> bool {
 pub fn caches_of(route: fn(Vec<String>) -> ConnectRoute) -> ChosenCaches {
     ChosenCaches {
         session: session(),
+        identity: identity(),
         navigation: navigation(),
         facts: facts(),
         slugs: chosen_slugs(),
@@ -104,7 +107,7 @@ impl ChosenCaches {
 
     /// Caches that are not of this server, which this tab was told of; tracked.
     pub fn others(self) -> Vec<TestedCache> {
-        other::added()
+        other::added(self.identity)
     }
 
     /// Whether the server has a cache's secret key; tracked.

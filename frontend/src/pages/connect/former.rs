@@ -13,10 +13,13 @@ pub fn former_keys(left: &[FormerKey], taken: RwSignal<bool>) -> Option<AnyView>
         let back = button(Weight::Plain, None, "Leave old keys in", move || {
             taken.set(false);
         });
+        let rest = (!left.is_empty()).then(|| {
+            view! { <p>"What stands in the block of another cache stays: take it out by hand."</p> }
+        });
         return Some(banner(
             Tone::Note,
             "Old keys go, from lines of others too",
-            view! { <p>"Nothing else of these lines changes."</p> },
+            view! { <p>"Nothing else of these lines changes."</p> {rest} },
             back,
         ));
     }

@@ -17,7 +17,7 @@ use crate::components::chip::Tone;
 use crate::components::field::{Field, text_field};
 use crate::components::icon::Icon;
 use crate::format;
-use crate::state::identity::identity;
+use crate::state::identity::{Identity, identity};
 use crate::state::sending::{Sending, json};
 
 /// Most that are kept.
@@ -34,9 +34,9 @@ fn signal() -> ArcRwSignal<Vec<TestedCache>> {
 }
 
 /// Those that were added in this tab, for who may add them; tracked.
-pub fn added() -> Vec<TestedCache> {
+pub fn added(identity: Identity) -> Vec<TestedCache> {
     let all = signal().get();
-    if all.is_empty() || !identity().may(None, Act::TestCache) {
+    if all.is_empty() || !identity.may(None, Act::TestCache) {
         return Vec::new();
     }
     all
@@ -65,6 +65,7 @@ pub fn title(other: &TestedCache) -> String {
 /// What is typed, and what came of it. Copy it freely.
 #[derive(Debug, Clone, Copy)]
 struct Draft {
+    identity: Identity,
     url: Field,
     key: Field,
     path: Field,
@@ -74,7 +75,9 @@ struct Draft {
 
 /// The list of those that were added, and the form that adds one.
 pub fn other_caches() -> AnyView {
+    let identity = identity();
     let draft = Draft {
+        identity,
         url: Field::new(
             "Its URL",
             "As in nix.conf, such as https://cache.example.org.",
@@ -88,7 +91,7 @@ pub fn other_caches() -> AnyView {
         tested: RwSignal::new(None),
     };
     view! {
-        {changing(list)}
+        {changing(move || list(identity))}
         <details class="explain other-cache">
             <summary>"Add a cache that is not of this server"</summary>
             <div>
@@ -117,7 +120,7 @@ pub fn other_caches() -> AnyView {
 
 impl Draft {
     fn readiness(self) -> Readiness {
-        let may = identity().readiness(None, Act::TestCache);
+        let may = self.identity.readiness(None, Act::TestCache);
         let empty = |field: Field| field.value.with(|text| text.trim().is_empty());
         self.sending.readiness(if may != Readiness::Ready {
             may
@@ -230,8 +233,8 @@ fn found(tested: &TestedCache) -> AnyView {
 }
 
 /// Those that were added, each with the way out; tracked.
-fn list() -> Option<AnyView> {
-    let all = added();
+fn list(identity: Identity) -> Option<AnyView> {
+    let all = added(identity);
     if all.is_empty() {
         return None;
     }

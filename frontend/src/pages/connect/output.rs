@@ -147,7 +147,8 @@ fn inputs(wish: Wish<'_>) -> Result<(Inputs, Vec<(String, String)>), String> {
     let mut chosen = Vec::new();
     for Known { cache, facts } in wish.known {
         let bucket = bucket(facts.bucket.as_deref());
-        if has(ConnectExtra::Bucket) {
+        let straight = query.access == ConnectAccess::S3;
+        if straight || has(ConnectExtra::Bucket) {
             warnings.extend(about_bucket(&cache.title, bucket.as_ref()));
         }
         if cache.keys.is_empty() {
@@ -156,12 +157,17 @@ fn inputs(wish: Wish<'_>) -> Result<(Inputs, Vec<(String, String)>), String> {
                 "This cache has no key of its own. Clients take from it only what is content-addressed, or signed by a key they already trust.".to_owned(),
             ));
         }
+        let settings = super::settings(std::slice::from_ref(cache))?;
+        let (settings, bucket) = match bucket {
+            Some(bucket) if straight => (settings.read_at(bucket), None),
+            bucket => (settings, bucket.filter(|_| has(ConnectExtra::Bucket))),
+        };
         chosen.push(snippets::Cache {
             slug: cache.slug.clone(),
             title: cache.title.clone(),
             page: facts.page.clone(),
-            settings: asked_at(super::settings(std::slice::from_ref(cache))?),
-            bucket: bucket.filter(|_| has(ConnectExtra::Bucket)),
+            settings: asked_at(settings),
+            bucket,
             foreign: false,
         });
     }
@@ -175,15 +181,15 @@ fn inputs(wish: Wish<'_>) -> Result<(Inputs, Vec<(String, String)>), String> {
             foreign: true,
         });
     }
-    if query.priority.is_some()
-        && matches!(
-            wish.target,
-            ConnectTarget::Install | ConnectTarget::NixOsFlake
-        )
-    {
+    let differs = query.priority.is_some() || query.access == ConnectAccess::S3;
+    let handed_out = matches!(
+        wish.target,
+        ConnectTarget::Install | ConnectTarget::NixOsFlake
+    );
+    if differs && handed_out {
         warnings.push((
-            "The priority is not in it".to_owned(),
-            "The install script and the flake are the same for everybody: with them each cache says its own place.".to_owned(),
+            "Address and priority are those of the server".to_owned(),
+            "The install script and the flake are the same for everybody: with them each cache is read through this server, in the place that it says itself.".to_owned(),
         ));
     }
     let private = wish
@@ -239,13 +245,13 @@ fn about_bucket(title: &str, bucket: Option<&SubstituterUrl>) -> Option<(String,
     let Some(bucket) = bucket else {
         return Some((
             format!("The bucket of {title} cannot be a substituter"),
-            "It is a folder of this server, or behind an endpoint without https, which only the server reaches.".to_owned(),
+            "Machines read the cache through this server. Its bucket is a folder here, or behind an endpoint without https, which only the server reaches.".to_owned(),
         ));
     };
     bucket.as_str().contains("endpoint=https://").then(|| {
         (
             format!("The bucket of {title} needs Nix 2.33 or newer"),
-            "Its endpoint has a port, and older versions read such an endpoint otherwise. They go on with this server alone.".to_owned(),
+            "Its endpoint has a port, and older versions read such an endpoint otherwise. Give those the server's own address.".to_owned(),
         )
     })
 }
@@ -279,6 +285,55 @@ mod tests {
         let port = bucket(Some("s3://team?endpoint=https://minio.example.org:9000"));
         let (title, _) = about_bucket("team", port.as_ref()).expect("a warning");
         assert!(title.contains("2.33"), "{title}");
+    }
+
+    #[test]
+    fn the_bucket_is_read_straight_or_second_as_it_is_chosen() {
+        let key = "team-1:j5L9+KEroTX8sA3JpVBtaaCO6n3lCX0eqGGWO/bf+zU=";
+        let cache = serde_json::json!({
+            "slug": "team", "title": "team", "url": "https://cache.example.org/team",
+            "store_dir": "/nix/store", "priority": 50, "visibility": "public", "paths": 0,
+            "stored_bytes": null, "nar_bytes": 0, "signatures": [], "findings": 0,
+            "signing": "counter-sign", "upstreams": [], "source": "s3://team",
+            "keys": [{"name": "team-1", "public_key": key, "fingerprint": "", "purpose": "cache",
+                "state": "active", "paths": 0}],
+            "index": {"revision": "r", "as_of": null, "state": "ready", "progress": null, "error": null, "sweep_seconds": 60},
+            "recent": {"paths": [], "nar_bytes": 0, "last_added_at": null},
+            "served": {"since": "", "hits": 0, "misses": 0, "nar_bytes": 0}
+        });
+        let known = Known {
+            cache: serde_json::from_value(cache).expect("a cache"),
+            facts: snowbank_shared::api::connect::ConnectCache {
+                slug: "team".to_owned(),
+                page: "https://console.example.org/c/team".to_owned(),
+                bucket: Some("s3://team?region=x".to_owned()),
+                former_keys: Vec::new(),
+                signs: true,
+            },
+        };
+        let urls = |query: &ConnectQuery| {
+            let wish = Wish {
+                known: std::slice::from_ref(&known),
+                others: &[],
+                query,
+                target: ConnectTarget::NixConf,
+                system: System::Any,
+            };
+            let text = output(wish).expect("lines").files[0].text.clone();
+            assert!(text.contains(key), "{text}");
+            text.lines().nth(1).unwrap_or_default().to_owned()
+        };
+        let own = "extra-substituters = https://cache.example.org/team";
+        let mut query = ConnectQuery::default();
+        assert_eq!(urls(&query), own);
+        query.extras = vec![ConnectExtra::Bucket];
+        assert_eq!(urls(&query), format!("{own} s3://team?region=x"));
+        query.priority = Some(30);
+        query.access = ConnectAccess::S3;
+        assert_eq!(
+            urls(&query),
+            "extra-substituters = s3://team?region=x&priority=30"
+        );
     }
 
     #[test]
