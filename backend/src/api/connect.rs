@@ -133,7 +133,8 @@ async fn signed_here(site: &Arc<Site>, key: &PublicKey) -> Result<Vec<StorePathH
         let mut found = Vec::new();
         for view in views {
             let page = view.query(&query)?;
-            found.extend(page.items.iter().filter_map(|row| row.hash.parse().ok()));
+            let hashes = page.items.iter();
+            found.extend(hashes.filter_map(|row| row.hash.parse::<StorePathHash>().ok()));
         }
         found.truncate(MOST_PATHS);
         Ok(found)

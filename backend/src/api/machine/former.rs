@@ -61,7 +61,7 @@ pub fn keys(site: &Site, cache: &Cache) -> Vec<PublicKey> {
     site.ledger
         .view()
         .list::<UsedKey>(Scope::Cache(cache.slug.as_str()))
-        .map(|entry| entry.record.key)
+        .map(|entry| entry.record.key.clone())
         .filter(|key| !in_use(key))
         .collect()
 }

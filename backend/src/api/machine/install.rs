@@ -58,7 +58,8 @@ pub fn kept(ledger: &Ledger, cache: &Cache, hash: &str) -> Option<String> {
     let entry = ledger
         .view()
         .get::<Offered>(Scope::Cache(cache.slug.as_str()), &id)?;
-    (sha256(&entry.record.script) == hash).then_some(entry.record.script)
+    let script = &entry.record.script;
+    (sha256(script) == hash).then(|| script.clone())
 }
 
 /// The script for what is to be added.
