@@ -12,6 +12,7 @@ pub mod approvals;
 pub mod audit;
 mod browse;
 pub mod conflicts;
+pub mod connect;
 pub mod contributors;
 mod explore;
 pub mod files;

@@ -18,6 +18,7 @@ pub mod doctor;
 pub mod document;
 pub mod edit;
 pub mod effective;
+pub mod former;
 pub mod merge;
 pub mod names;
 pub mod owner;
@@ -136,6 +137,39 @@ impl ClientSettings {
         for key in other.keys {
             if !self.keys.contains(&key) {
                 self.keys.push(key);
+            }
+        }
+        self
+    }
+
+    /// The same, with the first cache read at another address. The others stay as they are.
+    #[must_use]
+    pub fn read_at(mut self, url: SubstituterUrl) -> Self {
+        if let Some(first) = self.urls.first_mut() {
+            *first = url;
+        }
+        self
+    }
+
+    /// The same, with the first cache asked in this place instead of the one that it says itself;
+    /// the smaller is asked first, cache.nixos.org has 40. The others stay as they are.
+    #[must_use]
+    pub fn with_priority(mut self, priority: u16) -> Self {
+        if let Some(first) = self.urls.first_mut() {
+            let (base, query) = first.0.split_once('?').unwrap_or((&first.0, ""));
+            let others = query
+                .split('&')
+                .filter(|pair| !pair.is_empty() && !pair.starts_with("priority="));
+            let mut text = base.to_owned();
+            let mut separator = '?';
+            for pair in others {
+                let _ = write!(text, "{separator}{pair}");
+                separator = '&';
+            }
+            let _ = write!(text, "{separator}priority={priority}");
+            // One that became too long stays as it was.
+            if let Ok(url) = text.parse() {
+                *first = url;
             }
         }
         self
@@ -393,6 +427,27 @@ extra-trusted-public-keys = team-1:j5L9+KEroTX8sA3JpVBtaaCO6n3lCX0eqGGWO/bf+zU=
             "https://a/b?priority=30",
         ] {
             assert!(good.parse::<SubstituterUrl>().is_ok(), "{good}");
+        }
+    }
+
+    #[test]
+    fn a_priority_is_a_parameter_of_the_first_url() {
+        let other = ClientSettings::new("https://other.example.com".parse().expect("a URL"), []);
+        for (url, with) in [
+            ("https://a.example/x", "https://a.example/x?priority=30"),
+            (
+                "https://a.example/x?priority=7",
+                "https://a.example/x?priority=30",
+            ),
+            ("s3://b?region=r&priority=7", "s3://b?region=r&priority=30"),
+        ] {
+            let settings = ClientSettings::new(url.parse().expect("a URL"), []);
+            let settings = settings.and(other.clone()).with_priority(30);
+            assert_eq!(settings.urls()[0].as_str(), with);
+            assert_eq!(settings.urls()[1], other.urls[0]);
+            let moved = settings.read_at("s3://bucket".parse().expect("a URL"));
+            assert_eq!(moved.urls()[0].as_str(), "s3://bucket");
+            assert_eq!(moved.urls()[1], other.urls[0]);
         }
     }
 

@@ -22,8 +22,8 @@ use crate::contents::{address_of, path_of};
 
 pub use access::{AccessRoute, AuditQuery};
 pub use connect::{
-    ConnectAccess, ConnectExtra, ConnectFlavour, ConnectQuery, ConnectRoute, ConnectScope,
-    ConnectTarget,
+    ConnectAccess, ConnectExtra, ConnectFlavour, ConnectInstaller, ConnectQuery, ConnectRoute,
+    ConnectScope, ConnectTarget,
 };
 pub use contribute::{ApprovalsQuery, ContributeRoute};
 pub use pins::{PinsRoute, pin_at};

@@ -16,7 +16,9 @@ use std::fmt;
 use std::str::FromStr;
 
 pub use fill::fill;
-pub use inputs::{Access, Cache, Extras, Flavour, GithubInstaller, Inputs, InputsError, Scope};
+pub use inputs::{
+    Access, Cache, Extras, Flavour, GithubInstaller, Inputs, InputsError, Scope, System,
+};
 
 /// Where the lines go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

@@ -1,10 +1,10 @@
 //! Connect against the real thing: what Nix makes of configurations, what shells make of
 //! the install script, what parsers make of the templates.
 
-mod configurations;
+pub mod configurations;
 mod flake;
-mod installing;
-mod templates;
+pub mod installing;
+pub mod templates;
 
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -1,6 +1,7 @@
 //! Addresses for machines below `/c/{cache}/`: keys and configuration as plain files.
 
 mod flake;
+pub(super) mod former;
 mod install;
 pub mod well_known;
 
@@ -98,19 +99,21 @@ pub async fn answer(site: &Site, slug: &str, file: &str, request: &Parts) -> Res
     }
     let page = site.public_url.join(&format!("c/{}", cache.slug));
     if let Some(wanted) = install_hash(file) {
-        return twin(cache, &page, wanted);
+        return twin(site, cache, &page, wanted);
     }
     if let Some(wanted) = flake_hash(file) {
         return flake_twin(site, cache, &page, wanted);
     }
+    former::remember(&site.ledger, cache).await;
     if file == FLAKE {
         return flake_now(site, cache, &page, request).await;
     }
     let (content_type, text) = match file {
-        INSTALL => (
-            "text/x-shellscript; charset=utf-8",
-            install::script(&addition(cache, &page)),
-        ),
+        INSTALL => {
+            let script = install::script(&addition(site, cache, &page));
+            install::keep(&site.ledger, cache, &script).await;
+            ("text/x-shellscript; charset=utf-8", script)
+        }
         "keys.txt" => {
             let title = format!("{} ({page})", cache.title);
             (
@@ -186,22 +189,25 @@ fn pinned_path(
 }
 
 /// What the cache's lines say.
-fn addition(cache: &Cache, page: &str) -> Addition {
+fn addition(site: &Site, cache: &Cache, page: &str) -> Addition {
     Addition::new(cache.trust.now().settings.clone(), &cache.title, page)
+        .with_former(former::keys(site, cache))
 }
 
-/// The script at the address that holds its hash. It never changes; once the cache's keys
-/// or address have, it is gone.
-fn twin(cache: &Cache, page: &str, wanted: &str) -> Response {
-    let script = install::script(&addition(cache, page));
-    if install::sha256(&script) != wanted {
-        let text = format!(
-            "this script is not served any more: the cache's keys, its address or the script have \
-             changed. Read the new one: {page}/install.sh\n"
-        );
-        return headers::line(StatusCode::NOT_FOUND, text);
+/// A script of today or of once, at the address that holds its hash.
+fn twin(site: &Site, cache: &Cache, page: &str, wanted: &str) -> Response {
+    let today = install::script(&addition(site, cache, page));
+    let script = match install::sha256(&today) == wanted {
+        true => Some(today),
+        false => install::kept(&site.ledger, cache, wanted),
+    };
+    match script {
+        Some(script) => lasting(cache, "text/x-shellscript; charset=utf-8", script.into()),
+        None => headers::line(
+            StatusCode::NOT_FOUND,
+            "no install script of this cache had this hash\n",
+        ),
     }
-    lasting(cache, "text/x-shellscript; charset=utf-8", script.into())
 }
 
 /// An answer that never changes.

@@ -11,6 +11,7 @@ mod audit;
 mod browse;
 mod caches;
 mod conflicts;
+mod connect;
 mod contributors;
 mod ending;
 mod events;
@@ -121,6 +122,8 @@ fn routes(computing: OpenApiRouter<Arc<Site>>) -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(caches::list))
         .routes(routes!(caches::one))
         .routes(routes!(caches::growth))
+        .routes(routes!(connect::connect))
+        .routes(routes!(connect::test))
         .merge(computing)
         .routes(routes!(paths::signatures))
         .routes(routes!(paths::raw))

@@ -66,6 +66,7 @@ const fn rule(act: Act) -> Rule {
         Act::ManageTrust => row(&[], &[Owner], false),
         Act::ReadWholeAudit => row(&[], &[Auditor, Owner], true),
         Act::TestConnection => row(&[], &[Owner], false),
+        Act::TestCache => row(&[], EVERY_MEMBER, false),
         Act::ChangeSettings => row(&[], &[Owner], false),
     }
 }
@@ -82,7 +83,7 @@ pub const ON_CACHES: [Act; 7] = [
 ];
 
 /// The acts on the server, in the order of `/me`.
-pub const ON_SERVER: [Act; 8] = [
+pub const ON_SERVER: [Act; 9] = [
     Act::OwnTokens,
     Act::OwnKeys,
     Act::SeeMembers,
@@ -90,6 +91,7 @@ pub const ON_SERVER: [Act; 8] = [
     Act::ManageTrust,
     Act::ReadWholeAudit,
     Act::TestConnection,
+    Act::TestCache,
     Act::ChangeSettings,
 ];
 
@@ -226,7 +228,10 @@ fn holds(grants: &[Grant], roles: &[Role], act: Act, on: On<'_>) -> bool {
             (None, _) => true,
             (Some(cache), On::Cache { slug, .. }) => cache == slug,
             // Who has any role anywhere is a member of the server.
-            (Some(_), On::Server) => matches!(act, Act::OwnTokens | Act::OwnKeys | Act::SeeMembers),
+            (Some(_), On::Server) => matches!(
+                act,
+                Act::OwnTokens | Act::OwnKeys | Act::SeeMembers | Act::TestCache
+            ),
         };
         here && roles.contains(&grant.role)
     })
@@ -421,6 +426,7 @@ mod tests {
             Act::ManageMembers,
             Act::ManageTrust,
             Act::TestConnection,
+            Act::TestCache,
             Act::ChangeSettings,
         ] {
             assert_eq!(

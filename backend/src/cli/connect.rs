@@ -47,6 +47,12 @@ pub(super) struct ConnectArgs {
     /// A key to trust, NAME:BASE64; may be given several times
     #[arg(long = "key", value_name = "KEY")]
     keys: Vec<PublicKey>,
+    /// A key that the cache used once: it goes from the cache's own lines; may be given several times
+    #[arg(long = "former-key", value_name = "KEY")]
+    former: Vec<PublicKey>,
+    /// Take former keys out of lines of others too
+    #[arg(long)]
+    drop_old_keys: bool,
     /// The cache's name, for the comment [default: the URL]
     #[arg(long, value_name = "TEXT")]
     title: Option<String>,
@@ -98,7 +104,12 @@ pub(super) fn run(args: &ConnectArgs) -> anyhow::Result<ExitCode> {
         ClientSettings::new(args.url.clone(), args.keys.iter().cloned()),
         args.title.as_deref().unwrap_or(&url),
         args.page.as_deref().unwrap_or(&url),
-    );
+    )
+    .with_former(args.former.iter().cloned());
+    let addition = Addition {
+        takes_former: args.drop_old_keys,
+        ..addition
+    };
     if file.starts_with("/nix/store") {
         return owned(&file, "a configuration", &addition);
     }
@@ -172,6 +183,18 @@ fn told(
                 ))?;
             }
         }
+    }
+    let how = match args.drop_old_keys {
+        true => "It stands in the block of another cache or in another file: take it out by hand.",
+        false => "With --drop-old-keys it goes.",
+    };
+    for left in &merged.former {
+        print(&format!(
+            "{}:{}: {} is still trusted, and the cache no longer uses it. {how}",
+            left.origin.file,
+            left.origin.line,
+            left.key.name()
+        ))?;
     }
     if merged.remains {
         print("The cache is still in force by lines that are left as they are.")?;

@@ -14,6 +14,7 @@ mod reader;
 pub mod reference;
 mod source;
 mod state;
+mod substituter;
 mod url;
 mod value;
 

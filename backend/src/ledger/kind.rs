@@ -109,6 +109,10 @@ pub const SKIPPED: Kind = granting("skipped", ScopeKind::Cache);
 
 /// What a cache's flake held once, by the SHA-256 of its archive: lock files name it.
 pub const FLAKES: Kind = granting("flakes", ScopeKind::Cache);
+/// Install scripts that a cache offered once, by their SHA-256: people keep their addresses.
+pub const SCRIPTS: Kind = granting("scripts", ScopeKind::Cache);
+/// Keys that clients of a cache were told to trust, by the SHA-256 of their text.
+pub const USED_KEYS: Kind = granting("usedkeys", ScopeKind::Cache);
 
 /// Every kind. A folder of records that is not of one of them was written by a newer version.
 pub const KINDS: &[Kind] = &[
@@ -131,6 +135,8 @@ pub const KINDS: &[Kind] = &[
     APPROVALS,
     SKIPPED,
     FLAKES,
+    SCRIPTS,
+    USED_KEYS,
 ];
 
 /// Whose record it is.

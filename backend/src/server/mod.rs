@@ -39,7 +39,7 @@ use crate::intake::Intake;
 use crate::ledger::{Phase, Refusal};
 use crate::metrics::Metrics;
 use crate::secrets::{self, SecretError};
-use crate::site::{LiveChecks, Site};
+use crate::site::{ForeignCaches, LiveChecks, Site};
 use crate::sync::{Schedule, SyncHandle};
 
 use dispatch::Dispatch;
@@ -200,6 +200,7 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
         large: Arc::new(Semaphore::new(LARGE_ANSWERS)),
         streams: Arc::new(Semaphore::new(EVENT_STREAMS)),
         live: LiveChecks::new(config.live_check),
+        foreign: ForeignCaches::default(),
         closing: CancellationToken::new(),
     });
     holding::refresh(&site);

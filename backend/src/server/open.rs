@@ -207,6 +207,7 @@ async fn open(
         misses: declared.misses,
         nar: declared.nar,
         location,
+        bucket_url: declared.source.substituter(),
         bucket,
         index,
         status: sync.status(),

@@ -4,6 +4,7 @@
 //! on a [`Cache`]: the bucket, the index over it, the sweeps that keep it fresh, the keys.
 
 mod counters;
+mod foreign;
 mod growth;
 mod live;
 mod lookups;
@@ -12,6 +13,7 @@ mod trust;
 use std::sync::Arc;
 
 use snowbank_shared::api::{self, IndexState, IndexStatus, Visibility};
+use snowbank_shared::nix_conf::SubstituterUrl;
 use snowbank_shared::signature::{KeyRing, KnownKey, PublicKey, SecretKey};
 use snowbank_shared::store_path::StoreDir;
 use time::OffsetDateTime;
@@ -30,6 +32,7 @@ use crate::upstream::{Upstream, Upstreams};
 use crate::withheld::Withheld;
 
 pub use counters::CacheCounters;
+pub use foreign::{ForeignCaches, ForeignError, MOST_PATHS, Wanted};
 pub use live::{LIFE, LiveChecks, LiveError, ProbeObject, Sight, Viewer};
 pub use lookups::{Lookups, Outcome};
 pub use trust::{Trust, Trusted};
@@ -60,6 +63,8 @@ pub struct Site {
     pub streams: Arc<Semaphore>,
     /// The live checks under way.
     pub live: LiveChecks,
+    /// What asks caches that are not of this server.
+    pub foreign: ForeignCaches,
     /// Set when the server is to end; streams end with it.
     pub closing: CancellationToken,
 }
@@ -86,6 +91,8 @@ pub struct Cache {
     pub nar: NarDelivery,
     /// Where the bytes lie, for people.
     pub location: String,
+    /// The bucket as a substituter of its own, where clients can reach one.
+    pub bucket_url: Option<SubstituterUrl>,
     /// The objects.
     pub bucket: Bucket,
     /// What is in them.

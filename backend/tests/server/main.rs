@@ -7,6 +7,7 @@ mod approvals_pinned;
 mod browse;
 mod config;
 mod conflicts;
+mod connect;
 mod contributors;
 mod events;
 mod explore;

@@ -109,6 +109,8 @@ pub enum Act {
     ReadWholeAudit,
     /// Try a connection to a bucket in the wizard.
     TestConnection,
+    /// Let the server ask a cache that is not its own, before a machine is told to trust it.
+    TestCache,
     /// Change settings of the server.
     ChangeSettings,
 }
@@ -128,6 +130,7 @@ words!(Act {
     ManageTrust = "manage-trust",
     ReadWholeAudit = "read-whole-audit",
     TestConnection = "test-connection",
+    TestCache = "test-cache",
     ChangeSettings = "change-settings",
 });
 

@@ -234,12 +234,15 @@ fn carried(line: &Line<'_>, addition: &Addition, end: &str) -> Option<String> {
 }
 
 /// Whether a value in the cache's block is the cache's, now or formerly: a URL on one of its
-/// hosts or a bucket, a key with the name of one of its keys whatever the number at its end.
+/// hosts or a bucket, a key with the name of one of its keys whatever the number at its end, a
+/// key that it is known to have used.
 /// Where we know no key of the cache, all keys in its block are.
 fn is_of(addition: &Addition, setting: &str, value: &str) -> bool {
     if setting == "trusted-public-keys" {
         let keys = addition.settings.keys();
-        return keys.is_empty() || keys.iter().any(|key| stem(key.name()) == stem(value));
+        return keys.is_empty()
+            || keys.iter().any(|key| stem(key.name()) == stem(value))
+            || addition.is_former(value);
     }
     let host_of_value = host(value);
     let is_bucket = value

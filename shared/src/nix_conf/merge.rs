@@ -16,8 +16,9 @@ pub use super::conflict::{KeyConflict, OnConflict};
 use super::document::{Document, Line, Says, Token};
 use super::edit::{self, Edit};
 use super::effective::{Effective, Includes, Layer, comparable, unseen};
+pub use super::former::FormerKey;
 use super::owner::Owner;
-use super::{ClientSettings, names};
+use super::{ClientSettings, former, names};
 use crate::signature::PublicKey;
 
 /// What a file is to say of a cache.
@@ -43,6 +44,10 @@ pub struct Addition {
     pub title: String,
     /// The address of its page: by this the block is found again.
     pub page: String,
+    /// Keys that the cache used once and uses no longer ([`former`]).
+    pub former: Vec<PublicKey>,
+    /// Whether these go from lines of others too.
+    pub takes_former: bool,
 }
 
 /// A setting and the values that it is to have.
@@ -60,6 +65,8 @@ impl Addition {
             part: Part::Whole,
             title: title.to_owned(),
             page: page.to_owned(),
+            former: Vec::new(),
+            takes_former: false,
         }
     }
 
@@ -158,6 +165,8 @@ pub struct Merged {
     /// After a removal: the cache is still in force through lines that we do not touch, or
     /// that were there before the block.
     pub remains: bool,
+    /// Former keys of the cache that the new text leaves in force.
+    pub former: Vec<FormerKey>,
 }
 
 impl Merged {
@@ -167,6 +176,7 @@ impl Merged {
             outcome,
             changes: Vec::new(),
             remains: false,
+            former: Vec::new(),
         }
     }
 }
@@ -216,13 +226,14 @@ pub fn merge(
     }
     let wanted = addition.wanted();
     let mut changes = Vec::new();
-    let conflicts = conflict::conflicts(text, &wanted, addition, around);
-    let mut text = text.to_owned();
+    let before = text;
+    let mut text = former::taken_out(text, addition, &mut changes);
+    let conflicts = conflict::conflicts(&text, &wanted, addition, around);
     let mut left = Vec::new();
     if !conflicts.is_empty() {
         match on_conflict {
             OnConflict::Ask => {
-                return Merged::unchanged(&text, Outcome::Conflict(conflicts));
+                return Merged::unchanged(before, Outcome::Conflict(conflicts));
             }
             OnConflict::KeepTheirs => left = conflicts,
             OnConflict::UseOurs => {
@@ -230,7 +241,7 @@ pub fn merge(
                 let still = conflict::conflicts(&replaced, &wanted, addition, around);
                 if !still.is_empty() {
                     // Theirs stands in another file.
-                    return Merged::unchanged(&text, Outcome::Conflict(still));
+                    return Merged::unchanged(before, Outcome::Conflict(still));
                 }
                 text = replaced;
             }
@@ -245,12 +256,15 @@ pub fn merge(
         })
         .collect();
     let written = write(&text, addition, &wanted, around, &mut changes);
+    // What stood in the cache's block may be outside of it now.
+    let written = former::taken_out(&written, addition, &mut changes);
     let outcome = if changes.is_empty() {
         Outcome::AlreadySet
     } else {
         Outcome::Changed
     };
     Merged {
+        former: former::left(&written, addition, around),
         text: written,
         outcome,
         changes,

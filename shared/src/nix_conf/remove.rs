@@ -3,6 +3,7 @@
 use super::block;
 use super::document::{Document, Says, Token};
 use super::edit::{self, Edit};
+use super::former;
 use super::merge::{Addition, Change, Merged, Outcome, Surroundings, Wanted, What, block_change};
 use super::names;
 use super::owner::Owner;
@@ -23,6 +24,7 @@ pub fn remove(text: &str, addition: &Addition, around: &Surroundings<'_>) -> Mer
         }
         None => edit::apply(text, &taken(&document, &wanted, &mut changes)),
     };
+    let text = former::taken_out(&text, addition, &mut changes);
     let effective = around.effective(&text);
     let remains = wanted.iter().any(|wanted| {
         let values = effective.texts(wanted.setting);
@@ -34,6 +36,7 @@ pub fn remove(text: &str, addition: &Addition, around: &Surroundings<'_>) -> Mer
         } else {
             Outcome::Changed
         },
+        former: former::left(&text, addition, around),
         text,
         changes,
         remains,
@@ -73,25 +76,32 @@ fn taken(document: &Document<'_>, wanted: &[Wanted], changes: &mut Vec<Change>) 
                 text: String::new(),
             });
         } else {
-            // With the blanks before it; those that lead go with the blanks after them.
-            let kept = values.iter().position(|token| !wanted.has(token.text));
-            let kept = kept.unwrap_or(values.len());
-            if let (Some(first), Some(next)) = (values.first(), values.get(kept))
-                && kept > 0
-            {
-                edits.push(Edit::delete(first.start, next.start));
-            }
-            for pair in values[kept..].windows(2) {
-                if wanted.has(pair[1].text) {
-                    edits.push(Edit::delete(pair[0].end(), pair[1].end()));
-                }
-            }
+            edits.extend(out_of(values, |token| wanted.has(token.text)));
         }
         changes.push(Change {
             what: if whole { What::Removed } else { What::Taken },
             setting: name.text.to_owned(),
             values: mine,
         });
+    }
+    edits
+}
+
+/// The edits that take some values out of a line in which others stay: with the blanks before
+/// them; those that lead go with the blanks after them.
+pub(super) fn out_of(values: &[Token<'_>], goes: impl Fn(&Token<'_>) -> bool) -> Vec<Edit> {
+    let mut edits = Vec::new();
+    let kept = values.iter().position(|token| !goes(token));
+    let kept = kept.unwrap_or(values.len());
+    if let (Some(first), Some(next)) = (values.first(), values.get(kept))
+        && kept > 0
+    {
+        edits.push(Edit::delete(first.start, next.start));
+    }
+    for pair in values[kept..].windows(2) {
+        if goes(&pair[1]) {
+            edits.push(Edit::delete(pair[0].end(), pair[1].end()));
+        }
     }
     edits
 }

@@ -128,6 +128,18 @@ words! {
 }
 
 words! {
+    /// The action that installs Nix in a workflow of GitHub.
+    ConnectInstaller as "installer", default InstallNix {
+        /// `cachix/install-nix-action`
+        InstallNix = "install-nix",
+        /// `DeterminateSystems/nix-installer-action`
+        Determinate = "determinate",
+        /// `nixbuild/nix-quick-install-action`
+        Quick = "quick",
+    }
+}
+
+words! {
     /// A setting beside the two lines.
     ConnectExtra as "extras", default Fallback {
         /// `fallback = true`
@@ -146,14 +158,18 @@ words! {
 pub struct ConnectQuery {
     /// Slugs of the chosen caches.
     pub caches: Vec<String>,
-    /// Where the lines go.
-    pub target: ConnectTarget,
+    /// Where the lines go; `None`: the address does not say, and the page guesses.
+    pub target: Option<ConnectTarget>,
     /// Who somebody is there.
     pub scope: ConnectScope,
     /// How the cache is read.
     pub access: ConnectAccess,
     /// Which Nix.
     pub flavour: ConnectFlavour,
+    /// Which action installs Nix in a workflow of GitHub.
+    pub installer: ConnectInstaller,
+    /// In which place the caches are asked; `None`: as each of them says.
+    pub priority: Option<u16>,
     /// What is set beside.
     pub extras: Vec<ConnectExtra>,
 }
@@ -263,10 +279,16 @@ impl ConnectQuery {
         };
         for (name, value) in pairs(query) {
             match name {
-                "target" => parsed.target = ConnectTarget::read(&value)?,
+                "target" => parsed.target = Some(ConnectTarget::read(&value)?),
                 "scope" => parsed.scope = ConnectScope::read(&value)?,
                 "access" => parsed.access = ConnectAccess::read(&value)?,
                 "flavour" => parsed.flavour = ConnectFlavour::read(&value)?,
+                "installer" => parsed.installer = ConnectInstaller::read(&value)?,
+                "priority" => {
+                    let number = value.parse();
+                    let number = number.map_err(|_| RouteError::parameter("priority", &value))?;
+                    parsed.priority = Some(number);
+                }
                 "extras" => {
                     for word in value.split(',') {
                         let extra = ConnectExtra::read(word)?;
@@ -284,12 +306,10 @@ impl ConnectQuery {
 
     fn write(&self, out: &mut QueryWriter<'_, '_>) -> fmt::Result {
         write_slugs(out, &self.caches)?;
+        if let Some(target) = self.target {
+            out.pair("target", &target.as_str())?;
+        }
         for (name, word, default) in [
-            (
-                "target",
-                self.target.as_str(),
-                ConnectTarget::default().as_str(),
-            ),
             (
                 "scope",
                 self.scope.as_str(),
@@ -305,10 +325,18 @@ impl ConnectQuery {
                 self.flavour.as_str(),
                 ConnectFlavour::default().as_str(),
             ),
+            (
+                "installer",
+                self.installer.as_str(),
+                ConnectInstaller::default().as_str(),
+            ),
         ] {
             if word != default {
                 out.pair(name, &word)?;
             }
+        }
+        if let Some(priority) = self.priority {
+            out.pair("priority", &priority)?;
         }
         if !self.extras.is_empty() {
             let words: Vec<&str> = self.extras.iter().map(|extra| extra.as_str()).collect();
@@ -351,10 +379,12 @@ mod tests {
     fn every_page_of_connect_is_read_back() {
         let all = ConnectQuery {
             caches: vec!["main".into(), "a,b".into()],
-            target: ConnectTarget::GitHub,
+            target: Some(ConnectTarget::GitHub),
             scope: ConnectScope::Ci,
             access: ConnectAccess::Token,
             flavour: ConnectFlavour::Determinate,
+            installer: ConnectInstaller::Quick,
+            priority: Some(30),
             extras: vec![ConnectExtra::Fallback, ConnectExtra::Misses],
         };
         let caches = vec!["main".to_owned(), "team".to_owned()];
@@ -362,7 +392,15 @@ mod tests {
             (ConnectRoute::Generate(ConnectQuery::default()), "/connect"),
             (
                 ConnectRoute::Generate(all),
-                "/connect?caches=main,a%2Cb&target=github-actions&scope=ci&access=token&flavour=determinate&extras=fallback,misses",
+                "/connect?caches=main,a%2Cb&target=github-actions&scope=ci&access=token&flavour=determinate&installer=quick&priority=30&extras=fallback,misses",
+            ),
+            (
+                // Said, though it is what is taken where nothing is said.
+                ConnectRoute::Generate(ConnectQuery {
+                    target: Some(ConnectTarget::NixConf),
+                    ..ConnectQuery::default()
+                }),
+                "/connect?target=nix-conf",
             ),
             (
                 ConnectRoute::Merge {
@@ -409,6 +447,9 @@ mod tests {
             ("/connect?access=none", "access", "none"),
             ("/connect?flavour=vanilla", "flavour", "vanilla"),
             ("/connect?extras=fallback,x", "extras", "x"),
+            ("/connect?installer=x", "installer", "x"),
+            ("/connect?priority=-1", "priority", "-1"),
+            ("/connect?priority=99999", "priority", "99999"),
         ] {
             let wrong = RouteError::Parameter {
                 name,

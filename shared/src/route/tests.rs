@@ -80,7 +80,7 @@ fn every_page() -> Vec<Route> {
         Route::connect("main"),
         Route::Connect(ConnectRoute::Generate(ConnectQuery {
             caches: vec!["main".to_owned(), "team".to_owned()],
-            target: ConnectTarget::NixOs,
+            target: Some(ConnectTarget::NixOs),
             ..ConnectQuery::default()
         })),
         Route::Lookup { paths: vec![] },
@@ -271,11 +271,7 @@ fn route() -> impl Strategy<Value = Route> {
         (proptest::collection::vec(segment(), 0..4), any::<bool>()).prop_map(|(caches, nixos)| {
             Route::Connect(ConnectRoute::Generate(ConnectQuery {
                 caches,
-                target: if nixos {
-                    ConnectTarget::NixOs
-                } else {
-                    ConnectTarget::NixConf
-                },
+                target: nixos.then_some(ConnectTarget::NixOs),
                 ..ConnectQuery::default()
             }))
         }),

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::inputs::{Access, Cache, Flavour, GithubInstaller, Inputs, InputsError, Scope};
+use super::inputs::{Access, Cache, Flavour, GithubInstaller, Inputs, InputsError, Scope, System};
 use super::template::{Each, FileTemplate, LineTemplate, StepTemplate, When};
 use super::templates;
 use super::{File, Line, Snippet, Step, Target};
@@ -10,6 +10,10 @@ use crate::nix_conf::{comment, nix_string};
 
 /// What stands for a token that nobody has made yet.
 const PLACEHOLDER: &str = "YOUR-TOKEN";
+
+/// What is said where a cache of somebody else was chosen for a file of this console.
+const WITHOUT_FOREIGN: &str = "The other cache is not in it: what this server hands out names its own caches only. \
+     Add the other one in another place, such as nix.conf.";
 
 /// Fills the template of a target. A normal user of a machine with a daemon gets the lines
 /// for the admin and their own, whatever file was chosen.
@@ -23,6 +27,17 @@ pub fn fill(target: Target, inputs: &Inputs) -> Result<Snippet, InputsError> {
         Target::NixConf if inputs.flavour == Flavour::Determinate => Target::Determinate,
         other => other,
     };
+    let own = match target {
+        Target::Installer | Target::NixOsFlake => Some(inputs.own()),
+        _ => None,
+    };
+    let left_out = own
+        .as_ref()
+        .is_some_and(|own| own.caches.len() < inputs.caches.len());
+    let inputs = own.as_ref().unwrap_or(inputs);
+    if inputs.caches.is_empty() {
+        return Err(InputsError::Foreign);
+    }
     let template = templates::of(target);
     let files = template
         .files
@@ -52,6 +67,7 @@ pub fn fill(target: Target, inputs: &Inputs) -> Result<Snippet, InputsError> {
         notes: notes
             .filter(|(when, _)| holds(*when, inputs))
             .map(|(_, text)| expand(text, inputs, None))
+            .chain(left_out.then(|| WITHOUT_FOREIGN.to_owned()))
             .collect(),
     })
 }
@@ -146,6 +162,8 @@ fn holds(when: When, inputs: &Inputs) -> bool {
         When::Determinate => inputs.flavour == Flavour::Determinate,
         When::NotDeterminate => inputs.flavour != Flavour::Determinate,
         When::OldNix => inputs.flavour == Flavour::Old,
+        When::Linux => inputs.system != System::MacOs,
+        When::MacOs => inputs.system != System::Linux,
         When::Bucket => inputs.caches.iter().any(|cache| cache.bucket.is_some()),
         When::InstallNix => inputs.installer == GithubInstaller::InstallNix,
         When::InstallDeterminate => inputs.installer == GithubInstaller::Determinate,

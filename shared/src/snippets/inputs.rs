@@ -16,6 +16,21 @@ pub struct Cache {
     pub settings: ClientSettings,
     /// The bucket's own address, where clients can read it: asked second, with the same key.
     pub bucket: Option<SubstituterUrl>,
+    /// It is not of this console: no token of ours is for it, and no script or flake of ours
+    /// names it.
+    pub foreign: bool,
+}
+
+/// What runs on the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum System {
+    /// Nobody said.
+    #[default]
+    Any,
+    /// Linux.
+    Linux,
+    /// macOS.
+    MacOs,
 }
 
 /// What one may do on the machine.
@@ -92,6 +107,8 @@ pub struct Inputs {
     pub scope: Scope,
     /// Which Nix.
     pub flavour: Flavour,
+    /// What it runs on.
+    pub system: System,
     /// How the caches are reached.
     pub access: Access,
     /// The token of a private cache, where it is known; else a placeholder is written.
@@ -117,6 +134,11 @@ pub enum InputsError {
     /// Seconds from 1 to a day.
     #[error("a time is 1 to 86400 seconds")]
     Seconds,
+    /// The install script and the flake are those of caches of this console.
+    #[error(
+        "the install script and the flake hold caches of this server only: choose another place"
+    )]
+    Foreign,
 }
 
 impl Inputs {
@@ -153,20 +175,26 @@ impl Inputs {
         Ok(())
     }
 
+    /// The same without caches of others.
+    pub(super) fn own(&self) -> Self {
+        let mut own = self.clone();
+        own.caches.retain(|cache| !cache.foreign);
+        own
+    }
+
     /// What Merge puts into a file, one after the other: the blocks of the target nix.conf,
     /// each under its cache's own page.
     pub fn additions(&self, part: Part) -> Vec<Addition> {
         let one = |cache: &Cache| {
             let settings = cache.settings.clone();
             let bucket = cache.bucket.clone();
+            let settings = match bucket {
+                Some(bucket) => settings.and(ClientSettings::new(bucket, [])),
+                None => settings,
+            };
             Addition {
-                settings: match bucket {
-                    Some(bucket) => settings.and(ClientSettings::new(bucket, [])),
-                    None => settings,
-                },
                 part,
-                title: cache.title.clone(),
-                page: cache.page.clone(),
+                ..Addition::new(settings, &cache.title, &cache.page)
             }
         };
         self.caches.iter().map(one).collect()
@@ -185,10 +213,14 @@ impl Inputs {
         unique(keys.map(ToString::to_string))
     }
 
-    /// The hosts that a netrc names.
+    /// The hosts that a netrc names: of the caches of this console and no others, because a token
+    /// of ours is sent there. What a cache's settings name beside itself, such as its upstreams,
+    /// gets none either.
     pub(super) fn hosts(&self) -> Vec<String> {
-        unique(self.urls().iter().filter_map(|url| {
-            let (scheme, rest) = url.split_once("://")?;
+        let own = self.caches.iter().filter(|cache| !cache.foreign);
+        unique(own.filter_map(|cache| {
+            let url = cache.settings.urls().first()?;
+            let (scheme, rest) = url.as_str().split_once("://")?;
             let authority = rest.split(['/', '?']).next()?;
             let host = match authority.rsplit_once(':') {
                 Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,

@@ -25,6 +25,10 @@ pub(super) enum When {
     Determinate,
     NotDeterminate,
     OldNix,
+    /// Linux, or nobody said.
+    Linux,
+    /// macOS, or nobody said.
+    MacOs,
     Bucket,
     InstallNix,
     InstallDeterminate,

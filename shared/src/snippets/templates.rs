@@ -55,11 +55,16 @@ pub(super) const CHECK: &[StepTemplate] = &[step(
 )];
 
 const RESTART: &[StepTemplate] = &[
-    step(
+    step_on(
+        When::Linux,
         "Linux. The daemon reads keys when it starts:",
         "sudo systemctl restart nix-daemon",
     ),
-    step("macOS:", "sudo launchctl kickstart -k system/@service@"),
+    step_on(
+        When::MacOs,
+        "macOS:",
+        "sudo launchctl kickstart -k system/@service@",
+    ),
 ];
 
 const REBUILD_UNDO: &[StepTemplate] = &[step("Take the lines out and switch again.", "")];
@@ -301,7 +306,7 @@ static HOME_MANAGER: Template = Template {
 };
 
 static NIX_DARWIN: Template = Template {
-    version: 2,
+    version: 3,
     files: &[
         FileTemplate {
             path: "nix-caches.nix",
@@ -321,6 +326,10 @@ static NIX_DARWIN: Template = Template {
                 line(
                     "  nix.enable = false;",
                     "Determinate Nix manages itself; nix-darwin must not.",
+                ),
+                line(
+                    "  determinateNix.enable = true;",
+                    "By Determinate's module for nix-darwin, which writes nix.custom.conf.",
                 ),
                 plain("  determinateNix.customSettings = {"),
                 line("    extra-substituters = @nix-urls-string@;", URLS),
@@ -351,8 +360,8 @@ static NIX_DARWIN: Template = Template {
     notes: &[
         (
             When::Determinate,
-            "The options belong to Determinate's own module for nix-darwin: look there whether their names are \
-             still these.",
+            "The options are of Determinate's own module for nix-darwin. Import it too: \
+             inputs.determinate.darwinModules.default. Its older releases call them determinate-nix.",
         ),
         (When::TokenNotDeterminate, BRING_NETRC),
     ],

@@ -16,6 +16,7 @@ fn cache(slug: &str, keys: &[&str]) -> Cache {
         page: format!("https://console.example.com/c/{slug}"),
         settings: ClientSettings::new(url, keys),
         bucket: None,
+        foreign: false,
     }
 }
 
@@ -296,6 +297,52 @@ fn what_could_leave_its_line_is_refused() {
         "{lines}"
     );
     assert!(lines.contains("evil @keys@"));
+}
+
+#[test]
+fn no_token_of_ours_goes_to_another_cache_and_nothing_of_ours_hands_it_out() {
+    let mut inputs = private();
+    let upstream = ClientSettings::new("https://up.example.org".parse().expect("a URL"), []);
+    inputs.caches[0].settings = inputs.caches[0].settings.clone().and(upstream);
+    let mut theirs = cache("theirs", &[]);
+    theirs.settings = ClientSettings::new("https://theirs.example.org".parse().expect("a URL"), []);
+    theirs.foreign = true;
+    inputs.caches.push(theirs);
+    for target in Target::ALL {
+        let filled = fill(target, &inputs).expect("good inputs");
+        for file in &filled.files {
+            let text = file.text();
+            let entries = text.lines().filter(|line| line.contains("machine "));
+            for line in entries.filter(|line| !line.contains(" = ")) {
+                assert!(
+                    line.contains("machine cache.example.com"),
+                    "{target}: {line}"
+                );
+            }
+        }
+        let named = told(&filled).contains("theirs.example.org");
+        match target {
+            Target::Installer | Target::NixOsFlake | Target::Netrc => assert!(!named, "{target}"),
+            _ => assert!(named, "{target}"),
+        }
+    }
+    let filled = fill(Target::Installer, &inputs).expect("good inputs");
+    assert!(told(&filled).contains("The other cache is not in it"));
+    inputs.caches.remove(0);
+    assert_eq!(fill(Target::Installer, &inputs), Err(InputsError::Foreign));
+    assert!(fill(Target::NixConf, &inputs).is_ok());
+}
+
+#[test]
+fn apply_is_for_the_system_where_it_is_known() {
+    let commands = |system| {
+        let inputs = Inputs { system, ..team() };
+        told(&fill(Target::NixConf, &inputs).expect("good inputs"))
+    };
+    let has = |text: &str| (text.contains("systemctl"), text.contains("launchctl"));
+    assert_eq!(has(&commands(System::Any)), (true, true));
+    assert_eq!(has(&commands(System::Linux)), (true, false));
+    assert_eq!(has(&commands(System::MacOs)), (false, true));
 }
 
 #[test]

@@ -48,6 +48,21 @@ pub(super) async fn choose(browser: &Browser, label: &str, word: &str) -> anyhow
     browser.until(&format!("{label}: {word}"), &act).await
 }
 
+/// Types over all that stands in a field.
+pub(super) async fn fill(browser: &Browser, label: &str, text: &str) -> anyhow::Result<()> {
+    let act = format!(
+        "const label = [...document.querySelectorAll('main label')].find(e => e.innerText.trim() === {});
+         const field = label && document.getElementById(label.htmlFor);
+         if (!field) return false;
+         field.value = {};
+         for (const what of ['input', 'change']) field.dispatchEvent(new Event(what, {{bubbles: true}}));
+         return true",
+        json!(label),
+        json!(text)
+    );
+    browser.until(label, &act).await
+}
+
 /// What the button with this name copies.
 pub(super) async fn copied(browser: &Browser, name: &str) -> anyhow::Result<String> {
     // So that an older copy is not taken for this one.

@@ -7,6 +7,8 @@ mod choosing;
 mod closure;
 mod closure_views;
 mod connect;
+mod connect_choices;
+mod connect_real;
 mod copying;
 mod doctor;
 mod every_page;

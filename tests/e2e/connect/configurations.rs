@@ -17,17 +17,17 @@ use super::{fixtures, random, team};
 const RANDOM: u64 = 60;
 
 /// The values of settings, by name.
-type Lists = BTreeMap<String, Vec<String>>;
+pub type Lists = BTreeMap<String, Vec<String>>;
 
 /// A machine's configuration.
-struct Machine<'a> {
-    system: &'a str,
-    user: Option<&'a str>,
-    environment: Option<&'a str>,
+pub struct Machine<'a> {
+    pub system: &'a str,
+    pub user: Option<&'a str>,
+    pub environment: Option<&'a str>,
 }
 
 /// The lists of `nix show-config`; `None` where Nix fails, and what it said.
-fn shown(nix: &Nix, machine: &Machine<'_>) -> anyhow::Result<(Option<Lists>, String)> {
+pub fn shown(nix: &Nix, machine: &Machine<'_>) -> anyhow::Result<(Option<Lists>, String)> {
     let folder = nix.home().join("conf");
     std::fs::create_dir_all(&folder)?;
     std::fs::write(folder.join("nix.conf"), machine.system)?;
@@ -65,7 +65,7 @@ fn shown(nix: &Nix, machine: &Machine<'_>) -> anyhow::Result<(Option<Lists>, Str
 
 /// Newer versions print a URL's parameters in the order of their names, and a `;` in it
 /// percent-encoded.
-fn parameters_sorted(url: &str) -> String {
+pub fn parameters_sorted(url: &str) -> String {
     let url = &url.replace("%3B", ";");
     let Some((base, query)) = url.split_once('?') else {
         return url.to_owned();

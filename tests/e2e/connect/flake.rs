@@ -4,6 +4,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use snowbank_shared::nix_conf::ClientSettings;
+use snowbank_shared::nix_conf::merge::Addition;
 use snowbank_tests::nix::Nix;
 use snowbank_tests::server::{Server, Setup};
 
@@ -97,6 +99,11 @@ async fn the_flakes_modules_evaluate_and_old_locks_find_its_old_bytes() -> anyho
         ensure!(settings["extra-trusted-public-keys"][0] == KEY, "{out}");
     }
 
+    // The install script has a lasting address too.
+    let script = server.text("/c/team/install.sh").await?;
+    let hash = snowbank_shared::hash::Sha256::digest(script.as_bytes()).to_base16();
+    let script_twin = format!("/c/team/install-{hash}.sh");
+
     // Another key, another address: the flake is another, and the old one is still there.
     let config = server.home().join("snowbank.toml");
     let next = snowbank_shared::signature::SecretKey::generate("team-2", [8; 32])?.public_key();
@@ -110,6 +117,21 @@ async fn the_flakes_modules_evaluate_and_old_locks_find_its_old_bytes() -> anyho
         server.bytes(&twin).await? == bytes,
         "an old lock finds other bytes"
     );
+    // So is the script, though today's is another: it knows the old key as a former one.
+    ensure!(server.text(&script_twin).await? == script);
+    let today = server.text("/c/team/install.sh").await?;
+    ensure!(
+        today.contains(&format!("  former='{KEY}'\n")) && script.contains("  former=''\n"),
+        "{today}"
+    );
+    let path = home.path().join("install.sh");
+    std::fs::write(&path, &today)?;
+    let (out, err, code) = run(Command::new("shellcheck").args(["-s", "sh"]).arg(&path))?;
+    ensure!(code == Some(0), "shellcheck:\n{out}\n{err}");
+    let settings = ClientSettings::new(server.url("/team").parse()?, [next]);
+    let addition = Addition::new(settings, "team", &server.url("/c/team"));
+    let addition = addition.with_former([KEY.parse()?]);
+    super::installing::former(&path, &home.path().join("nix.conf"), &addition)?;
     let absent = twin.replace(|c: char| c.is_ascii_digit(), "0");
     ensure!(server.status(&absent).await? == 404);
     Ok(())

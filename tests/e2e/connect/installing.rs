@@ -22,7 +22,7 @@ const RANDOM: u64 = 150;
 const SHELLS: [&str; 3] = ["sh", "dash", "bash"];
 
 /// A server whose cache is that of the fixtures.
-async fn console(bucket: &Path) -> anyhow::Result<Server> {
+pub async fn console(bucket: &Path) -> anyhow::Result<Server> {
     Setup::new()
         .line("cache_url = \"https://cache.example.com\"")
         .folder(
@@ -38,7 +38,7 @@ async fn console(bucket: &Path) -> anyhow::Result<Server> {
 }
 
 /// What a run with these options prints; it must end with `code`.
-fn script(
+pub fn script(
     shell: &str,
     script: &Path,
     file: &Path,
@@ -187,6 +187,89 @@ fn blocks(path: &Path, file: &Path, addition: &Addition) -> anyhow::Result<()> {
     let mode = std::fs::metadata(file)?.permissions().mode() & 0o777;
     ensure!(mode == 0o444, "the mode is {mode:o}");
     std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o644))?;
+    Ok(())
+}
+
+/// Keys that the cache used once: script and page leave them in lines of others, and take them
+/// out where they are told to.
+pub fn former(path: &Path, file: &Path, addition: &Addition) -> anyhow::Result<()> {
+    let around = Surroundings::default();
+    let (old, now) = (&addition.former[0], &addition.settings.keys()[0]);
+    let url = &addition.settings.urls()[0];
+    let other = snowbank_shared::signature::SecretKey::generate("other-1", [4; 32])?.public_key();
+    let mut texts = vec![
+        format!("extra-trusted-public-keys = {old}\nmax-jobs = 1\n"),
+        format!("max-jobs = 1\nextra-trusted-public-keys = {old}"),
+        format!("trusted-public-keys = {old}\nextra-substituters = {url}\n"),
+        format!("extra-trusted-public-keys = {old} {other}  {old} # mine\n"),
+        format!(
+            "extra-substituters = https://a.example\nextra-trusted-public-keys = {other} {old} {now}\n"
+        ),
+        format!("extra-trusted-public-keys = {old} # mine\n"),
+    ];
+    let block = merge("", addition, OnConflict::Ask, &around).text;
+    texts.push(block.replace(&now.to_string(), &old.to_string()));
+    texts.push(
+        block
+            .replace("/c/team)", "/c/their)")
+            .replace(&now.to_string(), &old.to_string()),
+    );
+    let windows: Vec<String> = texts
+        .iter()
+        .map(|text| text.replace('\n', "\r\n"))
+        .collect();
+    texts.extend(windows);
+    for text in &texts {
+        for takes_former in [false, true] {
+            let addition = Addition {
+                takes_former,
+                ..addition.clone()
+            };
+            let merged = merge(text, &addition, OnConflict::Ask, &around).text;
+            let removed = remove(text, &addition, &around).text;
+            ensure!(
+                !takes_former || text.contains("/c/their)") || !merged.contains(&old.to_string())
+            );
+            for (undo, after) in [(false, merged), (true, removed)] {
+                for shell in SHELLS {
+                    let mut options = vec!["--yes"];
+                    options.extend(undo.then_some("--undo"));
+                    options.extend(takes_former.then_some("--drop-old-keys"));
+                    std::fs::write(file, text)?;
+                    script(shell, path, file, &options, 0)?;
+                    let written = std::fs::read_to_string(file)?;
+                    ensure!(
+                        written == after,
+                        "{shell} {options:?} made of {text:?} {written:?} and not {after:?}"
+                    );
+                }
+                // The command does the same.
+                std::fs::write(file, text)?;
+                let mut command = Command::new(component::binary());
+                command.args(["connect", url.as_str(), "--title", "team"]);
+                command.arg("--key").arg(now.to_string());
+                command.arg("--former-key").arg(old.to_string());
+                command
+                    .arg("--page")
+                    .arg(&addition.page)
+                    .arg("--file")
+                    .arg(file);
+                if undo {
+                    command.arg("--remove");
+                }
+                if takes_former {
+                    command.arg("--drop-old-keys");
+                }
+                let (out, err, code) = run(&mut command)?;
+                ensure!(code == Some(0), "{out}{err}");
+                let written = std::fs::read_to_string(file)?;
+                ensure!(
+                    written == after,
+                    "{command:?} made of {text:?} {written:?} and not {after:?}"
+                );
+            }
+        }
+    }
     Ok(())
 }
 

@@ -32,6 +32,7 @@ fn inputs() -> anyhow::Result<Vec<Inputs>> {
         page: PAGE.to_owned(),
         settings: ClientSettings::new(URL.parse()?, [KEY.parse()?]),
         bucket: None,
+        foreign: false,
     };
     let other = Cache {
         slug: "2nd".to_owned(),
@@ -108,7 +109,8 @@ fn every_target_passes_the_parser_of_its_language() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn passes(nix: &Nix, newer: &Nix, folder: &Path, file: &File) -> anyhow::Result<()> {
+/// Puts a file through the parser of its language.
+pub fn passes(nix: &Nix, newer: &Nix, folder: &Path, file: &File) -> anyhow::Result<()> {
     let text = file.text();
     match file.language {
         Language::NixConf => {

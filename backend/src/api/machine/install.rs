@@ -4,11 +4,63 @@
 //!
 //! The merge is that of `snowbank_shared::nix_conf::merge`, written in awk; a test holds
 //! the two to one another. URLs and keys are literals in the script, quoted for the shell.
+//!
+//! People keep the twin's address in documents and scripts of their own. So what was offered once
+//! is a record of the ledger with its whole text, and is found as long as a flake's twin is, also
+//! after the keys or the script itself have changed.
 
+use serde::{Deserialize, Serialize};
 use snowbank_shared::hash::Sha256;
 use snowbank_shared::nix_conf::merge::Addition;
 
+use crate::ledger::{self, Kind, Ledger, LedgerError, Record, RecordId, Scope};
+use crate::site::Cache;
+
 const SCRIPT: &str = include_str!("install.sh");
+
+/// Scripts that are kept of a cache at most; each has some 25 kB.
+const MOST: usize = 300;
+
+/// A script that was offered once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Offered {
+    script: String,
+}
+
+impl Record for Offered {
+    const KIND: Kind = ledger::kind::SCRIPTS;
+}
+
+/// Keeps a script that is offered.
+pub async fn keep(ledger: &Ledger, cache: &Cache, script: &str) {
+    let Ok(id) = sha256(script).parse::<RecordId>() else {
+        return;
+    };
+    let scope = Scope::Cache(cache.slug.as_str());
+    let view = ledger.view();
+    if view.get::<Offered>(scope, &id).is_some() || view.list::<Offered>(scope).count() >= MOST {
+        return;
+    }
+    let record = Offered {
+        script: script.to_owned(),
+    };
+    match ledger.create(scope, &id, "server", record).await {
+        Ok(_) | Err(LedgerError::Exists(_)) => {}
+        Err(error) => {
+            tracing::warn!(cache = cache.slug.as_str(), %error, "an install script could not be kept: its address will not last");
+        }
+    }
+}
+
+/// The script of this hash that was offered once.
+pub fn kept(ledger: &Ledger, cache: &Cache, hash: &str) -> Option<String> {
+    let id = hash.parse::<RecordId>().ok()?;
+    let entry = ledger
+        .view()
+        .get::<Offered>(Scope::Cache(cache.slug.as_str()), &id)?;
+    let script = &entry.record.script;
+    (sha256(script) == hash).then(|| script.clone())
+}
 
 /// The script for what is to be added.
 pub fn script(addition: &Addition) -> String {
@@ -20,11 +72,13 @@ pub fn script(addition: &Addition) -> String {
         .collect();
     let keys: Vec<String> = addition.keys().map(ToString::to_string).collect();
     let (title, page) = addition.in_comment();
-    let (urls, keys) = (urls.join(" "), keys.join(" "));
+    let former: Vec<String> = addition.former.iter().map(ToString::to_string).collect();
+    let (urls, keys, former) = (urls.join(" "), keys.join(" "), former.join(" "));
     let value = |name: &str| match name {
         "TITLE" => title.as_str(),
         "PAGE" => page.as_str(),
         "URLS" => urls.as_str(),
+        "FORMER" => former.as_str(),
         _ => keys.as_str(),
     };
     let mut script = String::with_capacity(SCRIPT.len() + 2000);

@@ -5,12 +5,13 @@
 # --user your own. It shows the difference and asks first, keeps a copy of the file, and
 # restarts the daemon. Run it again: it changes nothing that is right already.
 #
-#   --dry-run      show the difference, change nothing
-#   --yes          do not ask
-#   --undo         take the cache out again
-#   --user         ~/.config/nix/nix.conf instead of the system's file
-#   --file FILE    this file instead
-#   --no-restart   leave the daemon alone
+#   --dry-run        show the difference, change nothing
+#   --yes            do not ask
+#   --undo           take the cache out again
+#   --drop-old-keys  take keys that the cache no longer uses out of lines of others too
+#   --user           ~/.config/nix/nix.conf instead of the system's file
+#   --file FILE      this file instead
+#   --no-restart     leave the daemon alone
 #
 # Exit codes: 0 done, or nothing to do; 1 a step failed; 2 wrong use; 3 another tool writes
 # the file, its lines are printed; 4 the file has another key of the same name; 5 the answer was no.
@@ -25,13 +26,16 @@ main() {
   page=@PAGE@
   urls=@URLS@
   keys=@KEYS@
+  # Keys that the cache used once.
+  former=@FORMER@
 
-  mode=merge dry=false yes=false user=false restart=true file=
+  mode=merge dry=false yes=false user=false restart=true drop=0 file=
   while [ $# -gt 0 ]; do
     case $1 in
       --dry-run) dry=true ;;
       --yes | -y) yes=true ;;
       --undo) mode=remove ;;
+      --drop-old-keys) drop=1 ;;
       --user) user=true ;;
       --no-restart) restart=false ;;
       --file)
@@ -40,7 +44,7 @@ main() {
         restart=false
         shift
         ;;
-      *) fail 2 "unknown option: $1. There are --dry-run, --yes, --undo, --user, --file FILE and --no-restart" ;;
+      *) fail 2 "unknown option: $1. There are --dry-run, --yes, --undo, --drop-old-keys, --user, --file FILE and --no-restart" ;;
     esac
     shift
   done
@@ -69,6 +73,7 @@ main() {
     4) fail 4 "$file has another key of this name: Nix uses only the first of them. Compare it with $page/keys.txt, and take out the wrong one" ;;
     *) fail 1 "reading $file failed" ;;
   esac
+  old_keys
   if cmp -s "$before" "$after"; then
     echo "$file: no change"
     return 0
@@ -79,6 +84,17 @@ main() {
   write
   if $restart; then restart_daemon; fi
   probe
+}
+
+# Says which former keys the new text still names.
+old_keys() {
+  how="With --drop-old-keys it goes"
+  if [ "$drop" = 1 ]; then how="It stands in the block of another cache: take it out by hand"; fi
+  for key in $former; do
+    if grep -qF -- "$key" "$after"; then
+      echo "Note: $file still trusts ${key%%:*}, which the cache no longer uses. $how" >&2
+    fi
+  done
 }
 
 fail() {
@@ -158,12 +174,13 @@ print_module() {
 # The merge itself: prints the new text. The rules are those of the page Connect.
 edit() {
   # By the environment, because -v would read backslashes.
-  CACHE_TITLE=$title CACHE_PAGE=$page CACHE_URLS=$urls CACHE_KEYS=$keys awk -v mode="$mode" -v unterminated="$unterminated" '
+  CACHE_TITLE=$title CACHE_PAGE=$page CACHE_URLS=$urls CACHE_KEYS=$keys CACHE_FORMER=$former awk -v mode="$mode" -v unterminated="$unterminated" -v drop="$drop" '
     BEGIN {
       title = ENVIRON["CACHE_TITLE"]
       page = ENVIRON["CACHE_PAGE"]
       urls = ENVIRON["CACHE_URLS"]
       keys = ENVIRON["CACHE_KEYS"]
+      former = ENVIRON["CACHE_FORMER"]
     }
     { L[NR] = $0 }
     END {
@@ -172,11 +189,20 @@ edit() {
       crlf = (n > u && L[1] ~ /\r$/) ? "\r" : ""
       nu = split(urls, U, " ")
       nk = split(keys, K, " ")
+      nf = split(former, F, " ")
       copy(L, n, A)
       m = n
       own_block(A, m)
-      if (mode == "remove") undo()
-      else add()
+      if (mode == "remove") {
+        undo()
+        own_block(A, m)
+        if (drop + 0) drop_former()
+      } else {
+        if (drop + 0) { drop_former(); own_block(A, m) }
+        add()
+        # What stood in the block of the cache may be outside of it now.
+        if (drop + 0) { own_block(A, m); drop_former() }
+      }
       for (i = 1; i <= m; i++) printf "%s%s", A[i], (i == m && u) ? "" : "\n"
     }
 
@@ -336,7 +362,7 @@ edit() {
     function of_cache(kind, value,    i, there) {
       if (kind == "k") {
         for (i = 1; i <= nk; i++) if (stem(K[i]) == stem(value)) return 1
-        return !nk
+        return !nk || formerly(value)
       }
       if (tolower(substr(value, 1, 5)) == "s3://") return 1
       there = host_of(value)
@@ -460,6 +486,39 @@ edit() {
     function put(i, values,    w) {
       w = words(A[i])
       A[i] = substr(A[i], 1, E[w] - 1) " " values substr(A[i], E[w])
+    }
+
+    function formerly(value,    i) {
+      for (i = 1; i <= nf; i++) if (same("k", F[i], value)) return 1
+      return 0
+    }
+
+    # Takes former keys out of lines outside of blocks.
+    function drop_former(    i, j, w, mine, kept, line) {
+      split("", R)
+      r = 0
+      for (i = 1; i <= m; i++) {
+        w = words(A[i])
+        mine = 0
+        if (setting(w) == "k" && !(i in B))
+          for (j = 3; j <= w; j++) if (formerly(T[j])) mine++
+        if (!mine) { R[++r] = A[i]; continue }
+        if (mine == w - 2) {
+          if (extra && !index(A[i], "#")) { if (i == m) u = 0; continue }
+          R[++r] = substr(A[i], 1, S[3] - 1) substr(A[i], E[w])
+          continue
+        }
+        line = A[i]
+        kept = 3
+        while (formerly(T[kept])) kept++
+        for (j = w; j > kept; j--)
+          if (formerly(T[j])) line = substr(line, 1, E[j - 1] - 1) substr(line, E[j])
+        if (kept > 3) line = substr(line, 1, S[3] - 1) substr(line, S[kept])
+        R[++r] = line
+      }
+      copy(R, r, A)
+      m = r
+      if (!m) u = 0
     }
 
     function undo(    i, j, w, kind, mine, kept, line, cut) {

@@ -2,34 +2,66 @@
 
 use leptos::prelude::*;
 use snowbank_shared::api::Cache;
+use snowbank_shared::api::connect::{Connect, ConnectCache, TestedCache};
 use snowbank_shared::route::{ConnectRoute, Route};
 
-use super::{chosen_slugs, unknown_cache};
-use crate::components::banner::empty;
+use super::{chosen_slugs, other, unknown_cache};
+use crate::components::banner::{banner, empty};
 use crate::components::changing::changing;
+use crate::components::chip::Tone;
 use crate::components::failure::failure_of;
 use crate::components::icon::{Icon, icon};
 use crate::components::skeleton::skeleton;
 use crate::format;
-use crate::state::navigation::{Navigation, navigation};
+use crate::state::identity::{Identity, identity};
+use crate::state::navigation::{Navigation, absolute, navigation};
+use crate::state::remote::Remote;
 use crate::state::session::{Session, session};
 
 /// The caches that the address names. Copy it freely.
 #[derive(Debug, Clone, Copy)]
 pub struct ChosenCaches {
     session: Session,
+    identity: Identity,
     navigation: Navigation,
+    /// What the server says of its caches for these pages alone.
+    facts: Remote<Connect>,
     /// Their slugs.
     pub slugs: Memo<Vec<String>>,
     /// The address of other slugs.
     route: StoredValue<fn(Vec<String>) -> ConnectRoute>,
 }
 
+/// A cache of this server, with what these pages need beside.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Known {
+    /// The cache.
+    pub cache: Cache,
+    /// Its page, its bucket, its former keys.
+    pub facts: ConnectCache,
+}
+
+/// Asks the server for what these pages need beside the list of caches.
+pub fn facts() -> Remote<Connect> {
+    Remote::new(|| Some("/connect".to_owned()))
+}
+
+/// Whether the server can sign a path for a live check; yes, where it has not said. Tracked.
+pub fn can_sign(facts: Remote<Connect>, slug: &str) -> bool {
+    let known = facts.get();
+    let known = known.as_ref().map(|known| known.caches.iter());
+    known
+        .and_then(|mut caches| caches.find(|cache| cache.slug == slug))
+        .is_none_or(|cache| cache.signs)
+}
+
 /// The caches of a page whose address for some slugs `route` gives.
 pub fn caches_of(route: fn(Vec<String>) -> ConnectRoute) -> ChosenCaches {
     ChosenCaches {
         session: session(),
+        identity: identity(),
         navigation: navigation(),
+        facts: facts(),
         slugs: chosen_slugs(),
         route: StoredValue::new(route),
     }
@@ -46,6 +78,43 @@ impl ChosenCaches {
         })
     }
 
+    /// The same with what is known of them beside; tracked.
+    pub fn known(self) -> Vec<Known> {
+        let facts = self.facts.get();
+        let of = |slug: &str| {
+            let mut all = facts.iter().flat_map(|facts| &facts.caches);
+            all.find(|cache| cache.slug == slug).cloned()
+        };
+        self.caches()
+            .into_iter()
+            .map(|cache| Known {
+                facts: of(&cache.slug).unwrap_or_else(|| ConnectCache {
+                    slug: cache.slug.clone(),
+                    page: absolute(&format!("/c/{}", cache.slug)),
+                    bucket: None,
+                    former_keys: Vec::new(),
+                    signs: true,
+                }),
+                cache,
+            })
+            .collect()
+    }
+
+    /// Whether what is known beside is still to come; tracked.
+    pub fn waits(self) -> bool {
+        self.facts.is_waiting() && !self.facts.is_there()
+    }
+
+    /// Caches that are not of this server, which this tab was told of; tracked.
+    pub fn others(self) -> Vec<TestedCache> {
+        other::added(self.identity)
+    }
+
+    /// Whether the server has a cache's secret key; tracked.
+    pub fn signs(self, slug: &str) -> bool {
+        can_sign(self.facts, slug)
+    }
+
     /// All caches of the server; tracked.
     pub fn all(self) -> Vec<Cache> {
         self.session.described.get().unwrap_or_default()
@@ -60,7 +129,42 @@ impl ChosenCaches {
                 slugs.iter().find(known).map(|slug| unknown_cache(slug))
             })
         };
-        view! { {failure_of(self.session.caches)} {changing(unknown)} }.into_any()
+        view! {
+            {failure_of(self.session.caches)}
+            {failure_of(self.facts)}
+            {changing(unknown)}
+            {changing(move || self.elsewhere())}
+        }
+        .into_any()
+    }
+
+    /// The server says that it is elsewhere than where this page was opened; tracked.
+    fn elsewhere(self) -> Option<AnyView> {
+        let known = self.known();
+        let page = known.into_iter().map(|known| known.facts).find(|facts| {
+            let here = absolute(&format!("/c/{}", facts.slug));
+            facts.page != here
+        })?;
+        let tail = format!("c/{}", page.slug);
+        let public = page
+            .page
+            .strip_suffix(&tail)
+            .unwrap_or(&page.page)
+            .to_owned();
+        let here = absolute("/");
+        Some(banner(
+            Tone::Note,
+            "These lines name the server's public address",
+            view! {
+                <p>
+                    "The server is configured to be at " <code class="break">{public}</code>
+                    ", and you opened it at " <code class="break">{here}</code>
+                    ". Markers and links name the first, as the install script does. If that is wrong, set "
+                    <code>"public_url"</code> "."
+                </p>
+            },
+            (),
+        ))
     }
 
     fn toggle(self, slug: &str) {

@@ -187,8 +187,7 @@ impl Page {
                 view! { <p>"Paste a configuration. What is found appears here."</p> },
             );
         }
-        let caches = self.chosen.caches();
-        let known = known_caches(&caches);
+        let known = known_caches(&self.chosen.known());
         let version: Option<NixVersion> = self.version.value.get().parse().ok();
         let system = self.system.text.get();
         let kind = self.kind.get().unwrap_or_else(|| Kind::guess(&text));

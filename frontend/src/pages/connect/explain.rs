@@ -226,7 +226,7 @@ fn place_link(place: Place, line: &Line, caches: &[Cache]) -> (&'static str, Str
     let connect = |target, scope| {
         Route::Connect(ConnectRoute::Generate(ConnectQuery {
             caches: slugs.clone(),
-            target,
+            target: Some(target),
             scope,
             ..ConnectQuery::default()
         }))

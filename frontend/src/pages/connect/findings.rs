@@ -1,32 +1,36 @@
 //! What the doctor found, with the line, why, and a fix.
 
 use leptos::prelude::*;
-use snowbank_shared::api::{Cache, Key, KeyState};
+use snowbank_shared::api::{Key, KeyState};
 use snowbank_shared::nix_conf::doctor::{Finding, KnownCache, Severity};
 use snowbank_shared::signature::PublicKey;
 
+use super::choose::Known;
 use super::pasted::masked;
 use crate::components::button::{Weight, button};
 use crate::components::chip::{Tone, chip};
 use crate::components::icon::Icon;
 
 /// The caches of this server as the doctor knows them.
-pub fn known_caches(caches: &[Cache]) -> Vec<KnownCache> {
-    let keys = |cache: &Cache, wanted: fn(&Key) -> bool| -> Vec<PublicKey> {
-        let keys = cache.keys.iter().filter(|key| wanted(key));
-        keys.filter_map(|key| key.public_key.parse().ok()).collect()
+pub fn known_caches(known: &[Known]) -> Vec<KnownCache> {
+    let signs = |key: &&Key| matches!(key.state, KeyState::Active | KeyState::Pending);
+    let read = |texts: Vec<&String>| -> Vec<PublicKey> {
+        let keys = texts.into_iter().filter_map(|text| text.parse().ok());
+        keys.collect()
     };
-    let signs = |key: &Key| matches!(key.state, KeyState::Active | KeyState::Pending);
-    caches
+    known
         .iter()
-        .map(|cache| KnownCache {
-            title: cache.title.clone(),
-            url: cache.url.clone(),
-            keys: keys(cache, signs),
-            retired: keys(cache, |key| {
-                !matches!(key.state, KeyState::Active | KeyState::Pending)
-            }),
-            priority: Some(cache.priority),
+        .map(|Known { cache, facts }| {
+            let now = cache.keys.iter().filter(signs);
+            let ended = cache.keys.iter().filter(|key| !signs(key));
+            let ended = ended.map(|key| &key.public_key);
+            KnownCache {
+                title: cache.title.clone(),
+                url: cache.url.clone(),
+                keys: read(now.map(|key| &key.public_key).collect()),
+                retired: read(ended.chain(&facts.former_keys).collect()),
+                priority: Some(cache.priority),
+            }
         })
         .collect()
 }

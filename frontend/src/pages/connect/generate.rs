@@ -3,20 +3,25 @@
 //! stays.
 
 use leptos::prelude::*;
+use snowbank_shared::api::connect::TestedCache;
 use snowbank_shared::api::{Cache, Signing, UpstreamMode, Visibility};
 use snowbank_shared::route::{
-    ConnectAccess, ConnectExtra, ConnectFlavour, ConnectQuery, ConnectRoute, ConnectScope,
-    ConnectTarget, Route,
+    ConnectAccess, ConnectExtra, ConnectFlavour, ConnectInstaller, ConnectQuery, ConnectRoute,
+    ConnectScope, ConnectTarget, Route,
 };
 
 use super::choose::{ChosenCaches, cache_boxes, caches_of};
+use super::guess::Guess;
 use super::head_tabs;
+use super::key_list::key_list;
 use super::live::begin_button;
-use super::output::{Block, Output, output};
+use super::other::other_caches;
+use super::output::{Block, Output, Wish, output};
 use super::output_file::output_files;
+use super::priority::priority_field;
 use super::token::{TokenDraft, token_card};
 use super::trusted::trusted_users;
-use super::words::{TARGETS, access_word, extra_words, flavour_word, scope_word};
+use super::words::{TARGETS, access_word, extra_words, flavour_word, installer_word, scope_word};
 use crate::components::banner::{banner, empty};
 use crate::components::changing::changing;
 use crate::components::chip::Tone;
@@ -24,9 +29,9 @@ use crate::components::code::code_line;
 use crate::components::fresh_id;
 use crate::components::icon::{Icon, icon};
 use crate::components::page_head::{heading, page_title};
-use crate::format;
+use crate::components::skeleton::skeleton;
 use crate::state::derived::memo;
-use crate::state::navigation::{Navigation, href, navigation, with_base};
+use crate::state::navigation::{Navigation, href, navigation};
 
 /// The state of the page. Copy it freely.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +40,8 @@ struct Page {
     chosen: ChosenCaches,
     /// What the address says, with the only cache where it names none.
     query: Memo<ConnectQuery>,
+    /// What is taken where the address names no place.
+    guess: Guess,
     /// The token of private caches.
     token: TokenDraft,
 }
@@ -65,6 +72,7 @@ pub fn page() -> AnyView {
         navigation,
         chosen,
         query,
+        guess: Guess::here(),
         token: TokenDraft::new(chosen.slugs),
     };
     view! {
@@ -94,13 +102,31 @@ impl Page {
         self.navigation.replace(&route);
     }
 
+    /// Where the lines go; tracked.
+    fn target(self) -> ConnectTarget {
+        let named = self.query.with(|query| query.target);
+        named.unwrap_or_else(|| self.guess.target())
+    }
+
     fn output(self) -> AnyView {
-        let (caches, query) = (self.chosen.caches(), self.query.get());
-        if caches.is_empty() {
+        let (known, others) = (self.chosen.known(), self.chosen.others());
+        if known.is_empty() && others.is_empty() {
             return empty("Choose a cache", view! { <p>"The lines appear here."</p> });
         }
-        match output(&caches, &query) {
-            Ok(written) => written_out(&caches, &query, &written, self.token),
+        if self.chosen.waits() {
+            return skeleton(6, "Reading what belongs to the caches…");
+        }
+        let query = self.query.get();
+        let written = output(Wish {
+            known: &known,
+            others: &others,
+            query: &query,
+            target: self.target(),
+            system: self.guess.system,
+        });
+        let caches: Vec<Cache> = known.into_iter().map(|known| known.cache).collect();
+        match written {
+            Ok(written) => written_out(self, &caches, &others, &query, &written),
             Err(why) => banner(
                 Tone::Bad,
                 "These lines cannot be written",
@@ -151,7 +177,7 @@ fn select<T: Copy + PartialEq + Send + Sync + 'static>(
 
 /// Where the lines go: sixteen places in four groups.
 fn targets(page: Page) -> AnyView {
-    let now = move || page.query.with(|query| query.target);
+    let now = move || page.target();
     let groups = TARGETS
         .map(|(group, targets)| {
             let options = targets
@@ -167,15 +193,28 @@ fn targets(page: Page) -> AnyView {
         let word = event_target_value(&event);
         let target = ConnectTarget::ALL.iter().find(|one| one.as_str() == word);
         if let Some(target) = target {
-            page.choose(|query| query.target = *target);
+            page.guess.remember(*target);
+            page.choose(|query| query.target = Some(*target));
         }
+    };
+    let guessed = move || {
+        let unnamed = page.query.with(|query| query.target.is_none());
+        unnamed.then(|| page.guess.words())
     };
     view! {
         <div class="field">
             <label for="connect-target">"Where"</label>
-            <select id="connect-target" prop:value=move || now().as_str() on:change=choose>
+            <select
+                id="connect-target"
+                aria-describedby="connect-target-notes"
+                prop:value=move || now().as_str()
+                on:change=choose
+            >
                 {groups}
             </select>
+            <p class="field-notes" id="connect-target-notes">
+                <small class="field-hint">{guessed}</small>
+            </p>
         </div>
     }
     .into_any()
@@ -213,10 +252,28 @@ fn form(page: Page) -> AnyView {
             }
         })
         .collect_view();
+    let installer = move || {
+        (page.target() == ConnectTarget::GitHub).then(|| {
+            select(
+                "What installs Nix there",
+                page,
+                ConnectInstaller::ALL,
+                installer_word,
+                |query| query.installer,
+                |query, installer| query.installer = installer,
+            )
+        })
+    };
+    let priority = priority_field(
+        move || page.query.with(|query| query.priority),
+        move |priority| page.choose(|query| query.priority = priority),
+    );
     view! {
         <form class="connect-form" on:submit=|event| event.prevent_default()>
             {cache_boxes(page.chosen)}
+            {other_caches()}
             {targets(page)}
+            {changing(installer)}
             {select(
                 "Who are you there",
                 page,
@@ -241,6 +298,7 @@ fn form(page: Page) -> AnyView {
                 |query| query.access,
                 |query, access| query.access = access,
             )}
+            {priority}
             <fieldset>
                 <legend>"Beside it"</legend>
                 {extras}
@@ -251,10 +309,11 @@ fn form(page: Page) -> AnyView {
 }
 
 fn written_out(
+    page: Page,
     caches: &[Cache],
+    others: &[TestedCache],
     query: &ConnectQuery,
     written: &Output,
-    draft: TokenDraft,
 ) -> AnyView {
     let warnings: Vec<AnyView> = written
         .warnings
@@ -271,12 +330,13 @@ fn written_out(
         .collect();
     let needs_token = match query.access {
         ConnectAccess::Auto => !private.is_empty(),
-        ConnectAccess::Token => true,
+        // Of a cache of others this server has none to give.
+        ConnectAccess::Token => !caches.is_empty(),
         ConnectAccess::Public | ConnectAccess::S3 => false,
     };
     let token = needs_token.then(|| {
         let caches: &[Cache] = if private.is_empty() { caches } else { &private };
-        token_card(caches, query.flavour, draft)
+        token_card(caches, query.flavour, page.token)
     });
     let unknown = (query.scope == ConnectScope::Unknown).then(who_am_i);
     let trusted = matches!(
@@ -290,10 +350,10 @@ fn written_out(
         {output_files(&written.files, query)}
         {notes(&written.notes)}
         {token}
-        {keys(caches)}
+        {key_list(caches, others)}
         <div class="steps">
             {step("Apply", &written.apply, None)}
-            {step("Check", &written.check, caches.first())}
+            {step("Check", &written.check, caches.first().map(|cache| (page, cache)))}
             {step("Undo", &written.undo, None)}
         </div>
         {unknown}
@@ -370,39 +430,8 @@ fn who_am_i() -> AnyView {
     .into_any()
 }
 
-fn keys(caches: &[Cache]) -> AnyView {
-    let rows: Vec<AnyView> = caches
-        .iter()
-        .flat_map(|cache| {
-            cache.keys.iter().map(move |key| {
-                view! {
-                    <li>
-                        <b class="mono">{key.name.clone()}</b>
-                        <span class="fingerprint">{format!("SHA256 {}", format::hex_groups(&key.fingerprint))}</span>
-                        <a href=with_base(&format!("/c/{}/keys.txt", cache.slug))>"keys.txt"</a>
-                    </li>
-                }
-                .into_any()
-            })
-        })
-        .collect();
-    (!rows.is_empty())
-        .then(|| {
-            view! {
-                <section class="section" aria-labelledby="trusted-title">
-                    <div class="section-head">
-                        <h2 id="trusted-title">"Whom these lines trust"</h2>
-                        <p>"Compare with a fingerprint that you got another way."</p>
-                    </div>
-                    <ul class="key-list">{rows}</ul>
-                </section>
-            }
-        })
-        .into_any()
-}
-
 /// A block of words and commands; `live` is the cache whose live check can begin here.
-fn step(title: &'static str, blocks: &[Block], live: Option<&Cache>) -> AnyView {
+fn step(title: &'static str, blocks: &[Block], live: Option<(Page, &Cache)>) -> AnyView {
     let drawn: Vec<AnyView> = blocks
         .iter()
         .map(|block| match block {
@@ -410,10 +439,12 @@ fn step(title: &'static str, blocks: &[Block], live: Option<&Cache>) -> AnyView 
             Block::Code(what, text) => code_line(what, text.clone()),
         })
         .collect();
-    let live = live.map(|cache| {
+    let live = live.map(|(page, cache)| {
+        let (slug, chosen) = (cache.slug.clone(), page.chosen);
+        let signs = move || chosen.signs(&slug);
         view! {
             <p>"Or let this server watch whether the machine comes all the way:"</p>
-            {begin_button(cache.slug.clone(), "Begin a live check")}
+            {begin_button(cache.slug.clone(), "Begin a live check", signs)}
         }
     });
     view! {

@@ -5,17 +5,19 @@ use std::time::Duration;
 
 use leptos::prelude::*;
 use snowbank_shared::api::access::Act;
+use snowbank_shared::api::connect::Connect;
 use snowbank_shared::api::{Cache, LiveCheck, LiveMachine, LiveState, MachineState};
 use snowbank_shared::route::{
     ConnectQuery, ConnectRoute, ConnectScope, ConnectTarget, Route, escape,
 };
 
+use super::choose::{can_sign, facts};
 use super::{chosen_slugs, head_tabs, unknown_cache};
 use crate::api;
 use crate::components::ago::{ago, time_of_day};
 use crate::components::announcer::announcer;
 use crate::components::banner::{banner, empty};
-use crate::components::button::{Weight, button_when};
+use crate::components::button::{Readiness, Weight, button_when};
 use crate::components::changing::changing;
 use crate::components::chip::{Tone, chip};
 use crate::components::code::code_line;
@@ -61,6 +63,7 @@ pub fn page(cache: Option<String>, token: Option<String>) -> AnyView {
 fn start() -> AnyView {
     let session = session();
     let chosen = chosen_slugs();
+    let facts = facts();
     let body = move || {
         let Some(all) = session.described.get() else {
             return session
@@ -80,12 +83,13 @@ fn start() -> AnyView {
             .find(|slug| !all.iter().any(|cache| cache.slug == **slug))
             .map(|slug| unknown_cache(slug));
         let here = all.iter().find(|cache| slugs.contains(&cache.slug));
-        let begin = here.map(begin);
+        let begin = here.map(|cache| begin(cache, facts));
         let several = (all.len() > 1).then(|| choose(&all, here.map(|cache| cache.slug.as_str())));
         Some(view! { {unknown} {several} {begin} }.into_any())
     };
     view! {
         {failure_of(session.caches)}
+        {failure_of(facts)}
         <div class="live">{changing(body)}</div>
     }
     .into_any()
@@ -121,22 +125,60 @@ fn choose(all: &[Cache], here: Option<&str>) -> AnyView {
     .into_any()
 }
 
-fn begin(cache: &Cache) -> AnyView {
+fn begin(cache: &Cache, facts: Remote<Connect>) -> AnyView {
     let slug = cache.slug.clone();
+    let of = slug.clone();
+    let cannot = move || {
+        (!can_sign(facts, &of)).then(|| {
+            banner(
+                Tone::Note,
+                "No check can be made for this cache",
+                view! {
+                    <p>
+                        "A check needs a path that the cache has signed, and this server does not have the cache's secret key. An owner can name its file with "
+                        <code>"signing_key_files"</code>
+                        " and restart the server."
+                    </p>
+                    <p>"Until then, fetch any path of the cache on the machine: it comes only where the address and the key are right."</p>
+                },
+                (),
+            )
+        })
+    };
+    let of = slug.clone();
     view! {
+        {changing(cannot)}
         <p>"Configure the machine first. Then begin the check, run its command on the machine, and read here what happened."</p>
-        {begin_button(slug, "Begin the check")}
+        {begin_button(slug, "Begin the check", move || can_sign(facts, &of))}
         <p class="muted">"A check lasts 30 minutes. Its path is in the memory of this server only: it is never in the bucket, in no list and in no total."</p>
     }
     .into_any()
 }
 
-/// The button that begins a check, and what went wrong.
-pub fn begin_button(slug: String, word: &'static str) -> AnyView {
+/// The button that begins a check, and what went wrong. `signs` is whether the server can sign a
+/// path for it, and is tracked.
+pub fn begin_button(
+    slug: String,
+    word: &'static str,
+    signs: impl Fn() -> bool + Send + Sync + 'static,
+) -> AnyView {
+    erased_begin_button(slug, word, Signal::derive(signs))
+}
+
+fn erased_begin_button(slug: String, word: &'static str, signs: Signal<bool>) -> AnyView {
     let (navigation, identity) = (navigation(), identity());
     let sending = Sending::new();
     let of = slug.clone();
-    let ready = move || sending.readiness(identity.readiness(Some(&of), Act::Read));
+    let ready = move || {
+        sending.readiness(if signs.get() {
+            identity.readiness(Some(&of), Act::Read)
+        } else {
+            Readiness::Refused(
+                "This server does not have the cache's secret key, so it cannot sign a path for the check."
+                    .to_owned(),
+            )
+        })
+    };
     let go = move || {
         let path = format!("{}/live", api::cache_path(&slug));
         sending.send("POST", path, json(&()), move |body| {
@@ -221,11 +263,12 @@ fn announce(seen: Memo<Option<LiveCheck>>) {
 }
 
 fn ended(slug: &str) -> AnyView {
+    let (facts, of) = (facts(), slug.to_owned());
     view! {
         <section class="empty">
             <h2>"This check is over"</h2>
             <p>"A check lasts 30 minutes, and ends when the server is restarted."</p>
-            {begin_button(slug.to_owned(), "Begin another one")}
+            {begin_button(slug.to_owned(), "Begin another one", move || can_sign(facts, &of))}
         </section>
     }
     .into_any()
@@ -282,7 +325,7 @@ fn waiting(check: &LiveCheck) -> AnyView {
 /// The pages that help a machine of this cache further.
 fn help(slug: &str, target: ConnectTarget, scope: ConnectScope) -> String {
     href(&Route::Connect(ConnectRoute::Generate(ConnectQuery {
-        target,
+        target: Some(target),
         scope,
         ..ConnectQuery::of(slug)
     })))

@@ -2,7 +2,6 @@
 //! happens in this tab.
 
 use leptos::prelude::*;
-use snowbank_shared::api::Cache;
 use snowbank_shared::nix_conf::conflict::OnConflict;
 use snowbank_shared::nix_conf::doctor::{self, Finding, Question};
 use snowbank_shared::nix_conf::effective::Effective;
@@ -13,12 +12,14 @@ use snowbank_shared::nix_conf::owner::Owner;
 use snowbank_shared::nix_conf::remove;
 use snowbank_shared::route::{ConnectQuery, ConnectRoute, ConnectTarget, Route};
 
-use super::choose::{ChosenCaches, cache_boxes, caches_of};
+use super::choose::{ChosenCaches, Known, cache_boxes, caches_of};
 use super::conflict::conflict_dialog;
 use super::diff::{DiffShape, diff_view};
 use super::effective::effective_table;
 use super::findings::{findings_list, known_caches};
+use super::former::former_keys;
 use super::merge_outputs::{as_it_is, outputs};
+use super::other::{self, other_caches};
 use super::pasted::{Pasted, masked, pasted_field, promise};
 use super::{head_tabs, settings};
 use crate::components::banner::{banner, empty};
@@ -29,8 +30,9 @@ use crate::components::code::code_file;
 use crate::components::icon::{Icon, icon};
 use crate::components::layout::section;
 use crate::components::page_head::{heading, page_title};
+use crate::components::skeleton::skeleton;
 use crate::state::derived::{effect, memo};
-use crate::state::navigation::{absolute, href};
+use crate::state::navigation::href;
 
 /// The files that people have, and where they lie.
 const FILES: [(&str, &str); 3] = [
@@ -47,6 +49,8 @@ struct Page {
     fixed: RwSignal<Option<String>>,
     removes: RwSignal<bool>,
     on_conflict: RwSignal<OnConflict>,
+    /// Whether keys that the caches used once go from lines of others.
+    takes_former: RwSignal<bool>,
     file: RwSignal<usize>,
     chosen: ChosenCaches,
 }
@@ -71,6 +75,7 @@ pub fn page() -> AnyView {
         fixed: RwSignal::new(None),
         removes: RwSignal::new(false),
         on_conflict: RwSignal::new(OnConflict::Ask),
+        takes_former: RwSignal::new(false),
         file: RwSignal::new(0),
         chosen,
     };
@@ -79,11 +84,15 @@ pub fn page() -> AnyView {
     effect(move || {
         page.pasted.text.track();
         page.on_conflict.set(OnConflict::Ask);
+        page.takes_former.set(false);
         page.fixed.set(None);
     });
     let result = move || {
         if page.pasted.secret.with(Option::is_some) {
             return ().into_any();
+        }
+        if chosen.waits() {
+            return skeleton(4, "Reading what belongs to the caches…");
         }
         let done = done.get();
         view! { {shown(page, &done)} {page.lints()} }.into_any()
@@ -102,6 +111,7 @@ pub fn page() -> AnyView {
             <div class="merge">
                 <div class="merge-in">
                     {cache_boxes(chosen)}
+                    {other_caches()}
                     {segments(
                         "Do",
                         &["Add", "Remove"],
@@ -146,14 +156,19 @@ impl Page {
             },
             changes: Vec::new(),
             remains: false,
+            former: Vec::new(),
         };
-        let caches = self.chosen.caches();
-        if caches.is_empty() {
+        let takes_former = self.takes_former.get();
+        let additions = additions(self.chosen);
+        if additions.is_empty() {
             why_not = Some(String::new());
         }
-        for cache in caches {
-            let addition = match addition(&cache) {
-                Ok(addition) => addition,
+        for addition in additions {
+            let addition = match addition {
+                Ok(addition) => Addition {
+                    takes_former,
+                    ..addition
+                },
                 Err(why) => {
                     why_not = Some(why);
                     continue;
@@ -166,6 +181,7 @@ impl Page {
                 merge::merge(&all.text, &addition, on_conflict, &around)
             };
             all.remains |= one.remains;
+            all.former.extend(one.former);
             all.changes.extend(one.changes);
             all.text = one.text;
             match one.outcome {
@@ -197,7 +213,7 @@ impl Page {
         if text.trim().is_empty() {
             return None;
         }
-        let known = known_caches(&self.chosen.caches());
+        let known = known_caches(&self.chosen.known());
         let question = Question {
             caches: &known,
             ..Question::new(&text)
@@ -220,13 +236,19 @@ impl Page {
     }
 }
 
-fn addition(cache: &Cache) -> Result<Addition, String> {
-    let settings = settings(std::slice::from_ref(cache))?;
-    Ok(Addition::new(
-        settings,
-        &cache.title,
-        &absolute(&format!("/c/{}", cache.slug)),
-    ))
+/// What each chosen cache adds, those of others last; tracked.
+fn additions(chosen: ChosenCaches) -> Vec<Result<Addition, String>> {
+    let own = chosen.known().into_iter().map(|Known { cache, facts }| {
+        let settings = settings(std::slice::from_ref(&cache))?;
+        let former = facts.former_keys.iter().filter_map(|key| key.parse().ok());
+        Ok(Addition::new(settings, &cache.title, &facts.page).with_former(former))
+    });
+    let others = chosen.others();
+    let others = others.iter().map(|other| {
+        let settings = other::settings(other)?;
+        Ok(Addition::new(settings, &other::title(other), &other.url))
+    });
+    own.chain(others).collect()
 }
 
 fn shown(page: Page, done: &Done) -> AnyView {
@@ -249,6 +271,14 @@ fn shown(page: Page, done: &Done) -> AnyView {
         None => {}
     }
     let path = FILES[page.file.get()].1;
+    let merged = &done.merged;
+    let asks = !matches!(merged.outcome, Outcome::Owned(_) | Outcome::Conflict(_));
+    let former = asks.then(|| former_keys(&merged.former, page.takes_former));
+    view! { {former.flatten()} {outcome(page, path, done)} }.into_any()
+}
+
+/// How it went.
+fn outcome(page: Page, path: &'static str, done: &Done) -> AnyView {
     let merged = &done.merged;
     match &merged.outcome {
         Outcome::Owned(owner) => owned(page, *owner),
@@ -395,14 +425,14 @@ fn owned(page: Page, owner: Owner) -> AnyView {
             "nix-darwin writes this file from nix.settings at every switch, and a change by hand is lost. So its module is shown instead."
         }
     };
-    let caches = page.chosen.caches();
-    let slugs = caches.iter().map(|cache| cache.slug.clone()).collect();
+    let (known, others) = (page.chosen.known(), page.chosen.others());
+    let slugs = known.iter().map(|known| known.cache.slug.clone()).collect();
     let generate = href(&Route::Connect(ConnectRoute::Generate(ConnectQuery {
         caches: slugs,
-        target,
+        target: Some(target),
         ..ConnectQuery::default()
     })));
-    let text = super::output::first_text(&caches, target);
+    let text = super::output::first_text(&known, &others, target);
     view! {
         {banner(
             Tone::Note,

@@ -1,17 +1,20 @@
 //! What the generator writes, as the page draws it: files with their paths, what each line
 //! means, and what to run before and after.
 
-use snowbank_shared::api::{Cache, Visibility};
-use snowbank_shared::nix_conf::SubstituterUrl;
+use snowbank_shared::api::Visibility;
+use snowbank_shared::api::connect::TestedCache;
+use snowbank_shared::nix_conf::{ClientSettings, SubstituterUrl};
 use snowbank_shared::route::{
-    ConnectAccess, ConnectExtra, ConnectFlavour, ConnectQuery, ConnectScope, ConnectTarget,
+    ConnectAccess, ConnectExtra, ConnectFlavour, ConnectInstaller, ConnectQuery, ConnectScope,
+    ConnectTarget,
 };
 use snowbank_shared::snippets::{
-    self, Access, Audience, Extras, Flavour, Inputs, Scope, Step, Target,
+    self, Access, Audience, Extras, Flavour, GithubInstaller, Inputs, Scope, Step, System, Target,
 };
 
+use super::choose::Known;
+use super::other;
 use crate::format::sentence;
-use crate::state::navigation::absolute;
 
 /// Whose file it is where there are two people.
 pub const FOR_ADMIN: &str = "For the admin";
@@ -65,13 +68,28 @@ pub enum Block {
     Code(&'static str, String),
 }
 
+/// What is to be written.
+#[derive(Debug, Clone, Copy)]
+pub struct Wish<'a> {
+    /// Caches of this server.
+    pub known: &'a [Known],
+    /// Caches of others.
+    pub others: &'a [TestedCache],
+    /// What is chosen.
+    pub query: &'a ConnectQuery,
+    /// Where the lines go.
+    pub target: ConnectTarget,
+    /// What runs on the machine.
+    pub system: System,
+}
+
 /// What is written for some caches.
 ///
 /// # Errors
 /// Where it cannot be written: why.
-pub fn output(caches: &[Cache], query: &ConnectQuery) -> Result<Output, String> {
-    let (inputs, warnings) = inputs(caches, query)?;
-    let target: Target = query
+pub fn output(wish: Wish<'_>) -> Result<Output, String> {
+    let (inputs, warnings) = inputs(wish)?;
+    let target: Target = wish
         .target
         .as_str()
         .parse()
@@ -118,22 +136,20 @@ fn blocks(steps: Vec<Step>) -> Vec<Block> {
 }
 
 /// The inputs of a template, and what of the choice cannot be.
-fn inputs(
-    caches: &[Cache],
-    query: &ConnectQuery,
-) -> Result<(Inputs, Vec<(String, String)>), String> {
+fn inputs(wish: Wish<'_>) -> Result<(Inputs, Vec<(String, String)>), String> {
+    let query = wish.query;
     let has = |extra| query.extras.contains(&extra);
+    let asked_at = |settings: ClientSettings| match query.priority {
+        Some(priority) => settings.with_priority(priority),
+        None => settings,
+    };
     let mut warnings = Vec::new();
     let mut chosen = Vec::new();
-    for cache in caches {
-        let bucket = has(ConnectExtra::Bucket)
-            .then(|| bucket(&cache.source))
-            .flatten();
-        if has(ConnectExtra::Bucket) && bucket.is_none() {
-            warnings.push((
-                format!("The bucket of {} cannot be a substituter", cache.title),
-                "It is a folder of this server, or its objects lie below a prefix, where Nix does not find them.".to_owned(),
-            ));
+    for Known { cache, facts } in wish.known {
+        let bucket = bucket(facts.bucket.as_deref());
+        let straight = query.access == ConnectAccess::S3;
+        if straight || has(ConnectExtra::Bucket) {
+            warnings.extend(about_bucket(&cache.title, bucket.as_ref()));
         }
         if cache.keys.is_empty() {
             warnings.push((
@@ -141,19 +157,53 @@ fn inputs(
                 "This cache has no key of its own. Clients take from it only what is content-addressed, or signed by a key they already trust.".to_owned(),
             ));
         }
+        let settings = super::settings(std::slice::from_ref(cache))?;
+        let (settings, bucket) = match bucket {
+            Some(bucket) if straight => (settings.read_at(bucket), None),
+            bucket => (settings, bucket.filter(|_| has(ConnectExtra::Bucket))),
+        };
         chosen.push(snippets::Cache {
             slug: cache.slug.clone(),
             title: cache.title.clone(),
-            page: absolute(&format!("/c/{}", cache.slug)),
-            settings: super::settings(std::slice::from_ref(cache))?,
+            page: facts.page.clone(),
+            settings: asked_at(settings),
             bucket,
+            foreign: false,
         });
     }
-    let private = caches
+    for other in wish.others {
+        chosen.push(snippets::Cache {
+            slug: "other".to_owned(),
+            title: other::title(other),
+            page: other.url.clone(),
+            settings: asked_at(other::settings(other)?),
+            bucket: None,
+            foreign: true,
+        });
+    }
+    let differs = query.priority.is_some() || query.access == ConnectAccess::S3;
+    let handed_out = matches!(
+        wish.target,
+        ConnectTarget::Install | ConnectTarget::NixOsFlake
+    );
+    if differs && handed_out {
+        warnings.push((
+            "Address and priority are those of the server".to_owned(),
+            "The install script and the flake are the same for everybody: with them each cache is read through this server, in the place that it says itself.".to_owned(),
+        ));
+    }
+    let private = wish
+        .known
         .iter()
-        .any(|cache| cache.visibility != Visibility::Public);
+        .any(|known| known.cache.visibility != Visibility::Public);
     let inputs = Inputs {
         caches: chosen,
+        system: wish.system,
+        installer: match query.installer {
+            ConnectInstaller::InstallNix => GithubInstaller::InstallNix,
+            ConnectInstaller::Determinate => GithubInstaller::Determinate,
+            ConnectInstaller::Quick => GithubInstaller::Quick,
+        },
         scope: match query.scope {
             ConnectScope::Unknown => Scope::Unknown,
             ConnectScope::Admin => Scope::Admin,
@@ -181,27 +231,45 @@ fn inputs(
             fallback: has(ConnectExtra::Fallback),
             negative_ttl: has(ConnectExtra::Misses).then_some(1),
         },
-        ..Inputs::default()
     };
     Ok((inputs, warnings))
 }
 
-/// The bucket as a substituter, where Nix can find its objects: at its root.
-fn bucket(source: &str) -> Option<SubstituterUrl> {
-    let name = source.strip_prefix("s3://")?.trim_end_matches('/');
-    if name.contains('/') {
-        return None;
-    }
-    format!("s3://{name}").parse().ok()
+/// The bucket as a substituter, as the server gives it.
+fn bucket(address: Option<&str>) -> Option<SubstituterUrl> {
+    address?.parse().ok()
+}
+
+/// What one has to know of a cache's bucket before it is asked second.
+fn about_bucket(title: &str, bucket: Option<&SubstituterUrl>) -> Option<(String, String)> {
+    let Some(bucket) = bucket else {
+        return Some((
+            format!("The bucket of {title} cannot be a substituter"),
+            "Machines read the cache through this server. Its bucket is a folder here, or behind an endpoint without https, which only the server reaches.".to_owned(),
+        ));
+    };
+    bucket.as_str().contains("endpoint=https://").then(|| {
+        (
+            format!("The bucket of {title} needs Nix 2.33 or newer"),
+            "Its endpoint has a port, and older versions read such an endpoint otherwise. Give those the server's own address.".to_owned(),
+        )
+    })
 }
 
 /// The first file of a target, with all else by default.
-pub fn first_text(caches: &[Cache], target: ConnectTarget) -> Option<String> {
-    let query = ConnectQuery {
+pub fn first_text(
+    known: &[Known],
+    others: &[TestedCache],
+    target: ConnectTarget,
+) -> Option<String> {
+    let output = output(Wish {
+        known,
+        others,
+        query: &ConnectQuery::default(),
         target,
-        ..ConnectQuery::default()
-    };
-    let output = output(caches, &query).ok()?;
+        system: System::Any,
+    })
+    .ok()?;
     output.files.into_iter().next().map(|file| file.text)
 }
 
@@ -210,11 +278,62 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bucket_is_offered_only_where_nix_finds_its_objects() {
-        assert!(bucket("folder").is_none());
-        assert!(bucket("s3://team/prefix").is_none());
-        let url = bucket("s3://team/").map(|url| url.to_string());
-        assert_eq!(url.as_deref(), Some("s3://team"));
+    fn a_bucket_is_offered_as_the_server_gives_it() {
+        assert!(bucket(None).is_none() && about_bucket("team", None).is_some());
+        let plain = bucket(Some("s3://team/nix?endpoint=s3.example.org&region=x"));
+        assert!(plain.is_some() && about_bucket("team", plain.as_ref()).is_none());
+        let port = bucket(Some("s3://team?endpoint=https://minio.example.org:9000"));
+        let (title, _) = about_bucket("team", port.as_ref()).expect("a warning");
+        assert!(title.contains("2.33"), "{title}");
+    }
+
+    #[test]
+    fn the_bucket_is_read_straight_or_second_as_it_is_chosen() {
+        let key = "team-1:j5L9+KEroTX8sA3JpVBtaaCO6n3lCX0eqGGWO/bf+zU=";
+        let cache = serde_json::json!({
+            "slug": "team", "title": "team", "url": "https://cache.example.org/team",
+            "store_dir": "/nix/store", "priority": 50, "visibility": "public", "paths": 0,
+            "stored_bytes": null, "nar_bytes": 0, "signatures": [], "findings": 0,
+            "signing": "counter-sign", "upstreams": [], "source": "s3://team",
+            "keys": [{"name": "team-1", "public_key": key, "fingerprint": "", "purpose": "cache",
+                "state": "active", "paths": 0}],
+            "index": {"revision": "r", "as_of": null, "state": "ready", "progress": null, "error": null, "sweep_seconds": 60},
+            "recent": {"paths": [], "nar_bytes": 0, "last_added_at": null},
+            "served": {"since": "", "hits": 0, "misses": 0, "nar_bytes": 0}
+        });
+        let known = Known {
+            cache: serde_json::from_value(cache).expect("a cache"),
+            facts: snowbank_shared::api::connect::ConnectCache {
+                slug: "team".to_owned(),
+                page: "https://console.example.org/c/team".to_owned(),
+                bucket: Some("s3://team?region=x".to_owned()),
+                former_keys: Vec::new(),
+                signs: true,
+            },
+        };
+        let urls = |query: &ConnectQuery| {
+            let wish = Wish {
+                known: std::slice::from_ref(&known),
+                others: &[],
+                query,
+                target: ConnectTarget::NixConf,
+                system: System::Any,
+            };
+            let text = output(wish).expect("lines").files[0].text.clone();
+            assert!(text.contains(key), "{text}");
+            text.lines().nth(1).unwrap_or_default().to_owned()
+        };
+        let own = "extra-substituters = https://cache.example.org/team";
+        let mut query = ConnectQuery::default();
+        assert_eq!(urls(&query), own);
+        query.extras = vec![ConnectExtra::Bucket];
+        assert_eq!(urls(&query), format!("{own} s3://team?region=x"));
+        query.priority = Some(30);
+        query.access = ConnectAccess::S3;
+        assert_eq!(
+            urls(&query),
+            "extra-substituters = s3://team?region=x&priority=30"
+        );
     }
 
     #[test]

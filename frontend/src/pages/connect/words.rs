@@ -1,7 +1,7 @@
 //! The words of the generator's choices.
 
 use snowbank_shared::route::{
-    ConnectAccess, ConnectExtra, ConnectFlavour, ConnectScope, ConnectTarget,
+    ConnectAccess, ConnectExtra, ConnectFlavour, ConnectInstaller, ConnectScope, ConnectTarget,
 };
 
 /// The targets by where they are, each with its word.
@@ -67,6 +67,15 @@ pub const fn access_word(access: ConnectAccess) -> &'static str {
         ConnectAccess::Public => "Without a token",
         ConnectAccess::Token => "With a token (netrc)",
         ConnectAccess::S3 => "Straight from the bucket (s3://)",
+    }
+}
+
+/// The action that installs Nix in a workflow.
+pub const fn installer_word(installer: ConnectInstaller) -> &'static str {
+    match installer {
+        ConnectInstaller::InstallNix => "cachix/install-nix-action",
+        ConnectInstaller::Determinate => "DeterminateSystems/nix-installer-action",
+        ConnectInstaller::Quick => "nixbuild/nix-quick-install-action",
     }
 }
 
