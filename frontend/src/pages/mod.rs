@@ -43,6 +43,7 @@ pub mod paths_keys;
 pub mod paths_link;
 pub mod paths_selection;
 pub mod paths_table;
+pub mod paths_window;
 pub mod pin;
 pub mod pins;
 pub mod policy;

@@ -23,6 +23,7 @@ fn filtered() -> PathsQuery {
         since: Some("2026-11-01".to_owned()),
         until: Some("2026-11-20T14:02:00Z".to_owned()),
         cursor: Some("b64+/=".to_owned()),
+        row: Some(4001),
         at: Some("2026-11-23T12:03:00Z".to_owned()),
     }
 }
@@ -188,6 +189,7 @@ fn what_is_no_page_is_refused() {
         ("/c/main/paths?sig=good", "sig", "good"),
         ("/c/main/paths?sort=-size", "sort", "-size"),
         ("/c/main/paths?min=1MiB", "min", "1MiB"),
+        ("/c/main/paths?row=last", "row", "last"),
         ("/connect?target=windows", "target", "windows"),
     ] {
         assert_eq!(
@@ -222,27 +224,30 @@ fn paths_query() -> impl Strategy<Value = PathsQuery> {
             optional(),
             optional(),
         ),
-        any::<(bool, Option<u64>, Option<u64>)>(),
+        any::<(bool, Option<u64>, Option<u64>, Option<u64>)>(),
     )
         .prop_map(
-            |((q, key, descending), sig, content, texts, (unreferenced, min, max))| PathsQuery {
-                q,
-                sort: Sort {
-                    key: SortKey::ALL[key],
-                    descending,
-                },
-                sig: sig.map(|at| SignatureStatus::ALL[at]),
-                content: content.map(|at| ContentStatus::ALL[at]),
-                key: texts.0,
-                compression: texts.1,
-                unreferenced,
-                min,
-                max,
-                since: texts.2,
-                until: texts.3,
-                cursor: texts.4,
-                at: texts.5,
-                pin: texts.6,
+            |((q, key, descending), sig, content, texts, (unreferenced, min, max, row))| {
+                PathsQuery {
+                    q,
+                    sort: Sort {
+                        key: SortKey::ALL[key],
+                        descending,
+                    },
+                    sig: sig.map(|at| SignatureStatus::ALL[at]),
+                    content: content.map(|at| ContentStatus::ALL[at]),
+                    key: texts.0,
+                    compression: texts.1,
+                    unreferenced,
+                    min,
+                    max,
+                    since: texts.2,
+                    until: texts.3,
+                    cursor: texts.4,
+                    row,
+                    at: texts.5,
+                    pin: texts.6,
+                }
             },
         )
 }
