@@ -31,6 +31,7 @@ mod scene;
 mod search;
 mod shell;
 mod snapshots;
+mod story;
 mod upload;
 mod upload_sessions;
 mod upstreams;
