@@ -91,9 +91,14 @@ fn shown(address: &str, log: Arc<Log>, length: u64) -> AnyView {
         line: RwSignal::new(None),
     };
     let count = log.lines.len();
-    if let Some(line) = line_of_address().filter(|line| (1..=count).contains(line)) {
-        shown.go(line);
-    }
+    let follow = move || {
+        if let Some(line) = line_of_address().filter(|line| (1..=count).contains(line)) {
+            shown.go(line);
+        }
+    };
+    follow();
+    let other = window_event_listener(leptos::ev::hashchange, move |_| follow());
+    on_cleanup(move || other.remove());
     let raw = with_base(&format!("/api/v1{address}"));
     let full = absolute(&format!("/api/v1{address}"));
     let cut = (length >= HEAD).then(|| {
@@ -113,7 +118,6 @@ fn shown(address: &str, log: Arc<Log>, length: u64) -> AnyView {
                 .collect_view()
         })
     };
-    let start = move || (shown.part.get() * PART + 1).to_string();
     let parts = count.div_ceil(PART);
     view! {
         <p class="muted">
@@ -125,7 +129,7 @@ fn shown(address: &str, log: Arc<Log>, length: u64) -> AnyView {
                 <b>{format::counted(count as u64, "line", "lines")}</b>
             </p>
             <div class="page-actions">
-                <a class="button" href=raw download rel="external">
+                <a class="button" href=raw download="build.log" rel="external">
                     {icon(Icon::Download)}
                     "Download"
                 </a>
@@ -135,7 +139,7 @@ fn shown(address: &str, log: Arc<Log>, length: u64) -> AnyView {
         {search(shown, lines)}
         {(parts > 1).then(|| pager(shown, parts, count))}
         <div class="code log-text" tabindex="0" role="group" aria-label="The log">
-            <ol start=start>{changing(drawn)}</ol>
+            <ol>{changing(drawn)}</ol>
         </div>
         {(parts > 1).then(|| pager(shown, parts, count))}
     }
@@ -158,7 +162,6 @@ fn line(shown: Shown, number: usize, pieces: &[text::Piece]) -> AnyView {
             <a
                 href=format!("#L{number}")
                 aria-label=format!("Line {number}")
-                on:click=move |_| shown.line.set(Some(number))
             >
                 {number.to_string()}
             </a>
