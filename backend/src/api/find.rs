@@ -13,6 +13,7 @@ use snowbank_shared::api::Problem;
 use snowbank_shared::api::files::{FoundFiles, FoundIn};
 use snowbank_shared::contents::FileEntry;
 use snowbank_shared::narinfo::NarInfo;
+use snowbank_shared::store_path::StorePathHash;
 
 use super::files::{held_back, named};
 use super::problem::{ApiError, excerpt};
@@ -91,7 +92,7 @@ pub(super) async fn files(
                 name: row.name.clone(),
                 archive: row
                     .hash
-                    .parse()
+                    .parse::<StorePathHash>()
                     .ok()
                     .and_then(|hash| view.find(&hash))
                     .filter(|id| !held_back(&of, &view, *id))
@@ -116,7 +117,7 @@ pub(super) async fn files(
     .await?;
     let trees: Vec<(Looked, Option<Arc<Listed>>)> = stream::iter(paths)
         .map(|looked| {
-            let cache = &cache;
+            let cache = Arc::clone(&cache);
             async move {
                 let listed = match &looked.archive {
                     None => None,

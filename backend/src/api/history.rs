@@ -188,10 +188,11 @@ fn written(site: &Site, cache: &Cache, hash: StorePathHash, receipts: &[Receipt]
         told.detail = some(&holding.reason);
         items.push(told);
     }
-    let newest = receipts.iter().max_by_key(|receipt| receipt.first_seen);
-    let as_published = id.zip(newest).map(|(id, receipt)| {
-        Sha256::digest(view.narinfo_bytes(id)).to_base16() == receipt.narinfo
-    });
+    let published = |id| {
+        let now = Sha256::digest(&view.narinfo_bytes(id)).to_base16();
+        receipts.iter().any(|receipt| receipt.narinfo == now)
+    };
+    let as_published = id.filter(|_| !receipts.is_empty()).map(published);
     History {
         hash: hash.to_string(),
         present: id.is_some(),
@@ -231,7 +232,10 @@ fn decisions(site: &Site, slug: &str, hash: StorePathHash) -> Vec<HistoryEntry> 
         let mut came = entry(
             upload.created_at,
             Happening::Waits,
-            format!("Uploaded with NarHash {}, to be decided on", upload.nar_hash),
+            format!(
+                "Uploaded with NarHash {}, to be decided on",
+                upload.nar_hash
+            ),
             Some(&upload.actor),
         );
         came.detail = upload.rule.as_deref().and_then(some);
@@ -273,7 +277,12 @@ fn conflicts(site: &Site, slug: &str, hash: StorePathHash) -> Vec<HistoryEntry> 
         });
         if let Some(dismissed) = &report.dismissed {
             let words = "The report of the other build was put aside";
-            let mut told = entry(dismissed.at, Happening::Dismissed, words, Some(&dismissed.by));
+            let mut told = entry(
+                dismissed.at,
+                Happening::Dismissed,
+                words,
+                Some(&dismissed.by),
+            );
             told.detail = some(&dismissed.reason);
             found.push(told);
         }

@@ -81,7 +81,9 @@ pub(super) async fn one(
     let mut text = opened.map_err(|error| match error {
         ArchiveError::Missing => ApiError::no_log(
             "no-log",
-            format!("This cache has no {key}. Whoever builds can send logs with nix store copy-log."),
+            format!(
+                "This cache has no {key}. Whoever builds can send logs with nix store copy-log."
+            ),
         ),
         error => ApiError::log(&error),
     })?;

@@ -38,11 +38,12 @@ impl Archives {
             None => None,
             Some(header) => declared(&header)?,
         };
+        let stored = pieces(body);
         let (sink, text) = mpsc::channel(3);
         tokio::task::spawn_blocking(move || {
             let _turn = turn;
             let send = |piece: Bytes| sink.blocking_send(Ok(piece)).is_ok();
-            if let Err(error) = unpack(pieces(body), declared, send) {
+            if let Err(error) = unpack(stored, declared, send) {
                 let _ = sink.blocking_send(Err(io::Error::other(error)));
             }
         });
@@ -162,8 +163,12 @@ mod tests {
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         gzip.write_all(text).expect("packed");
         let mut br = Vec::new();
-        brotli::BrotliCompress(&mut &text[..], &mut br, &brotli::enc::BrotliEncoderParams::default())
-            .expect("packed");
+        brotli::BrotliCompress(
+            &mut &text[..],
+            &mut br,
+            &brotli::enc::BrotliEncoderParams::default(),
+        )
+        .expect("packed");
         for (codec, stored) in [
             (Compression::Xz, xz.finish().expect("packed")),
             (Compression::Bzip2, bzip2.finish().expect("packed")),
@@ -173,7 +178,11 @@ mod tests {
                 zstd::encode_all(text, 3).expect("packed"),
             ),
         ] {
-            assert_eq!(unpacked(&stored, Some(codec)).as_deref(), Ok(text), "{codec}");
+            assert_eq!(
+                unpacked(&stored, Some(codec)).as_deref(),
+                Ok(text),
+                "{codec}"
+            );
             assert_eq!(unpacked(&stored, None).as_deref(), Ok(text), "{codec}");
             let cut = unpacked(&stored[..stored.len() / 2], Some(codec));
             assert!(matches!(cut, Err(ArchiveError::Broken(_))), "{codec}");

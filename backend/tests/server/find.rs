@@ -53,12 +53,17 @@ async fn a_name_is_looked_for_in_a_closure_without_reading_an_archive() {
     let names = |at: usize| -> Vec<String> {
         let files = found["items"][at]["files"].as_array().expect("files");
         let names = files.iter().map(|file| file["name"].as_str());
-        names.map(|name| name.unwrap_or_default().to_owned()).collect()
+        names
+            .map(|name| name.unwrap_or_default().to_owned())
+            .collect()
     };
     assert_eq!(found["items"][0]["name"], "middle-1");
     assert_eq!(names(0), ["libssl.pc", "libssl.so"]);
     assert_eq!(found["items"][1]["name"], "leaf-1");
-    assert_eq!((names(1), found["items"].as_array().expect("a list").len()), (vec!["libSSL.so".to_owned()], 2));
+    assert_eq!(
+        (names(1), found["items"].as_array().expect("a list").len()),
+        (vec!["libSSL.so".to_owned()], 2)
+    );
 
     // One path after the other: the same in all.
     let (mut cursor, mut looked, mut items) = (String::new(), 0, 0);
@@ -86,7 +91,15 @@ async fn a_name_is_looked_for_in_a_closure_without_reading_an_archive() {
     let found = server.json(&at("q=libssl.a")).await;
     assert_eq!(found["without_listing"], 0);
     assert_eq!(found["items"][0]["name"], "dark-1");
-    for bad in ["", "q=", "q=x", "q=xx&limit=0", "q=xx&limit=101", "q=xx&colour=blue", "q=xx&cursor=!"] {
+    for bad in [
+        "",
+        "q=",
+        "q=x",
+        "q=xx&limit=0",
+        "q=xx&limit=101",
+        "q=xx&colour=blue",
+        "q=xx&cursor=!",
+    ] {
         assert_eq!(server.get(&at(bad)).await.status(), 400, "{bad}");
     }
 }

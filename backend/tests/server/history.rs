@@ -68,7 +68,10 @@ async fn the_history_of_a_path_is_put_together_from_what_is_kept() {
     assert_eq!(one("pinned")["detail"], "first light");
     assert_eq!(one("pinned")["pin"], "prod");
     assert_eq!(one("held-back")["detail"], "it phones home");
-    let times: Vec<&str> = items.iter().filter_map(|item| item["at"].as_str()).collect();
+    let times: Vec<&str> = items
+        .iter()
+        .filter_map(|item| item["at"].as_str())
+        .collect();
     assert!(times.is_sorted_by(|a, b| a >= b), "newest first: {times:?}");
 
     // Strangers learn what, not who, and nothing of the audit.

@@ -43,7 +43,8 @@ async fn a_log_is_found_by_its_derivation_and_shown_as_text() {
         |_| {},
     )
     .await;
-    let at = |at: usize, more: &str| format!("/api/v1/caches/main/paths/{}/log{more}", made[at].hash);
+    let at =
+        |at: usize, more: &str| format!("/api/v1/caches/main/paths/{}/log{more}", made[at].hash);
     for packed in [0, 1] {
         let answer = server.get(&at(packed, "")).await;
         assert_eq!(answer.status(), 200);

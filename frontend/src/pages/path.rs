@@ -66,11 +66,7 @@ fn tab_count(tab: PathTab, detail: &PathDetail) -> Option<u64> {
         PathTab::Closure => detail.row.closure_paths,
         PathTab::Referrers => Some(detail.row.referrer_count),
         PathTab::Signatures => Some(detail.signatures.len() as u64),
-        PathTab::Summary
-        | PathTab::Files
-        | PathTab::Log
-        | PathTab::History
-        | PathTab::Raw => None,
+        PathTab::Summary | PathTab::Files | PathTab::Log | PathTab::History | PathTab::Raw => None,
     }
 }
 

@@ -47,7 +47,8 @@ fn shown(page: PathPage, history: &History) -> AnyView {
         banner(Tone::Note, "The narinfo is not the one that this server published", words, ())
     });
     let gone = (!history.present).then(|| {
-        let words = view! { <p>"What follows happened while it was here, or to uploads of it."</p> };
+        let words =
+            view! { <p>"What follows happened while it was here, or to uploads of it."</p> };
         banner(Tone::Note, "This path is not in this cache now", words, ())
     });
     let list = if history.items.is_empty() {

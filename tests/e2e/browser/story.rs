@@ -71,9 +71,7 @@ async fn a30_log_history_and_names_in_the_closure_are_tabs_of_the_path() -> anyh
     let there = "const line = document.getElementById('L2501');
         return !!line && line.classList.contains('is-here') && line.querySelector('.log-red')?.textContent === 'error:' && location.hash === '#L2501'";
     browser.until("the line", there).await?;
-    browser
-        .open(&format!("/c/main/p/{hash}/log#L1500"))
-        .await?;
+    browser.open(&format!("/c/main/p/{hash}/log#L1500")).await?;
     browser
         .until(
             "the line of the address",

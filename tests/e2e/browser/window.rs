@@ -13,7 +13,8 @@ use super::listing::large_cache;
 const MOST: usize = 60;
 
 /// Every row of the window has arrived.
-const ARRIVED: &str = "const rows = [...document.querySelectorAll('#paths-table tbody tr[data-row]:not([hidden])')];
+const ARRIVED: &str =
+    "const rows = [...document.querySelectorAll('#paths-table tbody tr[data-row]:not([hidden])')];
      if (!rows.length || rows.some(r => !r.dataset.path)) return false;";
 
 /// The rows of the window from top to bottom, once all are there and `condition` holds of
@@ -71,9 +72,8 @@ async fn a11_all_rows_are_in_one_window_and_the_last_is_reached_and_exact() -> a
     browser.window(1280, 800).await?;
     let shows_row = |row: u64| format!("rows.some(r => r.dataset.row === '{row}')");
     let at_top = |row: u64| format!("rows[0].dataset.row === '{row}'");
-    let focus_on = |row: u64| {
-        format!("return document.activeElement.closest('tr')?.dataset.row === '{row}'")
-    };
+    let focus_on =
+        |row: u64| format!("return document.activeElement.closest('tr')?.dataset.row === '{row}'");
 
     // From plain pages to the window, by its link.
     browser.open("/c/main/paths?sort=name").await?;
@@ -118,7 +118,10 @@ async fn a11_all_rows_are_in_one_window_and_the_last_is_reached_and_exact() -> a
         const row = document.querySelector(`#paths-table tr[data-row='$ROW']`).getBoundingClientRect();
         return row.height > 20 && row.bottom <= frame.bottom + 1 && row.bottom >= frame.bottom - 3";
     browser
-        .until("all of the last row", &whole.replace("$ROW", &paths.to_string()))
+        .until(
+            "all of the last row",
+            &whole.replace("$ROW", &paths.to_string()),
+        )
         .await?;
     let first = "return Number(document.querySelector('#paths-table tbody tr[data-row]:not([hidden])').dataset.row)";
     let top = browser.script(first, vec![]).await?;
@@ -147,7 +150,13 @@ async fn a11_all_rows_are_in_one_window_and_the_last_is_reached_and_exact() -> a
     // Somebody who is given that address sees the same rows.
     browser.script("location.reload()", vec![]).await?;
     browser.drawn().await?;
-    seen(&server, &browser, "the rows of the address", &at_top(top - 5)).await?;
+    seen(
+        &server,
+        &browser,
+        "the rows of the address",
+        &at_top(top - 5),
+    )
+    .await?;
 
     // By the bar: its ends are the ends, its middle is the middle.
     let bar = "const f = document.querySelector('.list-window'); f.scrollTop = (f.scrollHeight - f.clientHeight) * $PART";
@@ -173,11 +182,15 @@ async fn a11_all_rows_are_in_one_window_and_the_last_is_reached_and_exact() -> a
     browser.until("its focus", &focus_on(paths)).await?;
     // From there by letters, and chosen by one.
     browser.press("k").await?;
-    browser.until("the row before", &focus_on(paths - 1)).await?;
+    browser
+        .until("the row before", &focus_on(paths - 1))
+        .await?;
     browser.press("x").await?;
     browser.shows("1 path selected").await?;
     browser.press("j").await?;
-    browser.until("the last row again", &focus_on(paths)).await?;
+    browser
+        .until("the last row again", &focus_on(paths))
+        .await?;
     browser.press(Key::Home).await?;
     seen(&server, &browser, "the first row by Home", &at_top(1)).await?;
     browser.until("its focus", &focus_on(1)).await?;
@@ -195,7 +208,9 @@ async fn a11_all_rows_are_in_one_window_and_the_last_is_reached_and_exact() -> a
     browser
         .until(
             "the largest first",
-            &format!("{ARRIVED} return rows[0].dataset.row === '1' && rows[0].dataset.path === {largest}"),
+            &format!(
+                "{ARRIVED} return rows[0].dataset.row === '1' && rows[0].dataset.path === {largest}"
+            ),
         )
         .await?;
 
@@ -246,7 +261,10 @@ async fn a99_no_row_with_the_focus_is_cut_in_the_window() -> anyhow::Result<()> 
                 vec![],
             )
             .await?;
-        ensure!(row == "10", "after 40 down and 30 up the focus is in row {row}");
+        ensure!(
+            row == "10",
+            "after 40 down and 30 up the focus is in row {row}"
+        );
         let wide = browser
             .script(
                 "return document.documentElement.scrollWidth - innerWidth",

@@ -57,8 +57,8 @@ impl Look {
                 colour @ (30..=37 | 90..=97) => self.colour = Some(colour % 10),
                 // A colour out of 256 or any: its numbers are not looks of their own.
                 38 | 48 => match numbers.next() {
-                    Some("5") => drop(numbers.next()),
-                    Some("2") => drop((numbers.next(), numbers.next(), numbers.next())),
+                    Some("5") => skip(&mut numbers, 1),
+                    Some("2") => skip(&mut numbers, 3),
                     _ => {}
                 },
                 _ => {}
@@ -141,6 +141,10 @@ fn push(pieces: &mut Vec<Piece>, look: Look, character: char) {
     }
 }
 
+fn skip(of: &mut impl Iterator, count: usize) {
+    for _ in of.take(count) {}
+}
+
 /// Takes an escape sequence off, after its ESC.
 fn escape(rest: &mut std::iter::Peekable<std::str::Chars<'_>>, look: &mut Look) {
     match rest.next() {
@@ -170,7 +174,7 @@ fn escape(rest: &mut std::iter::Peekable<std::str::Chars<'_>>, look: &mut Look) 
                 }
             }
         }
-        Some('(' | ')' | '#') => drop(rest.next()),
+        Some('(' | ')' | '#') => skip(rest, 1),
         _ => {}
     }
 }
@@ -212,10 +216,10 @@ mod tests {
     fn what_a_terminal_would_act_on_is_dropped() {
         let text = "\u{1b}]0;title\u{7}a\u{1b}[2J\u{1b}]8;;http://x\u{1b}\\b\u{9b}c\u{0}\u{1b}(Bd\u{202e}e";
         assert_eq!(looks(text), [vec![("", "abcd\u{fffd}e".to_owned())]]);
-        assert_eq!(looks("10 %\r50 %\rdone\r\nx\u{8}y"), [
-            vec![("", "done".to_owned())],
-            vec![("", "y".to_owned())],
-        ]);
+        assert_eq!(
+            looks("10 %\r50 %\rdone\r\nx\u{8}y"),
+            [vec![("", "done".to_owned())], vec![("", "y".to_owned())],]
+        );
         // Cut in the middle of a sequence.
         assert_eq!(looks("a\u{1b}[3"), [vec![("", "a".to_owned())]]);
     }
