@@ -16,7 +16,7 @@ use web_sys::{AbortController, EventSource};
 use crate::state::navigation;
 
 /// Rows on a page of the path browser.
-pub const PAGE_ROWS: usize = 100;
+pub const PAGE_ROWS: usize = 200;
 
 /// How long an answer is waited for.
 const TIME_OUT: Duration = Duration::from_secs(30);
@@ -326,11 +326,12 @@ pub fn keys_path(cache: &str) -> String {
     format!("{}/keys", cache_path(cache))
 }
 
-/// `/caches/{cache}/{part}?…` with the search of an address; when its link was made is not
-/// the server's affair.
+/// `/caches/{cache}/{part}?…` with the search of an address; when its link was made and which
+/// row is looked at is not the server's affair.
 fn of_query(cache: &str, part: &str, query: &PathsQuery) -> String {
     let query = PathsQuery {
         at: None,
+        row: None,
         ..query.clone()
     };
     format!("{}/{part}{query}", cache_path(cache))
@@ -344,6 +345,12 @@ pub fn paths_path(cache: &str, query: &PathsQuery, rows: usize) -> String {
 /// `/caches/{cache}/paths?…` for an export: all rows.
 pub fn all_paths_path(cache: &str, query: &PathsQuery) -> String {
     of_query(cache, "paths", &query.first_page())
+}
+
+/// `count` rows of such a list from row `first` on, counted from 0.
+pub fn rows_path(list: &str, first: u64, count: u64) -> String {
+    let path = with_pair(list, "offset", &first.to_string());
+    with_pair(&path, "limit", &count.to_string())
 }
 
 /// `/caches/{cache}/facets?…`: the filters count, not the order nor the place.

@@ -18,6 +18,7 @@ mod explore;
 pub mod files;
 mod flat;
 mod growth;
+pub mod history;
 mod live;
 mod lookup;
 pub mod pins;

@@ -143,18 +143,24 @@ pub enum PathTab {
     Files,
     /// Who vouches for it: `/signatures`.
     Signatures,
+    /// What its build printed: `/log`.
+    Log,
+    /// What happened to it: `/history`.
+    History,
     /// The narinfo as it lies: `/raw`.
     Raw,
 }
 
 impl PathTab {
     /// Every tab, in the order shown.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Summary,
         Self::Closure,
         Self::Referrers,
         Self::Files,
         Self::Signatures,
+        Self::Log,
+        Self::History,
         Self::Raw,
     ];
 
@@ -166,6 +172,8 @@ impl PathTab {
             Self::Referrers => "referrers",
             Self::Files => "files",
             Self::Signatures => "signatures",
+            Self::Log => "log",
+            Self::History => "history",
             Self::Raw => "raw",
         }
     }

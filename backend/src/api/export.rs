@@ -120,13 +120,13 @@ impl Export {
                     excerpt(&format)
                 ))
             })?;
-        let paging = |name: &str| matches!(name, "limit" | "cursor");
+        let paging = |name: &str| matches!(name, "limit" | "cursor" | "offset");
         if pairs
             .iter()
             .any(|(name, value)| paging(name) && !value.is_empty())
         {
             return Err(ApiError::bad_parameter(
-                "an export holds all rows: leave `limit` and `cursor` out, or `format`",
+                "an export holds all rows: leave `limit`, `cursor` and `offset` out, or `format`",
             ));
         }
         let mut export = Self {

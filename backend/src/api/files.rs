@@ -223,7 +223,11 @@ fn joined(path: &[u8], name: &[u8]) -> Vec<u8> {
 }
 
 /// Entries below a node whose own names contain `wanted`, which is in lower case; in the order of the archive.
-fn named<'a>(node: &'a ListingNode, path: &[u8], wanted: &[u8]) -> Vec<(Vec<u8>, &'a ListingNode)> {
+pub(super) fn named<'a>(
+    node: &'a ListingNode,
+    path: &[u8],
+    wanted: &[u8],
+) -> Vec<(Vec<u8>, &'a ListingNode)> {
     let finder = memchr::memmem::Finder::new(wanted);
     let mut found = Vec::new();
     let mut open = vec![(path.to_vec(), node)];

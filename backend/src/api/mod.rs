@@ -18,10 +18,13 @@ mod events;
 mod explore;
 mod export;
 mod files;
+mod find;
 mod health;
+mod history;
 mod keys;
 mod large;
 mod live;
+mod log;
 mod lookup;
 pub mod machine;
 mod me;
@@ -104,6 +107,9 @@ fn computing() -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(files::one))
         .routes(routes!(files::listing))
         .routes(routes!(files::contents))
+        .routes(routes!(find::files))
+        .routes(routes!(log::one))
+        .routes(routes!(history::one))
         .routes(routes!(explore::graph))
         .routes(routes!(explore::why))
         .routes(routes!(explore::diff))

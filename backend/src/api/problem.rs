@@ -171,6 +171,26 @@ impl ApiError {
         )
     }
 
+    /// 404: the path is there, its build log is not.
+    pub fn no_log(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, code, "There is no log", detail)
+    }
+
+    /// A build log that cannot be read, as [`archive`](Self::archive) says it of files.
+    pub fn log(error: &ArchiveError) -> Self {
+        let detail = format!("The log cannot be shown: {error}.");
+        match error {
+            ArchiveError::Busy => Self::busy(format!("{detail} Try again in a few seconds.")),
+            ArchiveError::Bucket => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "bucket-unavailable",
+                "The bucket does not answer",
+                detail,
+            ),
+            _ => Self::unacceptable("log-unreadable", detail),
+        }
+    }
+
     /// 503: the ledger.
     pub fn state_unavailable(detail: impl Into<String>) -> Self {
         Self::new(

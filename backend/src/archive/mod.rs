@@ -20,6 +20,7 @@
 //! filled is not ours to fill up.
 
 pub mod codec;
+mod log;
 mod pieces;
 mod shelf;
 mod single;
@@ -211,6 +212,29 @@ impl Archives {
             })
         };
         self.listings.look(archive.name(), patience, make).await
+    }
+
+    /// The tree of an archive where it is known without reading that: because somebody did, or
+    /// from the `.ls` beside its narinfo.
+    ///
+    /// # Errors
+    /// See [`ArchiveError`].
+    pub async fn listing_at_hand(
+        &self,
+        bucket: &Bucket,
+        archive: &Archive,
+    ) -> Result<Option<Arc<Listed>>, ArchiveError> {
+        let name = archive.name();
+        if let Some(listed) = self.listings.kept(&name) {
+            return Ok(Some(listed));
+        }
+        let Some(listing) = beside(bucket, archive).await? else {
+            return Ok(None);
+        };
+        let by = ListedBy::Ls;
+        let listed = Arc::new(Listed { listing, by });
+        self.listings.keep(&name, &listed);
+        Ok(Some(listed))
     }
 
     /// Everything in an archive, with hashes; or how far it was read.

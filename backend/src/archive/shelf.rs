@@ -131,6 +131,21 @@ impl<T: Send + Sync + 'static> Shelf<T> {
         }
     }
 
+    /// The value of this name, where it is there already.
+    pub(super) fn kept(&self, name: &str) -> Option<Arc<T>> {
+        let mut inner = self.lock();
+        inner.clock += 1;
+        let now = inner.clock;
+        let kept = inner.kept.get_mut(name)?;
+        kept.used = now;
+        Some(Arc::clone(&kept.value))
+    }
+
+    /// Keeps a value that was made elsewhere.
+    pub(super) fn keep(&self, name: &str, value: &Arc<T>) {
+        self.put(&mut self.lock(), name, value);
+    }
+
     fn begin(
         &self,
         name: String,
@@ -159,6 +174,10 @@ impl<T: Send + Sync + 'static> Shelf<T> {
                 return;
             }
         };
+        self.put(&mut inner, name, value);
+    }
+
+    fn put(&self, inner: &mut Inner<T>, name: &str, value: &Arc<T>) {
         let weight = (self.weigh)(value).max(1);
         let used = inner.clock;
         let kept = Kept {

@@ -45,6 +45,7 @@ mod log;
 mod made_by;
 mod merge;
 mod mutate;
+mod offset;
 mod op;
 mod order;
 mod packages;

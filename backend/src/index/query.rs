@@ -198,6 +198,9 @@ pub struct PathQuery {
     pub limit: usize,
     /// `next` of the page before.
     pub cursor: Option<String>,
+    /// The number of the page's first row, from 0, in the place of a cursor. Beyond the last
+    /// row there is nothing.
+    pub offset: Option<u64>,
 }
 
 impl Default for PathQuery {
@@ -220,11 +223,27 @@ impl Default for PathQuery {
             until: None,
             limit: DEFAULT_LIMIT,
             cursor: None,
+            offset: None,
         }
     }
 }
 
 impl PathQuery {
+    /// The row that the page begins at, where it is said by number.
+    ///
+    /// # Errors
+    /// Where a cursor says it too.
+    pub(super) fn beginning(&self) -> Result<Option<u64>, QueryError> {
+        match (self.offset, &self.cursor) {
+            (Some(offset), Some(_)) => Err(bad(
+                "offset",
+                &offset.to_string(),
+                "a page begins at a row's number or at a cursor, not at both",
+            )),
+            (offset, _) => Ok(offset),
+        }
+    }
+
     /// From the pairs of a query string, decoded. Empty values count as absent.
     ///
     /// `min` and `max` are bytes of NarSize. `since` and `until` are RFC 3339 times or
@@ -293,8 +312,9 @@ impl PathQuery {
                     })?;
             }
             "cursor" => self.cursor = given.then(|| value.to_owned()),
+            "offset" if given => self.offset = Some(row("offset", value)?),
             "sort" | "sig" | "content" | "unreferenced" | "reproduced" | "min" | "max"
-            | "since" | "until" | "limit" => {}
+            | "since" | "until" | "limit" | "offset" => {}
             _ => return Err(QueryError::Unknown(excerpt(name))),
         }
         Ok(())
@@ -342,6 +362,18 @@ fn words<T: Copy + PartialEq + std::fmt::Display>(
                 })
         })
         .collect()
+}
+
+/// The number of a row: an index has fewer than 2³² of them.
+fn row(parameter: &'static str, value: &str) -> Result<u64, QueryError> {
+    let number: Result<u32, _> = value.parse();
+    number.map(u64::from).map_err(|_| {
+        bad(
+            parameter,
+            value,
+            "it is the number of a row, counted from 0",
+        )
+    })
 }
 
 fn bytes(parameter: &'static str, value: &str) -> Result<u64, QueryError> {

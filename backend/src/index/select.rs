@@ -17,7 +17,7 @@ use super::view::{Id, View};
 const SMALL: usize = 2_048;
 
 /// Which rows match, before they are ordered.
-enum Matches {
+pub(super) enum Matches {
     All,
     Rows(Vec<u32>),
 }
@@ -79,7 +79,10 @@ impl View {
     /// # Errors
     /// [`QueryError::BadCursor`]; and limits beyond [`super::MAX_LIMIT`].
     pub fn query(&self, query: &PathQuery) -> Result<Page<PathRow>, QueryError> {
-        self.page(self.matches(query), query)
+        match query.beginning()? {
+            Some(offset) => self.query_at(query, offset),
+            None => self.page(self.matches(query), query),
+        }
     }
 
     /// All paths that match, in order; limit and cursor are not heeded. Four bytes a path.
@@ -93,7 +96,7 @@ impl View {
         self.whole(Matches::Rows(self.referring(id, query)), query)
     }
 
-    fn matches(&self, query: &PathQuery) -> Matches {
+    pub(super) fn matches(&self, query: &PathQuery) -> Matches {
         if query.q.is_empty() {
             Matches::All
         } else {
@@ -102,9 +105,13 @@ impl View {
     }
 
     fn whole(&self, matches: Matches, query: &PathQuery) -> Vec<Id> {
+        self.in_order(matches, query).into_iter().map(Id).collect()
+    }
+
+    /// All that match and pass the filters, in order.
+    pub(super) fn in_order(&self, matches: Matches, query: &PathQuery) -> Vec<u32> {
         let matches = self.filtered(matches, query);
-        let (rows, _) = self.sorted(matches, query.sort, None, usize::MAX);
-        rows.into_iter().map(Id).collect()
+        self.sorted(matches, query.sort, None, usize::MAX).0
     }
 
     /// A page of the paths that refer to a path and match; itself is left out.
@@ -112,7 +119,11 @@ impl View {
     /// # Errors
     /// As [`query`](Self::query).
     pub fn referrers(&self, id: Id, query: &PathQuery) -> Result<Page<PathRow>, QueryError> {
-        self.page(Matches::Rows(self.referring(id, query)), query)
+        let matches = Matches::Rows(self.referring(id, query));
+        match query.beginning()? {
+            Some(offset) => Ok(self.page_at(&self.in_order(matches, query), query, offset)),
+            None => self.page(matches, query),
+        }
     }
 
     fn referring(&self, id: Id, query: &PathQuery) -> Vec<u32> {
@@ -174,18 +185,35 @@ impl View {
             Matches::Rows(rows) => rows.len() as u64,
         };
         let (rows, more) = self.sorted(matches, sort, cursor.as_ref(), limit);
+        Ok(self.answer(&rows, more, total, sort))
+    }
+
+    /// Rows that begin at a place of a list of `total` rows.
+    pub(super) fn page_of(
+        &self,
+        rows: &[u32],
+        begin: usize,
+        total: u64,
+        query: &PathQuery,
+    ) -> Page<PathRow> {
+        let more = !rows.is_empty() && ((begin + rows.len()) as u64) < total;
+        self.answer(rows, more, total, query.sort)
+    }
+
+    fn answer(&self, rows: &[u32], more: bool, total: u64, sort: Sort) -> Page<PathRow> {
+        let graph = &self.graph;
         let next = rows.last().filter(|_| more).map(|&row| {
             let value = graph.value(row, sort.field);
             let hash = graph.key(row);
             Cursor { value, hash }.text(sort)
         });
-        Ok(Page {
-            items: rows.into_iter().map(|row| self.row(Id(row))).collect(),
+        Page {
+            items: rows.iter().map(|&row| self.row(Id(row))).collect(),
             next,
             total,
             revision: self.revision().to_owned(),
             complete: self.swept_at().is_some(),
-        })
+        }
     }
 
     /// The first rows after the cursor, and whether there are more: by selection.

@@ -18,6 +18,7 @@ use super::graph::Graph;
 use super::growth::{AddedOnDay, GrowthByDay};
 use super::key::base_text;
 use super::layout::print;
+use super::offset::Ordered;
 use super::op::{BucketTotals, Notes};
 use super::order::Permutations;
 use super::packages::PackageIndex;
@@ -42,6 +43,7 @@ pub struct View {
     totals: OnceLock<Totals>,
     pub(crate) findings: OnceLock<FindingIndex>,
     pub(crate) permutations: Arc<Permutations>,
+    pub(super) ordered: Ordered,
     pub(crate) packages: OnceLock<PackageIndex>,
 }
 
@@ -87,6 +89,7 @@ impl View {
             totals: OnceLock::new(),
             findings: OnceLock::new(),
             permutations,
+            ordered: Ordered::default(),
             packages: OnceLock::new(),
         }
     }

@@ -231,6 +231,59 @@ async fn a14_an_export_holds_exactly_the_filtered_rows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn any_part_of_a_list_is_asked_for_by_its_first_row() {
+    let server = server().await;
+    let library = hash(&server, "library-1.0");
+    for list in [
+        "paths?sort=name".to_owned(),
+        "paths?sort=-nar_size".to_owned(),
+        "paths?q=single&sort=-name".to_owned(),
+        "paths?sig=valid&sort=hash".to_owned(),
+        format!("paths/{library}/referrers?sort=-name"),
+    ] {
+        let list = format!("/api/v1/caches/main/{list}&limit=60");
+        let (mut begin, mut cursor) = (0, String::new());
+        loop {
+            let by_cursor = server.json(&format!("{list}{cursor}")).await;
+            let by_offset = server.json(&format!("{list}&offset={begin}")).await;
+            assert_eq!(by_offset, by_cursor, "{list} from row {begin}");
+            begin += by_cursor["items"].as_array().expect("items").len();
+            match by_cursor["next"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => break,
+            }
+        }
+        let beyond = server.json(&format!("{list}&offset={}", u32::MAX)).await;
+        assert_eq!(
+            (&beyond["items"], &beyond["total"], &beyond["next"]),
+            (
+                &serde_json::json!([]),
+                &begin.into(),
+                &serde_json::Value::Null
+            )
+        );
+        // Not from the beginning of a page either.
+        let odd = server.json(&format!("{list}&offset=1&limit=1")).await;
+        let first = server.json(&format!("{list}&limit=2")).await;
+        assert_eq!(odd["items"][0], first["items"][1], "{list}");
+    }
+    for (bad, part) in [
+        ("offset=x", "counted from 0"),
+        ("offset=-1", "counted from 0"),
+        ("offset=4294967296", "counted from 0"),
+        ("offset=1&cursor=AAAA", "not at both"),
+        ("offset=1&format=csv", "all rows"),
+    ] {
+        let refused = server
+            .get(&format!("/api/v1/caches/main/paths?{bad}"))
+            .await;
+        assert_eq!(refused.status(), 400, "{bad}");
+        let detail = refused.text().await.expect("text");
+        assert!(detail.contains(part), "{bad}: {detail}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn closures_referrers_and_findings_are_exported_too() {
     let server = server().await;
     let (one, library) = (hash(&server, "one-1.0"), hash(&server, "library-1.0"));

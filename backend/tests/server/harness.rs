@@ -57,6 +57,13 @@ impl Shelf {
         made
     }
 
+    /// Adds a signed path with this archive that refers to others.
+    pub fn put_with(&self, name: &str, nar: Vec<u8>, references: &[&Shelved]) -> Shelved {
+        let made = self.make_of(name, nar, references, true);
+        self.write(&made);
+        made
+    }
+
     fn make_of(&self, name: &str, nar: Vec<u8>, references: &[&Shelved], signed: bool) -> Shelved {
         let store_dir = StoreDir::default();
         let mut digest = [0; 20];

@@ -20,8 +20,8 @@ use crate::components::skeleton::skeleton;
 use crate::format::{self, reproduced_words};
 use crate::pages::cache::absent_or_failed;
 use crate::pages::{
-    closure, path_absent, path_files, path_keep, path_raw, path_referrers, path_signatures,
-    path_summary,
+    closure, path_absent, path_files, path_history, path_keep, path_log, path_raw, path_referrers,
+    path_signatures, path_summary,
 };
 use crate::state::derived::{effect, memo};
 use crate::state::live::{LiveCache, live_cache};
@@ -54,6 +54,8 @@ const fn tab_word(tab: PathTab) -> &'static str {
         PathTab::Referrers => "Referrers",
         PathTab::Files => "Files",
         PathTab::Signatures => "Signatures",
+        PathTab::Log => "Log",
+        PathTab::History => "History",
         PathTab::Raw => "Raw",
     }
 }
@@ -64,7 +66,7 @@ fn tab_count(tab: PathTab, detail: &PathDetail) -> Option<u64> {
         PathTab::Closure => detail.row.closure_paths,
         PathTab::Referrers => Some(detail.row.referrer_count),
         PathTab::Signatures => Some(detail.signatures.len() as u64),
-        PathTab::Summary | PathTab::Files | PathTab::Raw => None,
+        PathTab::Summary | PathTab::Files | PathTab::Log | PathTab::History | PathTab::Raw => None,
     }
 }
 
@@ -129,7 +131,11 @@ pub fn page(cache: &str, hash: &str) -> AnyView {
     });
     let body = move || {
         if absent.get() {
-            return path_absent::content(page);
+            // What has gone has a history still.
+            return match tab.get() {
+                PathTab::History => path_history::tab(page),
+                _ => path_absent::content(page),
+            };
         }
         if !exists.get() {
             return if page.detail.error().is_none() {
@@ -144,6 +150,8 @@ pub fn page(cache: &str, hash: &str) -> AnyView {
             PathTab::Referrers => path_referrers::tab(page),
             PathTab::Files => path_files::tab(page, place),
             PathTab::Signatures => path_signatures::tab(page),
+            PathTab::Log => path_log::tab(page),
+            PathTab::History => path_history::tab(page),
             PathTab::Raw => path_raw::tab(page),
         }
     };

@@ -20,6 +20,7 @@ use crate::components::skeleton::skeleton;
 use crate::format;
 use crate::pages::path::PathPage;
 use crate::pages::path_file::file;
+use crate::pages::path_find;
 use crate::state::derived::{effect, memo};
 use crate::state::navigation::href;
 use crate::state::remote::Remote;
@@ -64,6 +65,7 @@ pub fn tab(page: PathPage, place: Memo<String>) -> AnyView {
             set_timeout(move || files.reload(), AGAIN);
         }
     });
+    let at_root = memo(move || place.with(String::is_empty));
     let body = move || match (reading.get(), files.get()) {
         (Some(reading), _) => being_read(reading),
         (None, None) if files.error().is_none() => skeleton(8, "Looking into the archive…"),
@@ -76,6 +78,7 @@ pub fn tab(page: PathPage, place: Memo<String>) -> AnyView {
             {failure_of(files)}
             {changing(body)}
         </section>
+        {changing(move || at_root.get().then(|| path_find::section(page)))}
     }
     .into_any()
 }

@@ -2,7 +2,8 @@
 //! the list: facets ([`paths_facets`](crate::pages::paths_facets)), columns
 //! ([`paths_columns`](crate::pages::paths_columns)), keys
 //! ([`paths_keys`](crate::pages::paths_keys)), and what chosen rows weigh
-//! ([`paths_selection`](crate::pages::paths_selection)).
+//! ([`paths_selection`](crate::pages::paths_selection)). The rows come in plain pages or
+//! all in one window ([`paths_window`](crate::pages::paths_window)).
 
 use leptos::html::Input;
 use leptos::leptos_dom::helpers::debounce;
@@ -32,6 +33,7 @@ use crate::pages::paths_facets::{begin_open, facets, moment};
 use crate::pages::paths_filters::active_filters;
 use crate::pages::paths_selection::{Chosen, selection_bar};
 use crate::pages::paths_table::paths_table;
+use crate::pages::paths_window::{self, Window};
 use crate::pages::{paths_keys, paths_link};
 use crate::state::derived::{effect, memo};
 use crate::state::keyboard::focus;
@@ -59,6 +61,8 @@ pub struct Browser {
     pub shown: Shown,
     /// The chosen rows.
     pub chosen: Chosen,
+    /// All rows in one list, where that is what is shown.
+    pub window: Window,
     /// The cache and its index.
     pub live: LiveCache,
     navigation: Navigation,
@@ -89,6 +93,41 @@ impl Browser {
         self.navigation.go(&self.route(query));
     }
 
+    /// All rows are in one window; tracked.
+    pub fn is_window(self) -> bool {
+        self.query.with(|query| self.window.shows(query))
+    }
+
+    /// A row that is shown; not tracked.
+    pub fn row(self, hash: &str) -> Option<PathRow> {
+        if untrack(|| self.is_window()) {
+            return self.window.find(hash);
+        }
+        let page = self.rows.get_now()?;
+        page.items.iter().find(|row| row.hash == hash).cloned()
+    }
+
+    /// The rows around one, those that a range may be chosen from; not tracked.
+    pub fn rows_around(self, hash: &str) -> Vec<PathRow> {
+        if untrack(|| self.is_window()) {
+            return self.window.around(hash);
+        }
+        self.rows
+            .get_now()
+            .map(|page| page.items.clone())
+            .unwrap_or_default()
+    }
+
+    /// The address says which row is at the top of the window, counted from 1.
+    pub fn stand_at(self, row: u64) {
+        let query = self.query.get_untracked();
+        if untrack(|| self.is_window()) && query.row.unwrap_or(1) != row {
+            let row = Some(row);
+            self.navigation
+                .replace(&self.route(PathsQuery { row, ..query }));
+        }
+    }
+
     /// Changes the words while somebody types: one entry in the history, not one a letter.
     fn retype(self, words: String) {
         let mut query = self.query.get_untracked().first_page();
@@ -116,9 +155,11 @@ pub fn page(slug: &str) -> AnyView {
     );
     let rows = {
         let slug = slug.to_owned();
+        // Another row of the window is no other list.
+        let path = memo(move || api::paths_path(&slug, &query.get(), api::PAGE_ROWS));
         Remote::<Page<PathRow>>::new(move || {
             live.renewals.track();
-            Some(api::paths_path(&slug, &query.get(), api::PAGE_ROWS))
+            Some(path.get())
         })
     };
     // Once there are rows, and again with them: a number beside a filter never speaks of
@@ -141,6 +182,7 @@ pub fn page(slug: &str) -> AnyView {
         facets_open: RwSignal::new(begin_open()),
         shown: Shown::start(),
         chosen: Chosen::new(),
+        window: Window::new(),
         live,
         navigation,
     };
@@ -335,8 +377,10 @@ enum Content {
     Failed,
     /// An answer without rows.
     Nothing,
-    /// Rows.
+    /// A page of rows.
     Rows,
+    /// All rows in a window.
+    Window,
 }
 
 /// Drawn anew only where its kind changes: the head of the table keeps the focus
@@ -346,9 +390,11 @@ fn content(browser: Browser) -> AnyView {
         None if browser.rows.error().is_none() => Content::Waiting,
         None => Content::Failed,
         Some(page) if page.items.is_empty() => Content::Nothing,
+        Some(_) if browser.is_window() => Content::Window,
         Some(_) => Content::Rows,
     });
-    let drawn = move || match kind.get() {
+    let drawn = move || {
+        match kind.get() {
         Content::Waiting => skeleton(14, "Reading paths…"),
         Content::Failed => ().into_any(),
         Content::Nothing => (move || {
@@ -362,6 +408,11 @@ fn content(browser: Browser) -> AnyView {
             </div>
         }
         .into_any(),
+        Content::Window => view! {
+            <div class:is-waiting=move || browser.rows.is_waiting()>{paths_window::list(browser)}</div>
+        }
+        .into_any(),
+    }
     };
     view! { {changing(drawn)} }.into_any()
 }
@@ -390,6 +441,8 @@ fn foot(browser: Browser) -> Option<AnyView> {
             </a>
         }
     });
+    // One page needs no window.
+    let all = (first.is_some() || next.is_some()).then(|| paths_window::way_to_window(browser));
     let shown = format::counted(page.items.len() as u64, "row", "rows");
     let about = if page.complete { "" } else { "≈ " };
     let total = format::count(page.total);
@@ -397,7 +450,7 @@ fn foot(browser: Browser) -> Option<AnyView> {
         view! {
             <div class="table-foot">
                 <span>{shown} " of " {about} {total}</span>
-                <span class="page-actions">{first} {next}</span>
+                <span class="page-actions">{all} {first} {next}</span>
             </div>
         }
         .into_any(),

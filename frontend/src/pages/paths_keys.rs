@@ -32,6 +32,18 @@ pub fn listen(browser: Browser) {
         if event.ctrl_key() || event.meta_key() || event.alt_key() || event.default_prevented() {
             return;
         }
+        let in_window = untrack(|| browser.is_window());
+        if in_window && browser.window.key(browser, &event) {
+            event.prevent_default();
+            return;
+        }
+        let step = |by: i32| {
+            if in_window {
+                browser.window.step(browser, by.into());
+            } else {
+                step(by);
+            }
+        };
         let key = event.key();
         let arrow = match key.as_str() {
             "ArrowDown" => 1,
@@ -53,13 +65,13 @@ pub fn listen(browser: Browser) {
             "j" => step(1),
             "k" => step(-1),
             "x" => {
-                if let Some((row, _)) = row_of_focus(browser) {
+                if let Some(row) = row_of_focus(browser) {
                     browser.chosen.flip(&row);
                 }
             }
             "X" => {
-                if let Some((row, rows)) = row_of_focus(browser) {
-                    browser.chosen.extend(&rows, &row);
+                if let Some(row) = row_of_focus(browser) {
+                    browser.chosen.extend(&browser.rows_around(&row.hash), &row);
                 }
             }
             "s" => {
@@ -77,13 +89,13 @@ pub fn listen(browser: Browser) {
             "f" => enter_or_leave(browser),
             "e" => open_export(),
             "y" => {
-                if let Some((row, _)) = row_of_focus(browser) {
+                if let Some(row) = row_of_focus(browser) {
                     copy(row.path);
                 }
             }
             // Its page asks for the name of the pin.
             "p" => {
-                if let Some((row, _)) = row_of_focus(browser) {
+                if let Some(row) = row_of_focus(browser) {
                     navigation.go(&Route::path(browser.cache.get_value(), row.hash));
                     let _ = window().location().set_hash("pin");
                 }
@@ -104,12 +116,9 @@ fn focused_row() -> Option<Element> {
         .ok()?
 }
 
-/// What that row shows, and all rows of the page.
-fn row_of_focus(browser: Browser) -> Option<(PathRow, Vec<PathRow>)> {
-    let hash = focused_row()?.get_attribute("data-hash")?;
-    let page = browser.rows.get_now()?;
-    let row = page.items.iter().find(|row| row.hash == hash)?.clone();
-    Some((row, page.items.clone()))
+/// What that row shows.
+fn row_of_focus(browser: Browser) -> Option<PathRow> {
+    browser.row(&focused_row()?.get_attribute("data-hash")?)
 }
 
 /// Moves the focus to the row after (`by` 1) or before (`by` -1) the one that has it.

@@ -25,7 +25,8 @@ fn next_sort(now: Sort, key: SortKey, descending_first: bool) -> Sort {
     }
 }
 
-fn head(browser: Browser, column: &Column, before: Option<AnyView>) -> AnyView {
+/// The head of a column, which sorts by it; `before` stands in front of its word.
+pub fn head(browser: Browser, column: &Column, before: Option<AnyView>) -> AnyView {
     let (key, descending_first) = (column.key, column.descending_first);
     let sort = move || browser.query.with(|query| query.sort);
     let link = move || {
@@ -60,7 +61,7 @@ fn head(browser: Browser, column: &Column, before: Option<AnyView>) -> AnyView {
 }
 
 /// On a phone there is no head to click on.
-fn narrow_sort(browser: Browser) -> AnyView {
+pub fn narrow_sort(browser: Browser) -> AnyView {
     let options = move || {
         let now = browser.query.with(|query| query.sort);
         std::iter::once(&NAME)
@@ -136,14 +137,37 @@ fn row(
     columns: &[&'static Column],
     about: &'static str,
 ) -> AnyView {
+    let hash = row.hash.clone();
+    view! {
+        <tr
+            data-path=row.path.clone()
+            data-hash=row.hash.clone()
+            class:is-selected=move || browser.chosen.has(&hash)
+        >
+            {cells(browser, row, columns, about)}
+        </tr>
+    }
+    .into_any()
+}
+
+/// What stands in a row.
+pub fn cells(
+    browser: Browser,
+    row: &PathRow,
+    columns: &[&'static Column],
+    about: &'static str,
+) -> AnyView {
     let path = row.path.clone();
     let chosen = browser.chosen;
     let hash = row.hash.clone();
     let on = Signal::derive(move || chosen.has(&hash));
     let picked = row.clone();
-    let flip = move |range: bool| match browser.rows.get_now() {
-        Some(page) if range => chosen.extend(&page.items, &picked),
-        _ => chosen.flip(&picked),
+    let flip = move |range: bool| {
+        if range {
+            chosen.extend(&browser.rows_around(&picked.hash), &picked);
+        } else {
+            chosen.flip(&picked);
+        }
     };
     let cells = columns
         .iter()
@@ -156,18 +180,12 @@ fn row(
         })
         .collect_view();
     view! {
-        <tr
-            data-path=row.path.clone()
-            data-hash=row.hash.clone()
-            class:is-selected=move || on.get()
-        >
-            <th scope="row" class="grow with-pick">
-                {pick(format!("Select {}", row.name), on, flip)}
-                {path_link(&browser.cache.get_value(), &row.hash, &row.name)}
-            </th>
-            {cells}
-            <td class="row-action">{more(browser, row)} {copy_button("Copy store path", false, move || path.clone())}</td>
-        </tr>
+        <th scope="row" class="grow with-pick">
+            {pick(format!("Select {}", row.name), on, flip)}
+            {path_link(&browser.cache.get_value(), &row.hash, &row.name)}
+        </th>
+        {cells}
+        <td class="row-action">{more(browser, row)} {copy_button("Copy store path", false, move || path.clone())}</td>
     }
     .into_any()
 }

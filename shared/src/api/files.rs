@@ -63,3 +63,37 @@ pub struct Contents {
     /// Every entry in the order of the archive, the root first.
     pub items: Vec<FileEntry>,
 }
+
+/// Files of one path whose names contain what is looked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct FoundIn {
+    /// The full store path.
+    pub path: String,
+    /// Its hash part.
+    pub hash: String,
+    /// Its name.
+    pub name: String,
+    /// The files, the first 50.
+    pub files: Vec<FileEntry>,
+    /// How many there are.
+    pub total: u64,
+}
+
+/// Files found in a part of a closure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct FoundFiles {
+    /// The paths that have some, nearest first.
+    pub items: Vec<FoundIn>,
+    /// Paths of the whole closure that are here.
+    pub paths: u64,
+    /// Paths that this answer looked at.
+    pub looked_at: u64,
+    /// Those of them that have no listing yet, or are held back.
+    pub without_listing: u64,
+    /// Opaque cursor of the next part; `null` after the last one.
+    pub next: Option<String>,
+    /// State of the index that answered.
+    pub revision: String,
+}

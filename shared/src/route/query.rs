@@ -40,6 +40,9 @@ pub struct PathsQuery {
     pub until: Option<String>,
     /// Where the page begins: the `next` of the page before it.
     pub cursor: Option<String>,
+    /// The whole list in one window, this row of it on top; counted from 1. Not for the API,
+    /// which takes the number of a row as `offset`.
+    pub row: Option<u64>,
     /// When the link to this search was made, RFC 3339. It changes no row; the page says what
     /// came since.
     pub at: Option<String>,
@@ -176,6 +179,7 @@ impl PathsQuery {
             since,
             until,
             cursor: _,
+            row: _,
             at: _,
         } = self;
         q.is_empty()
@@ -192,11 +196,12 @@ impl PathsQuery {
             && until.is_none()
     }
 
-    /// The same search from its first page, as it is now.
+    /// The same search from its first page or row, as it is now.
     #[must_use]
     pub fn first_page(&self) -> Self {
         Self {
             cursor: None,
+            row: self.row.map(|_| 1),
             at: None,
             ..self.clone()
         }
@@ -236,6 +241,7 @@ impl PathsQuery {
                 "since" => parsed.since = Some(value),
                 "until" => parsed.until = Some(value),
                 "cursor" => parsed.cursor = Some(value),
+                "row" => parsed.row = Some(word("row", &value)?),
                 "at" => parsed.at = Some(value),
                 _ => {}
             }
@@ -276,7 +282,7 @@ impl fmt::Display for PathsQuery {
         if self.reproduced {
             out.pair("reproduced", &"yes")?;
         }
-        for (name, value) in [("min", self.min), ("max", self.max)] {
+        for (name, value) in [("min", self.min), ("max", self.max), ("row", self.row)] {
             if let Some(value) = value {
                 out.pair(name, &value)?;
             }

@@ -24,6 +24,7 @@ fn filtered() -> PathsQuery {
         since: Some("2026-11-01".to_owned()),
         until: Some("2026-11-20T14:02:00Z".to_owned()),
         cursor: Some("b64+/=".to_owned()),
+        row: Some(4001),
         at: Some("2026-11-23T12:03:00Z".to_owned()),
     }
 }
@@ -189,6 +190,7 @@ fn what_is_no_page_is_refused() {
         ("/c/main/paths?sig=good", "sig", "good"),
         ("/c/main/paths?sort=-size", "sort", "-size"),
         ("/c/main/paths?min=1MiB", "min", "1MiB"),
+        ("/c/main/paths?row=last", "row", "last"),
         ("/connect?target=windows", "target", "windows"),
     ] {
         assert_eq!(
@@ -223,10 +225,16 @@ fn paths_query() -> impl Strategy<Value = PathsQuery> {
             optional(),
             optional(),
         ),
-        any::<(bool, bool, Option<u64>, Option<u64>)>(),
+        any::<(bool, bool, Option<u64>, Option<u64>, Option<u64>)>(),
     )
         .prop_map(
-            |((q, key, descending), sig, content, texts, (unreferenced, reproduced, min, max))| {
+            |(
+                (q, key, descending),
+                sig,
+                content,
+                texts,
+                (unreferenced, reproduced, min, max, row),
+            )| {
                 PathsQuery {
                     q,
                     sort: Sort {
@@ -244,6 +252,7 @@ fn paths_query() -> impl Strategy<Value = PathsQuery> {
                     since: texts.2,
                     until: texts.3,
                     cursor: texts.4,
+                    row,
                     at: texts.5,
                     pin: texts.6,
                 }

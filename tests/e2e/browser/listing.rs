@@ -13,6 +13,8 @@ use thirtyfour::prelude::*;
 /// Paths of the synthetic cache. `SNOWBANK_FX5_PATHS=1000000` makes it the acceptance list's
 /// FX5; what is shown here does not depend on the number, so that every run need not wait for it.
 const PATHS: u64 = 5000;
+/// Rows of a plain page.
+const PAGE: usize = 200;
 
 /// `snowbank bench-data` into a new folder.
 fn synthetic(folder: &Path) -> anyhow::Result<u64> {
@@ -34,7 +36,7 @@ fn synthetic(folder: &Path) -> anyhow::Result<u64> {
     Ok(paths)
 }
 
-async fn large_cache() -> anyhow::Result<(Server, TempDir, u64)> {
+pub(super) async fn large_cache() -> anyhow::Result<(Server, TempDir, u64)> {
     let home = tempfile::tempdir()?;
     let bucket = home.path().join("bucket");
     let paths = synthetic(&bucket)?;
@@ -58,7 +60,7 @@ async fn shows_rows(
     query: &str,
 ) -> anyhow::Result<Vec<String>> {
     let page = server
-        .json(&format!("/api/v1/caches/main/paths?{query}&limit=100"))
+        .json(&format!("/api/v1/caches/main/paths?{query}&limit={PAGE}"))
         .await?;
     let expected: Vec<String> = page["items"]
         .as_array()
@@ -163,7 +165,7 @@ async fn a11_an_order_survives_paging_to_page_3_and_back() -> anyhow::Result<()>
     for _ in 0..3 {
         let page = server
             .json(&format!(
-                "/api/v1/caches/main/paths?sort=-closure_size&limit=100{cursor}"
+                "/api/v1/caches/main/paths?sort=-closure_size&limit={PAGE}{cursor}"
             ))
             .await?;
         for row in page["items"].as_array().context("items")? {
@@ -173,19 +175,21 @@ async fn a11_an_order_survives_paging_to_page_3_and_back() -> anyhow::Result<()>
         cursor = format!("&cursor={}", page["next"].as_str().context("a next page")?);
     }
     ensure!(
-        sizes.len() == 300 && sizes.is_sorted_by(|a, b| a >= b) && sizes[0] > sizes[299],
+        sizes.len() == 3 * PAGE
+            && sizes.is_sorted_by(|a, b| a >= b)
+            && sizes[0] > sizes[3 * PAGE - 1],
         "the API's order: {sizes:?}"
     );
     let settled = async |number: usize| -> anyhow::Result<()> {
-        let wanted = &expected[(number - 1) * 100..number * 100];
+        let wanted = &expected[(number - 1) * PAGE..number * PAGE];
         browser
             .until(
                 &format!("page {number}"),
                 &format!(
                     "const rows = [...document.querySelectorAll('#paths-table tbody tr[data-path]')].map(r => r.dataset.path);
-                     return rows.length === 100 && rows[0] === {} && rows[99] === {}",
+                     return rows.length === {PAGE} && rows[0] === {} && rows[{PAGE} - 1] === {}",
                     serde_json::json!(wanted[0]),
-                    serde_json::json!(wanted[99])
+                    serde_json::json!(wanted[PAGE - 1])
                 ),
             )
             .await?;

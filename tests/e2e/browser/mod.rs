@@ -34,10 +34,12 @@ mod scene;
 mod search;
 mod shell;
 mod snapshots;
+mod story;
 mod upload;
 mod upload_sessions;
 mod upload_vectors;
 mod upstreams;
+mod window;
 
 /// FX1 of the acceptance list: top → mid → leaf. The demo holds it.
 mod fx1 {

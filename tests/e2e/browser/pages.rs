@@ -31,6 +31,7 @@ pub(super) async fn all(server: &Server) -> anyhow::Result<Vec<Named>> {
             "paths-filtered",
             "/c/main/paths?sig=valid&sort=-closure_size".to_owned(),
         ),
+        ("paths-window", "/c/main/paths?row=1".to_owned()),
         (
             "paths-none",
             "/c/main/paths?q=nothing-has-this-name".to_owned(),
@@ -62,6 +63,8 @@ pub(super) async fn all(server: &Server) -> anyhow::Result<Vec<Named>> {
         ("files", format!("/c/main/p/{powder}/files")),
         ("file", format!("/c/main/p/{}/files", fx1::TOP_HASH)),
         ("conflicts", "/c/main/conflicts".to_owned()),
+        ("log-none", format!("/c/main/p/{}/log", fx1::TOP_HASH)),
+        ("history", format!("/c/main/p/{}/history", fx1::TOP_HASH)),
         ("raw", format!("/c/main/p/{}/raw", fx1::TOP_HASH)),
         ("withheld", format!("/c/main/p/{withheld}")),
         (

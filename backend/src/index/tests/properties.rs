@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use snowbank_shared::api::PathRow;
 use snowbank_shared::signature::KeyRing;
 use snowbank_shared::store_path::StoreDir;
 
@@ -242,12 +243,7 @@ pub(super) fn pages(view: &View, query: &PathQuery) -> Vec<u32> {
     loop {
         let page = view.query(&query).unwrap();
         assert!(page.items.len() <= query.limit);
-        found.extend(page.items.iter().map(|row| {
-            let hash: snowbank_shared::store_path::StorePathHash = row.hash.parse().unwrap();
-            let mut number = [0; 4];
-            number.copy_from_slice(&hash.as_bytes()[16..]);
-            u32::from_be_bytes(number)
-        }));
+        found.extend(page.items.iter().map(number));
         match page.next {
             Some(next) => query.cursor = Some(next),
             None => {
@@ -256,6 +252,44 @@ pub(super) fn pages(view: &View, query: &PathQuery) -> Vec<u32> {
             }
         }
     }
+}
+
+/// The number that a row's hash was made of.
+fn number(row: &PathRow) -> u32 {
+    let hash: snowbank_shared::store_path::StorePathHash = row.hash.parse().unwrap();
+    let mut number = [0; 4];
+    number.copy_from_slice(&hash.as_bytes()[16..]);
+    u32::from_be_bytes(number)
+}
+
+/// All pages by the number of their first row; each goes on with the cursor that the other way
+/// of paging gives there.
+fn pages_by_offset(view: &View, query: &PathQuery) -> Vec<u32> {
+    let mut found = Vec::new();
+    let mut by_cursor = query.clone();
+    loop {
+        let by_offset = PathQuery {
+            offset: Some(found.len() as u64),
+            ..query.clone()
+        };
+        let page = view.query(&by_offset).unwrap();
+        assert_eq!(page, view.query(&by_cursor).unwrap());
+        found.extend(page.items.iter().map(number));
+        match page.next {
+            Some(next) => by_cursor.cursor = Some(next),
+            None => break,
+        }
+    }
+    for beyond in [found.len() as u64, u64::from(u32::MAX)] {
+        let beyond = PathQuery {
+            offset: Some(beyond),
+            ..query.clone()
+        };
+        let page = view.query(&beyond).unwrap();
+        assert!(page.items.is_empty() && page.next.is_none());
+        assert_eq!(page.total, found.len() as u64);
+    }
+    found
 }
 
 pub(super) fn query() -> impl Strategy<Value = PathQuery> {
@@ -309,6 +343,7 @@ pub(super) fn query() -> impl Strategy<Value = PathQuery> {
                     since: time.then_some(2),
                     until: time.then_some(6),
                     cursor: None,
+                    offset: None,
                 }
             },
         )
@@ -344,6 +379,7 @@ proptest! {
             // The same through the permutation of all rows.
             let found = view.pages_by_permutation(query);
             prop_assert_eq!(found, model.query(query), "by permutation: {:?}", query);
+            prop_assert_eq!(pages_by_offset(&view, query), model.query(query), "by offset: {:?}", query);
         }
     }
 }
