@@ -7,6 +7,7 @@
 //! sent.
 
 mod difference;
+mod mentions;
 
 use std::borrow::Cow;
 
@@ -21,6 +22,7 @@ use utoipa::ToSchema;
 use crate::hash::Sha256;
 use crate::nar::{Event, FileName, ListingError, ListingLimits, ListingNode};
 
+pub use mentions::{MOST_MENTIONS, Mention, Mentioned, MentionsBuilder};
 pub use difference::{Aspect, Change, Difference, DifferingFile, MOST_LISTED, between};
 
 /// Bytes at the beginning of a file in which a NUL byte makes it binary, as git looks at it.
