@@ -66,9 +66,8 @@ fn end(site: &Site, cache: &Cache, text: &str) -> Result<StorePathHash, ApiError
         Some(number) => found.revision(number),
     };
     let named = named.map(|revision| revision.path.hash());
-    named.ok_or_else(|| {
-        ApiError::nothing_there(format!("The pin `{name}` keeps no such revision."))
-    })
+    named
+        .ok_or_else(|| ApiError::nothing_there(format!("The pin `{name}` keeps no such revision.")))
 }
 
 /// The two paths that a request compares.
@@ -117,7 +116,9 @@ pub async fn is_there(site: &Site, cache: &Arc<Cache>, route: &ExploreRoute) -> 
         }
         ExploreRoute::Package { name, .. } => {
             let (cache, name) = (Arc::clone(cache), name.clone());
-            let known = heavy(site, move || Ok(cache.index.view().package(&name).is_some()));
+            let known = heavy(site, move || {
+                Ok(cache.index.view().package(&name).is_some())
+            });
             known.await.unwrap_or(true)
         }
     }

@@ -113,6 +113,8 @@ fn addresses(hash: &str, check: &str) -> Vec<Address> {
             // It asks for what is chosen.
             let path = if path.ends_with("/selection") {
                 format!("{path}?p={hash}")
+            } else if path.ends_with("/mentions") {
+                format!("{path}?of={hash}")
             } else if path.ends_with("/why") || path.ends_with("/diff") {
                 format!("{path}?from={hash}&to={hash}")
             } else {

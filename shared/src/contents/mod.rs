@@ -22,8 +22,8 @@ use utoipa::ToSchema;
 use crate::hash::Sha256;
 use crate::nar::{Event, FileName, ListingError, ListingLimits, ListingNode};
 
-pub use mentions::{MOST_MENTIONS, Mention, Mentioned, MentionsBuilder};
 pub use difference::{Aspect, Change, Difference, DifferingFile, MOST_LISTED, between};
+pub use mentions::{MOST_MENTIONS, Mention, Mentioned, MentionsBuilder};
 
 /// Bytes at the beginning of a file in which a NUL byte makes it binary, as git looks at it.
 const LOOKED_AT: u64 = 8000;
