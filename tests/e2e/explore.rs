@@ -91,7 +91,9 @@ async fn why_agrees_with_why_depends_and_every_reference_is_found_in_a_file() ->
             continue;
         }
         ensure!(
-            ours["chains"].as_u64().is_some_and(|chains| chains < CHAINS),
+            ours["chains"]
+                .as_u64()
+                .is_some_and(|chains| chains < CHAINS),
             "{path}: {ours}"
         );
         ensure!(
@@ -245,7 +247,10 @@ async fn the_difference_agrees_with_diff_closures() -> anyhow::Result<()> {
         ))
         .await?;
 
-    let (left, right) = (builder.closure(&store, &one)?, builder.closure(&store, &two)?);
+    let (left, right) = (
+        builder.closure(&store, &one)?,
+        builder.closure(&store, &two)?,
+    );
     ensure!(diff["from"]["paths"] == left.len(), "{diff}");
     ensure!(diff["to"]["paths"] == right.len(), "{diff}");
     let common = left.iter().filter(|path| right.contains(path)).count();

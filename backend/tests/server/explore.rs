@@ -198,7 +198,10 @@ async fn sides_may_be_pins_and_a_badge_says_how_much_a_closure_grew() {
         ("/c/main/packages?sort=size".to_owned(), 400),
         ("/c/main/packages/left".to_owned(), 200),
         ("/c/main/packages/nothing".to_owned(), 404),
-        ("/c/main/diff/pin:other...pin:prod/badge.svg".to_owned(), 404),
+        (
+            "/c/main/diff/pin:other...pin:prod/badge.svg".to_owned(),
+            404,
+        ),
         (format!("/c/main/diff/{top}.../badge.svg"), 404),
     ] {
         assert_eq!(server.get(&page).await.status(), status, "{page}");
@@ -226,7 +229,10 @@ async fn the_files_that_mention_a_path_are_found_and_a_large_archive_is_asked_ab
             let files: [(&[u8], &[u8]); 3] = [
                 (b"plain", b"nothing of it"),
                 (b"run*", script.as_bytes()),
-                (b"twice", &[base.hash.as_bytes(), b" ", base.hash.as_bytes()].concat()),
+                (
+                    b"twice",
+                    &[base.hash.as_bytes(), b" ", base.hash.as_bytes()].concat(),
+                ),
             ];
             let app = shelf.put_of("app-1.0", archive(&files));
             let mut large = shelf.make("large-1.0", &[], false);
@@ -241,7 +247,10 @@ async fn the_files_that_mention_a_path_are_found_and_a_large_archive_is_asked_ab
     let (base, app, large) = made.expect("shelved");
     let at = |hash: &str, rest: &str| format!("/api/v1/caches/main/paths/{hash}/mentions{rest}");
     let found = read(&server, &at(&app.hash, &format!("?of={}", base.hash))).await;
-    assert_eq!((&found["total"], &found["asks"]), (&2.into(), &false.into()));
+    assert_eq!(
+        (&found["total"], &found["asks"]),
+        (&2.into(), &false.into())
+    );
     let items = found["items"].as_array().expect("items");
     let names: Vec<(&str, u64)> = items
         .iter()
@@ -270,11 +279,23 @@ async fn the_files_that_mention_a_path_are_found_and_a_large_archive_is_asked_ab
     );
     for (address, status) in [
         // It is not what its narinfo says, which reading it shows.
-        (at(&large.hash, &format!("?of={}&large=true", base.hash)), 422),
+        (
+            at(&large.hash, &format!("?of={}&large=true", base.hash)),
+            422,
+        ),
         (at(&app.hash, ""), 400),
         (at(&app.hash, "?of=short"), 400),
-        (at(&app.hash, &format!("?of={}&large=perhaps", base.hash)), 400),
-        (at("0c0dixlhq54yv4v0kws1bsmbnrz7m6p7", &format!("?of={}", base.hash)), 404),
+        (
+            at(&app.hash, &format!("?of={}&large=perhaps", base.hash)),
+            400,
+        ),
+        (
+            at(
+                "0c0dixlhq54yv4v0kws1bsmbnrz7m6p7",
+                &format!("?of={}", base.hash),
+            ),
+            404,
+        ),
     ] {
         assert_eq!(server.get(&address).await.status(), status, "{address}");
     }

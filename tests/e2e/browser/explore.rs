@@ -56,7 +56,10 @@ async fn a23_a24_w_says_why_and_the_address_says_it_again() -> anyhow::Result<()
             .shows("One chain of references leads there. The shortest has 2 steps.")
             .await?;
         let chain = browser.script(CHAIN, vec![]).await?;
-        ensure!(chain == json!(["top-1.0", "mid-1.0", "leaf-1.0"]), "{chain}");
+        ensure!(
+            chain == json!(["top-1.0", "mid-1.0", "leaf-1.0"]),
+            "{chain}"
+        );
         Ok(())
     };
     shown(&browser).await?;
@@ -67,18 +70,14 @@ async fn a23_a24_w_says_why_and_the_address_says_it_again() -> anyhow::Result<()
     click(&browser, "Find the files that mention mid-1.0").await?;
     browser.shows("the path itself").await?;
     browser.shows(&format!("/nix/store/{mid}-mid-1.0")).await?;
-    browser.accessible("a chain with the files behind it").await?;
+    browser
+        .accessible("a chain with the files behind it")
+        .await?;
 
     // The other direction, and neither.
     click(&browser, "Swap").await?;
-    at(
-        &browser,
-        &format!("/c/main/why/{leaf}...{}", fx1::TOP_HASH),
-    )
-    .await?;
-    browser
-        .shows("leaf-1.0 does not depend on top-1.0")
-        .await?;
+    at(&browser, &format!("/c/main/why/{leaf}...{}", fx1::TOP_HASH)).await?;
+    browser.shows("leaf-1.0 does not depend on top-1.0").await?;
     browser
         .shows("It is the other way round: top-1.0 needs leaf-1.0.")
         .await?;
@@ -104,7 +103,9 @@ async fn a23_a24_w_says_why_and_the_address_says_it_again() -> anyhow::Result<()
     browser.press("w").await?;
     at(&browser, &format!("/c/main/why/...{leaf}")).await?;
     browser.shows("What needs it?").await?;
-    browser.accessible("a question for what needs a path").await?;
+    browser
+        .accessible("a question for what needs a path")
+        .await?;
     fill(&browser, "What needs", "top-1.0").await?;
     browser.find(".end-field [role=option]").await?;
     browser.accessible("suggestions for an end").await?;
@@ -264,9 +265,7 @@ async fn a26_a27_two_pins_are_compared_copied_and_found_by_their_packages() -> a
         .await?
         .send_keys("sys")
         .await?;
-    browser
-        .shows("1 package with “sys” in the name.")
-        .await?;
+    browser.shows("1 package with “sys” in the name.").await?;
     at(&browser, "/c/team/packages?q=sys").await?;
     browser.accessible("packages").await?;
     click(&browser, "system").await?;
@@ -274,9 +273,7 @@ async fn a26_a27_two_pins_are_compared_copied_and_found_by_their_packages() -> a
         .shows("2 versions in 2 paths; the newest is 2;")
         .await?;
     browser.shows("Size over versions").await?;
-    browser
-        .shows("Choose two paths below.")
-        .await?;
+    browser.shows("Choose two paths below.").await?;
     for version in ["Compare system-2", "Compare system-1"] {
         let tick = format!(
             "const box = document.querySelector('main input[aria-label={version:?}]'); if (!box) return false; box.click(); return box.checked"

@@ -58,19 +58,10 @@ pub(super) async fn all(server: &Server) -> anyhow::Result<Vec<Named>> {
         ),
         ("health", "/c/main/health".to_owned()),
         ("health-check", "/c/main/health/unsigned".to_owned()),
-        (
-            "why",
-            format!("/c/main/why/{}...{leaf}", fx1::TOP_HASH),
-        ),
+        ("why", format!("/c/main/why/{}...{leaf}", fx1::TOP_HASH)),
         ("why-open", format!("/c/main/why/...{leaf}")),
-        (
-            "why-not",
-            format!("/c/main/why/{leaf}...{}", fx1::TOP_HASH),
-        ),
-        (
-            "diff",
-            format!("/c/main/diff/{system}...{}", fx1::TOP_HASH),
-        ),
+        ("why-not", format!("/c/main/why/{leaf}...{}", fx1::TOP_HASH)),
+        ("diff", format!("/c/main/diff/{system}...{}", fx1::TOP_HASH)),
         ("diff-open", "/c/main/diff".to_owned()),
         ("packages", "/c/main/packages".to_owned()),
         ("package", "/c/main/packages/powder".to_owned()),
