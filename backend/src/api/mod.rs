@@ -15,7 +15,7 @@ mod connect;
 mod contributors;
 mod ending;
 mod events;
-mod explore;
+pub mod explore;
 mod export;
 mod files;
 mod find;
@@ -29,6 +29,7 @@ mod lookup;
 pub mod machine;
 mod me;
 mod members;
+mod mentions;
 mod paths;
 mod pins;
 mod policy;
@@ -110,6 +111,7 @@ fn computing() -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(find::files))
         .routes(routes!(log::one))
         .routes(routes!(history::one))
+        .routes(routes!(mentions::list))
         .routes(routes!(explore::graph))
         .routes(routes!(explore::why))
         .routes(routes!(explore::diff))

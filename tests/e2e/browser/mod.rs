@@ -12,6 +12,7 @@ mod connect_real;
 mod copying;
 mod doctor;
 mod every_page;
+mod explore;
 mod files;
 mod hostile;
 mod indexing;
