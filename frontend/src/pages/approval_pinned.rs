@@ -2,14 +2,14 @@
 
 use leptos::prelude::*;
 use snowbank_shared::api::approvals::{ApprovalDetail, ApprovalState, ChangedPaths, PinnedChange};
-use snowbank_shared::route::{PinsRoute, Route};
+use snowbank_shared::route::{ExploreRoute, PinsRoute, Route};
 
 use crate::components::layout::{card, fact, facts, table};
 use crate::components::size::size;
 use crate::components::store_path::{path_link, path_text};
 use crate::format;
 use crate::pages::approval::difference;
-use crate::state::navigation::{href, with_base};
+use crate::state::navigation::href;
 
 /// A card for each pin of the upload's name.
 pub fn changes(cache: &str, detail: &ApprovalDetail) -> AnyView {
@@ -41,10 +41,8 @@ fn of_pin(cache: &str, detail: &ApprovalDetail, change: &PinnedChange) -> AnyVie
     let grows = difference(change.pinned_closure_size, change.closure_size);
     // Two closures that are here are compared package by package on a page of their own.
     let whole = (detail.row.state == ApprovalState::Published).then(|| {
-        let address = with_base(&format!(
-            "/c/{cache}/diff?from={}&to={}",
-            change.path.hash, detail.row.hash
-        ));
+        let diff = ExploreRoute::diff(cache, Some(&change.path.hash), Some(&detail.row.hash));
+        let address = href(&Route::Explore(diff));
         view! { <p><a href=address>"All that differs, by package"</a></p> }
     });
     card(

@@ -101,7 +101,7 @@ pub fn listen(browser: Browser) {
                 }
             }
             "w" => {
-                if let Some((row, _)) = row_of_focus(browser) {
+                if let Some(row) = row_of_focus(browser) {
                     let why = ExploreRoute::why(browser.cache.get_value(), None, Some(&row.hash));
                     navigation.go(&Route::Explore(why));
                 }

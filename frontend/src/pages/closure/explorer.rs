@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use leptos::leptos_dom::helpers::{TimeoutHandle, set_timeout_with_handle};
 use leptos::prelude::*;
-use snowbank_shared::route::Route;
+use snowbank_shared::route::{ExploreRoute, Route};
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Element, HtmlElement, KeyboardEvent};
 
@@ -14,7 +14,7 @@ use crate::components::copy::copy_text;
 use crate::pages::path::PathPage;
 use crate::state::derived::{effect, memo};
 use crate::state::keyboard::single_keys_act;
-use crate::state::navigation::{href, with_base};
+use crate::state::navigation::href;
 use crate::state::preferences::preferences;
 
 /// Selections that `[` leads back to at most.
@@ -232,7 +232,11 @@ impl Explorer {
 
 /// Where it is told why one path needs another.
 pub fn why_address(cache: &str, from: &str, to: &str) -> String {
-    with_base(&format!("/c/{cache}/why?from={from}&to={to}"))
+    href(&Route::Explore(ExploreRoute::why(
+        cache,
+        Some(from),
+        Some(to),
+    )))
 }
 
 /// The page of a path of the cache.

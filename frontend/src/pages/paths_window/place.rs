@@ -329,7 +329,7 @@ mod tests {
         }
 
         #[test]
-        fn small_movements_move_by_their_px(place in places(), px in -600.0..600.0) {
+        fn small_movements_move_by_their_px(place in places(), px in -600.0..600.0_f64) {
             let bar = place.bar();
             let to = (bar + px).clamp(0.0, place.reach());
             let mut moved = place;
