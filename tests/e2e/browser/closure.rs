@@ -125,7 +125,12 @@ async fn a25_a_closure_names_what_is_referenced_and_not_in_this_cache() -> anyho
         )
         .await?;
     browser.open(&at("tree")).await?;
-    browser.find("#closure-tree .is-active").await?;
+    browser
+        .until(
+            "mid as the active row",
+            "return document.querySelector('#closure-tree .is-active')?.textContent.includes('mid-1.0')",
+        )
+        .await?;
     browser.press("l").await?;
     browser
         .until(

@@ -284,7 +284,9 @@ async fn a19_tree(fx7: &Fx7, browser: &Browser) -> anyhow::Result<()> {
             ),
         )
         .await?;
-    browser.accessible("the tree of FX7").await
+    browser
+        .accessible_in("the tree of FX7", ".closure-view")
+        .await
 }
 
 /// Tiles add up exactly; arrows, zoom, search, and the table twin.
@@ -394,7 +396,7 @@ async fn a20_a21_treemap(fx7: &Fx7, browser: &Browser) -> anyhow::Result<()> {
         )
         .await?;
     browser
-        .accessible_in("the treemap of FX7", ".closure-view")
+        .accessible_in("the treemap of FX7", ".treemap-plot")
         .await
 }
 

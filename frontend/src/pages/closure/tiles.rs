@@ -219,6 +219,21 @@ mod tests {
     }
 
     #[test]
+    fn what_the_server_left_out_is_one_tile() {
+        let mut graph = shared().graph().clone();
+        graph.complete = false;
+        graph.items.truncate(3);
+        for node in &mut graph.items {
+            node.references.retain(|&to| to < 3);
+        }
+        let part = Shape::new(std::sync::Arc::new(graph));
+        let found = tiles(&part, 0, false, (600, 400));
+        let other = found.iter().find(|tile| tile.what == What::Rest(0, None));
+        assert_eq!(other.map(|tile| tile.bytes), Some(24));
+        assert_eq!(found.iter().map(|tile| tile.bytes).sum::<u64>(), 94);
+    }
+
+    #[test]
     fn arrows_lead_to_every_edge_and_back() {
         let shared = shared();
         let found = tiles(&shared, 0, false, (600, 400));
