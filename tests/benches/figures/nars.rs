@@ -98,7 +98,7 @@ pub async fn serve(
         secret_access_key: secret_key.to_owned(),
         session_token: None,
     };
-    let client = Bucket::connect(&BucketConfig {
+    let config = BucketConfig {
         bucket: bucket.to_owned(),
         endpoint: Some(endpoint.to_owned()),
         region: Some(region.to_owned()),
@@ -107,8 +107,8 @@ pub async fn serve(
             ..Credentials::default()
         },
         ..BucketConfig::default()
-    });
-    Ok((server, client.await?))
+    };
+    Ok((server, Bucket::connect(&config).await?))
 }
 
 /// URLs that read objects from the bucket itself.
