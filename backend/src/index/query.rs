@@ -410,6 +410,7 @@ mod tests {
             ("until", "1970-01-02"),
             ("limit", "200"),
             ("cursor", "abc"),
+            ("offset", "7"),
         ]);
         assert_eq!(
             query,
@@ -432,6 +433,7 @@ mod tests {
                 until: Some(172_800),
                 limit: 200,
                 cursor: Some("abc".into()),
+                offset: Some(7),
             })
         );
     }
