@@ -457,6 +457,7 @@ mod tests {
             "until",
             "limit",
             "cursor",
+            "offset",
         ];
         let pairs: Vec<(&str, &str)> = names.iter().map(|&name| (name, "")).collect();
         assert_eq!(parse(&pairs), Ok(PathQuery::default()));
