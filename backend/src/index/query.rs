@@ -429,6 +429,7 @@ mod tests {
             ("until", "1970-01-02"),
             ("limit", "200"),
             ("cursor", "abc"),
+            ("offset", "7"),
         ]);
         assert_eq!(
             query,
@@ -453,6 +454,7 @@ mod tests {
                 until: Some(172_800),
                 limit: 200,
                 cursor: Some("abc".into()),
+                offset: Some(7),
             })
         );
     }
@@ -476,6 +478,7 @@ mod tests {
             "until",
             "limit",
             "cursor",
+            "offset",
         ];
         let pairs: Vec<(&str, &str)> = names.iter().map(|&name| (name, "")).collect();
         assert_eq!(parse(&pairs), Ok(PathQuery::default()));
