@@ -27,8 +27,8 @@ mod upstream;
 
 pub use browse::{FacetCount, Facets, Selection};
 pub use explore::{
-    ClosureGraph, Diff, DiffKind, DiffRow, DiffSide, GraphNode, PackagePath, PackageRow, Why,
-    WhyStep,
+    ClosureGraph, Diff, DiffKind, DiffRow, DiffSide, GraphNode, Mentions, PackagePath, PackageRow,
+    Why, WhyStep,
 };
 pub use growth::{Growth, GrowthDay, Recent, Served};
 pub use live::{LiveCheck, LiveMachine, LiveState, MachineState};

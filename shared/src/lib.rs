@@ -22,6 +22,7 @@
 //! | [`explain`] | what Nix's messages mean |
 //! | [`package`] | package names and versions, compared as Nix does |
 //! | [`pasted`] | store paths in whatever text people have |
+//! | [`size`] | bytes in words |
 //! | [`table`] | cells of CSV and Markdown |
 //! | [`api`], [`route`] | what crosses the wire, and the dashboard's addresses |
 #![forbid(unsafe_code)]
@@ -42,6 +43,7 @@ pub mod pattern;
 pub mod realisation;
 pub mod route;
 pub mod signature;
+pub mod size;
 pub mod snippets;
 pub mod store_path;
 pub mod table;

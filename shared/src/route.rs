@@ -11,6 +11,7 @@
 mod access;
 mod connect;
 mod contribute;
+mod explore;
 mod pins;
 mod query;
 mod text;
@@ -26,6 +27,7 @@ pub use connect::{
     ConnectTarget,
 };
 pub use contribute::{ApprovalsQuery, ContributeRoute};
+pub use explore::{ExploreRoute, PIN, PackagesQuery, ends, ends_text};
 pub use pins::{PinsRoute, pin_at};
 pub use query::{PathsQuery, Sort, SortKey};
 pub(crate) use text::ESCAPED;
@@ -127,6 +129,8 @@ pub enum Route {
     Contribute(ContributeRoute),
     /// Pages about what stays and what is held back: `/c/{cache}/pins`, `/c/{cache}/quarantine`.
     Pins(PinsRoute),
+    /// Pages about how paths hang together: `/c/{cache}/why`, `/c/{cache}/diff`, `/c/{cache}/packages`.
+    Explore(ExploreRoute),
 }
 
 /// A tab of a path's page.
@@ -213,6 +217,7 @@ impl Route {
             Self::Access(route) => route.cache(),
             Self::Contribute(route) => Some(route.cache()),
             Self::Pins(route) => Some(route.cache()),
+            Self::Explore(route) => Some(route.cache()),
             Self::Caches
             | Self::Connect(_)
             | Self::Lookup { .. }
@@ -315,6 +320,7 @@ impl fmt::Display for Route {
             Self::Access(route) => route.fmt(f),
             Self::Contribute(route) => route.fmt(f),
             Self::Pins(route) => route.fmt(f),
+            Self::Explore(route) => route.fmt(f),
         }
     }
 }
@@ -404,6 +410,8 @@ impl FromStr for Route {
                     Self::Access(route?)
                 } else if let Some(route) = ContributeRoute::parse(other, query) {
                     Self::Contribute(route?)
+                } else if let Some(route) = ExploreRoute::parse(other, query) {
+                    Self::Explore(route?)
                 } else {
                     Self::Pins(PinsRoute::parse(other).ok_or(RouteError::NoSuchPage)?)
                 }

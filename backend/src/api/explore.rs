@@ -7,13 +7,15 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse as _, Response};
 use http::HeaderMap;
 use snowbank_shared::api::{ClosureGraph, Diff, PackagePath, PackageRow, Page, Problem, Why};
+use snowbank_shared::route::{ExploreRoute, PIN, pin_at};
 use snowbank_shared::store_path::StorePathHash;
 
 use super::export::{Export, Table, by_cursor, fields};
 use super::problem::{ApiError, excerpt};
 use super::request::{self, Paging, find, heavy, nothing_left, pairs, readable, taken};
 use crate::index::{MAX_CHAINS, MAX_PACKAGES, PackageQuery, PackageSort};
-use crate::site::Site;
+use crate::pins;
+use crate::site::{Cache, Site};
 
 /// Chains where the request does not say.
 const CHAINS: usize = 10;
@@ -29,6 +31,7 @@ const DIFF_COLUMNS: &[&str] = &[
     "from_versions",
     "to_versions",
     "nar_delta",
+    "file_delta",
     "download",
     "from_hashes",
     "to_hashes",
@@ -44,15 +47,81 @@ const PACKAGE_COLUMNS: &[&str] = &[
     "added_at",
 ];
 
+/// The path that an end of a comparison names: one by its hash part, or what a pin names.
+fn end(site: &Site, cache: &Cache, text: &str) -> Result<StorePathHash, ApiError> {
+    let Some(pin) = text.strip_prefix(PIN) else {
+        return request::hash(text);
+    };
+    let (name, revision) = pin_at(pin).ok_or_else(|| {
+        ApiError::bad_parameter(format!(
+            "`{}` is no pin: one is `pin:NAME` or `pin:NAME@REVISION`",
+            excerpt(text)
+        ))
+    })?;
+    let found = pins::one(&site.ledger, cache.slug.as_str(), name).ok_or_else(|| {
+        ApiError::nothing_there(format!("There is no pin `{name}` in this cache."))
+    })?;
+    let named = match revision {
+        None => found.newest(),
+        Some(number) => found.revision(number),
+    };
+    let named = named.map(|revision| revision.path.hash());
+    named
+        .ok_or_else(|| ApiError::nothing_there(format!("The pin `{name}` keeps no such revision.")))
+}
+
 /// The two paths that a request compares.
-fn two(pairs: &mut Vec<(String, String)>) -> Result<(StorePathHash, StorePathHash), ApiError> {
+fn two(
+    site: &Site,
+    cache: &Cache,
+    pairs: &mut Vec<(String, String)>,
+) -> Result<(StorePathHash, StorePathHash), ApiError> {
     let mut named = |name: &str| {
         let text = taken(pairs, name).ok_or_else(|| {
-            ApiError::bad_parameter(format!("`{name}` names a path by its hash part"))
+            ApiError::bad_parameter(format!("`{name}` names a path by its hash part, or a pin"))
         })?;
-        request::hash(&text)
+        end(site, cache, &text)
     };
     Ok((named("from")?, named("to")?))
+}
+
+/// What differs between the closures of two ends.
+pub(super) async fn diff_of(
+    site: &Site,
+    cache: &Arc<Cache>,
+    from: &str,
+    to: &str,
+) -> Result<Diff, ApiError> {
+    let (from, to) = (end(site, cache, from)?, end(site, cache, to)?);
+    let cache = Arc::clone(cache);
+    heavy(site, move || {
+        let view = cache.index.view();
+        let (from, to) = (find(&cache, &view, from)?, find(&cache, &view, to)?);
+        Ok(view.diff(from, to))
+    })
+    .await
+}
+
+/// Whether what a page of the explorer is about is in its cache; also where that is not known yet.
+pub async fn is_there(site: &Site, cache: &Arc<Cache>, route: &ExploreRoute) -> bool {
+    if !cache.is_complete() {
+        return true;
+    }
+    match route {
+        ExploreRoute::Packages { .. } => true,
+        ExploreRoute::Why { from, to, .. } | ExploreRoute::Diff { from, to, .. } => {
+            let view = cache.index.view();
+            let mut ends = [from, to].into_iter().flatten();
+            ends.all(|text| end(site, cache, text).is_ok_and(|hash| view.find(&hash).is_some()))
+        }
+        ExploreRoute::Package { name, .. } => {
+            let (cache, name) = (Arc::clone(cache), name.clone());
+            let known = heavy(site, move || {
+                Ok(cache.index.view().package(&name).is_some())
+            });
+            known.await.unwrap_or(true)
+        }
+    }
 }
 
 /// A closure as a graph: references, dominators, added sizes.
@@ -95,15 +164,15 @@ pub(super) async fn graph(
     operation_id = "get_why",
     params(
         ("cache" = String, Path, description = "Slug of the cache"),
-        ("from" = String, Query, description = "Hash part of the path that needs; `-name` may follow"),
-        ("to" = String, Query, description = "Hash part of the path that is needed"),
+        ("from" = String, Query, description = "Hash part of the path that needs, `-name` may follow; or `pin:NAME`, `pin:NAME@REVISION`"),
+        ("to" = String, Query, description = "The path that is needed, in the same way"),
         ("limit" = Option<u32>, Query, description = "Chains, 1 to 100; 10 where it is not given"),
     ),
     responses(
         (status = 200, body = Why),
         (status = 400, body = Problem, content_type = "application/problem+json", description = "A parameter is missing or means nothing"),
         (status = 401, body = Problem, content_type = "application/problem+json", description = "The cache is private"),
-        (status = 404, body = Problem, content_type = "application/problem+json", description = "No such cache or path"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "No such cache, path or pin"),
     ),
 )]
 pub(super) async fn why(
@@ -114,7 +183,7 @@ pub(super) async fn why(
 ) -> Result<Json<Why>, ApiError> {
     let cache = readable(&site, &slug, &headers)?;
     let mut pairs = pairs(query.as_deref())?;
-    let (from, to) = two(&mut pairs)?;
+    let (from, to) = two(&site, &cache, &mut pairs)?;
     let paging = Paging::take(&mut pairs, CHAINS, MAX_CHAINS)?;
     nothing_left(&pairs)?;
     heavy(&site, move || {
@@ -134,8 +203,8 @@ pub(super) async fn why(
     operation_id = "get_diff",
     params(
         ("cache" = String, Path, description = "Slug of the cache"),
-        ("from" = String, Query, description = "Hash part of the path on the left; `-name` may follow"),
-        ("to" = String, Query, description = "Hash part of the path on the right"),
+        ("from" = String, Query, description = "Hash part of the path on the left, `-name` may follow; or `pin:NAME`, `pin:NAME@REVISION`"),
+        ("to" = String, Query, description = "The path on the right, in the same way"),
         ("format" = Option<String>, Query, description = "csv, json, ndjson or markdown: the rows as a file; markdown up to 200 rows"),
         ("columns" = Option<String>, Query, description = "With `format`: fields of the rows, separated by commas, in the order wanted; all where it is not given"),
     ),
@@ -143,7 +212,7 @@ pub(super) async fn why(
         (status = 200, body = Diff),
         (status = 400, body = Problem, content_type = "application/problem+json", description = "A parameter is missing or means nothing"),
         (status = 401, body = Problem, content_type = "application/problem+json", description = "The cache is private"),
-        (status = 404, body = Problem, content_type = "application/problem+json", description = "No such cache or path"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "No such cache, path or pin"),
     ),
 )]
 pub(super) async fn diff(
@@ -155,7 +224,7 @@ pub(super) async fn diff(
     let cache = readable(&site, &slug, &headers)?;
     let mut pairs = pairs(query.as_deref())?;
     let export = Export::take(&mut pairs, DIFF_COLUMNS)?;
-    let (from, to) = two(&mut pairs)?;
+    let (from, to) = two(&site, &cache, &mut pairs)?;
     nothing_left(&pairs)?;
     let name = format!("{}-diff-{from}-{to}", cache.slug);
     let (diff, complete) = heavy(&site, move || {

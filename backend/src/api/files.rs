@@ -30,15 +30,15 @@ use crate::substituter::narinfo;
 /// Entries of a page.
 const ROWS: usize = 1_000;
 /// How long an answer waits for a tree before it says how far the reading is.
-const SHORT: Duration = Duration::from_millis(1_500);
+pub(super) const SHORT: Duration = Duration::from_millis(1_500);
 /// How long one waits that has nothing else to say.
 const LONG: Duration = Duration::from_secs(25);
 
 /// A path whose files are asked for.
-struct Asked {
-    cache: Arc<Cache>,
-    path: String,
-    archive: Archive,
+pub(super) struct Asked {
+    pub(super) cache: Arc<Cache>,
+    pub(super) path: String,
+    pub(super) archive: Archive,
 }
 
 /// Whether clients are not served a path, so that nobody is shown what is in it.
@@ -49,7 +49,7 @@ pub(super) fn held_back(cache: &Cache, view: &View, id: Id) -> bool {
 }
 
 /// The path, where the caller may read it and clients get it.
-fn asked(
+pub(super) fn asked(
     site: &Site,
     slug: &str,
     hash: StorePathHash,
@@ -94,7 +94,7 @@ impl Asked {
         }
     }
 
-    fn reading(&self, read: u64) -> Reading {
+    pub(super) fn reading(&self, read: u64) -> Reading {
         Reading {
             read,
             whole: self.archive.nar_size,

@@ -1,9 +1,12 @@
-//! Addresses for machines below `/c/{cache}/`: keys and configuration as plain files.
+//! Addresses for machines below `/c/{cache}/`: keys and configuration as plain files, what a pin
+//! names, a badge of a difference.
 
+mod badge;
 mod flake;
 mod install;
 pub mod well_known;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -16,7 +19,8 @@ use snowbank_shared::nix_conf;
 use snowbank_shared::nix_conf::merge::Addition;
 use snowbank_shared::route::pin_at;
 
-use crate::auth::{self, Act};
+use super::explore;
+use crate::auth::{self, Act, Caller};
 use crate::pins;
 use crate::site::{Cache, Site};
 use crate::web::{Body, Response, etag, headers};
@@ -52,7 +56,8 @@ pub fn split(path: &str) -> Option<(&str, &str)> {
     let named = FILES.contains(&file)
         || install_hash(file).is_some()
         || flake_hash(file).is_some()
-        || pinned(file).is_some();
+        || pinned(file).is_some()
+        || badge::split(file).is_some();
     named.then_some((slug, file))
 }
 
@@ -78,8 +83,14 @@ fn hash_between<'a>(file: &'a str, before: &str, after: &str) -> Option<&'a str>
     (hash.len() == 64 && hash.bytes().all(hex)).then_some(hash)
 }
 
-/// Answers one of them.
-pub async fn answer(site: &Site, slug: &str, file: &str, request: &Parts) -> Response {
+/// Answers one of them to a client at this address.
+pub async fn answer(
+    site: &Site,
+    slug: &str,
+    file: &str,
+    request: &Parts,
+    client: IpAddr,
+) -> Response {
     if !matches!(request.method, Method::GET | Method::HEAD) {
         return headers::method_not_allowed("GET, HEAD", "this file is read with GET\n");
     }
@@ -88,6 +99,9 @@ pub async fn answer(site: &Site, slug: &str, file: &str, request: &Parts) -> Res
     };
     if let Some((pin, revision)) = pinned(file) {
         return pinned_path(site, cache, pin, revision, request);
+    }
+    if let Some((from, to)) = badge::split(file) {
+        return badged(site, cache, (&from, &to), request, client).await;
     }
     let caller = site.access.caller(&request.headers);
     if auth::may(&caller, Act::Configure, cache.on()).is_err() {
@@ -143,6 +157,57 @@ pub async fn answer(site: &Site, slug: &str, file: &str, request: &Parts) -> Res
     response
 }
 
+/// The refusal for who may not read a cache.
+fn unreadable(cache: &Cache, caller: &Caller) -> Option<Response> {
+    match auth::may(caller, Act::Read, cache.on()) {
+        Ok(()) => None,
+        Err(auth::Refusal::WhoAreYou) => {
+            let text = "this cache is private: send a token, or sign in\n";
+            let mut response = headers::line(StatusCode::UNAUTHORIZED, text);
+            headers::ask_for_token(response.headers_mut());
+            Some(response)
+        }
+        Err(_) => {
+            let text = "you may not read this cache: ask an owner for a role\n";
+            Some(headers::line(StatusCode::FORBIDDEN, text))
+        }
+    }
+}
+
+/// How much one closure differs from another, as a small picture.
+async fn badged(
+    site: &Site,
+    cache: &Arc<Cache>,
+    (from, to): (&str, &str),
+    request: &Parts,
+    client: IpAddr,
+) -> Response {
+    let caller = site.access.caller(&request.headers);
+    if let Some(refusal) = unreadable(cache, &caller) {
+        return refusal;
+    }
+    // It walks two closures, as the API's answer does.
+    if matches!(caller, Caller::Stranger(_)) && site.access.queries.take(client).is_err() {
+        let text = "too many requests came from your address: try again in a minute\n";
+        return headers::line(StatusCode::TOO_MANY_REQUESTS, text);
+    }
+    let Ok(diff) = explore::diff_of(site, cache, from, to).await else {
+        let text = "one of the two is not in this cache, or cannot be compared now\n";
+        return headers::line(StatusCode::NOT_FOUND, text);
+    };
+    let mut response = Response::new(Body::from(badge::svg(&diff)));
+    let fields = response.headers_mut();
+    headers::object(fields);
+    fields.insert(CONTENT_TYPE, HeaderValue::from_static("image/svg+xml"));
+    let keep = if cache.visibility == Visibility::Public {
+        "no-cache"
+    } else {
+        "private, no-store"
+    };
+    fields.insert(CACHE_CONTROL, HeaderValue::from_static(keep));
+    response
+}
+
 /// The store path that a pin names, as one line.
 fn pinned_path(
     site: &Site,
@@ -151,19 +216,8 @@ fn pinned_path(
     revision: Option<u64>,
     request: &Parts,
 ) -> Response {
-    let caller = site.access.caller(&request.headers);
-    match auth::may(&caller, Act::Read, cache.on()) {
-        Ok(()) => {}
-        Err(auth::Refusal::WhoAreYou) => {
-            let text = "this cache is private: send a token, or sign in\n";
-            let mut response = headers::line(StatusCode::UNAUTHORIZED, text);
-            headers::ask_for_token(response.headers_mut());
-            return response;
-        }
-        Err(_) => {
-            let text = "you may not read this cache: ask an owner for a role\n";
-            return headers::line(StatusCode::FORBIDDEN, text);
-        }
+    if let Some(refusal) = unreadable(cache, &site.access.caller(&request.headers)) {
+        return refusal;
     }
     let found = pins::one(&site.ledger, cache.slug.as_str(), pin);
     let path = found.as_ref().and_then(|found| match revision {

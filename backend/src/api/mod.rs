@@ -13,7 +13,7 @@ mod conflicts;
 mod contributors;
 mod ending;
 mod events;
-mod explore;
+pub mod explore;
 mod export;
 mod files;
 mod health;
@@ -24,6 +24,7 @@ mod lookup;
 pub mod machine;
 mod me;
 mod members;
+mod mentions;
 mod paths;
 mod pins;
 mod policy;
@@ -102,6 +103,7 @@ fn computing() -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(files::one))
         .routes(routes!(files::listing))
         .routes(routes!(files::contents))
+        .routes(routes!(mentions::list))
         .routes(routes!(explore::graph))
         .routes(routes!(explore::why))
         .routes(routes!(explore::diff))

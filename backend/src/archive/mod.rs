@@ -3,7 +3,8 @@
 //! ```text
 //!            .ls, where it can be the archive's own ──▶ listing ──┐
 //!  archive ──▶ thread: unpack, parse, NarHash ──────▶ listing ──┼─▶ kept, by archive
-//!                                             └─────▶ contents ─┘
+//!                                             ├─────▶ contents ─┤
+//!                                             └─────▶ mentions ─┘
 //!          ──▶ range of the bucket, or unpack and skip ─▶ one file
 //! ```
 //!
@@ -31,7 +32,7 @@ use std::time::{Duration, Instant};
 
 use sha2::Digest as _;
 use snowbank_shared::api::files::ListedBy;
-use snowbank_shared::contents::{ContentsBuilder, FileEntry};
+use snowbank_shared::contents::{ContentsBuilder, FileEntry, Mention, MentionsBuilder};
 use snowbank_shared::hash::Sha256;
 use snowbank_shared::nar::{Event, Listing, ListingBuilder, ListingLimits, ListingNode, NarParser};
 use snowbank_shared::narinfo::{Compression, NarInfo};
@@ -62,6 +63,8 @@ pub const LONGEST: Duration = Duration::from_secs(15 * 60);
 const KEPT_LISTINGS: usize = 600_000;
 /// Entries of lists with hashes that are kept for a cache.
 const KEPT_CONTENTS: usize = 150_000;
+/// Files that mention a path, kept for a cache; a search that found none counts as one.
+const KEPT_MENTIONS: usize = 20_000;
 /// Bytes of a `.ls` object, decoded.
 const LARGEST_LS: usize = 64 << 20;
 /// Bytes that leave a decoder at once.
@@ -150,10 +153,20 @@ pub struct Listed {
     pub by: ListedBy,
 }
 
+/// The files of an archive that mention a store path.
+#[derive(Debug)]
+pub struct MentionedBy {
+    /// The first of them, in the order of the archive.
+    pub items: Vec<Mention>,
+    /// How many there are.
+    pub total: u64,
+}
+
 /// What is known of the archives of a cache, and who reads them.
 pub struct Archives {
     listings: Shelf<Listed>,
     contents: Shelf<Vec<FileEntry>>,
+    mentions: Shelf<MentionedBy>,
     /// One at a time.
     turn: Arc<Semaphore>,
     files: Arc<Semaphore>,
@@ -164,6 +177,7 @@ impl Default for Archives {
         Self {
             listings: Shelf::new(KEPT_LISTINGS, |listed| nodes(&listed.listing.root)),
             contents: Shelf::new(KEPT_CONTENTS, Vec::len),
+            mentions: Shelf::new(KEPT_MENTIONS, |found| found.items.len()),
             turn: Arc::new(Semaphore::new(1)),
             files: Arc::new(Semaphore::new(FILES_AT_ONCE)),
         }
@@ -236,6 +250,33 @@ impl Archives {
             .await
         };
         self.contents.look(archive.name(), patience, make).await
+    }
+
+    /// The files of an archive that mention the path of this hash; or how far it was read.
+    ///
+    /// # Errors
+    /// See [`ArchiveError`].
+    pub async fn mentions(
+        &self,
+        bucket: &Bucket,
+        archive: &Archive,
+        of: StorePathHash,
+        patience: Duration,
+    ) -> Result<Look<MentionedBy>, ArchiveError> {
+        let turn = Arc::clone(&self.turn);
+        let (bucket, wanted) = (bucket.bulk(), archive.clone());
+        let make = |read: Arc<AtomicU64>| async move {
+            let _turn = turn.acquire_owned().await.ok();
+            let mut builder = MentionsBuilder::new(of);
+            through(&bucket, &wanted, read, move |look| {
+                look(&mut |event| builder.event(&event))?;
+                let (items, total) = builder.finish();
+                Ok(MentionedBy { items, total })
+            })
+            .await
+        };
+        let name = format!("{} {of}", archive.name());
+        self.mentions.look(name, patience, make).await
     }
 }
 

@@ -96,7 +96,7 @@ impl View {
                 }
                 let (from_versions, to_versions) =
                     (versions(graph, &group.from), versions(graph, &group.to));
-                let (gone_size, _) = sizes(graph, gone.iter().copied());
+                let (gone_size, gone_files) = sizes(graph, gone.iter().copied());
                 let (new_size, download) = sizes(graph, new.iter().copied());
                 let hashes =
                     |rows: &[u32]| rows.iter().map(|&row| graph.key(row).to_string()).collect();
@@ -110,6 +110,9 @@ impl View {
                     from_hashes: hashes(&gone),
                     to_hashes: hashes(&new),
                     nar_delta: difference(new_size, gone_size),
+                    file_delta: download
+                        .zip(gone_files)
+                        .map(|(new, gone)| difference(new, gone)),
                     download,
                 })
             })

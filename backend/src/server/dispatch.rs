@@ -21,7 +21,7 @@ use snowbank_shared::route::{PinsRoute, Route, RouteError};
 use super::access;
 use super::connection::Answering;
 use crate::api::problem::ApiError;
-use crate::api::{Api, machine};
+use crate::api::{Api, explore, machine};
 use crate::auth::{self, Act, Caller};
 use crate::config::{AddressBlock, Config};
 use crate::intake::{self, Intake};
@@ -199,7 +199,7 @@ impl Dispatch {
         if let Some((slug, file)) = machine::split(path) {
             return (
                 Endpoint::Machine,
-                machine::answer(&self.site, slug, file, request).await,
+                machine::answer(&self.site, slug, file, request, client).await,
             );
         }
         if let Some((cache, rest)) = self.cache_of(path) {
@@ -251,8 +251,13 @@ impl Dispatch {
             None => path.to_owned(),
         };
         let status = match address.parse::<Route>() {
-            Ok(route) if self.names_something(&route) => StatusCode::OK,
-            Ok(_) => StatusCode::NOT_FOUND,
+            Ok(route) => {
+                if self.names_something(&route).await {
+                    StatusCode::OK
+                } else {
+                    StatusCode::NOT_FOUND
+                }
+            }
             Err(RouteError::Parameter { .. }) => StatusCode::BAD_REQUEST,
             Err(RouteError::NoSuchPage) if accept::wants_html(&request.headers) => {
                 StatusCode::NOT_FOUND
@@ -267,28 +272,28 @@ impl Dispatch {
     }
 
     /// Whether what a page is about exists. Of a private cache a stranger learns nothing.
-    fn names_something(&self, route: &Route) -> bool {
+    async fn names_something(&self, route: &Route) -> bool {
         let Some(slug) = route.cache() else {
             return true;
         };
         let Some(cache) = self.site.cache(slug) else {
             return false;
         };
+        if auth::may(&Caller::ANONYMOUS, Act::Read, cache.on()).is_err() {
+            return true;
+        }
         match route {
-            Route::Pins(PinsRoute::Pin { name, revision, .. })
-                if auth::may(&Caller::ANONYMOUS, Act::Read, cache.on()).is_ok() =>
-            {
+            Route::Pins(PinsRoute::Pin { name, revision, .. }) => {
                 let pin = pins::one(&self.site.ledger, slug, name);
                 pin.is_some_and(|pin| revision.is_none_or(|number| pin.revision(number).is_some()))
             }
-            Route::Path { hash, .. } | Route::File { hash, .. }
-                if auth::may(&Caller::ANONYMOUS, Act::Read, cache.on()).is_ok() =>
-            {
+            Route::Path { hash, .. } | Route::File { hash, .. } => {
                 !cache.is_complete()
                     || hash
                         .parse()
                         .is_ok_and(|hash| cache.index.view().find(&hash).is_some())
             }
+            Route::Explore(route) => explore::is_there(&self.site, cache, route).await,
             _ => true,
         }
     }

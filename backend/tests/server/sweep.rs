@@ -50,7 +50,7 @@ fn rule(operation: &str) -> Option<Rule> {
         | "get_narinfo" | "begin_live_check" | "get_live_check" | "list_pins" | "get_pin"
         | "get_quarantine" | "list_files" | "get_file" | "get_listing" | "get_contents"
         | "list_conflicts" | "get_conflicts" | "get_closure_graph" | "get_why" | "get_diff"
-        | "list_packages" | "get_package" => Rule::Reads,
+        | "get_mentions" | "list_packages" | "get_package" => Rule::Reads,
         "set_pin" | "roll_back_pin" | "remove_pin" | "set_quarantine" | "lift_quarantine"
         | "dismiss_conflict" => Rule::Changes,
         "end_session"
@@ -113,6 +113,8 @@ fn addresses(hash: &str, check: &str) -> Vec<Address> {
             // It asks for what is chosen.
             let path = if path.ends_with("/selection") {
                 format!("{path}?p={hash}")
+            } else if path.ends_with("/mentions") {
+                format!("{path}?of={hash}")
             } else if path.ends_with("/why") || path.ends_with("/diff") {
                 format!("{path}?from={hash}&to={hash}")
             } else {

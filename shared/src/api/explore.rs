@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::SignatureStatus;
+use super::files::Reading;
+use crate::contents::Mention;
 
 /// A closure as a graph, in one answer: what every view of it is drawn from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -187,8 +189,30 @@ pub struct DiffRow {
     pub to_hashes: Vec<String>,
     /// NarSize of its paths on the right less those on the left.
     pub nar_delta: i64,
+    /// The same in bytes to download; `null` where one is unknown.
+    pub file_delta: Option<i64>,
     /// Bytes to download for its paths that only the right has; `null` where one is unknown.
     pub download: Option<u64>,
+}
+
+/// Which files of a path mention another one: why the first refers to the second.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct Mentions {
+    /// The full store path whose archive is looked through.
+    pub path: String,
+    /// The hash part that is looked for.
+    pub of: String,
+    /// Bytes of that archive, unpacked.
+    pub nar_size: u64,
+    /// It is large, and was not read: ask again with `large=true`.
+    pub asks: bool,
+    /// The archive is still being read: ask again in a moment. Then there are no items.
+    pub reading: Option<Reading>,
+    /// The files, in the order of the archive; at most 1,000.
+    pub items: Vec<Mention>,
+    /// How many there are.
+    pub total: u64,
 }
 
 /// A package of a cache, over all its versions.

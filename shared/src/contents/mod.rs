@@ -7,6 +7,7 @@
 //! sent.
 
 mod difference;
+mod mentions;
 
 use std::borrow::Cow;
 
@@ -22,6 +23,7 @@ use crate::hash::Sha256;
 use crate::nar::{Event, FileName, ListingError, ListingLimits, ListingNode};
 
 pub use difference::{Aspect, Change, Difference, DifferingFile, MOST_LISTED, between};
+pub use mentions::{MOST_MENTIONS, Mention, Mentioned, MentionsBuilder};
 
 /// Bytes at the beginning of a file in which a NUL byte makes it binary, as git looks at it.
 const LOOKED_AT: u64 = 8000;

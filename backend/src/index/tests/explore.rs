@@ -172,6 +172,10 @@ proptest! {
                 prop_assert_eq!(named, new.len());
                 let delta: i64 = diff.items.iter().map(|row| row.nar_delta).sum();
                 prop_assert_eq!(delta, diff.to.nar_size as i64 - diff.from.nar_size as i64);
+                if let (Some(to), Some(from)) = (diff.to.file_size, diff.from.file_size) {
+                    let delta: Option<i64> = diff.items.iter().map(|row| row.file_delta).sum();
+                    prop_assert_eq!(delta, Some(to as i64 - from as i64));
+                }
                 prop_assert!(root != to || diff.items.is_empty());
             }
         }
