@@ -1,6 +1,8 @@
 //! Numbers, sizes and times in words. Pure, so that it is tested natively.
 
 use snowbank_shared::api::Reproducer;
+use snowbank_shared::size::rounded;
+pub use snowbank_shared::size::size;
 pub use snowbank_shared::store_path::split_name;
 
 /// A count with thin groups of three: `1,204,331`.
@@ -21,40 +23,9 @@ pub fn counted(n: u64, one: &str, many: &str) -> String {
     format!("{} {}", count(n), if n == 1 { one } else { many })
 }
 
-/// Bytes in IEC units, three significant figures, as Nix prints: `84.1 MiB`.
-///
-/// In integers, here and below: printing a floating-point number brings 20 kB
-/// of tables into the program.
-pub fn size(bytes: u64) -> String {
-    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    if bytes < 1024 {
-        return format!("{bytes} B");
-    }
-    for (at, unit) in UNITS.iter().enumerate() {
-        let one = 1_u128 << (10 * (at + 1));
-        // 1023.95 would be printed as 1024: it is one of the next unit.
-        if rounded(bytes, 1, one) < 1000 || at + 1 == UNITS.len() {
-            let (hundredths, tenths) = (rounded(bytes, 100, one), rounded(bytes, 10, one));
-            return if hundredths < 1000 {
-                format!("{}.{:02} {unit}", hundredths / 100, hundredths % 100)
-            } else if tenths < 1000 {
-                format!("{}.{} {unit}", tenths / 10, tenths % 10)
-            } else {
-                format!("{} {unit}", rounded(bytes, 1, one))
-            };
-        }
-    }
-    unreachable!("the last unit takes all")
-}
-
-/// The same without a fraction that is nothing: `10 MiB`.
+/// A size without a fraction that is nothing: `10 MiB`.
 pub fn size_short(bytes: u64) -> String {
     size(bytes).replace(".00 ", " ").replace(".0 ", " ")
-}
-
-/// `parts` × `times` / `whole`, to the nearest integer; `whole` is not zero.
-fn rounded(parts: u64, times: u128, whole: u128) -> u128 {
-    (u128::from(parts) * times * 2 + whole) / (whole * 2)
 }
 
 /// Bytes to the last one: `88,181,432 bytes`.

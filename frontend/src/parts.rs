@@ -18,7 +18,9 @@ use std::time::Duration;
 
 use leptos::prelude::*;
 use leptos::task::spawn_local;
-use snowbank_shared::route::{AccessRoute, ConnectRoute, ContributeRoute, PinsRoute, RouteError};
+use snowbank_shared::route::{
+    AccessRoute, ConnectRoute, ContributeRoute, ExploreRoute, PinsRoute, RouteError,
+};
 use wasm_split_helpers::{SplitLoaderError, wasm_split};
 
 use crate::components::banner::alert;
@@ -38,6 +40,7 @@ pub enum Page {
     People(AccessRoute),
     Contribute(ContributeRoute),
     Pins(PinsRoute),
+    Explore(ExploreRoute),
     Upload(UploadPage),
     Connect(ConnectRoute),
     Guide(Guide),
@@ -124,6 +127,16 @@ fn pins(page: PinsRoute) -> Result<AnyView, SplitLoaderError> {
     })
 }
 
+#[wasm_split(explore, fallible, preload(fetch_explore))]
+fn explore(page: ExploreRoute) -> Result<AnyView, SplitLoaderError> {
+    Ok(match page {
+        ExploreRoute::Why { cache, .. } => pages::why::page(&cache),
+        ExploreRoute::Diff { cache, .. } => pages::diff::page(&cache),
+        ExploreRoute::Packages { cache, .. } => pages::packages::page(&cache),
+        ExploreRoute::Package { cache, name } => pages::package::page(&cache, &name),
+    })
+}
+
 #[wasm_split(upload, fallible, preload(fetch_upload))]
 fn upload(page: UploadPage) -> Result<AnyView, SplitLoaderError> {
     Ok(match page {
@@ -177,21 +190,23 @@ enum Part {
     /// Few decide on uploads: only who opens such a page fetches it.
     Contribute,
     Pins,
+    Explore,
     /// Decoders are large and few people upload: only who opens the page fetches it.
     Upload,
 }
 
 impl Part {
     /// How many there are.
-    const COUNT: usize = 8;
+    const COUNT: usize = 9;
     /// What everybody gets at leisure, in this order.
-    const FOR_ALL: [Self; 6] = [
+    const FOR_ALL: [Self; 7] = [
         Self::Browse,
         Self::Path,
         Self::Connect,
         Self::Guide,
         Self::People,
         Self::Pins,
+        Self::Explore,
     ];
 
     const fn of(page: &Page) -> Self {
@@ -201,6 +216,7 @@ impl Part {
             Page::People(_) => Self::People,
             Page::Contribute(_) => Self::Contribute,
             Page::Pins(_) => Self::Pins,
+            Page::Explore(_) => Self::Explore,
             Page::Upload(_) => Self::Upload,
             Page::Connect(_) => Self::Connect,
             Page::Guide(_) => Self::Guide,
@@ -216,6 +232,7 @@ impl Part {
             Self::Contribute => fetch_contribute().await,
             Self::Guide => fetch_guide().await,
             Self::Pins => fetch_pins().await,
+            Self::Explore => fetch_explore().await,
             Self::Upload => fetch_upload().await,
         }
     }
@@ -315,6 +332,7 @@ fn drawn(page: Page) -> Option<AnyView> {
         Page::People(page) => at_once(people(page)),
         Page::Contribute(page) => at_once(contribute(page)),
         Page::Pins(page) => at_once(pins(page)),
+        Page::Explore(page) => at_once(explore(page)),
         Page::Upload(page) => at_once(upload(page)),
         Page::Connect(page) => at_once(connect(page)),
         Page::Guide(page) => at_once(guide(page)),

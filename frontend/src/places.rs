@@ -3,7 +3,7 @@
 //! that is added here can be found in all four.
 
 use snowbank_shared::route::{
-    AccessRoute, ConnectQuery, ConnectRoute, ContributeRoute, PinsRoute, Route,
+    AccessRoute, ConnectQuery, ConnectRoute, ContributeRoute, ExploreRoute, PinsRoute, Route,
 };
 
 use crate::components::icon::Icon;
@@ -79,6 +79,30 @@ pub fn places(cache: Option<&str>) -> Vec<Place> {
                 "Paths",
                 "browse store paths narinfos",
                 Route::paths(cache),
+            ),
+            place(
+                Shelf::OfCacheAside,
+                'v',
+                Icon::Package,
+                "Packages",
+                "versions names sizes programs",
+                Route::Explore(ExploreRoute::packages(cache)),
+            ),
+            place(
+                Shelf::Hidden,
+                ' ',
+                Icon::Package,
+                "Compare closures",
+                "diff upgrade two pins versions",
+                Route::Explore(ExploreRoute::diff(cache, None, None)),
+            ),
+            place(
+                Shelf::Hidden,
+                ' ',
+                Icon::Package,
+                "Why does it depend",
+                "why-depends chain of references",
+                Route::Explore(ExploreRoute::why(cache, None, None)),
             ),
             place(
                 Shelf::OfCache,
@@ -302,6 +326,8 @@ pub const fn home_of(route: &Route) -> &'static str {
         Route::Upload { .. } | Route::Uploads { .. } | Route::UploadSession { .. } => "Upload",
         Route::Pins(PinsRoute::Quarantine { .. }) => "Quarantine",
         Route::Pins(_) => "Pins",
+        Route::Explore(ExploreRoute::Why { .. }) => "Paths",
+        Route::Explore(_) => "Packages",
         Route::Lookup { .. } => "Look up",
         Route::Connect(_) => "Connect",
         Route::Help | Route::Glossary | Route::Components => "Help",

@@ -74,11 +74,13 @@ pub enum Icon {
     Record,
     /// A drawing pin: what must stay.
     Pin,
+    /// A box: a package.
+    Package,
 }
 
 impl Icon {
     /// Every icon, for the page that shows them.
-    pub const ALL: [(Self, &'static str); 34] = [
+    pub const ALL: [(Self, &'static str); 35] = [
         (Self::Caches, "Caches"),
         (Self::Overview, "Overview"),
         (Self::Paths, "Paths"),
@@ -113,6 +115,7 @@ impl Icon {
         (Self::People, "People"),
         (Self::Record, "Record"),
         (Self::Pin, "Pin"),
+        (Self::Package, "Package"),
     ];
 }
 
@@ -162,6 +165,7 @@ impl Icon {
             Self::Pin => {
                 "M9.8 2.2 13.8 6.2 11.3 7.2 8.8 9.7 8.3 13 3 7.7 6.3 7.2 8.8 4.7zM5.6 10.4 2.5 13.5"
             }
+            Self::Package => "M8 2 13.5 5v6L8 14 2.5 11V5zM2.5 5 8 8l5.5-3M8 8v6",
             Self::Act => "M6.5 3.5h-3v9h9v-3M9 3h4v4M13 3 7.5 8.5",
         }
     }

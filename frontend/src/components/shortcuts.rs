@@ -20,7 +20,7 @@ const EVERYWHERE: [Keys; 5] = [
     ("Esc", "Close what stands open"),
 ];
 
-const IN_LISTS: [Keys; 11] = [
+const IN_LISTS: [Keys; 12] = [
     ("j", "Next row"),
     ("k", "Row before"),
     ("Enter", "Open the row"),
@@ -32,6 +32,7 @@ const IN_LISTS: [Keys; 11] = [
     ("y", "Copy the row's store path"),
     ("Y", "Copy a link to what is shown"),
     ("p", "Pin the row's path"),
+    ("w", "Why the row's path is needed"),
 ];
 
 fn group(title: &'static str, keys: Vec<(String, &'static str)>) -> AnyView {

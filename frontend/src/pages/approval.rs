@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use leptos::prelude::*;
+use serde::Deserialize;
 use snowbank_shared::api::approvals::{ApprovalDetail, ApprovalState, ComparedPath, Decision};
-use snowbank_shared::route::{ContributeRoute, Route};
+use snowbank_shared::route::{ContributeRoute, ExploreRoute, PIN, Route};
 use web_sys::KeyboardEvent;
 
 use crate::components::ago::ago;
@@ -24,6 +25,7 @@ use crate::components::store_path::{path_link, path_text};
 use crate::format;
 use crate::pages::approvals::{ended_in_short, state_chip};
 use crate::pages::approvals_decide::{Deciding, Question, approval_path};
+use crate::pages::pins::pins_path;
 use crate::pages::policy::marked;
 use crate::state::derived::memo;
 use crate::state::keyboard::single_keys_act;
@@ -209,6 +211,7 @@ fn shown(cache: &str, detail: &ApprovalDetail) -> AnyView {
         {approvals(&row.approvals)}
         {new_paths(detail)}
         {compared(cache, detail)}
+        {pinned_now(cache, detail)}
         <details class="explain">
             <summary>"The narinfo as it was sent"</summary>
             {code_file(format!("{}.narinfo", row.hash), detail.narinfo.clone(), format!("{}.narinfo", row.hash))}
@@ -310,6 +313,55 @@ fn compared(cache: &str, detail: &ApprovalDetail) -> AnyView {
             ),
         ]),
     )
+}
+
+/// Of a pin what is needed to compare with it.
+#[derive(Debug, Clone, Deserialize)]
+struct KnownPin {
+    name: String,
+    revision: u64,
+    path: String,
+}
+
+/// A page of pins.
+#[derive(Debug, Clone, Deserialize)]
+struct KnownPins {
+    items: Vec<KnownPin>,
+}
+
+/// The pins that name a path of the same package: what this would take the place of.
+fn pinned_now(cache: &str, detail: &ApprovalDetail) -> AnyView {
+    let path = format!("{}?limit=200", pins_path(cache, ""));
+    let pins = Remote::<KnownPins>::new(move || Some(path.clone()));
+    let package = format::split_name(&detail.row.name).0.to_owned();
+    let published = detail.row.state == ApprovalState::Published;
+    let (cache, hash) = (cache.to_owned(), detail.row.hash.clone());
+    let body = move || {
+        let pins = pins.get()?;
+        let same = pins.items.iter().filter_map(|pin| {
+            let (pinned, name) = format::split_path(&pin.path);
+            (format::split_name(name).0 == package).then_some((pin, pinned, name))
+        });
+        let rows: Vec<AnyView> = same
+            .map(|(pin, pinned, name)| {
+                let end = format!("{PIN}{}@{}", pin.name, pin.revision);
+                let diff = ExploreRoute::diff(&*cache, Some(&end), Some(&hash));
+                let compare = if published && pinned != hash {
+                    view! { <a class="kept" href=href(&Route::Explore(diff))>"Compare closures"</a> }
+                        .into_any()
+                } else if published {
+                    view! { <span class="muted">"this path"</span> }.into_any()
+                } else {
+                    view! { <span class="muted">"The closures can be compared once it is published."</span> }
+                        .into_any()
+                };
+                let word = format!("{}@{}", pin.name, pin.revision);
+                fact(word, view! { {path_link(&cache, pinned, name)} {compare} })
+            })
+            .collect();
+        (!rows.is_empty()).then(|| card("Pinned now", (), facts(rows)))
+    };
+    changing(body)
 }
 
 fn difference(before: &ComparedPath, now: u64) -> String {

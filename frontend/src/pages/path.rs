@@ -21,7 +21,7 @@ use crate::format::{self, reproduced_words};
 use crate::pages::cache::absent_or_failed;
 use crate::pages::{
     path_absent, path_closure, path_files, path_keep, path_raw, path_referrers, path_signatures,
-    path_summary,
+    path_summary, path_why,
 };
 use crate::state::derived::{effect, memo};
 use crate::state::live::{LiveCache, live_cache};
@@ -105,6 +105,7 @@ pub fn page(cache: &str, hash: &str) -> AnyView {
         Some(Route::Path { .. }) => String::new(),
         _ => before.cloned().unwrap_or_default(),
     });
+    path_why::listen(page, tab);
     let short = hash.chars().take(8).collect::<String>();
     let name = memo(move || {
         page.detail
@@ -153,6 +154,7 @@ pub fn page(cache: &str, hash: &str) -> AnyView {
                 <div class="page-head-row">
                     {heading(move || head(page, absent.get()))} <div class="page-actions">
                         {changing(move || exists.get().then(|| copy_menu(page)))}
+                        {changing(move || exists.get().then(|| path_why::links(page)))}
                         {changing(move || exists.get().then(|| path_keep::acts(page, sending)))} {api_button(move || detail_path.clone())}
                     </div>
                 </div>

@@ -3,7 +3,7 @@
 
 use leptos::prelude::*;
 use snowbank_shared::api::{Page, PathDetail, PathRow};
-use snowbank_shared::route::{PathTab, Route};
+use snowbank_shared::route::{ExploreRoute, PathTab, Route};
 
 use crate::api;
 use crate::components::ago::ago;
@@ -181,6 +181,11 @@ fn facts(page: PathPage, detail: &PathDetail) -> AnyView {
         Some(system) => view! { {system.clone()} }.into_any(),
         None => view! { <span class="muted">"unknown: a narinfo has none"</span> }.into_any(),
     };
+    let package = format::split_name(&row.name).0.to_owned();
+    let versions = href(&Route::Explore(ExploreRoute::Package {
+        cache: page.cache.get_value(),
+        name: package.clone(),
+    }));
     let address = detail
         .ca
         .clone()
@@ -197,6 +202,8 @@ fn facts(page: PathPage, detail: &PathDetail) -> AnyView {
             <dl class="card-body facts wraps">
                 <dt>"Added"</dt>
                 <dd>{ago(&row.added_at)} <span class="muted">{row.added_at.clone()}</span></dd>
+                <dt>"Package"</dt>
+                <dd><a class="kept" href=versions>{package}</a></dd>
                 <dt>"Deriver"</dt>
                 <dd>{deriver}</dd>
                 <dt>"System"</dt>

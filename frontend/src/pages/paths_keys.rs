@@ -3,7 +3,7 @@
 
 use leptos::prelude::*;
 use snowbank_shared::api::PathRow;
-use snowbank_shared::route::Route;
+use snowbank_shared::route::{ExploreRoute, Route};
 use wasm_bindgen::JsCast;
 use web_sys::{Element, HtmlElement, KeyboardEvent};
 
@@ -86,6 +86,12 @@ pub fn listen(browser: Browser) {
                 if let Some((row, _)) = row_of_focus(browser) {
                     navigation.go(&Route::path(browser.cache.get_value(), row.hash));
                     let _ = window().location().set_hash("pin");
+                }
+            }
+            "w" => {
+                if let Some((row, _)) = row_of_focus(browser) {
+                    let why = ExploreRoute::why(browser.cache.get_value(), None, Some(&row.hash));
+                    navigation.go(&Route::Explore(why));
                 }
             }
             "Y" => copy(absolute(&browser.frozen().to_string())),

@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 use snowbank_shared::api::access::Act;
 use snowbank_shared::api::pins::{PinDetail, PinRevision, RollBackPin, SetPin};
-use snowbank_shared::route::{PinsRoute, Route};
+use snowbank_shared::route::{ExploreRoute, PIN, PinsRoute, Route};
 
 use crate::components::ago::ago;
 use crate::components::api_button::api_button;
@@ -300,6 +300,13 @@ fn row(page: PinPage, revision: &PinRevision, newest: u64) -> AnyView {
             </button>
         }
     });
+    let compare = (number != newest).then(|| {
+        let at = |number: u64| format!("{PIN}{}@{number}", page.name.get_value());
+        let (from, to) = (at(number), at(newest));
+        let diff = ExploreRoute::diff(&*cache, Some(&from), Some(&to));
+        let label = format!("Compare revision {number} with {newest}");
+        view! { <a class="button" href=href(&Route::Explore(diff)) aria-label=label>"Compare"</a> " " }
+    });
     let address = href(&Route::Pins(PinsRoute::revision(
         &*cache,
         page.name.get_value(),
@@ -323,7 +330,7 @@ fn row(page: PinPage, revision: &PinRevision, newest: u64) -> AnyView {
             </td>
             <td class="number col-3" data-label="Closure">{size_or(revision.closure_size, "not yet")}</td>
             <td class="muted" data-label="Made">{ago(&revision.at)} {by(&revision.by)}</td>
-            <td class="row-button">{back}</td>
+            <td class="row-button">{compare} {back}</td>
         </tr>
     }
     .into_any()

@@ -176,6 +176,7 @@ pub fn same_page(a: &Route, b: &Route) -> bool {
         ) => cache == other_cache && hash == other_hash,
         (Route::Connect(a), Route::Connect(b)) => same_page_of_connect(a, b),
         (Route::Lookup { .. }, Route::Lookup { .. }) => true,
+        (Route::Explore(a), Route::Explore(b)) => a.is_same_page(b),
         (
             Route::Access(AccessRoute::Audit { cache: a, .. }),
             Route::Access(AccessRoute::Audit { cache: b, .. }),
