@@ -9,6 +9,7 @@ mod bundle;
 mod conformance;
 mod connect;
 mod crash;
+mod explore;
 mod faults;
 mod harness;
 mod held_back;

@@ -9,6 +9,7 @@ mod connect;
 mod copying;
 mod doctor;
 mod every_page;
+mod explore;
 mod files;
 mod hostile;
 mod indexing;

@@ -61,6 +61,10 @@ impl Scene {
                 ("upload-owner", "/c/team/upload".to_owned()),
                 ("pins-owner", "/c/team/pins".to_owned()),
                 ("pin-owner", "/c/team/pins/prod@1".to_owned()),
+                (
+                    "diff-pins",
+                    "/c/team/diff/pin:prod@2...pin:staging".to_owned(),
+                ),
                 ("path-pinned", format!("/c/team/p/{}", fx1::TOP_HASH)),
                 ("quarantine-owner", "/c/team/quarantine".to_owned()),
                 ("uploads-owner", "/c/team/uploads".to_owned()),
