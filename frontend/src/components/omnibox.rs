@@ -250,7 +250,7 @@ impl Field {
             });
             let first = || Some(self.session.caches.get_now()?.items.first()?.slug.clone());
             if let Some(cache) = cache.or_else(first) {
-                self.choose(Deed::Open(Route::path(cache, hash)));
+                self.choose(Deed::Open(Box::new(Route::path(cache, hash))));
             }
         });
     }

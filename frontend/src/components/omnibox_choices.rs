@@ -23,7 +23,7 @@ const MOST_PATHS: usize = 6;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Deed {
     /// Opens a page.
-    Open(Route),
+    Open(Box<Route>),
     /// Changes the theme.
     Theme(Theme),
     /// Turns compact rows on or off.
@@ -76,13 +76,13 @@ pub struct Known<'a> {
 }
 
 fn search(cache: &str, words: &str) -> Deed {
-    Deed::Open(Route::Paths {
+    Deed::Open(Box::new(Route::Paths {
         cache: cache.to_owned(),
         query: PathsQuery {
             q: words.to_owned(),
             ..PathsQuery::default()
         },
-    })
+    }))
 }
 
 /// Acts that are no pages, and what else they are looked for by.
@@ -218,7 +218,7 @@ fn paths(known: &Known<'_>, offered: &mut Vec<Choice>) {
         .iter()
         .flat_map(|(cache, rows, _)| rows.iter().map(move |row| (cache, row)));
     offered.extend(rows.take(MOST_PATHS).map(|(cache, row)| Choice {
-        deed: Deed::Open(Route::path(cache.as_str(), row.hash.as_str())),
+        deed: Deed::Open(Box::new(Route::path(cache.as_str(), row.hash.as_str()))),
         group: "Paths",
         picture: Icon::Paths,
         path: Some(row.path.clone()),
@@ -252,7 +252,7 @@ fn one_path(hash: &str, known: &Known<'_>, offered: &mut Vec<Choice>) {
         offered.insert(
             at,
             Choice {
-                deed: Deed::Open(Route::path(cache, hash)),
+                deed: Deed::Open(Box::new(Route::path(cache, hash))),
                 group: "Path",
                 picture: Icon::Paths,
                 path: None,
@@ -277,7 +277,7 @@ pub fn look_up(list: &[String]) -> (Deed, String) {
     } else {
         format!("Which of these {} paths are cached?", list.len())
     };
-    (Deed::Open(Route::Lookup { paths }), words)
+    (Deed::Open(Box::new(Route::Lookup { paths })), words)
 }
 
 /// Keys whose names begin with the text, or whose whole public key it is.
@@ -289,13 +289,13 @@ fn keys(lower: &str, known: &Known<'_>, offered: &mut Vec<Choice>) {
         .iter()
         .filter(|key| name.len() > 1 && key.to_ascii_lowercase().contains(name));
     offered.extend(names.take(3).map(|key| Choice {
-        deed: Deed::Open(Route::Paths {
+        deed: Deed::Open(Box::new(Route::Paths {
             cache: cache.to_owned(),
             query: PathsQuery {
                 key: Some(key.clone()),
                 ..PathsQuery::default()
             },
-        }),
+        })),
         group: "Keys",
         picture: Icon::Key,
         path: None,
@@ -313,11 +313,11 @@ fn pins(lower: &str, known: &Known<'_>, offered: &mut Vec<Choice>) {
         .iter()
         .filter(|pin| name.len() > 1 && pin.contains(name));
     offered.extend(names.take(3).map(|pin| Choice {
-        deed: Deed::Open(Route::Pins(PinsRoute::Pin {
+        deed: Deed::Open(Box::new(Route::Pins(PinsRoute::Pin {
             cache: cache.to_owned(),
             name: pin.clone(),
             revision: None,
-        })),
+        }))),
         group: "Pins",
         picture: Icon::Pin,
         path: None,
@@ -336,7 +336,7 @@ fn caches(lower: &str, known: &Known<'_>) -> Vec<Choice> {
         })
         .take(3)
         .map(|cache| Choice {
-            deed: Deed::Open(Route::of_cache(cache.slug.as_str())),
+            deed: Deed::Open(Box::new(Route::of_cache(cache.slug.as_str()))),
             group: "Caches",
             picture: Icon::Caches,
             path: None,
@@ -367,7 +367,7 @@ fn places_and_acts(lower: &str, known: &Known<'_>) -> Vec<Choice> {
                 (_, letter) if letter != ' ' => format!("g {letter}"),
                 (cache, _) => cache.unwrap_or_default().to_owned(),
             },
-            deed: Deed::Open(place.route),
+            deed: Deed::Open(Box::new(place.route)),
         });
     let acts = acts()
         .into_iter()
@@ -444,7 +444,7 @@ mod tests {
             "{dark:?}"
         );
         assert!(
-            dark.contains(&("Go to", Deed::Open(Route::Preferences))),
+            dark.contains(&("Go to", Deed::Open(Box::new(Route::Preferences)))),
             "{dark:?}"
         );
         let pin = offered("Staging@4", &known);
@@ -453,7 +453,10 @@ mod tests {
             name: "staging".to_owned(),
             revision: None,
         });
-        assert!(pin.contains(&("Pins", Deed::Open(page))), "{pin:?}");
+        assert!(
+            pin.contains(&("Pins", Deed::Open(Box::new(page)))),
+            "{pin:?}"
+        );
         let key = offered("team-2:abcdef==", &known);
         assert!(key.iter().any(|(group, _)| *group == "Keys"), "{key:?}");
     }
@@ -464,7 +467,7 @@ mod tests {
             cache: Some("main"),
             ..Known::default()
         };
-        let here = Deed::Open(Route::path("main", HASH));
+        let here = Deed::Open(Box::new(Route::path("main", HASH)));
         assert_eq!(offered(HASH, &known), [("Path", here.clone())]);
         let elsewhere = [
             ("main".to_owned(), vec![], 0),
@@ -475,7 +478,7 @@ mod tests {
             answered: true,
             ..known
         };
-        let there = Deed::Open(Route::path("team", HASH));
+        let there = Deed::Open(Box::new(Route::path("team", HASH)));
         assert_eq!(offered(HASH, &known), [("Paths", there), ("Path", here)]);
     }
 
@@ -490,7 +493,7 @@ mod tests {
         };
         assert_eq!(
             offered(&text, &Known::default()),
-            [("Look up", Deed::Open(both))]
+            [("Look up", Deed::Open(Box::new(both)))]
         );
         let many: String = (0..300)
             .map(|n| format!("{n:04}qns12h5f1dcq1j5x3c3232454njk\n"))
@@ -498,7 +501,7 @@ mod tests {
         let form = Route::Lookup { paths: vec![] };
         assert_eq!(
             offered(&many, &Known::default()),
-            [("Look up", Deed::Open(form))]
+            [("Look up", Deed::Open(Box::new(form)))]
         );
         assert!(offered("eynxqns12h5f1dcq1j5x3c3232454njk", &Known::default()).is_empty());
         assert!(offered("", &Known::default()).is_empty());
