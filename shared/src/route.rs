@@ -405,7 +405,7 @@ impl FromStr for Route {
                 } else if let Some(route) = ContributeRoute::parse(other, query) {
                     Self::Contribute(route?)
                 } else {
-                    Self::Pins(PinsRoute::parse(other).ok_or(RouteError::NoSuchPage)?)
+                    Self::Pins(PinsRoute::parse(other, query).ok_or(RouteError::NoSuchPage)?)
                 }
             }
         })

@@ -3,6 +3,7 @@
 mod access;
 mod api;
 mod approvals;
+mod batches;
 mod browse;
 mod config;
 mod conflicts;
@@ -23,6 +24,8 @@ mod policy;
 mod protocol;
 mod quarantine;
 mod redirect;
+mod rotation;
+mod signing;
 mod single_sign_on;
 mod sweep;
 mod upload_faults;
