@@ -3,7 +3,7 @@
 
 use leptos::prelude::*;
 use snowbank_shared::api::{PathRow, Selection};
-use snowbank_shared::route::Route;
+use snowbank_shared::route::{PinsRoute, Route};
 
 use crate::api;
 use crate::components::announcer::{Announcer, announcer};
@@ -150,7 +150,7 @@ pub fn selection_bar(cache: StoredValue<String>, chosen: Chosen) -> AnyView {
                     <div class="selection-sums" class:is-waiting=move || sums.is_waiting()>
                         {failure_of(sums)} {changing(move || sums.get().map(|sums| figures(&sums)))}
                     </div>
-                    <div class="page-actions">{actions(chosen)}</div>
+                    <div class="page-actions">{actions(cache, chosen)}</div>
                 </section>
             }
         })
@@ -192,7 +192,7 @@ fn figures(sums: &Selection) -> AnyView {
     .into_any()
 }
 
-fn actions(chosen: Chosen) -> AnyView {
+fn actions(cache: StoredValue<String>, chosen: Chosen) -> AnyView {
     let announcer = announcer();
     let copy = move |_| {
         copy_text(chosen.lines(), move |copied| {
@@ -210,7 +210,21 @@ fn actions(chosen: Chosen) -> AnyView {
                 .with(|paths| paths.iter().map(|(hash, _)| hash.clone()).collect()),
         })
     };
+    let sign = move || {
+        let paths = chosen.paths.with(|paths| {
+            let named = paths.iter().map(|(hash, _)| format!("p={hash}"));
+            named.collect::<Vec<_>>().join("&")
+        });
+        href(&Route::Pins(PinsRoute::Signing {
+            cache: cache.get_value(),
+            ask: paths,
+        }))
+    };
     view! {
+        <a class="button" id="selection-sign" href=sign>
+            {icon(Icon::Key)}
+            "Counter-sign…"
+        </a>
         <button type="button" class="button" on:click=copy>
             {icon(Icon::Copy)}
             "Copy store paths"
