@@ -24,6 +24,7 @@ mod narinfo;
 mod part;
 mod raw;
 mod refresh;
+mod sign;
 mod store;
 mod upload;
 mod verify;
@@ -33,8 +34,9 @@ use std::process::ExitCode;
 use measure::Figures;
 
 /// The figures that can be asked for.
-const IDS: [&str; 15] = [
+const IDS: [&str; 16] = [
     "a1", "a4", "b1", "b2", "b3", "e1", "e3", "f1", "f2", "f3", "f4a", "f4b", "f5", "f6", "g1",
+    "sign",
 ];
 
 /// What the command line asks for.
@@ -139,6 +141,9 @@ fn measure_all() -> anyhow::Result<bool> {
         }
         if options.wants(&["b3", "f4b", "f5"]) {
             upload::measure(&options, &mut figures).await?;
+        }
+        if options.wants(&["sign"]) {
+            sign::measure(&options, &mut figures).await?;
         }
         if options.wants(&["g1"]) {
             bundle::measure(&mut figures).await?;

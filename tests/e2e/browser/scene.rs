@@ -63,6 +63,8 @@ impl Scene {
                 ("pin-owner", "/c/team/pins/prod@1".to_owned()),
                 ("path-pinned", format!("/c/team/p/{}", fx1::TOP_HASH)),
                 ("quarantine-owner", "/c/team/quarantine".to_owned()),
+                ("rotation-owner", "/c/team/rotation".to_owned()),
+                ("signing-owner", "/c/team/signing".to_owned()),
                 ("uploads-owner", "/c/team/uploads".to_owned()),
                 ("upload-gone", "/c/team/uploads/0123456789abcdef".to_owned()),
                 ("approvals-owner", "/c/team/approvals".to_owned()),
