@@ -9,7 +9,7 @@
 //! ```
 //!
 //! The modules have an order, lowest first: bucket, index, secrets, ledger, sync, config,
-//! outbound, auth, wizard, upstream, withheld, metrics, web, archive, site, substituter, pins, intake, api, ui, server, demo, bench_data, cli. Each may use
+//! outbound, auth, wizard, upstream, withheld, metrics, web, archive, site, substituter, pins, signing, intake, api, ui, server, demo, bench_data, cli. Each may use
 //! only what stands before it; `tests/layers.rs` holds that rule.
 
 pub mod api;
@@ -28,6 +28,7 @@ pub mod outbound;
 pub mod pins;
 pub mod secrets;
 pub mod server;
+pub mod signing;
 pub mod site;
 pub mod substituter;
 pub mod sync;

@@ -124,6 +124,16 @@ fn pins(page: PinsRoute) -> Result<AnyView, SplitLoaderError> {
             revision,
         } => pages::pin::page(&cache, &name, revision),
         PinsRoute::Quarantine { cache } => pages::quarantine::page(&cache),
+        // Of the part `rotation`: never asked for here.
+        PinsRoute::Signing { .. } | PinsRoute::Rotation { .. } => ().into_any(),
+    })
+}
+
+#[wasm_split(rotation, fallible, preload(fetch_rotation))]
+fn rotation(page: PinsRoute) -> Result<AnyView, SplitLoaderError> {
+    Ok(match page {
+        PinsRoute::Signing { cache, ask } => pages::signing::page(&cache, &ask),
+        page => pages::rotation::page(page.cache()),
     })
 }
 
@@ -191,13 +201,15 @@ enum Part {
     Contribute,
     Pins,
     Explore,
+    /// Few change signatures and keys.
+    Rotation,
     /// Decoders are large and few people upload: only who opens the page fetches it.
     Upload,
 }
 
 impl Part {
     /// How many there are.
-    const COUNT: usize = 9;
+    const COUNT: usize = 10;
     /// What everybody gets at leisure, in this order.
     const FOR_ALL: [Self; 7] = [
         Self::Browse,
@@ -215,6 +227,7 @@ impl Part {
             Page::Path { .. } => Self::Path,
             Page::People(_) => Self::People,
             Page::Contribute(_) => Self::Contribute,
+            Page::Pins(PinsRoute::Signing { .. } | PinsRoute::Rotation { .. }) => Self::Rotation,
             Page::Pins(_) => Self::Pins,
             Page::Explore(_) => Self::Explore,
             Page::Upload(_) => Self::Upload,
@@ -233,6 +246,7 @@ impl Part {
             Self::Guide => fetch_guide().await,
             Self::Pins => fetch_pins().await,
             Self::Explore => fetch_explore().await,
+            Self::Rotation => fetch_rotation().await,
             Self::Upload => fetch_upload().await,
         }
     }
@@ -331,6 +345,9 @@ fn drawn(page: Page) -> Option<AnyView> {
         Page::Path { cache, hash } => at_once(path(cache, hash)),
         Page::People(page) => at_once(people(page)),
         Page::Contribute(page) => at_once(contribute(page)),
+        Page::Pins(page @ (PinsRoute::Signing { .. } | PinsRoute::Rotation { .. })) => {
+            at_once(rotation(page))
+        }
         Page::Pins(page) => at_once(pins(page)),
         Page::Explore(page) => at_once(explore(page)),
         Page::Upload(page) => at_once(upload(page)),

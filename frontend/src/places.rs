@@ -133,6 +133,16 @@ pub fn places(cache: Option<&str>) -> Vec<Place> {
                 }),
             ),
             place(
+                Shelf::Hidden,
+                ' ',
+                Icon::Key,
+                "Key rotation",
+                "counter-sign strip signatures retire revoke new key",
+                Route::Pins(PinsRoute::Rotation {
+                    cache: cache.to_owned(),
+                }),
+            ),
+            place(
                 Shelf::OfCacheAside,
                 'u',
                 Icon::Upload,
@@ -325,6 +335,7 @@ pub const fn home_of(route: &Route) -> &'static str {
         Route::Health { .. } => "Health",
         Route::Upload { .. } | Route::Uploads { .. } | Route::UploadSession { .. } => "Upload",
         Route::Pins(PinsRoute::Quarantine { .. }) => "Quarantine",
+        Route::Pins(PinsRoute::Signing { .. } | PinsRoute::Rotation { .. }) => "Key rotation",
         Route::Pins(_) => "Pins",
         Route::Explore(ExploreRoute::Why { .. }) => "Paths",
         Route::Explore(_) => "Packages",

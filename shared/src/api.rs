@@ -24,6 +24,8 @@ mod lookup;
 pub mod pins;
 pub mod policy;
 pub mod quarantine;
+pub mod rotation;
+pub mod signing;
 pub mod uploads;
 mod upstream;
 

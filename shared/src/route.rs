@@ -421,7 +421,7 @@ impl FromStr for Route {
                 } else if let Some(route) = ExploreRoute::parse(other, query) {
                     Self::Explore(route?)
                 } else {
-                    Self::Pins(PinsRoute::parse(other).ok_or(RouteError::NoSuchPage)?)
+                    Self::Pins(PinsRoute::parse(other, query).ok_or(RouteError::NoSuchPage)?)
                 }
             }
         })

@@ -18,6 +18,7 @@ mod live_check;
 mod private_cache;
 mod readme;
 mod real_nix;
+mod rotation;
 mod upload_stores;
 mod uploads;
 mod upstreams;

@@ -83,7 +83,7 @@ pub(super) async fn register(
     let reserved: Vec<String> = site
         .caches
         .iter()
-        .flat_map(|cache| cache.key_ring.keys())
+        .flat_map(|cache| cache.key_ring().keys().to_vec())
         .map(|known| known.key.name().to_owned())
         .collect();
     let made = site

@@ -37,8 +37,11 @@ fn since_of(query: Option<&str>) -> Result<i64, ApiError> {
 /// What came into a cache under these keys. Looks at every path.
 fn signed_by(cache: &Cache, view: &View, keys: &[Contributor], since: i64) -> SignedBy {
     let keys: HashSet<&str> = keys.iter().map(|key| key.key.name()).collect();
-    let ring = cache.key_ring.keys().iter();
-    let own = ring.filter(|known| known.purpose == KeyPurpose::Cache);
+    let ring = cache.key_ring();
+    let own = ring
+        .keys()
+        .iter()
+        .filter(|known| known.purpose == KeyPurpose::Cache);
     let own: HashSet<&str> = own.map(|known| known.key.name()).collect();
     view.signed_by(&keys, &own, since)
 }

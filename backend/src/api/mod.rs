@@ -36,8 +36,10 @@ mod policy;
 pub mod problem;
 mod quarantine;
 mod request;
+mod rotation;
 mod session;
 mod settings;
+mod signing;
 mod skipped;
 mod tokens;
 mod trust;
@@ -63,6 +65,7 @@ use utoipa_axum::routes;
 
 use crate::auth::Caller;
 use crate::intake::Intake;
+use crate::signing::Signing;
 use crate::site::Site;
 use crate::web::{Body, RequestId, Response, headers};
 
@@ -89,6 +92,7 @@ use request::Asked;
         (name = "uploads", description = "Uploads that are planned, go on after what broke, and end in a receipt"),
         (name = "keys", description = "Contributors' keys: everyone signs with their own"),
         (name = "uploads", description = "What waits to be published, and the rules for uploads"),
+        (name = "signatures", description = "Adding and removing signatures, and a cache's keys"),
         (name = "audit", description = "Who did what"),
         (name = "server", description = "The server itself"),
     ),
@@ -139,6 +143,15 @@ fn routes(computing: OpenApiRouter<Arc<Site>>) -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(pins::roll_back))
         .routes(routes!(quarantine::list, quarantine::set))
         .routes(routes!(quarantine::lift))
+        .routes(routes!(signing::list, signing::begin))
+        .routes(routes!(signing::estimate))
+        .routes(routes!(signing::one, signing::control))
+        .routes(routes!(signing::batch))
+        .routes(routes!(signing::signed))
+        .routes(routes!(rotation::read, rotation::begin))
+        .routes(routes!(rotation::step))
+        .routes(routes!(rotation::abandon))
+        .routes(routes!(rotation::revocation, rotation::revoke))
         .routes(routes!(conflicts::dismiss))
         .routes(routes!(keys::list))
         .routes(routes!(health::list))
@@ -201,11 +214,12 @@ pub struct Api {
     router: axum::Router,
     site: Arc<Site>,
     intake: Intake,
+    signing: Signing,
 }
 
 impl Api {
-    /// The API over these caches, and what takes uploads to them.
-    pub fn new(site: Arc<Site>, intake: Intake) -> Self {
+    /// The API over these caches, what takes uploads to them, and what changes signatures.
+    pub fn new(site: Arc<Site>, intake: Intake, signing: Signing) -> Self {
         let counted = from_fn_with_state(Arc::clone(&site), counting_strangers);
         // The same address with an empty path inside: of what is a single file.
         let single = get(files::one).route_layer(counted.clone());
@@ -222,6 +236,7 @@ impl Api {
             router,
             site,
             intake,
+            signing,
         }
     }
 
@@ -255,6 +270,7 @@ impl Api {
         *inner.headers_mut() = request.headers.clone();
         inner.extensions_mut().insert(asked);
         inner.extensions_mut().insert(self.intake.clone());
+        inner.extensions_mut().insert(self.signing.clone());
         let answered = match self.router.clone().oneshot(inner).await {
             Ok(answered) => answered,
             Err(never) => match never {},

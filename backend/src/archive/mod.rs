@@ -70,6 +70,8 @@ const KEPT_MENTIONS: usize = 20_000;
 const LARGEST_LS: usize = 64 << 20;
 /// Bytes that leave a decoder at once.
 const PIECE: usize = 128 * 1024;
+/// Archives of a cache that are read for their hash alone at once.
+const PROOFS_AT_ONCE: usize = 2;
 /// Files of a cache that are unpacked for somebody at once.
 const FILES_AT_ONCE: usize = 6;
 
@@ -171,6 +173,7 @@ pub struct Archives {
     /// One at a time.
     turn: Arc<Semaphore>,
     files: Arc<Semaphore>,
+    proofs: Arc<Semaphore>,
 }
 
 impl Default for Archives {
@@ -181,6 +184,7 @@ impl Default for Archives {
             mentions: Shelf::new(KEPT_MENTIONS, |found| found.items.len()),
             turn: Arc::new(Semaphore::new(1)),
             files: Arc::new(Semaphore::new(FILES_AT_ONCE)),
+            proofs: Arc::new(Semaphore::new(PROOFS_AT_ONCE)),
         }
     }
 }
@@ -249,6 +253,18 @@ impl Archives {
         let listed = Arc::new(Listed { listing, by });
         self.listings.keep(&name, &listed);
         Ok(Some(listed))
+    }
+
+    /// Reads an archive from its first byte to its last and says whether it is the narinfo's. Nothing
+    /// of it is kept, and nothing that was kept is believed.
+    ///
+    /// # Errors
+    /// See [`ArchiveError`]: [`ArchiveError::Differs`] where hash or size are other ones.
+    pub async fn proven(&self, bucket: &Bucket, archive: &Archive) -> Result<(), ArchiveError> {
+        // It is never closed.
+        let _turn = Arc::clone(&self.proofs).acquire_owned().await.ok();
+        let read = Arc::default();
+        through(&bucket.bulk(), archive, read, |look| look(&mut |_| ())).await
     }
 
     /// Everything in an archive, with hashes; or how far it was read.

@@ -29,6 +29,8 @@ pub(super) enum KeyCommand {
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
     },
+    /// Sign a batch of narinfos on the machine that holds the key
+    Sign(super::sign_batch::SignArgs),
     /// Prove to a server that you hold a key: sign its message, and nothing else
     Prove {
         /// The secret key's file
@@ -57,6 +59,7 @@ pub(super) fn run(command: &KeyCommand) -> anyhow::Result<ExitCode> {
                 }
             }
         }
+        KeyCommand::Sign(args) => return super::sign_batch::run(args),
         KeyCommand::Prove { key, message } => {
             let key = secrets::read_key(key)?;
             let text = match message {

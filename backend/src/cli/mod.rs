@@ -7,6 +7,7 @@ mod key;
 mod logging;
 mod owner_link;
 mod serve;
+mod sign_batch;
 mod state;
 
 use std::process::ExitCode;

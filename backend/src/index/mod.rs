@@ -55,6 +55,7 @@ mod record;
 mod search;
 mod select;
 mod selection;
+mod signed;
 mod snapshot;
 mod state;
 #[cfg(test)]

@@ -345,7 +345,7 @@ impl Intake {
     ) -> Result<(), Refusal> {
         let needs_none =
             policy.mode == SigningMode::PassThrough || *voucher == Voucher::ContentAddress;
-        if needs_none || !cache.signers.is_empty() {
+        if needs_none || cache.signer().is_some() {
             return Ok(());
         }
         let fingerprint = narinfo.fingerprint();
@@ -399,7 +399,8 @@ impl Intake {
                 ),
             ))
         };
-        let configured = cache.key_ring.keys().iter().find(|known| {
+        let ring = cache.key_ring();
+        let configured = ring.keys().iter().find(|known| {
             known.key.name() == name
                 && matches!(known.purpose, KeyPurpose::Cache | KeyPurpose::Upstream)
                 && known.state == KeyState::Active

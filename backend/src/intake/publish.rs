@@ -259,13 +259,15 @@ fn narinfo_options() -> PutOptions {
 
 /// The narinfo with the cache's own signature, where it is to have one and the cache has a secret key.
 fn countersigned(cache: &Cache, narinfo: &NarInfo, mode: SigningMode) -> Result<NarInfo, Refusal> {
-    match cache.signers.first() {
-        Some(signer) if mode == SigningMode::CounterSign => {
+    let mut signed = narinfo.clone();
+    if mode == SigningMode::CounterSign {
+        // Two where one key takes over from another.
+        for signer in cache.keys.signers() {
             let signature = signer.sign(narinfo.fingerprint().as_bytes());
-            Ok(narinfo.add_signature(&signature)?)
+            signed = signed.add_signature(&signature)?;
         }
-        _ => Ok(narinfo.clone()),
     }
+    Ok(signed)
 }
 
 /// What looks like a secret in an archive, for Health.

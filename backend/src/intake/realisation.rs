@@ -105,7 +105,7 @@ impl Intake {
         self.may_realise(sender, out_path, nar_size, &voucher, policy)?;
         let mut signed = sent.clone();
         if policy.mode == SigningMode::CounterSign {
-            let signer = cache.signers.first().ok_or_else(Refusal::no_signing_key)?;
+            let signer = cache.signer().ok_or_else(Refusal::no_signing_key)?;
             for text in sent.fingerprints() {
                 signed = signed.and_signature(signer.sign(text.as_bytes()));
             }

@@ -107,6 +107,12 @@ pub const APPROVALS: Kind = granting("approvals", ScopeKind::Cache);
 /// What was not uploaded because an upstream has it, by day and uploader.
 pub const SKIPPED: Kind = granting("skipped", ScopeKind::Cache);
 
+/// Jobs that add or remove signatures.
+pub const SIGN_JOBS: Kind = granting("signjobs", ScopeKind::Cache);
+/// A cache's own keys: which sign, which are retired, which are no longer believed.
+pub const CACHE_KEYS: Kind = holding("cachekeys");
+/// How far a cache's change from one key to another has come.
+pub const ROTATIONS: Kind = granting("rotations", ScopeKind::Cache);
 /// What a cache's flake held once, by the SHA-256 of its archive: lock files name it.
 pub const FLAKES: Kind = granting("flakes", ScopeKind::Cache);
 /// Install scripts that a cache offered once, by their SHA-256: people keep their addresses.
@@ -134,6 +140,9 @@ pub const KINDS: &[Kind] = &[
     CONFLICTS,
     APPROVALS,
     SKIPPED,
+    SIGN_JOBS,
+    CACHE_KEYS,
+    ROTATIONS,
     FLAKES,
     SCRIPTS,
     USED_KEYS,

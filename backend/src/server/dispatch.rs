@@ -27,6 +27,7 @@ use crate::config::{AddressBlock, Config};
 use crate::intake::{self, Intake};
 use crate::metrics::{self, Endpoint};
 use crate::pins;
+use crate::signing::Signing;
 use crate::site::{Cache, Site};
 use crate::substituter;
 use crate::ui::{CacheLines, Ui};
@@ -38,7 +39,7 @@ const LONGEST_ADDRESS: usize = 20 * 1024;
 
 /// Bytes of a body of the API.
 const LARGEST_BODY: usize = 256 * 1024;
-/// Bytes of a plan of an upload, by somebody who is known.
+/// Bytes of a plan of an upload, or of signatures that come back, by somebody who is known.
 const LARGEST_PLAN: usize = 8 << 20;
 /// In which such a body has to come.
 const BODY_TIME: Duration = Duration::from_secs(15);
@@ -56,7 +57,7 @@ pub struct Dispatch {
 
 impl Dispatch {
     /// Over the caches of a site.
-    pub fn new(site: &Arc<Site>, intake: &Intake, config: &Config) -> Self {
+    pub fn new(site: &Arc<Site>, intake: &Intake, signing: &Signing, config: &Config) -> Self {
         let everybody = Caller::ANONYMOUS;
         let lines: Vec<CacheLines> = site
             .caches
@@ -70,7 +71,7 @@ impl Dispatch {
         let all_public = lines.len() == site.caches.len();
         Self {
             intake: intake.clone(),
-            api: Api::new(Arc::clone(site), intake.clone()),
+            api: Api::new(Arc::clone(site), intake.clone(), signing.clone()),
             ui: Ui::new(site.public_url.base(), &lines, config.ui_dir.clone()),
             trusted_proxies: config.trusted_proxies.clone(),
             // The counters name caches: where some are hidden they need a listener of their own.
@@ -231,7 +232,7 @@ impl Dispatch {
 
     /// Bytes that a body of the API may have.
     fn largest(&self, path: &str, request: &Parts) -> usize {
-        let is_plan = path.ends_with("/uploads");
+        let is_plan = path.ends_with("/uploads") || path.ends_with("/batches/signed");
         if is_plan
             && !matches!(
                 self.site.access.caller(&request.headers),

@@ -39,6 +39,7 @@ use crate::intake::Intake;
 use crate::ledger::{Phase, Refusal};
 use crate::metrics::Metrics;
 use crate::secrets::{self, SecretError};
+use crate::signing::Signing;
 use crate::site::{ForeignCaches, LiveChecks, Site};
 use crate::sync::{Schedule, SyncHandle};
 
@@ -204,11 +205,14 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
         closing: CancellationToken::new(),
     });
     holding::refresh(&site);
+    let keys_dir = open::keys_dir(&config.data_dir);
+    ring::give(&site, &keys_dir);
     site.metrics.collect(collect::Caches::of(&site));
     let tasks = TaskTracker::new();
     let listening = CancellationToken::new();
     let intake = Intake::new(&site);
-    let dispatch = Arc::new(Dispatch::new(&site, &intake, &config));
+    let signing = Signing::new(&site, keys_dir.clone());
+    let dispatch = Arc::new(Dispatch::new(&site, &intake, &signing, &config));
     tasks.spawn(connection::accept(
         listener,
         dispatch,
@@ -228,7 +232,8 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
     let hints = opened.hints();
     let closing = site.closing.clone();
     tasks.spawn(state::follow(site.ledger.clone(), hints, closing));
-    tasks.spawn(ring::follow(Arc::clone(&site)));
+    tasks.spawn(ring::follow(Arc::clone(&site), keys_dir));
+    tasks.spawn(signing.run());
     tasks.spawn(intake.clone().tend());
     tasks.spawn(holding::follow(Arc::clone(&site)));
     tasks.spawn(intake.clone().upkeep());

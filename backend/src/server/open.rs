@@ -22,7 +22,7 @@ use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::outbound::{Outbound, Policy};
 use crate::secrets::{self, StateSecret};
-use crate::site::{Cache, CacheCounters, Lookups, Trust};
+use crate::site::{Cache, CacheCounters, Lookups, OwnKeys, Trust};
 use crate::sync::{Hints, Schedule, Sync, SyncHandle, SyncParams};
 use crate::upstream::{Upstream, Upstreams};
 use crate::withheld::Withheld;
@@ -212,14 +212,13 @@ async fn open(
         index,
         status: sync.status(),
         answered: sync.answered(),
-        key_ring,
         trust: Trust::new(
             address,
-            own_keys,
+            own_keys.clone(),
             beside(&declared.upstreams),
             !signers.is_empty(),
         ),
-        signers,
+        keys: OwnKeys::new(key_ring, own_keys, signers),
         upstream_keys,
         max_nar_size: declared.max_nar_size,
         max_bytes: declared.max_bytes,
@@ -309,11 +308,14 @@ fn holds_narinfos(source: &Source) -> bool {
     })
 }
 
+/// Where secret keys are that the server made.
+pub(super) fn keys_dir(data_dir: &Path) -> PathBuf {
+    data_dir.join("keys")
+}
+
 /// Where the key is that was made for a cache.
 fn key_path(data_dir: &Path, declared: &CacheConfig) -> PathBuf {
-    data_dir
-        .join("keys")
-        .join(format!("{}.secret", declared.slug))
+    keys_dir(data_dir).join(format!("{}.secret", declared.slug))
 }
 
 /// The name of a key that is made: unique over servers, because of two keys with one name a

@@ -8,6 +8,7 @@ mod foreign;
 mod growth;
 mod live;
 mod lookups;
+mod own_keys;
 mod trust;
 
 use std::sync::Arc;
@@ -35,6 +36,7 @@ pub use counters::CacheCounters;
 pub use foreign::{ForeignCaches, ForeignError, MOST_PATHS, Wanted};
 pub use live::{LIFE, LiveChecks, LiveError, ProbeObject, Sight, Viewer};
 pub use lookups::{Lookups, Outcome};
+pub use own_keys::{KeysNow, OwnKeys};
 pub use trust::{Trust, Trusted};
 
 /// The server.
@@ -101,12 +103,11 @@ pub struct Cache {
     pub status: watch::Receiver<IndexStatus>,
     /// Whether its bucket has answered them, well or not.
     pub answered: Answered,
-    /// The keys of the configuration. It judges by these and the contributors', which the index has.
-    pub key_ring: Arc<KeyRing>,
+    /// Its own keys and those of upstreams. It judges by these and the contributors', which the index
+    /// has.
+    pub keys: OwnKeys,
     /// What clients put into their configuration, and whom they trust.
     pub trust: Trust,
-    /// The cache's own secret keys; the first one signs what is published. Never shown.
-    pub signers: Vec<SecretKey>,
     /// Keys of the upstreams that the configuration names: what they signed may be uploaded.
     pub upstream_keys: Vec<PublicKey>,
     /// Bytes of an archive at most, packed or not.
@@ -142,6 +143,16 @@ impl Cache {
             slug: self.slug.as_str(),
             visibility: self.visibility,
         }
+    }
+
+    /// Its own keys and those of upstreams, as they are now.
+    pub fn key_ring(&self) -> Arc<KeyRing> {
+        Arc::clone(&self.keys.now().ring)
+    }
+
+    /// The secret key that signs what is published, where this server has it. Never shown.
+    pub fn signer(&self) -> Option<Arc<SecretKey>> {
+        self.keys.signer()
     }
 
     /// Whether an upstream of the configuration is known by this key.

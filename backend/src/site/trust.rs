@@ -5,6 +5,7 @@
 //! each contributor by their own key.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use snowbank_shared::api::Signing;
@@ -14,10 +15,10 @@ use snowbank_shared::signature::PublicKey;
 /// Whom clients of a cache trust.
 pub struct Trust {
     address: SubstituterUrl,
-    own: Vec<PublicKey>,
+    own: ArcSwap<Vec<PublicKey>>,
     /// Caches that clients use as well.
     beside: Vec<ClientSettings>,
-    signs: bool,
+    signs: AtomicBool,
     now: ArcSwap<Trusted>,
 }
 
@@ -49,9 +50,9 @@ impl Trust {
         };
         let trust = Self {
             address,
-            own,
+            own: ArcSwap::from_pointee(own),
             beside,
-            signs,
+            signs: AtomicBool::new(signs),
             now: ArcSwap::from_pointee(now),
         };
         trust.counter_signs();
@@ -59,8 +60,22 @@ impl Trust {
     }
 
     /// The cache's own keys.
-    pub fn own(&self) -> &[PublicKey] {
-        &self.own
+    pub fn own(&self) -> Arc<Vec<PublicKey>> {
+        self.own.load_full()
+    }
+
+    /// From now on these are the cache's own keys, and `signs` is whether it has a secret one.
+    pub fn set_own(&self, keys: &[PublicKey], signs: bool) {
+        let before = self.own.swap(Arc::new(keys.to_vec()));
+        self.signs.store(signs, Ordering::Relaxed);
+        let now = self.now();
+        match now.signing {
+            Signing::PassThrough => {
+                let contributors = now.keys.iter().filter(|key| !before.contains(key));
+                self.passes_through(contributors.cloned());
+            }
+            Signing::CounterSign | Signing::NoKey => self.counter_signs(),
+        }
     }
 
     /// As it is now.
@@ -70,17 +85,18 @@ impl Trust {
 
     /// From now on the cache signs what it has verified, where it has a key.
     pub fn counter_signs(&self) {
-        let signing = match self.signs {
+        let signing = match self.signs.load(Ordering::Relaxed) {
             true => Signing::CounterSign,
             false => Signing::NoKey,
         };
-        self.set(signing, self.own.clone());
+        self.set(signing, self.own().to_vec());
     }
 
     /// From now on clients trust these keys of contributors, and the cache's own for what it signed
     /// before.
     pub fn passes_through(&self, contributors: impl IntoIterator<Item = PublicKey>) {
-        let keys = contributors.into_iter().chain(self.own.iter().cloned());
+        let own = self.own();
+        let keys = contributors.into_iter().chain(own.iter().cloned());
         self.set(Signing::PassThrough, keys.collect());
     }
 

@@ -409,7 +409,7 @@ async fn builders_agree_by_keys_of_their_own_and_all_of_them_have_signed() {
     let his = Made::file("lib-1", "lib", &[], &carl.key);
     assert_eq!(site.upload(&carl, &his).await, (200, String::new()));
     let served = site.served(&made).await.expect("published");
-    let own = &site.server.server.site().caches[0].signers[0];
+    let own = &site.server.server.site().caches[0].signer().expect("a key");
     let mut expected = vec!["alice-1", "alice-2", "carl-1", own.name()];
     expected.sort_unstable();
     assert_eq!(signers(&served), expected);

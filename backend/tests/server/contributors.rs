@@ -237,7 +237,7 @@ async fn names_are_given_once_and_a_key_is_one_persons() {
         assert!(matches!(status, 409 | 422), "{why}: {status} {code}");
     }
     let cache = &server.server.site().caches[0];
-    let own = key(cache.signers[0].name(), 9);
+    let own = key(cache.signer().expect("a key").name(), 9);
     assert_eq!(
         register(&bob, &own, &["app-*"]).await,
         (409, "name-taken".into())

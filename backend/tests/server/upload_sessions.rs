@@ -243,7 +243,9 @@ async fn parts_go_on_after_whatever_broke_and_the_receipt_says_what_came() {
         (&done["session"]["state"], &done["session"]["published"]),
         (&json!("committed"), &json!(2))
     );
-    let own = site.server.server.site().caches[0].signers[0]
+    let own = site.server.server.site().caches[0]
+        .signer()
+        .expect("a key")
         .name()
         .to_owned();
     for path in done["paths"].as_array().expect("paths") {

@@ -55,7 +55,10 @@ fn covered(realisation: &Realisation, key: &PublicKey) -> Vec<String> {
 async fn a_realisation_by_a_key_in_scope_is_taken_countersigned_for_old_and_new_and_served() {
     let site = Site::start(|_| {}).await;
     let (alice, bob) = site.alice_and_bob().await;
-    let own = site.server.server.site().caches[0].signers[0].public_key();
+    let own = site.server.server.site().caches[0]
+        .signer()
+        .expect("a key")
+        .public_key();
     let leaf = Made::file("leaf-1", "leaf", &[], &alice.key);
     let top = Made::file("top-1", "top", &[], &alice.key);
     let said = realisation(ID, &top, Some((OTHER, &leaf)));
@@ -176,7 +179,10 @@ async fn a_realisation_by_a_key_in_scope_is_taken_countersigned_for_old_and_new_
 async fn build_traces_of_newer_nix_are_taken_in_their_own_form() {
     let site = Site::start(|_| {}).await;
     let alice = site.contributor("alice").await;
-    let own = site.server.server.site().caches[0].signers[0].public_key();
+    let own = site.server.server.site().caches[0]
+        .signer()
+        .expect("a key")
+        .public_key();
     let made = Made::file("top-1", "top", &[], &alice.key);
     assert_eq!(site.upload(&alice, &made).await.0, 200);
     let key = "build-trace-v2/cqrj4qz1fb3881siab2vgjv73710xwc2-top-1.drv/out.doi";

@@ -161,7 +161,10 @@ async fn the_very_same_as_on_a_virtual_upstream_is_taken_for_done_and_not_kept()
     let carol = source.contributor("carol").await;
     let made = Made::file("shared-1.0", "shared", &[], &carol.key);
     assert_eq!(source.upload(&carol, &made).await.0, 200);
-    let signer = source.server.server.site().caches[0].signers[0].public_key();
+    let signer = source.server.server.site().caches[0]
+        .signer()
+        .expect("a key")
+        .public_key();
     let upstream = Upstream {
         url: source.server.url("/main"),
         keys: vec![signer],
@@ -258,7 +261,10 @@ async fn in_pass_through_the_cache_adds_nothing_and_clients_trust_the_contributo
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(lines[0].starts_with("alice-1:"), "{lines:?}");
     // Files for machines and the API follow the policy within moments.
-    let own = site.server.server.site().caches[0].signers[0].public_key();
+    let own = site.server.server.site().caches[0]
+        .signer()
+        .expect("a key")
+        .public_key();
     let configured = site.server.shelf().key.public_key();
     let expected = [
         alice.key.public_key(),
@@ -319,7 +325,9 @@ async fn a_cache_that_should_sign_and_has_no_key_says_so() {
 async fn what_others_wrote_into_the_bucket_never_gets_the_caches_signature_by_itself() {
     let site = Site::start(|_| {}).await;
     let (alice, bob) = site.alice_and_bob().await;
-    let own = site.server.server.site().caches[0].signers[0]
+    let own = site.server.server.site().caches[0]
+        .signer()
+        .expect("a key")
         .name()
         .to_owned();
     let made = Made::file("foreign-1", "foreign", &[], &alice.key);

@@ -36,7 +36,7 @@ async fn what_is_good_is_published_countersigned_and_shown_at_once() {
         // b3: the next request sees it, and nothing was listed for that.
         let served = site.served(made).await.expect("published");
         let cache = &site.server.server.site().caches[0];
-        let own = cache.signers[0].public_key();
+        let own = cache.signer().expect("a key").public_key();
         assert_eq!(names(&served).len(), 2, "{}", served.text());
         for signature in served.signatures() {
             let signature: snowbank_shared::signature::Signature = signature.parse().expect("one");
@@ -337,7 +337,9 @@ async fn what_was_taken_out_does_not_come_back_by_the_caches_own_signature() {
     let made = Made::file("x-1", "x", &[], &alice.key);
     assert_eq!(site.upload(&alice, &made).await.0, 200);
     let published = site.served(&made).await.expect("published");
-    let own = site.server.server.site().caches[0].signers[0]
+    let own = site.server.server.site().caches[0]
+        .signer()
+        .expect("a key")
         .name()
         .to_owned();
     let only_own: String = published

@@ -3,6 +3,7 @@
 
 use leptos::prelude::*;
 use snowbank_shared::api::{Key, KeyPurpose, KeyState, PathDetail, SignatureStatus};
+use snowbank_shared::route::{PinsRoute, Route};
 
 use crate::components::announcer::announcer;
 use crate::components::changing::changing;
@@ -14,6 +15,7 @@ use crate::components::icon::{Icon, icon};
 use crate::format;
 use crate::pages::path::PathPage;
 use crate::state::derived::memo;
+use crate::state::navigation::href;
 use crate::verification::{Verification, disagreements, fingerprint_parts, verify};
 
 /// The outcome of one check, and when it was made.
@@ -57,10 +59,21 @@ pub fn tab(page: PathPage) -> AnyView {
             {worth()}
         })
     };
+    let sign = move || {
+        let detail = page.detail.get()?;
+        let address = href(&Route::Pins(PinsRoute::Signing {
+            cache: page.live.slug(),
+            ask: format!("p={}", detail.row.hash),
+        }));
+        Some(
+            view! { <a class="button" id="counter-sign" href=address>{icon(Icon::Key)} "Counter-sign…"</a> },
+        )
+    };
     view! {
         <div class="signatures">
             <div class="verified-line">
                 <p id="verified">{changing(move || verified_words(checked.get()))}</p>
+                {changing(sign)}
                 <button type="button" class="button" id="verify-again" on:click=again>
                     {icon(Icon::Again)}
                     "Verify again"

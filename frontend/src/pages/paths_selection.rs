@@ -3,7 +3,7 @@
 
 use leptos::prelude::*;
 use snowbank_shared::api::{PathRow, Selection};
-use snowbank_shared::route::{ExploreRoute, Route};
+use snowbank_shared::route::{ExploreRoute, PinsRoute, Route};
 
 use crate::api;
 use crate::components::announcer::{Announcer, announcer};
@@ -221,8 +221,22 @@ fn actions(cache: StoredValue<String>, chosen: Chosen) -> AnyView {
         });
         two.map(|address| view! { <a class="button" href=address>"Compare closures"</a> })
     };
+    let sign = move || {
+        let paths = chosen.paths.with(|paths| {
+            let named = paths.iter().map(|(hash, _)| format!("p={hash}"));
+            named.collect::<Vec<_>>().join("&")
+        });
+        href(&Route::Pins(PinsRoute::Signing {
+            cache: cache.get_value(),
+            ask: paths,
+        }))
+    };
     view! {
         {changing(compare)}
+        <a class="button" id="selection-sign" href=sign>
+            {icon(Icon::Key)}
+            "Counter-sign…"
+        </a>
         <button type="button" class="button" on:click=copy>
             {icon(Icon::Copy)}
             "Copy store paths"

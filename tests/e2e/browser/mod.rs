@@ -31,6 +31,7 @@ mod pins;
 mod preferences;
 mod proxy;
 mod revoking;
+mod rotation;
 mod scene;
 mod search;
 mod shell;

@@ -86,6 +86,8 @@ pub(super) async fn all(server: &Server) -> anyhow::Result<Vec<Named>> {
         ("pins", "/c/main/pins".to_owned()),
         ("pin-none", "/c/main/pins/prod@3".to_owned()),
         ("quarantine", "/c/main/quarantine".to_owned()),
+        ("rotation", "/c/main/rotation".to_owned()),
+        ("signing", "/c/main/signing".to_owned()),
         ("uploads", "/c/main/uploads".to_owned()),
         ("approvals", "/c/main/approvals".to_owned()),
         ("policy", "/c/main/settings/policy".to_owned()),

@@ -67,6 +67,8 @@ impl Scene {
                 ),
                 ("path-pinned", format!("/c/team/p/{}", fx1::TOP_HASH)),
                 ("quarantine-owner", "/c/team/quarantine".to_owned()),
+                ("rotation-owner", "/c/team/rotation".to_owned()),
+                ("signing-owner", "/c/team/signing".to_owned()),
                 ("uploads-owner", "/c/team/uploads".to_owned()),
                 ("upload-gone", "/c/team/uploads/0123456789abcdef".to_owned()),
                 ("approvals-owner", "/c/team/approvals".to_owned()),

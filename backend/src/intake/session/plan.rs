@@ -267,11 +267,8 @@ impl Intake {
     ) -> Result<Option<&'a str>, Refusal> {
         let (mut why, mut known_key) = (None, None);
         for name in &path.signed_by {
-            let configured = cache
-                .key_ring
-                .keys()
-                .iter()
-                .find(|known| known.key.name() == name);
+            let ring = cache.key_ring();
+            let configured = ring.keys().iter().find(|known| known.key.name() == name);
             if let Some(known) = configured {
                 let counts = match known.purpose {
                     KeyPurpose::Cache => policy.relay,

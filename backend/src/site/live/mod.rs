@@ -108,14 +108,14 @@ impl LiveChecks {
     /// # Errors
     /// Where the cache cannot sign, or there are too many.
     pub fn begin(&self, cache: &Cache, by: Viewer) -> Result<LiveCheck, LiveError> {
-        let key = cache.signers.first().ok_or(LiveError::NoSigningKey)?;
+        let key = cache.signer().ok_or(LiveError::NoSigningKey)?;
         self.rate.take(by.address).map_err(LiveError::TooOften)?;
         let hash = secrets::random().map_err(|error| {
             tracing::error!(%error, "a live check cannot begin");
             LiveError::Failed
         })?;
         let hash = StorePathHash::from_bytes(hash);
-        let probe = Probe::make(hash, cache.slug.as_str(), &cache.store_dir, key);
+        let probe = Probe::make(hash, cache.slug.as_str(), &cache.store_dir, &key);
         let check = Check {
             cache: cache.slug.to_string(),
             probe: probe.map_err(|error| {
