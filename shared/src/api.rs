@@ -24,6 +24,7 @@ pub mod policy;
 pub mod quarantine;
 pub mod uploads;
 mod upstream;
+pub mod vouching;
 
 pub use browse::{FacetCount, Facets, Selection};
 pub use explore::{

@@ -36,6 +36,7 @@ mod skipped;
 mod tokens;
 mod trust;
 mod uploads;
+mod vouching;
 mod wizard;
 
 use std::net::IpAddr;
@@ -112,6 +113,9 @@ fn computing() -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(conflicts::of_path))
         .routes(routes!(pins::list))
         .routes(routes!(pins::one))
+        .routes(routes!(vouching::signers))
+        .routes(routes!(vouching::coverage))
+        .routes(routes!(vouching::acceptance))
 }
 
 /// Everything, with what computes as it is given.

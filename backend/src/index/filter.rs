@@ -7,6 +7,7 @@ use super::graph::Graph;
 use super::layout::Layout;
 use super::pinned::held_rows;
 use super::query::PathQuery;
+use super::vouch::Vouch;
 
 /// A kind of filter, as a bit.
 pub(crate) mod kind {
@@ -28,9 +29,15 @@ pub(crate) mod kind {
     pub(crate) const ADDED: u16 = 128;
     /// Kept by a pin.
     pub(crate) const PIN: u16 = 256;
+    /// The name before the version.
+    pub(crate) const PACKAGE: u16 = 512;
+    /// What vouches for it.
+    pub(crate) const VOUCH: u16 = 1024;
+    /// Who put it here.
+    pub(crate) const BY: u16 = 2048;
 
     /// Every kind with the parameter that names it in [`Facets::without`](snowbank_shared::api::Facets).
-    pub(crate) const ALL: [(u16, &str); 9] = [
+    pub(crate) const ALL: [(u16, &str); 12] = [
         (Q, "q"),
         (SIGNATURE, "sig"),
         (CONTENT, "content"),
@@ -40,6 +47,9 @@ pub(crate) mod kind {
         (SIZE, "size"),
         (ADDED, "added"),
         (PIN, "pin"),
+        (PACKAGE, "package"),
+        (VOUCH, "vouch"),
+        (BY, "by"),
     ];
 }
 
@@ -52,6 +62,8 @@ pub(crate) struct Filter<'a> {
     layouts: Vec<u16>,
     /// The rows that a pin keeps, one bit a row.
     held: Vec<u64>,
+    /// The rows whose closures are vouched for, one bit a row; empty where that is not asked.
+    closures: Vec<u64>,
 }
 
 impl<'a> Filter<'a> {
@@ -66,6 +78,9 @@ impl<'a> Filter<'a> {
             (kind::SIZE, query.min.is_some() || query.max.is_some()),
             (kind::ADDED, query.since.is_some() || query.until.is_some()),
             (kind::PIN, query.roots.is_some()),
+            (kind::PACKAGE, query.package.is_some()),
+            (kind::VOUCH, query.vouch.is_some()),
+            (kind::BY, query.among.is_some()),
         ];
         let used = used
             .into_iter()
@@ -76,9 +91,13 @@ impl<'a> Filter<'a> {
             used,
             layouts: Vec::new(),
             held: Vec::new(),
+            closures: Vec::new(),
         };
         if let Some(roots) = &query.roots {
             filter.held = held_rows(graph, roots);
+        }
+        if let Some(vouch @ (Vouch::Closure(_) | Vouch::Whole)) = &query.vouch {
+            filter.closures = graph.whole_closures(vouch);
         }
         if used & (kind::KEY | kind::COMPRESSION) != 0 {
             let layouts = graph.base.layouts.values().iter();
@@ -136,6 +155,20 @@ impl<'a> Filter<'a> {
         if uses(kind::PIN) {
             let held = self.held[row as usize / 64] >> (row % 64) & 1 == 1;
             failed |= fails(kind::PIN, held);
+        }
+        if let Some(package) = &query.package {
+            let name = snowbank_shared::package::split(graph.name(row)).0;
+            failed |= fails(kind::PACKAGE, name == package);
+        }
+        if let Some(vouch) = &query.vouch {
+            let vouched = match self.closures.get(row as usize / 64) {
+                Some(word) => word >> (row % 64) & 1 == 1,
+                None => graph.is_vouched(row, vouch),
+            };
+            failed |= fails(kind::VOUCH, vouched);
+        }
+        if let Some(among) = &query.among {
+            failed |= fails(kind::BY, among.contains(&graph.key(row)));
         }
         if uses(kind::UNREFERENCED) {
             failed |= fails(kind::UNREFERENCED, graph.referrer_count(row) == 0);

@@ -17,7 +17,6 @@ use super::findings::FindingIndex;
 use super::graph::Graph;
 use super::growth::{AddedOnDay, GrowthByDay};
 use super::key::base_text;
-use super::layout::print;
 use super::op::{BucketTotals, Notes};
 use super::order::Permutations;
 use super::packages::PackageIndex;
@@ -155,7 +154,7 @@ impl View {
     /// The narinfo of a path as it lies in the bucket, byte for byte.
     pub fn narinfo_bytes(&self, id: Id) -> Bytes {
         let mut out = Vec::with_capacity(1024);
-        self.push_narinfo(id.0, &mut out);
+        self.graph.push_narinfo(id.0, &mut out);
         out.into()
     }
 
@@ -479,27 +478,6 @@ impl View {
                 }
             }
         }
-    }
-
-    /// Appends the narinfo of a row.
-    pub(crate) fn push_narinfo(&self, row: u32, out: &mut Vec<u8>) {
-        let found = self.graph.row(row);
-        if let Some(raw) = found.raw {
-            out.extend_from_slice(raw);
-            return;
-        }
-        let references = self
-            .graph
-            .targets(row)
-            .iter()
-            .map(|&code| self.graph.base_bytes(code));
-        print(
-            found.layout,
-            &found.fields,
-            &self.graph.store_dir,
-            references,
-            out,
-        );
     }
 
     /// The full store path of a code.
