@@ -3,7 +3,8 @@
 //! that is added here can be found in all four.
 
 use snowbank_shared::route::{
-    AccessRoute, ConnectQuery, ConnectRoute, ContributeRoute, PinsRoute, Route,
+    AccessRoute, ConnectQuery, ConnectRoute, ContributeRoute, PinsRoute, Route, VouchingQuery,
+    VouchingRoute,
 };
 
 use crate::components::icon::Icon;
@@ -97,6 +98,24 @@ pub fn places(cache: Option<&str>) -> Vec<Place> {
                 Route::Pins(PinsRoute::Pins {
                     cache: cache.to_owned(),
                 }),
+            ),
+            place(
+                Shelf::OfCacheAside,
+                'k',
+                Icon::Key,
+                "Keys",
+                "who signed fingerprint rests on alone known upstream",
+                Route::Vouching(VouchingRoute::Keys {
+                    cache: cache.to_owned(),
+                }),
+            ),
+            place(
+                Shelf::Hidden,
+                ' ',
+                Icon::TickClock,
+                "Signature coverage",
+                "matrix who vouches what if a key goes drop would a machine accept trust",
+                Route::Vouching(VouchingQuery::default().of(cache)),
             ),
             place(
                 Shelf::Hidden,
@@ -302,6 +321,7 @@ pub const fn home_of(route: &Route) -> &'static str {
         Route::Upload { .. } | Route::Uploads { .. } | Route::UploadSession { .. } => "Upload",
         Route::Pins(PinsRoute::Quarantine { .. }) => "Quarantine",
         Route::Pins(_) => "Pins",
+        Route::Vouching(_) => "Keys",
         Route::Lookup { .. } => "Look up",
         Route::Connect(_) => "Connect",
         Route::Help | Route::Glossary | Route::Components => "Help",

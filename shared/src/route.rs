@@ -14,6 +14,7 @@ mod contribute;
 mod pins;
 mod query;
 mod text;
+mod vouching;
 
 use std::fmt;
 use std::str::FromStr;
@@ -31,6 +32,7 @@ pub use query::{PathsQuery, Sort, SortKey};
 pub(crate) use text::ESCAPED;
 pub use text::escape;
 use text::{QueryWriter, is_segment, pairs, unescape};
+pub use vouching::{VouchingQuery, VouchingRoute};
 
 /// A page of the dashboard.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -127,6 +129,8 @@ pub enum Route {
     Contribute(ContributeRoute),
     /// Pages about what stays and what is held back: `/c/{cache}/pins`, `/c/{cache}/quarantine`.
     Pins(PinsRoute),
+    /// Pages about who vouches for what: `/c/{cache}/keys`, `/c/{cache}/signatures`.
+    Vouching(VouchingRoute),
 }
 
 /// A tab of a path's page.
@@ -213,6 +217,7 @@ impl Route {
             Self::Access(route) => route.cache(),
             Self::Contribute(route) => Some(route.cache()),
             Self::Pins(route) => Some(route.cache()),
+            Self::Vouching(route) => Some(route.cache()),
             Self::Caches
             | Self::Connect(_)
             | Self::Lookup { .. }
@@ -315,6 +320,7 @@ impl fmt::Display for Route {
             Self::Access(route) => route.fmt(f),
             Self::Contribute(route) => route.fmt(f),
             Self::Pins(route) => route.fmt(f),
+            Self::Vouching(route) => route.fmt(f),
         }
     }
 }
@@ -404,6 +410,8 @@ impl FromStr for Route {
                     Self::Access(route?)
                 } else if let Some(route) = ContributeRoute::parse(other, query) {
                     Self::Contribute(route?)
+                } else if let Some(route) = VouchingRoute::parse(other, query) {
+                    Self::Vouching(route)
                 } else {
                     Self::Pins(PinsRoute::parse(other).ok_or(RouteError::NoSuchPage)?)
                 }

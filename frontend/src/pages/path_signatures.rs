@@ -12,6 +12,7 @@ use crate::components::copy::copy_button;
 use crate::components::failure::failure_of;
 use crate::components::icon::{Icon, icon};
 use crate::format;
+use crate::pages::accept;
 use crate::pages::path::PathPage;
 use crate::state::derived::memo;
 use crate::verification::{Verification, disagreements, fingerprint_parts, verify};
@@ -45,6 +46,7 @@ pub fn tab(page: PathPage) -> AnyView {
             announcer.say(&format!("Verified again at {at}: {word}"));
         }
     };
+    let acceptance = accept::of_path(page);
     let body = move || {
         let detail = page.detail.get()?;
         let checked = checked.get();
@@ -53,6 +55,11 @@ pub fn tab(page: PathPage) -> AnyView {
             {table(page, &detail, checked.as_ref())}
             {what_was_signed(&detail, checked.as_ref())}
             {content(&detail)}
+        })
+    };
+    let after = move || {
+        let detail = page.detail.get()?;
+        Some(view! {
             {check_yourself(page, &detail)}
             {worth()}
         })
@@ -69,6 +76,8 @@ pub fn tab(page: PathPage) -> AnyView {
             {failure_of(page.raw)}
             {failure_of(page.keys)}
             {changing(body)}
+            {acceptance}
+            {changing(after)}
         </div>
     }
     .into_any()

@@ -26,6 +26,13 @@ pub struct PathsQuery {
     pub compression: Option<String>,
     /// Only what the pin of this name keeps; `*`: what any pin keeps.
     pub pin: Option<String>,
+    /// Only the paths of this package: the name before the version.
+    pub package: Option<String>,
+    /// Only what is vouched for in this way: `valid:NAME`, `only:NAME`, `invalid:NAME`,
+    /// `closure:NAME`, `closure`.
+    pub vouch: Option<String>,
+    /// Only what this uploader put.
+    pub by: Option<String>,
     /// Only paths that no other path refers to.
     pub unreferenced: bool,
     /// NarSize at least this many bytes.
@@ -167,6 +174,9 @@ impl PathsQuery {
             key,
             compression,
             pin,
+            package,
+            vouch,
+            by,
             unreferenced,
             min,
             max,
@@ -181,6 +191,9 @@ impl PathsQuery {
             && key.is_none()
             && compression.is_none()
             && pin.is_none()
+            && package.is_none()
+            && vouch.is_none()
+            && by.is_none()
             && !unreferenced
             && min.is_none()
             && max.is_none()
@@ -213,6 +226,9 @@ impl PathsQuery {
                 "key" => parsed.key = Some(value),
                 "compression" => parsed.compression = Some(value),
                 "pin" => parsed.pin = Some(value),
+                "package" => parsed.package = Some(value),
+                "vouch" => parsed.vouch = Some(value),
+                "by" => parsed.by = Some(value),
                 "unreferenced" => {
                     parsed.unreferenced = match value.as_str() {
                         "true" | "1" => true,
@@ -254,6 +270,9 @@ impl fmt::Display for PathsQuery {
             ("key", &self.key),
             ("compression", &self.compression),
             ("pin", &self.pin),
+            ("package", &self.package),
+            ("vouch", &self.vouch),
+            ("by", &self.by),
         ] {
             if let Some(value) = value {
                 out.text(name, value)?;

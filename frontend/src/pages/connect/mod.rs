@@ -16,7 +16,7 @@ mod merge;
 mod merge_outputs;
 mod output;
 mod output_file;
-mod pasted;
+pub(in crate::pages) mod pasted;
 mod reach;
 mod token;
 mod trusted;
