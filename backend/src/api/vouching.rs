@@ -191,10 +191,7 @@ pub(super) async fn coverage(
         CoverageBy::Month => Cut::Months,
     };
     let name = format!("{}-coverage-{}", cache.slug, by.as_str());
-    let coverage = heavy(&site, move || {
-        Ok(cache.index.view().coverage(&cut, limit))
-    })
-    .await?;
+    let coverage = heavy(&site, move || Ok(cache.index.view().coverage(&cut, limit))).await?;
     let Some(export) = export else {
         return Ok(Json(coverage).into_response());
     };
@@ -307,7 +304,10 @@ pub(super) async fn acceptance(
         .iter()
         .filter(|key| !dropped.iter().any(|name| name == key.name()));
     let without = TrustSet::new(left.cloned());
-    let newest = |pin: &pins::PinRecord| pin.newest().map(|newest| (newest.number, newest.path.hash()));
+    let newest = |pin: &pins::PinRecord| {
+        pin.newest()
+            .map(|newest| (newest.number, newest.path.hash()))
+    };
     let question = Question {
         trust: TrustSet::new(trusted),
         without: (!dropped.is_empty()).then_some(without),

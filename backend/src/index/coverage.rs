@@ -5,9 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use snowbank_shared::api::vouching::{
-    Coverage, CoverageBy, CoverageKey, CoverageRow, CoverageSum,
-};
+use snowbank_shared::api::vouching::{Coverage, CoverageBy, CoverageKey, CoverageRow, CoverageSum};
 use snowbank_shared::api::{KeyPurpose, KeyState, SignatureStatus};
 use snowbank_shared::store_path::StorePathHash;
 use time::OffsetDateTime;
@@ -184,7 +182,13 @@ impl Groups {
     }
 
     /// Sums of the groups with most paths, so many.
-    fn sums(self, graph: &Graph, rows: &Rows, blank: &CoverageRow, most: usize) -> Vec<CoverageRow> {
+    fn sums(
+        self,
+        graph: &Graph,
+        rows: &Rows,
+        blank: &CoverageRow,
+        most: usize,
+    ) -> Vec<CoverageRow> {
         let mut order: Vec<u32> = (0..self.names.len() as u32).collect();
         order.sort_unstable_by(|&a, &b| {
             let (a, b) = (a as usize, b as usize);
@@ -361,7 +365,12 @@ impl View {
                 sum
             })
             .collect();
-        sums.sort_by(|a, b| b.all.paths.cmp(&a.all.paths).then_with(|| a.name.cmp(&b.name)));
+        sums.sort_by(|a, b| {
+            b.all
+                .paths
+                .cmp(&a.all.paths)
+                .then_with(|| a.name.cmp(&b.name))
+        });
         sums.truncate(most);
         sums
     }

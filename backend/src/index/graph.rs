@@ -380,10 +380,7 @@ impl Graph {
             out.extend_from_slice(raw);
             return;
         }
-        let references = self
-            .targets(row)
-            .iter()
-            .map(|&code| self.base_bytes(code));
+        let references = self.targets(row).iter().map(|&code| self.base_bytes(code));
         print(
             found.layout,
             &found.fields,

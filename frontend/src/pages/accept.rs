@@ -69,11 +69,15 @@ pub fn of_path(page: PathPage) -> AnyView {
     let of_closure = move || {
         let asked = picker.chosen.get().ok()?;
         let answer = closure.get()?;
-        let same = TrustSet::new(asked).keys().iter().map(ToString::to_string).eq(answer
-            .keys
+        let same = TrustSet::new(asked)
+            .keys()
             .iter()
-            .filter(|key| !key.passed_over)
-            .map(|key| key.public_key.clone()));
+            .map(ToString::to_string)
+            .eq(answer
+                .keys
+                .iter()
+                .filter(|key| !key.passed_over)
+                .map(|key| key.public_key.clone()));
         Some(match same {
             true => closure_words(&page.cache.get_value(), &answer),
             false => view! { <p class="muted">"Judging the closure…"</p> }.into_any(),
@@ -89,7 +93,11 @@ pub fn of_path(page: PathPage) -> AnyView {
     };
     let link = move || {
         let keys = picker.chosen.get().ok()?;
-        Some(link_to(&page.cache.get_value(), &keys, &page.hash.get_value()))
+        Some(link_to(
+            &page.cache.get_value(),
+            &keys,
+            &page.hash.get_value(),
+        ))
     };
     view! {
         <section class="section" id="accept" aria-labelledby="accept-title">
@@ -149,9 +157,19 @@ fn verdict(set: &TrustSet, raw: &[u8], store_dir: &str, detail: &PathDetail) -> 
         " This server does not hand the path out at the moment, whatever the machine trusts.",
     );
     let word = if accepted {
-        (Tone::Ok, Icon::Tick, "Yes", "A machine with these keys accepts the path.")
+        (
+            Tone::Ok,
+            Icon::Tick,
+            "Yes",
+            "A machine with these keys accepts the path.",
+        )
     } else {
-        (Tone::Bad, Icon::Cross, "No", "A machine with these keys refuses the path.")
+        (
+            Tone::Bad,
+            Icon::Cross,
+            "No",
+            "A machine with these keys refuses the path.",
+        )
     };
     view! { <p>{chip(word)} " " {words} {withheld}</p> }.into_any()
 }
@@ -162,7 +180,8 @@ fn reason(set: &TrustSet, narinfo: &NarInfo) -> (bool, String) {
         Accepted::By(name) => (true, format!("because of {}.", format::visible(&name))),
         Accepted::ByContentAddress => (
             true,
-            "because it is content-addressed, and the claim holds: no signature is needed.".to_owned(),
+            "because it is content-addressed, and the claim holds: no signature is needed."
+                .to_owned(),
         ),
         Accepted::No => (false, refusal(set, narinfo)),
     }
@@ -225,10 +244,18 @@ pub fn closure_words(cache: &str, answer: &Acceptance) -> AnyView {
 
 /// The refused paths, as many as were named.
 pub fn refused_list(cache: &str, answer: &Acceptance) -> AnyView {
-    let rows = answer.items.iter().map(|path| refused_row(cache, path)).collect_view();
+    let rows = answer
+        .items
+        .iter()
+        .map(|path| refused_row(cache, path))
+        .collect_view();
     let shown = answer.items.len() as u64;
     let more = (answer.refused > shown).then(|| {
-        let words = format!("{} of {} are shown.", format::count(shown), format::count(answer.refused));
+        let words = format!(
+            "{} of {} are shown.",
+            format::count(shown),
+            format::count(answer.refused)
+        );
         view! { <p class="muted">{words}</p> }
     });
     view! {
@@ -276,19 +303,32 @@ mod tests {
         let bare = "StorePath: /nix/store/0mg3mag909yg8pk14cjsppxs2px7iqfv-openapv-0.2.1.2\nURL: nar/x.nar\nCompression: none\nNarHash: sha256:1gas028j4n2yial0csbcxzyfswwc8jb58is2x4mrblzx3zx5721y\nNarSize: 797328\nReferences: \n";
         let unsigned = NarInfo::parse(bare.as_bytes(), &dir).expect("a narinfo");
         let line = key("team-1", 1).sign(unsigned.fingerprint().as_bytes());
-        let signed = NarInfo::parse(format!("{bare}Sig: {line}\n").as_bytes(), &dir).expect("a narinfo");
+        let signed =
+            NarInfo::parse(format!("{bare}Sig: {line}\n").as_bytes(), &dir).expect("a narinfo");
         let trusting = |key: SecretKey| TrustSet::new([key.public_key()]);
         let said = |set: &TrustSet, narinfo: &NarInfo| reason(set, narinfo);
-        assert_eq!(said(&trusting(key("team-1", 1)), &signed), (true, "because of team-1.".to_owned()));
+        assert_eq!(
+            said(&trusting(key("team-1", 1)), &signed),
+            (true, "because of team-1.".to_owned())
+        );
         for (set, narinfo, part) in [
             (trusting(key("team-1", 2)), &signed, "does not pass"),
-            (trusting(key("ci-1", 1)), &signed, "none of the keys that signed it: team-1"),
+            (
+                trusting(key("ci-1", 1)),
+                &signed,
+                "none of the keys that signed it: team-1",
+            ),
             (trusting(key("team-1", 1)), &unsigned, "nobody signed it"),
         ] {
             let (accepted, why) = said(&set, narinfo);
             assert!(!accepted && why.contains(part), "{why}");
         }
-        let quoted = verify_command("http://c", &[key("o'brien-1", 1).public_key()], "/nix/store/x", true);
+        let quoted = verify_command(
+            "http://c",
+            &[key("o'brien-1", 1).public_key()],
+            "/nix/store/x",
+            true,
+        );
         assert!(quoted.contains("o'\\''brien-1:") && quoted.contains("--recursive"));
     }
 }

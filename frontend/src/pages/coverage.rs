@@ -74,11 +74,15 @@ impl Asked {
 /// The page.
 pub fn page(cache: &str) -> AnyView {
     let navigation = navigation();
-    let query = Memo::new(move |before: Option<&VouchingQuery>| match navigation.route() {
-        Some(Route::Vouching(VouchingRoute::Signatures { query, .. })) => VouchingQuery::parse(&query),
-        // On the way to another page.
-        _ => before.cloned().unwrap_or_default(),
-    });
+    let query = Memo::new(
+        move |before: Option<&VouchingQuery>| match navigation.route() {
+            Some(Route::Vouching(VouchingRoute::Signatures { query, .. })) => {
+                VouchingQuery::parse(&query)
+            }
+            // On the way to another page.
+            _ => before.cloned().unwrap_or_default(),
+        },
+    );
     let asked = Asked {
         cache: StoredValue::new(cache.to_owned()),
         query,
@@ -89,7 +93,10 @@ pub fn page(cache: &str) -> AnyView {
     page_title(move || format!("Signature coverage – {}", asked.cache.get_value()));
     let path = move || {
         let by = GROUPS[asked.group()].as_str();
-        format!("{}/coverage?by={by}", api::cache_path(&asked.cache.get_value()))
+        format!(
+            "{}/coverage?by={by}",
+            api::cache_path(&asked.cache.get_value())
+        )
     };
     let coverage = Remote::<Coverage>::new(move || {
         live.renewals.track();
@@ -153,7 +160,11 @@ fn sentence(found: &Coverage) -> String {
         .zip(&found.total.keys)
         .max_by_key(|(_, sum)| sum.paths)
         .filter(|(_, sum)| sum.paths > 0);
-    let so_far = if found.complete { "" } else { " Percentages are of what is indexed so far." };
+    let so_far = if found.complete {
+        ""
+    } else {
+        " Percentages are of what is indexed so far."
+    };
     match best {
         None => format!("No known key vouches for anything here.{so_far}"),
         Some((key, sum)) => format!(
@@ -201,7 +212,10 @@ fn linked(asked: Asked) -> Option<Signal<Chosen>> {
         let mut keys: Vec<PublicKey> = Vec::new();
         for text in named {
             if text.contains(':') {
-                keys.push(text.parse().map_err(|error| format!("A key of the link: {error}."))?);
+                keys.push(
+                    text.parse()
+                        .map_err(|error| format!("A key of the link: {error}."))?,
+                );
                 continue;
             }
             let Some(known) = known.get() else {
@@ -211,7 +225,10 @@ fn linked(asked: Asked) -> Option<Signal<Chosen>> {
             let before = keys.len();
             keys.extend(found.filter_map(|key| key.public_key.parse::<PublicKey>().ok()));
             if keys.len() == before {
-                return Err(format!("No key named {} is known here.", format::visible(&text)));
+                return Err(format!(
+                    "No key named {} is known here.",
+                    format::visible(&text)
+                ));
             }
         }
         Ok(keys)
@@ -225,13 +242,20 @@ fn machine(asked: Asked, picker: Picker) -> AnyView {
     let answer = Remote::<Acceptance>::new(move || {
         asked.live.renewals.track();
         let keys = picker.chosen.get().ok().filter(|keys| !keys.is_empty())?;
-        Some(acceptance_path(&asked.cache.get_value(), &keys, &[], &path()))
+        Some(acceptance_path(
+            &asked.cache.get_value(),
+            &keys,
+            &[],
+            &path(),
+        ))
     });
     let words = move || {
         picker.chosen.get().ok()?;
         match answer.get() {
             Some(answer) => Some(closure_words(&asked.cache.get_value(), &answer)),
-            None => answer.is_waiting().then(|| skeleton(2, "Judging by these keys…")),
+            None => answer
+                .is_waiting()
+                .then(|| skeleton(2, "Judging by these keys…")),
         }
     };
     let title = move || match path().is_empty() {
@@ -270,7 +294,9 @@ fn what_if(asked: Asked, picker: Picker) -> AnyView {
     let dropped = memo(move || -> Vec<String> {
         let names = names.get();
         let drop = asked.query.get().drop;
-        drop.into_iter().filter(|name| names.contains(name)).collect()
+        drop.into_iter()
+            .filter(|name| names.contains(name))
+            .collect()
     });
     let answer = Remote::<Acceptance>::new(move || {
         asked.live.renewals.track();
@@ -280,9 +306,13 @@ fn what_if(asked: Asked, picker: Picker) -> AnyView {
     let boxes = move || {
         let names = names.get();
         if names.is_empty() {
-            return view! { <p class="muted">"Choose above whom the machines trust."</p> }.into_any();
+            return view! { <p class="muted">"Choose above whom the machines trust."</p> }
+                .into_any();
         }
-        let boxes = names.into_iter().map(|name| drop_box(asked, dropped, name)).collect_view();
+        let boxes = names
+            .into_iter()
+            .map(|name| drop_box(asked, dropped, name))
+            .collect_view();
         view! {
             <fieldset class="drop-keys">
                 <legend>"Leave out of what the machines trust"</legend>
@@ -297,7 +327,11 @@ fn what_if(asked: Asked, picker: Picker) -> AnyView {
             return Some(view! { <p class="muted">"Nothing is left out."</p> }.into_any());
         }
         let answer = answer.get()?;
-        let told = answer.keys.iter().filter(|key| key.dropped).map(|key| &key.name);
+        let told = answer
+            .keys
+            .iter()
+            .filter(|key| key.dropped)
+            .map(|key| &key.name);
         let same = told.clone().all(|name| drop.contains(name)) && told.count() == drop.len();
         same.then(|| lost(&asked.cache.get_value(), &answer, &drop))
     };
@@ -319,12 +353,14 @@ fn drop_box(asked: Asked, dropped: Memo<Vec<String>>, name: String) -> AnyView {
     let shown = format::visible(&name);
     let (checked, changed) = (name.clone(), name);
     let toggle = move |_| {
-        asked.change(|query| match query.drop.iter().position(|name| *name == changed) {
-            Some(at) => {
-                query.drop.remove(at);
-            }
-            None => query.drop.push(changed.clone()),
-        });
+        asked.change(
+            |query| match query.drop.iter().position(|name| *name == changed) {
+                Some(at) => {
+                    query.drop.remove(at);
+                }
+                None => query.drop.push(changed.clone()),
+            },
+        );
     };
     view! {
         <label class="choice choice-two">
@@ -362,7 +398,11 @@ fn lost(cache: &str, answer: &Acceptance, drop: &[String]) -> AnyView {
                 pin.revision,
             )));
             let name = format!("{}@{}", pin.name, pin.revision);
-            let share = format!(" {} of {}", format::count(pin.refused), format::counted(pin.paths, "path", "paths"));
+            let share = format!(
+                " {} of {}",
+                format::count(pin.refused),
+                format::counted(pin.paths, "path", "paths")
+            );
             view! {
                 <li>
                     <a class="mono cell-link" href=address>{name}</a>

@@ -74,8 +74,8 @@ fn listed(by: CoverageBy, row: &str, column: Column<'_>, measure: Measure) -> Pa
     let row = (!row.is_empty()).then(|| row.to_owned());
     match by {
         CoverageBy::Pin => query.pin = row,
-        CoverageBy::Package => query.package = row,
-        CoverageBy::Uploader => query.by = row,
+        CoverageBy::Package => query.package = row.map(Into::into),
+        CoverageBy::Uploader => query.by = row.map(Into::into),
         CoverageBy::Month => {
             if let Some((first, last)) = row.as_deref().and_then(days_of) {
                 (query.since, query.until) = (Some(first), Some(last));
@@ -84,11 +84,11 @@ fn listed(by: CoverageBy, row: &str, column: Column<'_>, measure: Measure) -> Pa
     }
     let closures = measure == Measure::Closures;
     match column {
-        Column::All if closures => query.vouch = Some("closure".to_owned()),
+        Column::All if closures => query.vouch = Some("closure".into()),
         Column::All => {}
-        Column::Key(name) if closures => query.vouch = Some(format!("closure:{name}")),
-        Column::Key(name) => query.vouch = Some(format!("valid:{name}")),
-        Column::Failing(name) => query.vouch = Some(format!("invalid:{name}")),
+        Column::Key(name) if closures => query.vouch = Some(format!("closure:{name}").into()),
+        Column::Key(name) => query.vouch = Some(format!("valid:{name}").into()),
+        Column::Failing(name) => query.vouch = Some(format!("invalid:{name}").into()),
         Column::Word(word) => query.sig = Some(word),
     }
     query
@@ -169,7 +169,11 @@ impl Matrix<'_> {
     fn key_cell(&self, row: &CoverageRow, name: &str, sum: &CoverageSum) -> AnyView {
         let failing = (sum.invalid > 0).then(|| {
             let count = format::count(sum.invalid);
-            let says = format!("{}, {}: {count}", Column::Failing(name).says(), self.row_says(row));
+            let says = format!(
+                "{}, {}: {count}",
+                Column::Failing(name).says(),
+                self.row_says(row)
+            );
             let words = view! { <span class="coverage-bad">"✘ " {count}</span> }.into_any();
             self.link(row, Column::Failing(name), words, says)
         });
@@ -184,7 +188,9 @@ impl Matrix<'_> {
     fn row(&self, row: &CoverageRow) -> AnyView {
         let name = match (row.name.as_str(), self.coverage.by) {
             ("", _) => view! { <b>"Whole cache"</b> }.into_any(),
-            ("-", CoverageBy::Uploader) => view! { <span class="muted">"no receipt says who"</span> }.into_any(),
+            ("-", CoverageBy::Uploader) => {
+                view! { <span class="muted">"no receipt says who"</span> }.into_any()
+            }
             (name, _) => view! { <span class="break">{format::visible(name)}</span> }.into_any(),
         };
         let keys = self
@@ -305,14 +311,30 @@ mod tests {
             "?package=gcc&vouch=closure%3Ateam-1"
         );
         assert_eq!(
-            address(CoverageBy::Month, "2028-02", Column::Word(SignatureStatus::Unsigned), Measure::Paths),
+            address(
+                CoverageBy::Month,
+                "2028-02",
+                Column::Word(SignatureStatus::Unsigned),
+                Measure::Paths
+            ),
             "?sig=unsigned&since=2028-02-01&until=2028-02-29"
         );
         assert_eq!(
-            address(CoverageBy::Uploader, "-", Column::Failing("a"), Measure::Paths),
+            address(
+                CoverageBy::Uploader,
+                "-",
+                Column::Failing("a"),
+                Measure::Paths
+            ),
             "?vouch=invalid%3Aa&by=-"
         );
-        assert_eq!(address(CoverageBy::Month, "", Column::All, Measure::Paths), "");
-        assert_eq!(days_of("2100-02").map(|days| days.1), Some("2100-02-28".to_owned()));
+        assert_eq!(
+            address(CoverageBy::Month, "", Column::All, Measure::Paths),
+            ""
+        );
+        assert_eq!(
+            days_of("2100-02").map(|days| days.1),
+            Some("2100-02-28".to_owned())
+        );
     }
 }

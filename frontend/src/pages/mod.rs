@@ -1,6 +1,7 @@
 //! One file per page of the dashboard; the tabs of a path have one each.
 
 pub mod about;
+mod accept;
 pub mod approval;
 pub mod approvals;
 mod approvals_decide;
@@ -27,7 +28,6 @@ pub mod lookup_table;
 pub mod me;
 pub mod members;
 pub mod not_found;
-mod accept;
 pub mod path;
 pub mod path_absent;
 pub mod path_closure;

@@ -91,9 +91,17 @@ fn sentence(found: &Page<Signer>) -> String {
 }
 
 fn rows(cache: &str, found: &Page<Signer>) -> AnyView {
-    let rows = found.items.iter().map(|signer| row(cache, signer)).collect_view();
+    let rows = found
+        .items
+        .iter()
+        .map(|signer| row(cache, signer))
+        .collect_view();
     let more = (found.total > found.items.len() as u64).then(|| {
-        let words = format!("{} of {} names are shown.", format::count(found.items.len() as u64), format::count(found.total));
+        let words = format!(
+            "{} of {} names are shown.",
+            format::count(found.items.len() as u64),
+            format::count(found.total)
+        );
         view! { <p class="muted">{words}</p> }
     });
     view! {
@@ -124,7 +132,7 @@ fn paths_of(cache: &str, how: &str, name: &str, paths: u64, words: AnyView) -> A
     let address = href(&Route::Paths {
         cache: cache.to_owned(),
         query: PathsQuery {
-            vouch: Some(format!("{how}:{name}")),
+            vouch: Some(format!("{how}:{name}").into()),
             ..PathsQuery::default()
         },
     });
@@ -140,11 +148,32 @@ fn row(cache: &str, signer: &Signer) -> AnyView {
         }
         .into_any()
     };
-    let vouches = paths_of(cache, "valid", &signer.name, signer.paths, counted(signer.paths, signer.nar_size));
-    let alone = paths_of(cache, "only", &signer.name, signer.only_paths, counted(signer.only_paths, signer.only_nar_size));
+    let vouches = paths_of(
+        cache,
+        "valid",
+        &signer.name,
+        signer.paths,
+        counted(signer.paths, signer.nar_size),
+    );
+    let alone = paths_of(
+        cache,
+        "only",
+        &signer.name,
+        signer.only_paths,
+        counted(signer.only_paths, signer.only_nar_size),
+    );
     let invalid = (signer.invalid > 0).then(|| {
-        let words = format!("{} ✘", format::counted(signer.invalid, "failure", "failures"));
-        paths_of(cache, "invalid", &signer.name, signer.invalid, words.into_any())
+        let words = format!(
+            "{} ✘",
+            format::counted(signer.invalid, "failure", "failures")
+        );
+        paths_of(
+            cache,
+            "invalid",
+            &signer.name,
+            signer.invalid,
+            words.into_any(),
+        )
     });
     let unknown = signer.keys.is_empty().then(|| {
         view! { <span class="muted">{format::counted(signer.lines, "path has its line", "paths have its line")}</span> }
@@ -153,7 +182,11 @@ fn row(cache: &str, signer: &Signer) -> AnyView {
         (Some(first), Some(last)) => view! { {ago(first)} " to " {ago(last)} }.into_any(),
         _ => view! { <span class="none">"nothing here"</span> }.into_any(),
     };
-    let copied: String = signer.keys.iter().map(|key| format!("{}\n", key.public_key)).collect();
+    let copied: String = signer
+        .keys
+        .iter()
+        .map(|key| format!("{}\n", key.public_key))
+        .collect();
     let copied = copied.trim_end().to_owned();
     let copy = (!copied.is_empty())
         .then(|| copy_button("Copy the public key", false, move || copied.clone()));
@@ -183,13 +216,36 @@ fn row(cache: &str, signer: &Signer) -> AnyView {
 pub fn state_chip(purpose: KeyPurpose, state: KeyState) -> AnyView {
     chip(match state {
         // The cache's own next key is made and not used yet.
-        KeyState::Pending if purpose == KeyPurpose::Cache => {
-            (Tone::Note, Icon::TickClock, "next", "Made, and does not sign yet")
-        }
-        KeyState::Pending => (Tone::Note, Icon::TickClock, "pending", "Its signatures count as by an unknown key"),
-        KeyState::Active => (Tone::Ok, Icon::Tick, "active", "Its signatures are believed"),
-        KeyState::Retired => (Tone::Note, Icon::TickClock, "retired", "Believed, and signs no more"),
-        KeyState::Expired => (Tone::Note, Icon::TickClock, "expired", "Its time is over; what it signed stays good"),
+        KeyState::Pending if purpose == KeyPurpose::Cache => (
+            Tone::Note,
+            Icon::TickClock,
+            "next",
+            "Made, and does not sign yet",
+        ),
+        KeyState::Pending => (
+            Tone::Note,
+            Icon::TickClock,
+            "pending",
+            "Its signatures count as by an unknown key",
+        ),
+        KeyState::Active => (
+            Tone::Ok,
+            Icon::Tick,
+            "active",
+            "Its signatures are believed",
+        ),
+        KeyState::Retired => (
+            Tone::Note,
+            Icon::TickClock,
+            "retired",
+            "Believed, and signs no more",
+        ),
+        KeyState::Expired => (
+            Tone::Note,
+            Icon::TickClock,
+            "expired",
+            "Its time is over; what it signed stays good",
+        ),
         KeyState::Suspended => (Tone::Warn, Icon::Warning, "suspended", "Held back for now"),
         KeyState::Revoked => (Tone::Bad, Icon::Cross, "revoked", "No longer believed"),
     })
@@ -197,9 +253,19 @@ pub fn state_chip(purpose: KeyPurpose, state: KeyState) -> AnyView {
 
 fn states(keys: &[Key]) -> AnyView {
     match keys {
-        [] => chip((Tone::Unknown, Icon::Help, "unknown", "No public key of this name is known here: nothing can be said of its signatures")),
+        [] => chip((
+            Tone::Unknown,
+            Icon::Help,
+            "unknown",
+            "No public key of this name is known here: nothing can be said of its signatures",
+        )),
         [key] => state_chip(key.purpose, key.state),
-        _ => chip((Tone::Warn, Icon::Warning, "name clash", "Several known keys share this name. Nix uses the first it is told of.")),
+        _ => chip((
+            Tone::Warn,
+            Icon::Warning,
+            "name clash",
+            "Several known keys share this name. Nix uses the first it is told of.",
+        )),
     }
 }
 
@@ -212,8 +278,14 @@ fn whose(signer: &Signer) -> AnyView {
         KeyPurpose::Contributor => "contributor",
         KeyPurpose::Upstream => "upstream",
     };
-    let owner = signer.owner.as_ref().map(|owner| format!(", {}", format::visible(owner)));
-    let ends = signer.expires_at.as_ref().map(|at| view! { <span class="muted">" · ends " {ago(at)}</span> });
+    let owner = signer
+        .owner
+        .as_ref()
+        .map(|owner| format!(", {}", format::visible(owner)));
+    let ends = signer
+        .expires_at
+        .as_ref()
+        .map(|at| view! { <span class="muted">" · ends " {ago(at)}</span> });
     view! { {kind} {owner} {ends} }.into_any()
 }
 

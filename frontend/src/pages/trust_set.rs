@@ -65,8 +65,15 @@ impl Picker {
         let is_linked = linked.is_some();
         let chosen = memo(move || match which.get() {
             OURS => {
-                let cache = live.cache.get().ok_or_else(|| "Asking for the keys of this cache…".to_owned())?;
-                let keys: Vec<String> = cache.keys.iter().map(|key| key.public_key.clone()).collect();
+                let cache = live
+                    .cache
+                    .get()
+                    .ok_or_else(|| "Asking for the keys of this cache…".to_owned())?;
+                let keys: Vec<String> = cache
+                    .keys
+                    .iter()
+                    .map(|key| key.public_key.clone())
+                    .collect();
                 match keys.is_empty() {
                     true => Err("This cache has no key.".to_owned()),
                     false => parsed(&keys),
@@ -78,7 +85,12 @@ impl Picker {
                 let kept = kept.get();
                 let set = kept.iter().find(|set| set.name == name).or(kept.first());
                 set.map_or_else(
-                    || Err("This browser keeps no set. Choose or paste one, and save it below.".to_owned()),
+                    || {
+                        Err(
+                            "This browser keeps no set. Choose or paste one, and save it below."
+                                .to_owned(),
+                        )
+                    },
                     |set| parsed(&set.keys),
                 )
             }
@@ -90,7 +102,10 @@ impl Picker {
             pasted,
             kept,
             saved,
-            name: Field::new("Keep this set as", "A name, such as build machines. It stays in this browser."),
+            name: Field::new(
+                "Keep this set as",
+                "A name, such as build machines. It stays in this browser.",
+            ),
             done: RwSignal::new(None),
             linked: is_linked,
             chosen,
@@ -112,7 +127,9 @@ impl Picker {
                 return;
             }
             Err(_) => {
-                self.name.error.set(Some("There are no keys to keep.".to_owned()));
+                self.name
+                    .error
+                    .set(Some("There are no keys to keep.".to_owned()));
                 return;
             }
         };
@@ -127,7 +144,9 @@ impl Picker {
         });
         let words = match write(&self.kept.get_untracked()) {
             true => format!("Kept as {name} in this browser."),
-            false => format!("Kept as {name} until this page is closed: this browser stores nothing."),
+            false => {
+                format!("Kept as {name} until this page is closed: this browser stores nothing.")
+            }
         };
         self.done.set(Some(words));
         self.saved.value.set(name);
@@ -148,10 +167,21 @@ impl Picker {
 
     /// The choice, drawn.
     pub fn view(self) -> AnyView {
-        const WORDS: [&str; 5] = ["This cache", "cache.nixos.org", "Saved set", "nix.conf", "As in the link"];
-        let words = if self.linked { &WORDS[..] } else { &WORDS[..LINKED] };
+        const WORDS: [&str; 5] = [
+            "This cache",
+            "cache.nixos.org",
+            "Saved set",
+            "nix.conf",
+            "As in the link",
+        ];
+        let words = if self.linked {
+            &WORDS[..]
+        } else {
+            &WORDS[..LINKED]
+        };
         let which = self.which;
-        let more = move || match which.get() {
+        let more = move || {
+            match which.get() {
             SAVED => (!self.kept.with(Vec::is_empty)).then(|| self.saved_view()),
             PASTED => Some(
                 view! {
@@ -167,6 +197,7 @@ impl Picker {
                 .into_any(),
             ),
             _ => None,
+        }
         };
         let keys = move || match self.chosen.get() {
             Err(why) => view! { <p class="muted" id="trust-keys">{why}</p> }.into_any(),
@@ -192,7 +223,9 @@ impl Picker {
 
     fn saved_view(self) -> AnyView {
         let options = self.kept.with(|kept| {
-            let named = kept.iter().map(|set| (set.name.clone(), format::visible(&set.name)));
+            let named = kept
+                .iter()
+                .map(|set| (set.name.clone(), format::visible(&set.name)));
             named.collect::<Vec<_>>()
         });
         view! {

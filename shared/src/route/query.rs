@@ -27,12 +27,12 @@ pub struct PathsQuery {
     /// Only what the pin of this name keeps; `*`: what any pin keeps.
     pub pin: Option<String>,
     /// Only the paths of this package: the name before the version.
-    pub package: Option<String>,
+    pub package: Option<Box<str>>,
     /// Only what is vouched for in this way: `valid:NAME`, `only:NAME`, `invalid:NAME`,
     /// `closure:NAME`, `closure`.
-    pub vouch: Option<String>,
+    pub vouch: Option<Box<str>>,
     /// Only what this uploader put.
-    pub by: Option<String>,
+    pub by: Option<Box<str>>,
     /// Only paths that no other path refers to.
     pub unreferenced: bool,
     /// NarSize at least this many bytes.
@@ -226,9 +226,9 @@ impl PathsQuery {
                 "key" => parsed.key = Some(value),
                 "compression" => parsed.compression = Some(value),
                 "pin" => parsed.pin = Some(value),
-                "package" => parsed.package = Some(value),
-                "vouch" => parsed.vouch = Some(value),
-                "by" => parsed.by = Some(value),
+                "package" => parsed.package = Some(value.into()),
+                "vouch" => parsed.vouch = Some(value.into()),
+                "by" => parsed.by = Some(value.into()),
                 "unreferenced" => {
                     parsed.unreferenced = match value.as_str() {
                         "true" | "1" => true,
@@ -270,6 +270,12 @@ impl fmt::Display for PathsQuery {
             ("key", &self.key),
             ("compression", &self.compression),
             ("pin", &self.pin),
+        ] {
+            if let Some(value) = value {
+                out.text(name, value)?;
+            }
+        }
+        for (name, value) in [
             ("package", &self.package),
             ("vouch", &self.vouch),
             ("by", &self.by),

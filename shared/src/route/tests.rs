@@ -24,6 +24,7 @@ fn filtered() -> PathsQuery {
         until: Some("2026-11-20T14:02:00Z".to_owned()),
         cursor: Some("b64+/=".to_owned()),
         at: Some("2026-11-23T12:03:00Z".to_owned()),
+        ..PathsQuery::default()
     }
 }
 
@@ -221,6 +222,9 @@ fn paths_query() -> impl Strategy<Value = PathsQuery> {
             optional(),
             optional(),
             optional(),
+            optional(),
+            optional(),
+            optional(),
         ),
         any::<(bool, Option<u64>, Option<u64>)>(),
     )
@@ -243,6 +247,9 @@ fn paths_query() -> impl Strategy<Value = PathsQuery> {
                 cursor: texts.4,
                 at: texts.5,
                 pin: texts.6,
+                package: texts.7.map(Into::into),
+                vouch: texts.8.map(Into::into),
+                by: texts.9.map(Into::into),
             },
         )
 }

@@ -88,8 +88,8 @@ mod tests {
         let bare = "StorePath: /nix/store/0mg3mag909yg8pk14cjsppxs2px7iqfv-openapv-0.2.1.2\nURL: nar/x.nar\nCompression: none\nNarHash: sha256:1gas028j4n2yial0csbcxzyfswwc8jb58is2x4mrblzx3zx5721y\nNarSize: 797328\nReferences: \n";
         let unsigned = NarInfo::parse(bare.as_bytes(), &dir).expect("a narinfo");
         let line = ours.sign(unsigned.fingerprint().as_bytes());
-        let signed = NarInfo::parse(format!("{bare}Sig: {line}\n").as_bytes(), &dir)
-            .expect("a narinfo");
+        let signed =
+            NarInfo::parse(format!("{bare}Sig: {line}\n").as_bytes(), &dir).expect("a narinfo");
         let set = |keys: &[&SecretKey]| TrustSet::new(keys.iter().map(|key| key.public_key()));
         let by_ours = Accepted::By("team-1".to_owned());
         assert_eq!(set(&[&ours, &imposter]).judge(&signed), by_ours);

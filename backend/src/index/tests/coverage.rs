@@ -94,14 +94,16 @@ fn made() -> impl Strategy<Value = BTreeMap<u32, Made>> {
         1..9_u64,
     );
     prop::collection::btree_map(0..NUMBERS, one, 0..NUMBERS as usize).prop_map(|paths| {
-        let made = paths.into_iter().map(|(number, (refers, lines, month, size))| {
-            let refers: Vec<u32> = refers.into_iter().collect();
-            let mut path = Path::new(number, &refers);
-            path.signers = Vec::new();
-            path.nar_size = size * 100;
-            path.added_at = 1_700_000_000 + month * 31 * 86_400;
-            (number, Made { path, lines })
-        });
+        let made = paths
+            .into_iter()
+            .map(|(number, (refers, lines, month, size))| {
+                let refers: Vec<u32> = refers.into_iter().collect();
+                let mut path = Path::new(number, &refers);
+                path.signers = Vec::new();
+                path.nar_size = size * 100;
+                path.added_at = 1_700_000_000 + month * 31 * 86_400;
+                (number, Made { path, lines })
+            });
         made.collect()
     })
 }
@@ -304,18 +306,30 @@ fn a_key_that_the_index_does_not_judge_by_is_checked_all_the_same() {
     let mut paths = BTreeMap::new();
     let lines = [Line::Good, Line::Absent, Line::Absent, Line::Absent];
     for number in 0..3 {
-        let path = Path { signers: Vec::new(), ..Path::new(number, &[]) };
+        let path = Path {
+            signers: Vec::new(),
+            ..Path::new(number, &[])
+        };
         paths.insert(number, Made { path, lines });
     }
     let view = view(&paths);
     let accepted = |keys: Vec<PublicKey>| {
-        let question = Question { trust: TrustSet::new(keys), ..Question::default() };
+        let question = Question {
+            trust: TrustSet::new(keys),
+            ..Question::default()
+        };
         view.acceptance(&question).0.accepted
     };
-    let imposter = SecretKey::generate("team-1", [99; 32]).expect("a key").public_key();
+    let imposter = SecretKey::generate("team-1", [99; 32])
+        .expect("a key")
+        .public_key();
     let ours = key(0).public_key();
     assert_eq!(accepted(vec![ours.clone(), imposter.clone()]), 3);
-    assert_eq!(accepted(vec![imposter, ours]), 0, "the first of a name counts");
+    assert_eq!(
+        accepted(vec![imposter, ours]),
+        0,
+        "the first of a name counts"
+    );
     let status = view.signature(view.find(&hash(0)).expect("it is there"));
     assert_eq!(status, SignatureStatus::Valid);
 }
