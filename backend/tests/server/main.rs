@@ -36,3 +36,4 @@ mod upload_virtual;
 mod uploads;
 mod upstream;
 mod visibility;
+mod vouching;

@@ -34,6 +34,7 @@ mod snapshots;
 mod upload;
 mod upload_sessions;
 mod upstreams;
+mod vouching;
 
 /// FX1 of the acceptance list: top → mid → leaf. The demo holds it.
 mod fx1 {
