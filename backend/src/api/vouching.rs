@@ -304,10 +304,6 @@ pub(super) async fn acceptance(
         .iter()
         .filter(|key| !dropped.iter().any(|name| name == key.name()));
     let without = TrustSet::new(left.cloned());
-    let newest = |pin: &pins::PinRecord| {
-        pin.newest()
-            .map(|newest| (newest.number, newest.path.hash()))
-    };
     let question = Question {
         trust: TrustSet::new(trusted),
         without: (!dropped.is_empty()).then_some(without),
@@ -317,8 +313,8 @@ pub(super) async fn acceptance(
             None => pins::all(&site.ledger, cache.slug.as_str())
                 .iter()
                 .filter_map(|pin| {
-                    let (number, hash) = newest(pin)?;
-                    Some((pin.id.to_string(), number, hash))
+                    let newest = pin.newest()?;
+                    Some((pin.id.to_string(), newest.number, newest.path.hash()))
                 })
                 .collect(),
         },
