@@ -338,6 +338,7 @@ impl View {
             // Others know these: see the API.
             reproduced_by: Vec::new(),
             conflicts: 0,
+            disputed_by: self.disputed_by(id),
             revision: self.revision.clone(),
         }
     }

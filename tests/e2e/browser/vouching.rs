@@ -374,5 +374,8 @@ async fn a55_two_narinfos_of_one_nar_lead_to_each_other() -> anyhow::Result<()> 
         browser.find(&css).await?;
     }
     browser.accessible("two narinfos of one NAR").await?;
+    browser.open(&format!("/c/main/p/{twin}")).await?;
+    let link = format!("#disputed-by a[href$='/p/{}']", super::FX2_HASH);
+    browser.find(&link).await?;
     browser.finish().await
 }
