@@ -21,9 +21,9 @@ use super::view::{View, rfc3339};
 /// Most findings of a page. Each page sorts all findings of its check.
 pub const MAX_FINDINGS_LIMIT: usize = 10_000;
 /// Missing references that a finding names.
+const MAX_NAMED: usize = 5;
 /// Paths that are named because they claim one NAR.
 const MOST_DISPUTING: usize = 20;
-const MAX_NAMED: usize = 5;
 
 /// A check of the index itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
