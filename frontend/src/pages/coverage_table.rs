@@ -1,6 +1,8 @@
 //! The coverage matrix: rows are parts of the cache, columns keys; each cell leads to the paths that
 //! it counts.
 
+use std::ops::Range;
+
 use leptos::prelude::*;
 use snowbank_shared::api::vouching::{Coverage, CoverageBy, CoverageRow, CoverageSum};
 use snowbank_shared::api::{KeyState, SignatureStatus};
@@ -10,6 +12,9 @@ use crate::components::chip::signature_words;
 use crate::format;
 use crate::pages::signers::state_chip;
 use crate::state::navigation::href;
+
+/// Columns of keys that stand side by side.
+const KEYS_OF_A_TABLE: usize = 5;
 
 /// What a cell counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -185,7 +190,8 @@ impl Matrix<'_> {
         .into_any()
     }
 
-    fn row(&self, row: &CoverageRow) -> AnyView {
+    /// A row of the table that shows these keys; what is of no key stands in the first.
+    fn row(&self, row: &CoverageRow, keys: &Range<usize>) -> AnyView {
         let name = match (row.name.as_str(), self.coverage.by) {
             ("", _) => view! { <b>"Whole cache"</b> }.into_any(),
             ("-", CoverageBy::Uploader) => {
@@ -193,26 +199,27 @@ impl Matrix<'_> {
             }
             (name, _) => view! { <span class="break">{format::visible(name)}</span> }.into_any(),
         };
-        let keys = self
-            .coverage
-            .keys
+        let all = (keys.start == 0).then(|| {
+            let cell = self.cell(row, Column::All, &row.all);
+            view! { <td class="number" data-label="All">{cell}</td> }
+        });
+        let words = (keys.start == 0).then(|| {
+            self.words()
+                .map(|(place, word)| {
+                    let cell = self.cell(row, Column::Word(word), &row.words[place]);
+                    view! { <td class="number col-2" data-label=signature_words(word).2>{cell}</td> }
+                })
+                .collect_view()
+        });
+        let keys = self.coverage.keys[keys.clone()]
             .iter()
-            .zip(&row.keys)
+            .zip(&row.keys[keys.clone()])
             .map(|(key, sum)| self.key_cell(row, &key.name, sum))
-            .collect_view();
-        let words = self
-            .words()
-            .map(|(place, word)| {
-                let sum = &row.words[place];
-                view! {
-                    <td class="number" data-label=signature_words(word).2>{self.cell(row, Column::Word(word), sum)}</td>
-                }
-            })
             .collect_view();
         view! {
             <tr>
                 <th scope="row" class="wide">{name}</th>
-                <td class="number" data-label="All">{self.cell(row, Column::All, &row.all)}</td>
+                {all}
                 {keys}
                 {words}
             </tr>
@@ -227,71 +234,88 @@ impl Matrix<'_> {
     }
 }
 
-/// The table.
+/// The matrix: a table for each few keys, so that none is wider than the page.
 pub fn matrix(cache: &str, coverage: &Coverage, measure: Measure) -> AnyView {
     let matrix = Matrix {
         cache,
         coverage,
         measure,
     };
-    let keys = coverage
-        .keys
-        .iter()
-        .map(|key| {
-            let state = (key.state != KeyState::Active).then(|| state_chip(key.purpose, key.state));
-            view! {
-                <th scope="col" class="number">
-                    <span class="mono break">{format::visible(&key.name)}</span>
-                    " "
-                    {state}
-                </th>
-            }
-        })
-        .collect_view();
-    let words = matrix
-        .words()
-        .map(|(_, word)| {
-            let (_, _, word, meaning) = signature_words(word);
-            view! { <th scope="col" class="number" title=meaning>{word}</th> }
-        })
-        .collect_view();
-    let corner = match coverage.by {
-        CoverageBy::Pin => "Pin",
-        CoverageBy::Package => "Package",
-        CoverageBy::Uploader => "Uploader",
-        CoverageBy::Month => "Month",
-    };
-    let rows = std::iter::once(&coverage.total)
-        .chain(&coverage.items)
-        .map(|row| matrix.row(row))
+    let keys = coverage.keys.len();
+    let tables = (0..keys.max(1))
+        .step_by(KEYS_OF_A_TABLE)
+        .map(|start| matrix.table(&(start..keys.min(start + KEYS_OF_A_TABLE))))
         .collect_view();
     let shown = coverage.items.len() as u64;
     let foot = (coverage.rows > shown).then(|| {
         let words = format!(
-            "The {} rows with most paths, of {}. The export holds all.",
+            "The {} rows with most paths, of {}. The export holds more.",
             format::count(shown),
             format::count(coverage.rows)
         );
         view! { <p class="muted">{words}</p> }
     });
     view! {
-        <div class="table-wrap">
-            <table class="table is-roomy" id="coverage">
-                <caption class="visually-hidden">"What each key vouches for"</caption>
-                <thead>
-                    <tr>
-                        <th scope="col">{corner}</th>
-                        <th scope="col" class="number">"All"</th>
-                        {keys}
-                        {words}
-                    </tr>
-                </thead>
-                <tbody>{rows}</tbody>
-            </table>
-        </div>
+        <div id="coverage">{tables}</div>
         {foot}
     }
     .into_any()
+}
+
+impl Matrix<'_> {
+    fn table(&self, keys: &Range<usize>) -> AnyView {
+        let rows = std::iter::once(&self.coverage.total)
+            .chain(&self.coverage.items)
+            .map(|row| self.row(row, keys))
+            .collect_view();
+        let first = keys.start == 0;
+        let all = first.then(|| view! { <th scope="col" class="number">"All"</th> });
+        let words = first.then(|| {
+            self.words()
+                .map(|(_, word)| {
+                    let (_, _, word, meaning) = signature_words(word);
+                    view! { <th scope="col" class="number col-2" title=meaning>{word}</th> }
+                })
+                .collect_view()
+        });
+        let heads = self.coverage.keys[keys.clone()]
+            .iter()
+            .map(|key| {
+                let state =
+                    (key.state != KeyState::Active).then(|| state_chip(key.purpose, key.state));
+                view! {
+                    <th scope="col" class="number">
+                        <span class="mono">{format::visible(&key.name)}</span>
+                        " "
+                        {state}
+                    </th>
+                }
+            })
+            .collect_view();
+        let corner = match self.coverage.by {
+            CoverageBy::Pin => "Pin",
+            CoverageBy::Package => "Package",
+            CoverageBy::Uploader => "Uploader",
+            CoverageBy::Month => "Month",
+        };
+        view! {
+            <div class="table-wrap">
+                <table class="table is-roomy coverage-table">
+                    <caption class="visually-hidden">"What each key vouches for"</caption>
+                    <thead>
+                        <tr>
+                            <th scope="col">{corner}</th>
+                            {all}
+                            {heads}
+                            {words}
+                        </tr>
+                    </thead>
+                    <tbody>{rows}</tbody>
+                </table>
+            </div>
+        }
+        .into_any()
+    }
 }
 
 #[cfg(test)]
