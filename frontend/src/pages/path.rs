@@ -293,7 +293,7 @@ fn disputed(page: PathPage) -> Option<AnyView> {
         .disputed_by
         .iter()
         .map(|base| {
-            let (hash, name) = base.split_once('-').unwrap_or((base, ""));
+            let (hash, name) = base.split_once('-').unwrap_or((base.as_str(), ""));
             view! { <li>{path_link(&page.cache.get_value(), hash, name)}</li> }
         })
         .collect_view();
