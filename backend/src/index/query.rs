@@ -426,6 +426,7 @@ mod tests {
                 until: Some(172_800),
                 limit: 200,
                 cursor: Some("abc".into()),
+                ..PathQuery::default()
             })
         );
     }

@@ -116,7 +116,8 @@ fn statuses(site: &Site, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt:
         .map(|cache| (cache.slug.as_str(), cache.index.view()))
         .collect();
     let help = "Paths by what their signatures are worth; words without paths are left out";
-    let mut signed = encoder.encode_descriptor("index_signatures", help, None, MetricType::Gauge)?;
+    let mut signed =
+        encoder.encode_descriptor("index_signatures", help, None, MetricType::Gauge)?;
     for (slug, view) in &views {
         for count in &view.totals().signatures {
             let labels = [("cache", *slug), ("signature", count.signature.as_str())];

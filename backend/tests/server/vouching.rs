@@ -45,7 +45,10 @@ fn fill(shelf: &Shelf) {
     shelf.write(&shelf.make("raw-1.0", &[], false));
     let mut bad = shelf.put("bad-1.0", &[]);
     let size = bad.nar.len();
-    let narinfo = bad.narinfo.replace(&format!("NarSize: {size}"), &format!("NarSize: {}", size + 1));
+    let narinfo = bad.narinfo.replace(
+        &format!("NarSize: {size}"),
+        &format!("NarSize: {}", size + 1),
+    );
     bad.narinfo = narinfo;
     shelf.write(&bad);
 }
@@ -60,7 +63,10 @@ fn number(value: &Value) -> u64 {
 
 fn names(answer: &Value) -> BTreeSet<&str> {
     let items = answer["items"].as_array().expect("items");
-    items.iter().filter_map(|item| item["name"].as_str()).collect()
+    items
+        .iter()
+        .filter_map(|item| item["name"].as_str())
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -74,14 +80,22 @@ async fn a58_a60_a61_keys_coverage_and_what_a_machine_accepts() {
     };
     let (ours, theirs) = (of("test-1"), of("ci-1"));
     assert_eq!(
-        (number(&ours["paths"]), number(&ours["only_paths"]), number(&ours["invalid"])),
+        (
+            number(&ours["paths"]),
+            number(&ours["only_paths"]),
+            number(&ours["invalid"])
+        ),
         (2, 2, 1),
         "an unknown key's line on tool vouches for nothing"
     );
     assert_eq!(ours["keys"][0]["purpose"], "cache");
     assert_eq!((number(&theirs["lines"]), number(&theirs["paths"])), (2, 0));
     assert_eq!(theirs["keys"], json!([]));
-    assert_eq!(number(&of("cache.nixos.org-1")["paths"]), 0, "built in, and listed");
+    assert_eq!(
+        number(&of("cache.nixos.org-1")["paths"]),
+        0,
+        "built in, and listed"
+    );
 
     // A cell is what its filter lists, and the file has the numbers of the answer.
     let coverage = server.json(&at("coverage?by=package")).await;
@@ -94,14 +108,25 @@ async fn a58_a60_a61_keys_coverage_and_what_a_machine_accepts() {
         .expect("our key");
     for row in coverage["items"].as_array().expect("rows") {
         let package = row["name"].as_str().expect("a name");
-        for (vouch, field) in [("valid", "paths"), ("closure", "closures"), ("invalid", "invalid")] {
+        for (vouch, field) in [
+            ("valid", "paths"),
+            ("closure", "closures"),
+            ("invalid", "invalid"),
+        ] {
             let list = at(&format!("paths?package={package}&vouch={vouch}:test-1"));
             let listed = server.json(&list).await;
-            assert_eq!(listed["total"], row["keys"][place][field], "{package} {vouch}");
+            assert_eq!(
+                listed["total"], row["keys"][place][field],
+                "{package} {vouch}"
+            );
         }
     }
     let total = &coverage["total"]["keys"][place];
-    assert_eq!((number(&total["paths"]), number(&total["closures"])), (2, 1), "app lacks lib's");
+    assert_eq!(
+        (number(&total["paths"]), number(&total["closures"])),
+        (2, 1),
+        "app lacks lib's"
+    );
     let only = server.json(&at("paths?vouch=only:test-1")).await;
     assert_eq!(names(&only), BTreeSet::from(["app-1.0", "tool-1.0"]));
     let facets = server.json(&at("facets?vouch=only:test-1&q=nothing")).await;
@@ -115,35 +140,62 @@ async fn a58_a60_a61_keys_coverage_and_what_a_machine_accepts() {
     let accepted = async |query: &str| server.json(&at(&format!("acceptance?{query}"))).await;
     let told = accepted("").await;
     assert_eq!(told["keys"][0]["name"], "test-1");
-    assert_eq!(names(&told), BTreeSet::from(["bad-1.0", "lib-1.0", "raw-1.0"]));
-    assert_eq!((number(&told["accepted"]), number(&told["broken_closures"])), (2, 4));
+    assert_eq!(
+        names(&told),
+        BTreeSet::from(["bad-1.0", "lib-1.0", "raw-1.0"])
+    );
+    assert_eq!(
+        (number(&told["accepted"]), number(&told["broken_closures"])),
+        (2, 4)
+    );
     let both = format!("key=test-1&key={}", stranger().public_key());
     let both = both.replace('+', "%2B");
     let wider = accepted(&both).await;
     assert_eq!(names(&wider), BTreeSet::from(["bad-1.0", "raw-1.0"]));
     let app = server.shelf().make("app-1.0", &[], true).hash;
     let closure = accepted(&format!("path={app}")).await;
-    assert_eq!((number(&closure["paths"]), number(&closure["accepted"])), (2, 1));
+    assert_eq!(
+        (number(&closure["paths"]), number(&closure["accepted"])),
+        (2, 1)
+    );
     let whole = accepted(&format!("path={app}&{both}")).await;
-    assert_eq!((number(&whole["refused"]), &whole["items"]), (0, &json!([])));
+    assert_eq!(
+        (number(&whole["refused"]), &whole["items"]),
+        (0, &json!([]))
+    );
 
     // What goes with our key: app alone, for a stranger signed the tool too. A pin breaks, and
     // nothing is changed.
     let olga = owner(&server).await;
     let wish = json!({"path": app, "expected": 0, "note": ""});
-    let pinned = olga.send(&server, Method::PUT, "/caches/main/pins/prod", Some(wish)).await;
+    let pinned = olga
+        .send(&server, Method::PUT, "/caches/main/pins/prod", Some(wish))
+        .await;
     assert_eq!(pinned.status(), 200);
     let before = server.json(&at("signers")).await;
     let lost = accepted(&format!("{both}&drop=test-1")).await;
     assert_eq!(names(&lost), BTreeSet::from(["app-1.0"]));
-    assert_eq!(lost["pins"][0], json!({"name": "prod", "revision": 1, "refused": 1, "paths": 2}));
-    assert_eq!((number(&lost["refused_anyway"]), number(&lost["broken_closures"])), (2, 1));
+    assert_eq!(
+        lost["pins"][0],
+        json!({"name": "prod", "revision": 1, "refused": 1, "paths": 2})
+    );
+    assert_eq!(
+        (
+            number(&lost["refused_anyway"]),
+            number(&lost["broken_closures"])
+        ),
+        (2, 1)
+    );
     assert_eq!(server.json(&at("signers")).await["items"], before["items"]);
-    let file = server.text(&at(&format!("acceptance?{both}&drop=test-1&format=ndjson"))).await;
+    let file = server
+        .text(&at(&format!("acceptance?{both}&drop=test-1&format=ndjson")))
+        .await;
     assert_eq!(file.lines().count(), 1, "{file}");
 
     // The first key of a name counts.
-    let imposter = SecretKey::generate("test-1", [3; 32]).expect("a key").public_key();
+    let imposter = SecretKey::generate("test-1", [3; 32])
+        .expect("a key")
+        .public_key();
     let imposter = imposter.to_string().replace('+', "%2B");
     let shadowed = accepted(&format!("key={imposter}&key=test-1")).await;
     assert_eq!(number(&shadowed["accepted"]), 0);
@@ -163,8 +215,13 @@ async fn a58_a60_a61_keys_coverage_and_what_a_machine_accepts() {
         assert_eq!(server.get(&at(path)).await.status(), status, "{path}");
     }
     // Members learn who put what: nothing here has a receipt.
-    let mine = olga.json(&server, "/caches/main/coverage?by=uploader").await;
-    assert_eq!((&mine["rows"], &mine["items"][0]["name"]), (&json!(1), &json!("-")));
+    let mine = olga
+        .json(&server, "/caches/main/coverage?by=uploader")
+        .await;
+    assert_eq!(
+        (&mine["rows"], &mine["items"][0]["name"]),
+        (&json!(1), &json!("-"))
+    );
     let none = olga.json(&server, "/caches/main/paths?by=-").await;
     assert_eq!(none["total"], 5);
 }

@@ -73,7 +73,10 @@ impl Made {
             ca: address,
         };
         let fingerprint = parts.fingerprint(&dir);
-        parts.signatures = keys.iter().map(|key| key.sign(fingerprint.as_bytes())).collect();
+        parts.signatures = keys
+            .iter()
+            .map(|key| key.sign(fingerprint.as_bytes()))
+            .collect();
         std::fs::create_dir_all(self.folder.join("nar"))?;
         std::fs::write(self.folder.join(&parts.url), &nar)?;
         let file = self.folder.join(format!("{}.narinfo", store_path.hash()));
@@ -90,7 +93,12 @@ impl Made {
 
 /// One path for each word.
 fn fill(folder: &Path) -> anyhow::Result<Made> {
-    let (team, alice, bob, ci) = (key("team-1", 1)?, key("alice-1", 2)?, key("bob-1", 3)?, key("ci-1", 4)?);
+    let (team, alice, bob, ci) = (
+        key("team-1", 1)?,
+        key("alice-1", 2)?,
+        key("bob-1", 3)?,
+        key("ci-1", 4)?,
+    );
     let mut made = Made {
         folder: folder.to_owned(),
         paths: BTreeMap::new(),
@@ -105,9 +113,15 @@ fn fill(folder: &Path) -> anyhow::Result<Made> {
     made.put("lib-bare-1", &[], &[], as_is)?;
     made.put("lib-content-1", &[], &[], as_is)?;
     made.put("lib-both-1", &[], &[&alice, &team], as_is)?;
-    made.put("lib-edited-1", &[], &[&team], |text| text.replace("NarSize: 600", "NarSize: 601"))?;
-    made.put("lib-moved-1", &[], &[&team], |text| text.replace("FileSize: 600", "FileSize: 7"))?;
-    made.put("lib-broken-1", &[], &[], |text| format!("{text}Sig: team-1:AAAA\n"))?;
+    made.put("lib-edited-1", &[], &[&team], |text| {
+        text.replace("NarSize: 600", "NarSize: 601")
+    })?;
+    made.put("lib-moved-1", &[], &[&team], |text| {
+        text.replace("FileSize: 600", "FileSize: 7")
+    })?;
+    made.put("lib-broken-1", &[], &[], |text| {
+        format!("{text}Sig: team-1:AAAA\n")
+    })?;
     Ok(made)
 }
 
@@ -132,14 +146,35 @@ async fn serve() -> anyhow::Result<(Server, Made, TempDir)> {
     let folder = home.path().join("bucket");
     std::fs::create_dir_all(&folder)?;
     let made = fill(&folder)?;
-    let team = format!("public_keys = [{:?}]", key("team-1", 1)?.public_key().to_string());
-    let server = Setup::new().folder("main", &folder, &[team]).start().await?;
+    let team = format!(
+        "public_keys = [{:?}]",
+        key("team-1", 1)?.public_key().to_string()
+    );
+    let server = Setup::new()
+        .folder("main", &folder, &[team])
+        .start()
+        .await?;
     let olga = server.owner("olga").await?;
-    scene::register(&server, &olga, &key("alice-1", 2)?, "main", &["prove", "retire"]).await?;
-    scene::register(&server, &olga, &key("bob-1", 3)?, "main", &["prove", "revoke"]).await?;
+    scene::register(
+        &server,
+        &olga,
+        &key("alice-1", 2)?,
+        "main",
+        &["prove", "retire"],
+    )
+    .await?;
+    scene::register(
+        &server,
+        &olga,
+        &key("bob-1", 3)?,
+        "main",
+        &["prove", "revoke"],
+    )
+    .await?;
     server.indexed("main").await?;
     let wish = json!({"path": made.hash("app-top-1")?, "expected": 0, "note": ""});
-    olga.send(&server, Method::PUT, "/caches/main/pins/prod", wish).await?;
+    olga.send(&server, Method::PUT, "/caches/main/pins/prod", wish)
+        .await?;
     let patience = std::time::Duration::from_secs(30);
     server
         .eventually(patience, "the words of all paths", async || {
@@ -156,7 +191,9 @@ async fn serve() -> anyhow::Result<(Server, Made, TempDir)> {
 
 /// Keys as the parameters of a question.
 fn as_query(keys: &[String]) -> String {
-    let pairs = keys.iter().map(|key| format!("key={}", key.replace('+', "%2B")));
+    let pairs = keys
+        .iter()
+        .map(|key| format!("key={}", key.replace('+', "%2B")));
     pairs.collect::<Vec<_>>().join("&")
 }
 
@@ -164,7 +201,11 @@ fn as_query(keys: &[String]) -> String {
 async fn a58_every_status_is_accepted_or_refused_as_both_clients_do() -> anyhow::Result<()> {
     let (server, made, _home) = serve().await?;
     let public = |name: &str, seed: u8| anyhow::Ok(key(name, seed)?.public_key().to_string());
-    let (team, alice, bob) = (public("team-1", 1)?, public("alice-1", 2)?, public("bob-1", 3)?);
+    let (team, alice, bob) = (
+        public("team-1", 1)?,
+        public("alice-1", 2)?,
+        public("bob-1", 3)?,
+    );
     let (ci, imposter) = (public("ci-1", 4)?, public("team-1", 9)?);
     let sets = [
         vec![team.clone()],
@@ -181,7 +222,10 @@ async fn a58_every_status_is_accepted_or_refused_as_both_clients_do() -> anyhow:
             .iter()
             .filter_map(|item| item["hash"].as_str())
             .collect();
-        ensure!(answer["unchecked"] == 0 && answer["paths"] == 12, "{answer}");
+        ensure!(
+            answer["unchecked"] == 0 && answer["paths"] == 12,
+            "{answer}"
+        );
         for nix in Nix::each()? {
             for (name, path) in &made.paths {
                 let outcome = nix.run(
@@ -214,7 +258,8 @@ async fn a58_every_status_is_accepted_or_refused_as_both_clients_do() -> anyhow:
 }
 
 async fn text_of(browser: &Browser, css: &str) -> anyhow::Result<String> {
-    let script = "return document.querySelector(arguments[0])?.innerText.replace(/\\s+/g, ' ').trim() ?? ''";
+    let script =
+        "return document.querySelector(arguments[0])?.innerText.replace(/\\s+/g, ' ').trim() ?? ''";
     let text = browser.script(script, vec![css.into()]).await?;
     Ok(text.as_str().unwrap_or_default().to_owned())
 }
@@ -232,7 +277,8 @@ async fn says(browser: &Browser, css: &str, words: &str) -> anyhow::Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a56_a58_the_tab_of_a_path_says_what_a_machine_accepts_and_sends_no_file() -> anyhow::Result<()> {
+async fn a56_a58_the_tab_of_a_path_says_what_a_machine_accepts_and_sends_no_file()
+-> anyhow::Result<()> {
     let (server, made, _home) = serve().await?;
     let Some(browser) = Browser::start(&server.origin).await? else {
         return Ok(());
@@ -240,32 +286,64 @@ async fn a56_a58_the_tab_of_a_path_says_what_a_machine_accepts_and_sends_no_file
     let tab = |name: &str| anyhow::Ok(format!("/c/main/p/{}/signatures", made.hash(name)?));
     browser.open(&tab("app-top-1")?).await?;
     says(&browser, "#accept-verdict", "Yes because of team-1.").await?;
-    says(&browser, "#accept-closure", "3 of 3 paths of its closure accepted.").await?;
+    says(
+        &browser,
+        "#accept-closure",
+        "3 of 3 paths of its closure accepted.",
+    )
+    .await?;
     says(&browser, "#accept", "--sigs-needed 1 --recursive").await?;
     press(&browser, "cache.nixos.org").await?;
-    says(&browser, "#accept-verdict", "No because the machine trusts none of the keys that signed it").await?;
+    says(
+        &browser,
+        "#accept-verdict",
+        "No because the machine trusts none of the keys that signed it",
+    )
+    .await?;
     says(&browser, "#accept-closure", "0 of 3 paths").await?;
     press(&browser, "nix.conf").await?;
     let secret = "MARKER0123456789";
-    let conf = |keys: &str| format!("access-tokens = github.com={secret}\ntrusted-public-keys = {keys}\n");
+    let conf =
+        |keys: &str| format!("access-tokens = github.com={secret}\ntrusted-public-keys = {keys}\n");
     let public = |name: &str, seed: u8| anyhow::Ok(key(name, seed)?.public_key().to_string());
     paste(&browser, "trust-conf", &conf(&public("ci-1", 4)?)).await?;
     says(&browser, "#accept-verdict", "Yes because of ci-1.").await?;
-    says(&browser, "#accept-closure", "1 of 3 paths of its closure accepted.").await?;
+    says(
+        &browser,
+        "#accept-closure",
+        "1 of 3 paths of its closure accepted.",
+    )
+    .await?;
     says(&browser, "#accept-closure", "only team-1").await?;
     let shadowed = format!("{} {}", public("team-1", 9)?, public("team-1", 1)?);
     paste(&browser, "trust-conf", &conf(&shadowed)).await?;
     says(&browser, "#accept", "Two keys share a name").await?;
-    says(&browser, "#accept-verdict", "No because its signature by team-1 does not pass").await?;
+    says(
+        &browser,
+        "#accept-verdict",
+        "No because its signature by team-1 does not pass",
+    )
+    .await?;
     says(&browser, "#accept-closure", "0 of 3 paths").await?;
     browser.accessible("what a machine accepts").await?;
     let asked = browser.requests().await?;
-    ensure!(asked.iter().any(|url| url.contains("/acceptance?")), "the closure is the server's to judge");
-    ensure!(asked.iter().all(|url| !url.contains(secret)), "the file was sent: {asked:#?}");
+    ensure!(
+        asked.iter().any(|url| url.contains("/acceptance?")),
+        "the closure is the server's to judge"
+    );
+    ensure!(
+        asked.iter().all(|url| !url.contains(secret)),
+        "the file was sent: {asked:#?}"
+    );
     // One field that is signed, and one that is not.
     browser.open(&tab("lib-edited-1")?).await?;
     says(&browser, "#verified", "Invalid").await?;
-    says(&browser, "main", "NarSize or References are not what was signed").await?;
+    says(
+        &browser,
+        "main",
+        "NarSize or References are not what was signed",
+    )
+    .await?;
     says(&browser, "#not-covered", "URL, FileHash, FileSize").await?;
     browser.open(&tab("lib-moved-1")?).await?;
     says(&browser, "#verified", "Valid").await?;
@@ -275,23 +353,37 @@ async fn a56_a58_the_tab_of_a_path_says_what_a_machine_accepts_and_sends_no_file
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a60_a61_cells_lead_to_what_they_count_and_a_key_that_goes_breaks_pins() -> anyhow::Result<()> {
+async fn a60_a61_cells_lead_to_what_they_count_and_a_key_that_goes_breaks_pins()
+-> anyhow::Result<()> {
     let (server, made, _home) = serve().await?;
     let Some(browser) = Browser::start(&server.origin).await? else {
         return Ok(());
     };
     browser.open("/c/main/keys").await?;
     browser.shows("Rests on it alone").await?;
-    for words in ["team-1", "alice-1", "bob-1", "ci-1", "cache.nixos.org-1", "retired", "revoked", "unknown"] {
+    for words in [
+        "team-1",
+        "alice-1",
+        "bob-1",
+        "ci-1",
+        "cache.nixos.org-1",
+        "retired",
+        "revoked",
+        "unknown",
+    ] {
         says(&browser, "main table", words).await?;
     }
     browser.accessible("the keys of a cache").await?;
-    let csv = server.text("/api/v1/caches/main/coverage?by=pin&format=csv").await?;
+    let csv = server
+        .text("/api/v1/caches/main/coverage?by=pin&format=csv")
+        .await?;
     for (measure, field) in [("", 3), ("closures", 5)] {
         browser
             .open(&format!("/c/main/signatures?group=pin&measure={measure}"))
             .await?;
-        browser.find("#coverage a[aria-label^='team-1, pin prod']").await?;
+        browser
+            .find("#coverage a[aria-label^='team-1, pin prod']")
+            .await?;
         browser.accessible("the coverage matrix").await?;
         let cells = browser
             .script(
@@ -309,8 +401,14 @@ async fn a60_a61_cells_lead_to_what_they_count_and_a_key_that_goes_breaks_pins()
             };
             let count = part.rsplit(' ').next().context("a count")?;
             let query = address.split_once('?').map_or("", |(_, query)| query);
-            let listed = server.json(&format!("/api/v1/caches/main/paths?{query}")).await?;
-            ensure!(listed["total"].to_string() == count, "{says} leads to {} paths", listed["total"]);
+            let listed = server
+                .json(&format!("/api/v1/caches/main/paths?{query}"))
+                .await?;
+            ensure!(
+                listed["total"].to_string() == count,
+                "{says} leads to {} paths",
+                listed["total"]
+            );
         }
         // The file has the numbers of the screen.
         let (_, count) = cells
@@ -322,7 +420,10 @@ async fn a60_a61_cells_lead_to_what_they_count_and_a_key_that_goes_breaks_pins()
             .find(|line| line.starts_with(",key,team-1,"))
             .context("its line")?;
         let told = line.split(',').nth(field).context("a number")?;
-        ensure!(count.split(' ').next() == Some(told), "{count} on screen, {line} in the file");
+        ensure!(
+            count.split(' ').next() == Some(told),
+            "{count} on screen, {line} in the file"
+        );
     }
     // One by a click.
     browser
@@ -333,7 +434,10 @@ async fn a60_a61_cells_lead_to_what_they_count_and_a_key_that_goes_breaks_pins()
         .await?;
     browser.shows("whole closure signed by team-1").await?;
     browser
-        .until("three rows", "return document.querySelectorAll('#paths-table tbody tr[data-path]').length === 3")
+        .until(
+            "three rows",
+            "return document.querySelectorAll('#paths-table tbody tr[data-path]').length === 3",
+        )
         .await?;
     // What goes with team-1.
     let before = server.items("/api/v1/caches/main/paths").await?;
@@ -356,7 +460,10 @@ async fn a60_a61_cells_lead_to_what_they_count_and_a_key_that_goes_breaks_pins()
     let after: Vec<Value> = server.items("/api/v1/caches/main/paths").await?;
     ensure!(before == after, "a question changed something");
     let hash = made.hash("app-top-1")?;
-    ensure!(server.status(&format!("/main/{hash}.narinfo")).await? == 200, "it is served as before");
+    ensure!(
+        server.status(&format!("/main/{hash}.narinfo")).await? == 200,
+        "it is served as before"
+    );
     browser.finish().await
 }
 
