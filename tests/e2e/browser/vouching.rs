@@ -399,13 +399,13 @@ async fn a60_a61_cells_lead_to_what_they_count_and_a_key_that_goes_breaks_pins()
                 true => says.as_str(),
                 false => says.rsplit_once(" of ").context("of a whole")?.0,
             };
-            let count = part.rsplit(' ').next().context("a count")?;
+            let count: u64 = part.rsplit(' ').next().context("a count")?.parse()?;
             let query = address.split_once('?').map_or("", |(_, query)| query);
             let listed = server
                 .json(&format!("/api/v1/caches/main/paths?{query}"))
                 .await?;
             ensure!(
-                listed["total"].to_string() == count,
+                listed["total"] == count,
                 "{says} leads to {} paths",
                 listed["total"]
             );
