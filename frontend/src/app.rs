@@ -114,6 +114,7 @@ fn draw(parts: Parts, place: Result<Route, RouteError>) -> AnyView {
         Ok(Route::Contribute(route)) => Page::Contribute(route),
         Ok(Route::Pins(route)) => Page::Pins(route),
         Ok(Route::Explore(route)) => Page::Explore(route),
+        Ok(Route::Vouching(route)) => Page::Vouching(route),
         Err(error) => Page::Guide(Guide::NotFound(error)),
     };
     parts.draw(page)

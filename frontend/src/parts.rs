@@ -19,7 +19,7 @@ use std::time::Duration;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use snowbank_shared::route::{
-    AccessRoute, ConnectRoute, ContributeRoute, ExploreRoute, PinsRoute, RouteError,
+    AccessRoute, ConnectRoute, ContributeRoute, ExploreRoute, PinsRoute, RouteError, VouchingRoute,
 };
 use wasm_split_helpers::{SplitLoaderError, wasm_split};
 
@@ -41,6 +41,7 @@ pub enum Page {
     Contribute(ContributeRoute),
     Pins(PinsRoute),
     Explore(ExploreRoute),
+    Vouching(VouchingRoute),
     Upload(UploadPage),
     Connect(ConnectRoute),
     Guide(Guide),
@@ -89,6 +90,15 @@ fn browse(page: Browse) -> Result<AnyView, SplitLoaderError> {
 #[wasm_split(path, fallible, preload(fetch_path))]
 fn path(cache: String, hash: String) -> Result<AnyView, SplitLoaderError> {
     Ok(pages::path::page(&cache, &hash))
+}
+
+/// With the tab of a path that asks the same of it.
+#[wasm_split(path, fallible)]
+fn vouching(page: VouchingRoute) -> Result<AnyView, SplitLoaderError> {
+    Ok(match page {
+        VouchingRoute::Keys { cache } => pages::signers::page(&cache),
+        VouchingRoute::Signatures { cache, .. } => pages::coverage::page(&cache),
+    })
 }
 
 #[wasm_split(people, fallible, preload(fetch_people))]
@@ -224,7 +234,7 @@ impl Part {
     const fn of(page: &Page) -> Self {
         match page {
             Page::Browse(_) => Self::Browse,
-            Page::Path { .. } => Self::Path,
+            Page::Path { .. } | Page::Vouching(_) => Self::Path,
             Page::People(_) => Self::People,
             Page::Contribute(_) => Self::Contribute,
             Page::Pins(PinsRoute::Signing { .. } | PinsRoute::Rotation { .. }) => Self::Rotation,
@@ -350,6 +360,7 @@ fn drawn(page: Page) -> Option<AnyView> {
         }
         Page::Pins(page) => at_once(pins(page)),
         Page::Explore(page) => at_once(explore(page)),
+        Page::Vouching(page) => at_once(vouching(page)),
         Page::Upload(page) => at_once(upload(page)),
         Page::Connect(page) => at_once(connect(page)),
         Page::Guide(page) => at_once(guide(page)),

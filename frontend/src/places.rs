@@ -4,6 +4,7 @@
 
 use snowbank_shared::route::{
     AccessRoute, ConnectQuery, ConnectRoute, ContributeRoute, ExploreRoute, PinsRoute, Route,
+    VouchingQuery, VouchingRoute,
 };
 
 use crate::components::icon::Icon;
@@ -121,6 +122,24 @@ pub fn places(cache: Option<&str>) -> Vec<Place> {
                 Route::Pins(PinsRoute::Pins {
                     cache: cache.to_owned(),
                 }),
+            ),
+            place(
+                Shelf::OfCacheAside,
+                'k',
+                Icon::Key,
+                "Keys",
+                "who signed fingerprint rests on alone known upstream",
+                Route::Vouching(VouchingRoute::Keys {
+                    cache: cache.to_owned(),
+                }),
+            ),
+            place(
+                Shelf::Hidden,
+                ' ',
+                Icon::TickClock,
+                "Signature coverage",
+                "matrix who vouches what if a key goes drop would a machine accept trust",
+                Route::Vouching(VouchingQuery::default().of(cache)),
             ),
             place(
                 Shelf::Hidden,
@@ -339,6 +358,7 @@ pub const fn home_of(route: &Route) -> &'static str {
         Route::Pins(_) => "Pins",
         Route::Explore(ExploreRoute::Why { .. }) => "Paths",
         Route::Explore(_) => "Packages",
+        Route::Vouching(_) => "Keys",
         Route::Lookup { .. } => "Look up",
         Route::Connect(_) => "Connect",
         Route::Help | Route::Glossary | Route::Components => "Help",

@@ -151,6 +151,7 @@ Sig: cache.nixos.org-1:FsONxUGa/AiJw7Ke1hbEqEKOQjI2vMmNmmdLGW4oC7luUVhFm+ZSMKm+/
             held: None,
             reproduced_by: Vec::new(),
             conflicts: 0,
+            disputed_by: Vec::new(),
             revision: String::new(),
         }
     }

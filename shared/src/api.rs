@@ -28,6 +28,7 @@ pub mod rotation;
 pub mod signing;
 pub mod uploads;
 mod upstream;
+pub mod vouching;
 
 pub use browse::{FacetCount, Facets, Selection};
 pub use explore::{
@@ -444,6 +445,10 @@ pub struct PathDetail {
     /// Builds of this path that came later with other content, and were not put aside.
     #[serde(default)]
     pub conflicts: u64,
+    /// Base names of other paths whose narinfos name the same NAR and say another content: at
+    /// most one of them is right. At most 20.
+    #[serde(default)]
+    pub disputed_by: Vec<String>,
     /// State of the index that answered.
     pub revision: String,
 }

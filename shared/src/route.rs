@@ -15,6 +15,7 @@ mod explore;
 mod pins;
 mod query;
 mod text;
+mod vouching;
 
 use std::fmt;
 use std::str::FromStr;
@@ -33,6 +34,7 @@ pub use query::{PathsQuery, Sort, SortKey};
 pub(crate) use text::ESCAPED;
 use text::{QueryWriter, is_segment, unescape};
 pub use text::{escape, pairs};
+pub use vouching::{VouchingQuery, VouchingRoute};
 
 /// A page of the dashboard.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -131,6 +133,8 @@ pub enum Route {
     Pins(PinsRoute),
     /// Pages about how paths hang together: `/c/{cache}/why`, `/c/{cache}/diff`, `/c/{cache}/packages`.
     Explore(ExploreRoute),
+    /// Pages about who vouches for what: `/c/{cache}/keys`, `/c/{cache}/signatures`.
+    Vouching(VouchingRoute),
 }
 
 /// A tab of a path's page.
@@ -226,6 +230,7 @@ impl Route {
             Self::Contribute(route) => Some(route.cache()),
             Self::Pins(route) => Some(route.cache()),
             Self::Explore(route) => Some(route.cache()),
+            Self::Vouching(route) => Some(route.cache()),
             Self::Caches
             | Self::Connect(_)
             | Self::Lookup { .. }
@@ -329,6 +334,7 @@ impl fmt::Display for Route {
             Self::Contribute(route) => route.fmt(f),
             Self::Pins(route) => route.fmt(f),
             Self::Explore(route) => route.fmt(f),
+            Self::Vouching(route) => route.fmt(f),
         }
     }
 }
@@ -420,6 +426,8 @@ impl FromStr for Route {
                     Self::Contribute(route?)
                 } else if let Some(route) = ExploreRoute::parse(other, query) {
                     Self::Explore(route?)
+                } else if let Some(route) = VouchingRoute::parse(other, query) {
+                    Self::Vouching(route)
                 } else {
                     Self::Pins(PinsRoute::parse(other, query).ok_or(RouteError::NoSuchPage)?)
                 }

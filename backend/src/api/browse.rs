@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Path, RawQuery, State};
+use axum::{Extension, Json};
 use http::HeaderMap;
 use snowbank_shared::api::{Facets, Problem, Selection};
 use snowbank_shared::store_path::StorePathHash;
@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 
 use super::paths::path_query;
 use super::problem::ApiError;
-use super::request::{self, heavy, nothing_left, pairs, readable};
+use super::request::{self, Asked, heavy, nothing_left, pairs, readable};
 use crate::index::Sort;
 use crate::site::Site;
 
@@ -33,6 +33,9 @@ const MOST_SELECTED: usize = 200;
         ("key" = Option<String>, Query),
         ("compression" = Option<String>, Query),
         ("pin" = Option<String>, Query),
+        ("package" = Option<String>, Query),
+        ("vouch" = Option<String>, Query),
+        ("by" = Option<String>, Query),
         ("unreferenced" = Option<bool>, Query),
         ("reproduced" = Option<String>, Query),
         ("min" = Option<u64>, Query),
@@ -49,12 +52,20 @@ const MOST_SELECTED: usize = 200;
 )]
 pub(super) async fn facets(
     State(site): State<Arc<Site>>,
+    Extension(asked): Extension<Asked>,
     Path(slug): Path<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Json<Facets>, ApiError> {
     let cache = readable(&site, &slug, &headers)?;
-    let mut query = path_query(&site, &cache, &pairs(query.as_deref())?, Sort::default())?;
+    let mut query = path_query(
+        &site,
+        &asked,
+        &cache,
+        &pairs(query.as_deref())?,
+        Sort::default(),
+    )
+    .await?;
     query.makers = Some(Arc::new(site.access.makers()));
     let now = OffsetDateTime::now_utc().unix_timestamp();
     heavy(&site, move || {

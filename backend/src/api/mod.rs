@@ -44,6 +44,7 @@ mod skipped;
 mod tokens;
 mod trust;
 mod uploads;
+mod vouching;
 mod wizard;
 
 use std::net::IpAddr;
@@ -126,6 +127,9 @@ fn computing() -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(conflicts::of_path))
         .routes(routes!(pins::list))
         .routes(routes!(pins::one))
+        .routes(routes!(vouching::signers))
+        .routes(routes!(vouching::coverage))
+        .routes(routes!(vouching::acceptance))
 }
 
 /// Everything, with what computes as it is given.

@@ -1,6 +1,7 @@
 //! `/caches/{cache}/paths`: search, one path, and what hangs on it. The lists are pages, or
 //! with `format` whole tables ([`super::export`]).
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::extract::{Path, RawQuery, State};
@@ -12,12 +13,14 @@ use snowbank_shared::api::{
     Closure, Page, PathDetail, PathRow, Problem, Reproducer, SignatureStatus, SignatureVerdict,
     Signatures,
 };
+use snowbank_shared::store_path::StorePathHash;
 
 use super::export::{Export, Table, by_cursor, fields};
 use super::problem::{ApiError, excerpt};
 use super::quarantine::{mark_detail, mark_rows};
 use super::request::{self, Asked, Paging, find, heavy, nothing_left, pairs, readable};
-use crate::index::{Id, MAX_CLOSURE_LIMIT, PathQuery, Sort, SortField, View};
+use super::vouching;
+use crate::index::{Id, MAX_CLOSURE_LIMIT, NOBODY, PathQuery, Sort, SortField, View};
 use crate::intake::conflict;
 use crate::pins;
 use crate::site::{Cache, Site};
@@ -75,6 +78,9 @@ const CLOSURE_COLUMNS: &[&str] = &[
         ("key" = Option<String>, Query, description = "Name of a key among the signers"),
         ("compression" = Option<String>, Query, description = "The narinfo's Compression word"),
         ("pin" = Option<String>, Query, description = "Only what the pin of this name keeps; `*`: what any pin keeps"),
+        ("package" = Option<String>, Query, description = "Only the paths of this package: the name before the version"),
+        ("vouch" = Option<String>, Query, description = "What vouches for a path: `valid:NAME`, `only:NAME` (nothing else does), `invalid:NAME`, `closure:NAME` (for its whole closure), `closure` (its closure is here whole)"),
+        ("by" = Option<String>, Query, description = "Who put it, by the receipts of this server; `-`: no receipt says. Members only"),
         ("unreferenced" = Option<bool>, Query, description = "Only paths that no other refers to"),
         ("reproduced" = Option<String>, Query, description = "`yes`: only paths for whose content the keys of two people or more vouch"),
         ("min" = Option<u64>, Query, description = "NarSize at least, bytes"),
@@ -96,6 +102,7 @@ const CLOSURE_COLUMNS: &[&str] = &[
 )]
 pub(super) async fn list(
     State(site): State<Arc<Site>>,
+    Extension(asked): Extension<Asked>,
     Path(slug): Path<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
@@ -103,7 +110,7 @@ pub(super) async fn list(
     let cache = readable(&site, &slug, &headers)?;
     let mut pairs = pairs(query.as_deref())?;
     let export = Export::take(&mut pairs, PATH_COLUMNS)?;
-    let query = path_query(&site, &cache, &pairs, NEWEST)?;
+    let query = path_query(&site, &asked, &cache, &pairs, NEWEST).await?;
     let Some(export) = export else {
         let page = heavy(&site, move || {
             let mut page = cache.index.view().query(&query)?;
@@ -145,8 +152,9 @@ fn path_table(cache: &Cache, name: &str, view: Arc<View>, ids: Vec<Id>) -> Table
 }
 
 /// The parameters of a list of paths; `sort` where the request does not say.
-pub(super) fn path_query(
+pub(super) async fn path_query(
     site: &Site,
+    asked: &Asked,
     cache: &Cache,
     pairs: &[(String, String)],
     sort: Sort,
@@ -170,6 +178,23 @@ pub(super) fn path_query(
         query.roots = Some(roots.ok_or_else(|| {
             ApiError::bad_parameter(format!("there is no pin `{}` in this cache", excerpt(pin)))
         })?);
+    }
+    if let Some(by) = &query.by {
+        let who = vouching::uploaders(site, asked, cache).await?;
+        let among: HashSet<StorePathHash> = match by.as_str() {
+            NOBODY => {
+                let view = cache.index.view();
+                view.hashes()
+                    .filter(|hash| !who.contains_key(hash))
+                    .collect()
+            }
+            by => who
+                .into_iter()
+                .filter(|(_, put)| put == by)
+                .map(|(hash, _)| hash)
+                .collect(),
+        };
+        query.among = Some(Arc::new(among));
     }
     Ok(query)
 }
@@ -332,6 +357,7 @@ pub(super) async fn closure(
 )]
 pub(super) async fn referrers(
     State(site): State<Arc<Site>>,
+    Extension(asked): Extension<Asked>,
     Path((slug, hash)): Path<(String, String)>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
@@ -344,7 +370,7 @@ pub(super) async fn referrers(
         field: SortField::Name,
         descending: false,
     };
-    let query = path_query(&site, &cache, &pairs, by_name)?;
+    let query = path_query(&site, &asked, &cache, &pairs, by_name).await?;
     let Some(export) = export else {
         let page = heavy(&site, move || {
             let view = cache.index.view();

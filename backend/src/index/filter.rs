@@ -9,6 +9,7 @@ use super::graph::Graph;
 use super::layout::Layout;
 use super::pinned::held_rows;
 use super::query::{Makers, PathQuery};
+use super::vouch::Vouch;
 
 /// A kind of filter, as a bit.
 pub(crate) mod kind {
@@ -32,9 +33,15 @@ pub(crate) mod kind {
     pub(crate) const PIN: u16 = 256;
     /// Made by several people.
     pub(crate) const REPRODUCED: u16 = 512;
+    /// The name before the version.
+    pub(crate) const PACKAGE: u16 = 1024;
+    /// What vouches for it.
+    pub(crate) const VOUCH: u16 = 2048;
+    /// Who put it here.
+    pub(crate) const BY: u16 = 4096;
 
     /// Every kind with the parameter that names it in [`Facets::without`](snowbank_shared::api::Facets).
-    pub(crate) const ALL: [(u16, &str); 10] = [
+    pub(crate) const ALL: [(u16, &str); 13] = [
         (Q, "q"),
         (SIGNATURE, "sig"),
         (CONTENT, "content"),
@@ -45,6 +52,9 @@ pub(crate) mod kind {
         (ADDED, "added"),
         (PIN, "pin"),
         (REPRODUCED, "reproduced"),
+        (PACKAGE, "package"),
+        (VOUCH, "vouch"),
+        (BY, "by"),
     ];
 }
 
@@ -59,6 +69,8 @@ pub(crate) struct Filter<'a> {
     held: Vec<u64>,
     /// For each layout of the base whether its keys are those of several people.
     several: Vec<bool>,
+    /// The rows whose closures are vouched for, one bit a row; empty where that is not asked.
+    closures: Vec<u64>,
 }
 
 impl<'a> Filter<'a> {
@@ -74,6 +86,9 @@ impl<'a> Filter<'a> {
             (kind::ADDED, query.since.is_some() || query.until.is_some()),
             (kind::PIN, query.roots.is_some()),
             (kind::REPRODUCED, query.reproduced),
+            (kind::PACKAGE, query.package.is_some()),
+            (kind::VOUCH, query.vouch.is_some()),
+            (kind::BY, query.among.is_some()),
         ];
         let used = used
             .into_iter()
@@ -85,9 +100,13 @@ impl<'a> Filter<'a> {
             layouts: Vec::new(),
             held: Vec::new(),
             several: Vec::new(),
+            closures: Vec::new(),
         };
         if let Some(roots) = &query.roots {
             filter.held = held_rows(graph, roots);
+        }
+        if let Some(vouch @ (Vouch::Closure(_) | Vouch::Whole)) = &query.vouch {
+            filter.closures = graph.whole_closures(vouch);
         }
         if used & (kind::KEY | kind::COMPRESSION) != 0 {
             let layouts = graph.base.layouts.values().iter();
@@ -175,6 +194,20 @@ impl<'a> Filter<'a> {
         if uses(kind::PIN) {
             let held = self.held[row as usize / 64] >> (row % 64) & 1 == 1;
             failed |= fails(kind::PIN, held);
+        }
+        if let Some(package) = &query.package {
+            let name = snowbank_shared::package::split(graph.name(row)).0;
+            failed |= fails(kind::PACKAGE, name == package);
+        }
+        if let Some(vouch) = &query.vouch {
+            let vouched = match self.closures.get(row as usize / 64) {
+                Some(word) => word >> (row % 64) & 1 == 1,
+                None => graph.is_vouched(row, vouch),
+            };
+            failed |= fails(kind::VOUCH, vouched);
+        }
+        if let Some(among) = &query.among {
+            failed |= fails(kind::BY, among.contains(&graph.key(row)));
         }
         if uses(kind::UNREFERENCED) {
             failed |= fails(kind::UNREFERENCED, graph.referrer_count(row) == 0);

@@ -22,6 +22,8 @@ use super::view::{View, rfc3339};
 pub const MAX_FINDINGS_LIMIT: usize = 10_000;
 /// Missing references that a finding names.
 const MAX_NAMED: usize = 5;
+/// Paths that are named because they claim one NAR.
+const MOST_DISPUTING: usize = 20;
 
 /// A check of the index itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -357,6 +359,18 @@ impl View {
             file_hash = file_hash.or(other);
         }
         false
+    }
+
+    /// Base names of the paths whose narinfos name the NAR of this one and say another content.
+    pub(super) fn disputed_by(&self, id: super::view::Id) -> Vec<String> {
+        let mut key = Vec::new();
+        self.graph.push_nar_key(id.0, &mut key);
+        let sharing = self.graph.rows_of_nar(&key).into_iter();
+        let others = sharing.filter(|&other| other != id.0 && self.disagree(&[id.0, other]));
+        let named = others.take(MOST_DISPUTING);
+        named
+            .map(|row| base_text(self.graph.key(row), self.graph.name(row)))
+            .collect()
     }
 
     /// What is wrong with a row, in words.

@@ -14,7 +14,7 @@ use snowbank_shared::store_path::StorePathHash;
 
 use super::chunk::{ABSENT, Chunk, Edges, Mark, Marks, Sum, Sums, place};
 use super::key::BaseName;
-use super::layout::{Fields, Layout, push_nar_key, push_url};
+use super::layout::{Fields, Layout, print, push_nar_key, push_url};
 use super::links::{Links, nar_key_hash};
 use super::record::{Judged, Record, Withheld};
 
@@ -371,6 +371,23 @@ impl Graph {
     pub(crate) fn push_url(&self, row: u32, out: &mut Vec<u8>) -> bool {
         let row = self.row(row);
         push_url(row.layout, &row.fields, out)
+    }
+
+    /// Appends the narinfo of a row.
+    pub(crate) fn push_narinfo(&self, row: u32, out: &mut Vec<u8>) {
+        let found = self.row(row);
+        if let Some(raw) = found.raw {
+            out.extend_from_slice(raw);
+            return;
+        }
+        let references = self.targets(row).iter().map(|&code| self.base_bytes(code));
+        print(
+            found.layout,
+            &found.fields,
+            &self.store_dir,
+            references,
+            out,
+        );
     }
 
     /// Calls `visit` for each live row that refers to what a code names, itself left out.

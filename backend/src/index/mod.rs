@@ -25,10 +25,12 @@
 //! small accessors take microseconds. What says so in its documentation looks at
 //! many paths: run that off the reactor.
 
+mod accept;
 mod census;
 mod change;
 mod chunk;
 mod closure;
+mod coverage;
 mod diff;
 mod dominators;
 mod encode;
@@ -62,6 +64,7 @@ mod state;
 mod tests;
 mod traverse;
 mod view;
+mod vouch;
 mod why;
 mod wire;
 mod worker;
@@ -73,9 +76,11 @@ use std::thread::JoinHandle;
 
 use snowbank_shared::signature::KeyRing;
 
+pub use accept::Question;
 pub use census::Census;
 pub use change::{Change, ChangeToken, ParsedEntry};
 pub use closure::MAX_CLOSURE_LIMIT;
+pub use coverage::{Cut, MAX_COVERAGE_ROWS, NOBODY, SignedWith};
 pub use findings::MAX_FINDINGS_LIMIT;
 pub use growth::AddedOnDay;
 pub use op::BucketTotals;
@@ -85,6 +90,7 @@ pub use query::{DEFAULT_LIMIT, MAX_LIMIT, Makers, PathQuery, QueryError, Sort, S
 pub use state::IndexParams;
 pub(crate) use view::rfc3339;
 pub use view::{Id, Totals, View};
+pub use vouch::{NoVouch, Vouch};
 pub use why::MAX_CHAINS;
 
 use graph::Graph;

@@ -1,6 +1,6 @@
 //! What may be asked of `/paths`: the parameters of DESIGN.md, parsed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -10,6 +10,8 @@ use snowbank_shared::store_path::StorePathHash;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{Date, OffsetDateTime, Time};
+
+use super::vouch::{NoVouch, Vouch};
 
 /// Rows of a page where the request does not say.
 pub const DEFAULT_LIMIT: usize = 50;
@@ -180,6 +182,15 @@ pub struct PathQuery {
     pub pin: Option<String>,
     /// Only what the closures of these paths hold.
     pub roots: Option<Vec<StorePathHash>>,
+    /// Only the paths of this package: the name before the version.
+    pub package: Option<String>,
+    /// Only what is vouched for in this way.
+    pub vouch: Option<Vouch>,
+    /// Only what this uploader put; `-`: what has no receipt. Who knows the receipts says by
+    /// `among` what that is.
+    pub by: Option<String>,
+    /// Only these paths.
+    pub among: Option<Arc<HashSet<StorePathHash>>>,
     /// Only paths that no other refers to.
     pub unreferenced: bool,
     /// Only paths for whose content two people or more vouch, by `makers`.
@@ -214,6 +225,10 @@ impl Default for PathQuery {
             compression: None,
             pin: None,
             roots: None,
+            package: None,
+            vouch: None,
+            by: None,
+            among: None,
             unreferenced: false,
             reproduced: false,
             makers: None,
@@ -248,7 +263,7 @@ impl PathQuery {
     ///
     /// `min` and `max` are bytes of NarSize. `since` and `until` are RFC 3339 times or
     /// dates; `until` a date includes that day. `sig` and `content` may be lists with
-    /// commas. `by` and `upstream` are refused: nothing is recorded about them.
+    /// commas. `upstream` is refused: nothing is recorded about it.
     ///
     /// # Errors
     /// Names the parameter and what it may be.
@@ -269,8 +284,18 @@ impl PathQuery {
                 return Err(bad("q", value, &format!("it has at most {MAX_TEXT} bytes")));
             }
             "q" => value.trim().clone_into(&mut self.q),
-            "by" | "upstream" if given => return Err(not_recorded(name)),
-            "by" | "upstream" => {}
+            "upstream" if given => return Err(not_recorded()),
+            "upstream" => {}
+            "by" => self.by = given.then(|| value.to_owned()),
+            "package" => self.package = given.then(|| value.to_owned()),
+            "vouch" if given => {
+                let vouch = value.parse().map_err(|NoVouch| {
+                    let allowed = "it is valid:, only:, invalid: or closure: with the name of a key, or closure";
+                    bad("vouch", value, allowed)
+                })?;
+                self.vouch = Some(vouch);
+            }
+            "vouch" => self.vouch = None,
             "sort" if given => self.sort = value.parse()?,
             "sig" if given => self.sig = words("sig", value, &SignatureStatus::ALL)?,
             "content" if given => self.content = words("content", value, &ContentStatus::ALL)?,
@@ -321,12 +346,11 @@ impl PathQuery {
     }
 }
 
-fn not_recorded(name: &str) -> QueryError {
-    let (parameter, reason) = match name {
-        "by" => ("by", "who uploaded a path is not recorded"),
-        _ => ("upstream", "other caches are not compared"),
-    };
-    QueryError::NotRecorded { parameter, reason }
+fn not_recorded() -> QueryError {
+    QueryError::NotRecorded {
+        parameter: "upstream",
+        reason: "other caches are not compared",
+    }
 }
 
 fn excerpt(text: &str) -> String {
@@ -455,6 +479,7 @@ mod tests {
                 limit: 200,
                 cursor: Some("abc".into()),
                 offset: Some(7),
+                ..PathQuery::default()
             })
         );
     }
@@ -468,6 +493,8 @@ mod tests {
             "content",
             "by",
             "pin",
+            "package",
+            "vouch",
             "key",
             "compression",
             "unreferenced",
@@ -496,8 +523,9 @@ mod tests {
             ("since", "yesterday", "2026-11-23"),
             ("limit", "0", "1 to 200"),
             ("limit", "201", "1 to 200"),
-            ("by", "alice", "not recorded"),
             ("pin", "Prod!", "name of a pin"),
+            ("vouch", "good:team-1", "valid:"),
+            ("vouch", "only:", "name of a key"),
             ("upstream", "true", "not compared"),
             ("page", "2", "`page`"),
         ] {

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use snowbank_shared::api::{Oddity, PathDetail, PathRow, SignatureCount, SignatureStatus};
+use snowbank_shared::api::{
+    ContentStatus, Oddity, PathDetail, PathRow, SignatureCount, SignatureStatus,
+};
 use snowbank_shared::narinfo::NarInfo;
 use snowbank_shared::signature::KeyRing;
 use snowbank_shared::store_path::{StoreDir, StorePathHash};
@@ -12,7 +14,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::change::ChangeToken;
-use super::chunk::UNKNOWN;
+use super::chunk::{UNKNOWN, content_code};
 use super::findings::FindingIndex;
 use super::graph::Graph;
 use super::growth::{AddedOnDay, GrowthByDay};
@@ -61,6 +63,8 @@ pub struct Totals {
     pub bucket: Option<BucketTotals>,
     /// Paths by signature word, best word first, words without paths left out.
     pub signatures: Vec<SignatureCount>,
+    /// Paths by content word, words without paths left out.
+    pub contents: Vec<(ContentStatus, u64)>,
     /// Paths with a valid signature, by key name.
     pub keys: BTreeMap<String, u64>,
     /// What is here by the day it was first seen, oldest first, days without any left out.
@@ -158,7 +162,7 @@ impl View {
     /// The narinfo of a path as it lies in the bucket, byte for byte.
     pub fn narinfo_bytes(&self, id: Id) -> Bytes {
         let mut out = Vec::with_capacity(1024);
-        self.push_narinfo(id.0, &mut out);
+        self.graph.push_narinfo(id.0, &mut out);
         out.into()
     }
 
@@ -338,6 +342,7 @@ impl View {
             // Others know these: see the API.
             reproduced_by: Vec::new(),
             conflicts: 0,
+            disputed_by: self.disputed_by(id),
             revision: self.revision.clone(),
         }
     }
@@ -363,13 +368,16 @@ impl View {
     fn count(&self) -> Totals {
         let graph = &self.graph;
         let mut judged = vec![0u64; graph.judged.values().len()];
+        let mut contents = [0u64; ContentStatus::ALL.len()];
         let mut keys: HashMap<&str, u64> = HashMap::new();
         let mut nar_bytes = 0u64;
         let mut growth = GrowthByDay::default();
         for row in graph.all_live() {
             growth.add(graph.added_at(row), graph.nar_size(row));
             nar_bytes = nar_bytes.saturating_add(graph.nar_size(row));
-            judged[usize::from(graph.mark(row).judged)] += 1;
+            let mark = graph.mark(row);
+            judged[usize::from(mark.judged)] += 1;
+            contents[usize::from(content_code(mark.content))] += 1;
             let verdicts = &graph.judged(row).verdicts;
             if verdicts.contains(&SignatureStatus::Valid) {
                 let signers = &graph.layout(row).signers;
@@ -405,6 +413,11 @@ impl View {
             stored_bytes: self.notes.bucket.map(|_| self.stored_bytes()),
             bucket: self.notes.bucket,
             signatures,
+            contents: ContentStatus::ALL
+                .into_iter()
+                .map(|word| (word, contents[usize::from(content_code(word))]))
+                .filter(|(_, paths)| *paths > 0)
+                .collect(),
             keys: keys
                 .into_iter()
                 .map(|(key, count)| (key.to_owned(), count))
@@ -482,27 +495,6 @@ impl View {
                 }
             }
         }
-    }
-
-    /// Appends the narinfo of a row.
-    pub(crate) fn push_narinfo(&self, row: u32, out: &mut Vec<u8>) {
-        let found = self.graph.row(row);
-        if let Some(raw) = found.raw {
-            out.extend_from_slice(raw);
-            return;
-        }
-        let references = self
-            .graph
-            .targets(row)
-            .iter()
-            .map(|&code| self.graph.base_bytes(code));
-        print(
-            found.layout,
-            &found.fields,
-            &self.graph.store_dir,
-            references,
-            out,
-        );
     }
 
     /// The full store path of a code.

@@ -69,6 +69,7 @@ impl Collector for Caches {
             ConstGauge::new(value)
                 .encode(failed.encode_family(&[("cache", cache.slug.as_str())])?)?;
         }
+        statuses(&site, &mut encoder)?;
         state(&site, &mut encoder)?;
         let help = "Requests to the bucket, repeated ones included";
         let mut sent =
@@ -106,6 +107,34 @@ impl Collector for Caches {
     }
 }
 
+/// How many paths have each word, signatures and content apart: the words of the API and of pages.
+fn statuses(site: &Site, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+    let gauge = |paths: u64| ConstGauge::new(i64::try_from(paths).unwrap_or(i64::MAX));
+    let views: Vec<_> = site
+        .caches
+        .iter()
+        .map(|cache| (cache.slug.as_str(), cache.index.view()))
+        .collect();
+    let help = "Paths by what their signatures are worth; words without paths are left out";
+    let mut signed =
+        encoder.encode_descriptor("index_signatures", help, None, MetricType::Gauge)?;
+    for (slug, view) in &views {
+        for count in &view.totals().signatures {
+            let labels = [("cache", *slug), ("signature", count.signature.as_str())];
+            gauge(count.paths).encode(signed.encode_family(&labels)?)?;
+        }
+    }
+    let help = "Paths by whether their bytes were checked; words without paths are left out";
+    let mut checked = encoder.encode_descriptor("index_contents", help, None, MetricType::Gauge)?;
+    for (slug, view) in &views {
+        for (content, paths) in &view.totals().contents {
+            let labels = [("cache", *slug), ("content", content.as_str())];
+            gauge(*paths).encode(checked.encode_family(&labels)?)?;
+        }
+    }
+    Ok(())
+}
+
 /// The figures of the server's own state.
 fn state(site: &Site, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
     let help =
@@ -140,7 +169,7 @@ impl MetricsOnly {
 impl Answering for MetricsOnly {
     async fn answer(self: &Arc<Self>, request: Request, _peer: SocketAddr) -> Response {
         match request.uri().path() {
-            "/metrics" => metrics_text(&self.0),
+            "/metrics" => metrics_text(&self.0).await,
             _ => headers::line(StatusCode::NOT_FOUND, "only /metrics is answered here\n"),
         }
     }

@@ -172,7 +172,7 @@ impl Dispatch {
                 return (Endpoint::Machine, machine::well_known(&self.site, request));
             }
             "/metrics" if self.metrics_here => {
-                return (Endpoint::Metrics, metrics_text(&self.site));
+                return (Endpoint::Metrics, metrics_text(&self.site).await);
             }
             _ => {}
         }
@@ -310,10 +310,16 @@ impl Answering for Dispatch {
     }
 }
 
-/// The counters as an answer.
-pub(super) fn metrics_text(site: &Site) -> Response {
+/// The counters as an answer. Sums over a cache may look at every path, so they are made off the
+/// reactor.
+pub(super) async fn metrics_text(site: &Arc<Site>) -> Response {
     use http::header::CONTENT_TYPE;
-    let mut response = headers::line(StatusCode::OK, site.metrics.render());
+    let of = Arc::clone(site);
+    let Ok(text) = tokio::task::spawn_blocking(move || of.metrics.render()).await else {
+        let words = "the figures cannot be read; the server's log says why\n";
+        return headers::line(StatusCode::INTERNAL_SERVER_ERROR, words);
+    };
+    let mut response = headers::line(StatusCode::OK, text);
     response.headers_mut().insert(
         CONTENT_TYPE,
         http::HeaderValue::from_static(metrics::CONTENT_TYPE),

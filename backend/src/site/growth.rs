@@ -60,6 +60,7 @@ mod tests {
             stored_bytes: None,
             bucket: None,
             signatures: vec![],
+            contents: vec![],
             keys: std::collections::BTreeMap::new(),
             added: days
                 .iter()

@@ -282,6 +282,7 @@ async fn counters_have_a_listener_of_their_own_where_asked() {
             base.nar.len()
         ),
         "snowbank_index_paths{cache=\"main\"} 1".to_owned(),
+        "snowbank_index_signatures{cache=\"main\",signature=\"valid\"} 1".to_owned(),
         "snowbank_index_failed{cache=\"main\"} 0".to_owned(),
     ] {
         assert!(text.contains(&line), "{line} is not in\n{text}");

@@ -45,3 +45,4 @@ mod upload_virtual;
 mod uploads;
 mod upstream;
 mod visibility;
+mod vouching;

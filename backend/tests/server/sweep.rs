@@ -51,7 +51,8 @@ fn rule(operation: &str) -> Option<Rule> {
         | "get_narinfo" | "begin_live_check" | "get_live_check" | "list_pins" | "get_pin"
         | "get_quarantine" | "list_files" | "get_file" | "get_listing" | "get_contents"
         | "list_conflicts" | "get_conflicts" | "get_closure_graph" | "get_why" | "get_diff"
-        | "get_mentions" | "list_packages" | "get_package" => Rule::Reads,
+        | "get_mentions" | "find_files" | "list_packages" | "get_package" | "list_signers"
+        | "get_coverage" | "get_acceptance" => Rule::Reads,
         "set_pin" | "roll_back_pin" | "remove_pin" | "set_quarantine" | "lift_quarantine"
         | "dismiss_conflict" => Rule::Changes,
         "end_session"

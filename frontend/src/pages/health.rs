@@ -186,6 +186,33 @@ fn explanation(check: &str) -> AnyView {
     .into_any()
 }
 
+/// The reason; other paths that claim the same NAR are linked in it.
+fn reason(live: LiveCache, finding: &Finding) -> AnyView {
+    let words = format::sentence(&finding.reason);
+    if finding.check != "url-disagreement" {
+        return words.into_any();
+    }
+    let pieces = words.split_inclusive(' ').map(|word| {
+        let base = word.trim_end_matches([' ', ',']);
+        match hash_of(base) {
+            None => word.to_owned().into_any(),
+            Some(hash) => {
+                let address = href(&Route::path(live.slug(), hash));
+                let rest = word[base.len()..].to_owned();
+                view! { <a class="break" href=address>{base.to_owned()}</a> {rest} }.into_any()
+            }
+        }
+    });
+    pieces.collect_view().into_any()
+}
+
+/// The hash part of `hash-name`.
+fn hash_of(base: &str) -> Option<&str> {
+    let (hash, name) = base.split_once('-')?;
+    let fits = hash.len() == 32 && hash.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    (fits && !name.is_empty()).then_some(hash)
+}
+
 fn finding(live: LiveCache, finding: &Finding) -> AnyView {
     let object = finding.object.clone();
     // Reasons of the parser begin with the line themselves.
@@ -199,7 +226,7 @@ fn finding(live: LiveCache, finding: &Finding) -> AnyView {
     view! {
         <tr>
             <th scope="row" class="wrap finding">
-                <span class="finding-reason">{format::sentence(&finding.reason)}</span>
+                <span class="finding-reason">{reason(live, finding)}</span>
                 <span class="finding-object">
                     <code class="break">{format::visible(&finding.object)}</code>
                     {place.map(|place| view! { <span class="muted nowrap">{place}</span> })}

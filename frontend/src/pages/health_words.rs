@@ -19,7 +19,7 @@ pub fn of(check: &str) -> (&'static str, &'static str) {
             UPLOAD_AGAIN,
         ),
         "url-disagreement" => (
-            "Two narinfos name one NAR and do not agree what is in it, so at least one of them is wrong. Signatures do not cover the URL.",
+            "One NAR URL, two different contents: two narinfos name one NAR and do not agree what is in it, so at least one of them is wrong. Both signatures can be valid, because none covers the URL. A client that fetches the wrong one finds that the bytes are not those of NarHash, and fails.",
             "Find out which of the two the NAR belongs to, and copy the other path into the cache again.",
         ),
         "reference-missing" => (

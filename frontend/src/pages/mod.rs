@@ -1,6 +1,7 @@
 //! One file per page of the dashboard; the tabs of a path have one each.
 
 pub mod about;
+mod accept;
 pub mod approval;
 pub mod approval_pinned;
 pub mod approvals;
@@ -14,6 +15,8 @@ mod closure;
 pub mod components;
 pub mod conflicts;
 pub mod connect;
+pub mod coverage;
+mod coverage_table;
 pub mod diff;
 mod diff_table;
 mod diff_words;
@@ -65,8 +68,10 @@ mod revoking;
 pub mod rotation;
 pub mod rotation_steps;
 pub mod settings;
+pub mod signers;
 pub mod signing;
 pub mod signing_job;
+mod trust_set;
 pub mod upload;
 pub mod upload_plan;
 pub mod upload_row;

@@ -17,6 +17,7 @@ use crate::components::index_line::{index_banner, index_line};
 use crate::components::offer::offer;
 use crate::components::page_head::{heading, page_title};
 use crate::components::skeleton::skeleton;
+use crate::components::store_path::path_link;
 use crate::format::{self, reproduced_words};
 use crate::pages::cache::absent_or_failed;
 use crate::pages::{
@@ -177,6 +178,7 @@ pub fn page(cache: &str, hash: &str) -> AnyView {
             {changing(move || path_keep::held(page, sending))}
             {changing(move || withheld(page))}
             {changing(move || differing(page))}
+            {changing(move || disputed(page))}
             {changing(move || exists.get().then(|| tabs(page, tab)))}
             {changing(body)}
         </div>
@@ -289,6 +291,30 @@ fn differing(page: PathPage) -> Option<AnyView> {
         );
         banner(Tone::Warn, title, words, ())
     })
+}
+
+/// Other paths whose narinfos claim its NAR.
+fn disputed(page: PathPage) -> Option<AnyView> {
+    let detail = page.detail.get()?;
+    if detail.disputed_by.is_empty() {
+        return None;
+    }
+    let links = detail
+        .disputed_by
+        .iter()
+        .map(|base| {
+            let (hash, name) = base.split_once('-').unwrap_or((base.as_str(), ""));
+            view! { <li>{path_link(&page.cache.get_value(), hash, name)}</li> }
+        })
+        .collect_view();
+    let words = view! {
+        <p>
+            "These paths name the same NAR and say that something else is in it, so at most one of them is right. No signature covers URL: each can be valid. A client that gets the wrong bytes finds that they are not those of NarHash, and fails."
+        </p>
+        <ul class="plain-list" id="disputed-by">{links}</ul>
+    };
+    let title = "One NAR URL, two different contents";
+    Some(banner(Tone::Bad, title, words, ()))
 }
 
 /// The path as it is now, where it is no longer what is shown.

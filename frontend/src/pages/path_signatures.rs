@@ -13,6 +13,7 @@ use crate::components::copy::copy_button;
 use crate::components::failure::failure_of;
 use crate::components::icon::{Icon, icon};
 use crate::format;
+use crate::pages::accept;
 use crate::pages::path::PathPage;
 use crate::state::derived::memo;
 use crate::state::navigation::href;
@@ -47,6 +48,7 @@ pub fn tab(page: PathPage) -> AnyView {
             announcer.say(&format!("Verified again at {at}: {word}"));
         }
     };
+    let acceptance = accept::of_path(page);
     let body = move || {
         let detail = page.detail.get()?;
         let checked = checked.get();
@@ -55,6 +57,11 @@ pub fn tab(page: PathPage) -> AnyView {
             {table(page, &detail, checked.as_ref())}
             {what_was_signed(&detail, checked.as_ref())}
             {content(&detail)}
+        })
+    };
+    let after = move || {
+        let detail = page.detail.get()?;
+        Some(view! {
             {check_yourself(page, &detail)}
             {worth()}
         })
@@ -82,6 +89,8 @@ pub fn tab(page: PathPage) -> AnyView {
             {failure_of(page.raw)}
             {failure_of(page.keys)}
             {changing(body)}
+            {acceptance}
+            {changing(after)}
         </div>
     }
     .into_any()

@@ -70,6 +70,17 @@ pub fn chosen(query: &PathsQuery) -> Vec<Chosen> {
         };
         push("pin", words, &|query| query.pin = None);
     }
+    if let Some(package) = &query.package {
+        push("package", format!("package: {package}"), &|query| {
+            query.package = None;
+        });
+    }
+    if let Some(vouch) = &query.vouch {
+        push("vouch", vouch_words(vouch), &|query| query.vouch = None);
+    }
+    if let Some(by) = &query.by {
+        push("by", format!("put by {by}"), &|query| query.by = None);
+    }
     if query.min.is_some() || query.max.is_some() {
         let words = match (query.min, query.max) {
             (Some(min), Some(max)) => {
@@ -109,6 +120,17 @@ pub fn chosen(query: &PathsQuery) -> Vec<Chosen> {
         );
     }
     chosen
+}
+
+/// What vouches for a path, as the address says it, in words.
+fn vouch_words(vouch: &str) -> String {
+    match vouch.split_once(':') {
+        Some(("valid", name)) => format!("signed by {name}, and it passes"),
+        Some(("only", name)) => format!("only {name} vouches for it"),
+        Some(("invalid", name)) => format!("signature by {name} fails"),
+        Some(("closure", name)) => format!("whole closure signed by {name}"),
+        _ => "whole closure is here".to_owned(),
+    }
 }
 
 /// What is chosen, each with a link that drops it, and one that clears all.
@@ -229,6 +251,9 @@ mod tests {
             key: Some("team-1".to_owned()),
             compression: Some("xz".to_owned()),
             pin: Some("prod".to_owned()),
+            package: Some("python3".into()),
+            vouch: Some("only:team-1".into()),
+            by: Some("member:alice".into()),
             unreferenced: true,
             reproduced: true,
             min: Some(1),
@@ -244,7 +269,7 @@ mod tests {
             words.push(first.word);
             query = first.without;
         }
-        assert_eq!(words.len(), 11);
+        assert_eq!(words.len(), 14);
         assert!(query.is_unfiltered() && query.cursor.is_none());
     }
 }

@@ -5,7 +5,9 @@
 //! there is none: the browser's history and one match on [`Route`] do it.
 
 use leptos::prelude::*;
-use snowbank_shared::route::{AccessRoute, ConnectRoute, ContributeRoute, Route, RouteError};
+use snowbank_shared::route::{
+    AccessRoute, ConnectRoute, ContributeRoute, Route, RouteError, VouchingRoute,
+};
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::*;
 use web_sys::{Element, Event, HtmlAnchorElement, MouseEvent};
@@ -184,6 +186,10 @@ pub fn same_page(a: &Route, b: &Route) -> bool {
         (
             Route::Contribute(ContributeRoute::Approvals { cache: a, .. }),
             Route::Contribute(ContributeRoute::Approvals { cache: b, .. }),
+        ) => a == b,
+        (
+            Route::Vouching(VouchingRoute::Signatures { cache: a, .. }),
+            Route::Vouching(VouchingRoute::Signatures { cache: b, .. }),
         ) => a == b,
         _ => a == b,
     }

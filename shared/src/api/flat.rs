@@ -56,6 +56,8 @@ pub(super) struct FlatPathDetail {
     reproduced_by: Vec<Reproducer>,
     #[serde(default)]
     conflicts: u64,
+    #[serde(default)]
+    disputed_by: Vec<String>,
     revision: String,
 }
 
@@ -101,6 +103,7 @@ impl From<FlatPathDetail> for PathDetail {
             held: flat.held,
             reproduced_by: flat.reproduced_by,
             conflicts: flat.conflicts,
+            disputed_by: flat.disputed_by,
             revision: flat.revision,
         }
     }
@@ -175,6 +178,7 @@ mod tests {
                 keys: vec!["alice-1".to_owned()],
             }],
             conflicts: 1,
+            disputed_by: vec!["hash-name".to_owned()],
             revision: "r".to_owned(),
         };
         let sent = serde_json::to_value(&detail).expect("it can be sent");

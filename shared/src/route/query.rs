@@ -26,6 +26,13 @@ pub struct PathsQuery {
     pub compression: Option<String>,
     /// Only what the pin of this name keeps; `*`: what any pin keeps.
     pub pin: Option<String>,
+    /// Only the paths of this package: the name before the version.
+    pub package: Option<Box<str>>,
+    /// Only what is vouched for in this way: `valid:NAME`, `only:NAME`, `invalid:NAME`,
+    /// `closure:NAME`, `closure`.
+    pub vouch: Option<Box<str>>,
+    /// Only what this uploader put.
+    pub by: Option<Box<str>>,
     /// Only paths that no other path refers to.
     pub unreferenced: bool,
     /// Only paths for whose content two people or more vouch.
@@ -172,6 +179,9 @@ impl PathsQuery {
             key,
             compression,
             pin,
+            package,
+            vouch,
+            by,
             unreferenced,
             reproduced,
             min,
@@ -188,6 +198,9 @@ impl PathsQuery {
             && key.is_none()
             && compression.is_none()
             && pin.is_none()
+            && package.is_none()
+            && vouch.is_none()
+            && by.is_none()
             && !unreferenced
             && !reproduced
             && min.is_none()
@@ -222,6 +235,9 @@ impl PathsQuery {
                 "key" => parsed.key = Some(value),
                 "compression" => parsed.compression = Some(value),
                 "pin" => parsed.pin = Some(value),
+                "package" => parsed.package = Some(value.into()),
+                "vouch" => parsed.vouch = Some(value.into()),
+                "by" => parsed.by = Some(value.into()),
                 "unreferenced" => {
                     parsed.unreferenced = match value.as_str() {
                         "true" | "1" => true,
@@ -271,6 +287,15 @@ impl fmt::Display for PathsQuery {
             ("key", &self.key),
             ("compression", &self.compression),
             ("pin", &self.pin),
+        ] {
+            if let Some(value) = value {
+                out.text(name, value)?;
+            }
+        }
+        for (name, value) in [
+            ("package", &self.package),
+            ("vouch", &self.vouch),
+            ("by", &self.by),
         ] {
             if let Some(value) = value {
                 out.text(name, value)?;

@@ -26,6 +26,7 @@ fn filtered() -> PathsQuery {
         cursor: Some("b64+/=".to_owned()),
         row: Some(4001),
         at: Some("2026-11-23T12:03:00Z".to_owned()),
+        ..PathsQuery::default()
     }
 }
 
@@ -224,6 +225,9 @@ fn paths_query() -> impl Strategy<Value = PathsQuery> {
             optional(),
             optional(),
             optional(),
+            optional(),
+            optional(),
+            optional(),
         ),
         any::<(bool, bool, Option<u64>, Option<u64>, Option<u64>)>(),
     )
@@ -255,6 +259,9 @@ fn paths_query() -> impl Strategy<Value = PathsQuery> {
                     row,
                     at: texts.5,
                     pin: texts.6,
+                    package: texts.7.map(Into::into),
+                    vouch: texts.8.map(Into::into),
+                    by: texts.9.map(Into::into),
                 }
             },
         )

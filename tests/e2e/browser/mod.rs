@@ -41,6 +41,7 @@ mod upload;
 mod upload_sessions;
 mod upload_vectors;
 mod upstreams;
+mod vouching;
 mod window;
 
 /// FX1 of the acceptance list: top → mid → leaf. The demo holds it.

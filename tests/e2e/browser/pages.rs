@@ -84,6 +84,12 @@ pub(super) async fn all(server: &Server) -> anyhow::Result<Vec<Named>> {
         ("upstreams", "/c/main/upstreams".to_owned()),
         ("upload", "/c/main/upload".to_owned()),
         ("pins", "/c/main/pins".to_owned()),
+        ("cache-keys", "/c/main/keys".to_owned()),
+        ("coverage", "/c/main/signatures".to_owned()),
+        (
+            "coverage-dropped",
+            "/c/main/signatures?group=package&drop=snowbank-demo-1".to_owned(),
+        ),
         ("pin-none", "/c/main/pins/prod@3".to_owned()),
         ("quarantine", "/c/main/quarantine".to_owned()),
         ("rotation", "/c/main/rotation".to_owned()),

@@ -2,6 +2,7 @@
 
 mod browse;
 mod corpus;
+mod coverage;
 mod durability;
 mod explore;
 mod health;

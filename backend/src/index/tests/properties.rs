@@ -342,8 +342,7 @@ pub(super) fn query() -> impl Strategy<Value = PathQuery> {
                     max: size.then_some(300),
                     since: time.then_some(2),
                     until: time.then_some(6),
-                    cursor: None,
-                    offset: None,
+                    ..PathQuery::default()
                 }
             },
         )

@@ -20,7 +20,7 @@ mod merge_outputs;
 mod other;
 mod output;
 mod output_file;
-mod pasted;
+pub(in crate::pages) mod pasted;
 mod priority;
 mod reach;
 mod token;
