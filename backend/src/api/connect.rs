@@ -48,7 +48,7 @@ fn describe(site: &Site, cache: &Cache) -> ConnectCache {
         page: site.public_url.join(&format!("c/{}", cache.slug)),
         bucket: cache.bucket_url.as_ref().map(ToString::to_string),
         former_keys: former.iter().map(ToString::to_string).collect(),
-        signs: !cache.signers.is_empty(),
+        signs: cache.signer().is_some(),
     }
 }
 

@@ -19,7 +19,6 @@ use super::findings::FindingIndex;
 use super::graph::Graph;
 use super::growth::{AddedOnDay, GrowthByDay};
 use super::key::base_text;
-use super::layout::print;
 use super::offset::Ordered;
 use super::op::{BucketTotals, Notes};
 use super::order::Permutations;
