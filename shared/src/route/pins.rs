@@ -1,4 +1,5 @@
-//! Addresses about what stays and what is held back: pins, quarantine.
+//! Addresses about what stays and what is held back: pins, quarantine; and about changing signatures
+//! and keys of a cache.
 
 use std::fmt;
 
