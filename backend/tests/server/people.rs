@@ -108,6 +108,14 @@ pub async fn owner(server: &TestServer) -> Actor {
     Actor::by_link(server, &link, Some("olga")).await
 }
 
+/// Another owner, by another link: a session belongs to the address it began at, and a server that
+/// starts anew has another port.
+pub async fn another_owner(server: &TestServer) -> Actor {
+    settled(server).await;
+    let link = server.server.site().access.owner_link().expect("a link");
+    Actor::by_link(server, &link, Some("oscar")).await
+}
+
 /// Waits until the state can be read and written.
 pub async fn settled(server: &TestServer) {
     let phase = server

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::harness::{Shelf, TestServer};
-use crate::people::{Actor, owner, read, settled};
+use crate::people::{Actor, another_owner, owner, read};
 use crate::signing::{over, shelve};
 use crate::upload_site::Made;
 
@@ -151,7 +151,7 @@ async fn a_rotation_goes_step_by_step_and_never_takes_a_path_from_a_client() {
     let mut config = crate::harness::config(dir.path());
     crate::harness::give_key(&mut config);
     let server = TestServer::run(config, dir).await;
-    settled(&server).await;
+    let olga = another_owner(&server).await;
     let page = olga.json(&server, ROTATION).await;
     assert_eq!(page["rotation"]["next"], "overlap", "{page}");
     assert!(conf(&server).await.contains("test-2:"));

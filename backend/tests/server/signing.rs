@@ -12,7 +12,7 @@ use snowbank_shared::signature::SecretKey;
 use snowbank_shared::store_path::StoreDir;
 
 use crate::harness::{Shelf, TestServer};
-use crate::people::{Actor, owner, read};
+use crate::people::{Actor, another_owner, owner, read};
 use crate::upload_site::Made;
 
 /// The key that signs for the cache; that of [`Shelf`] is trusted beside it.
@@ -320,7 +320,7 @@ async fn two_thousand_narinfos_are_signed_beside_foreign_writers_over_a_restart(
     let mut config = crate::harness::config(dir.path());
     signs(&mut config, &team());
     let server = TestServer::run(config, dir).await;
-    crate::people::settled(&server).await;
+    let olga = another_owner(&server).await;
     for round in 400..500 {
         let at = (round * 7_919) % made.len();
         if let Some(line) = foreign_put(&server, &made[at], round).await {

@@ -52,9 +52,10 @@ fn rule(operation: &str) -> Option<Rule> {
         | "get_quarantine" | "list_files" | "get_file" | "get_listing" | "get_contents"
         | "list_conflicts" | "get_conflicts" | "get_closure_graph" | "get_why" | "get_diff"
         | "get_mentions" | "find_files" | "list_packages" | "get_package" | "list_signers"
-        | "get_coverage" | "get_acceptance" => Rule::Reads,
+        | "get_coverage" | "get_acceptance" | "get_log" | "get_history" => Rule::Reads,
         "set_pin" | "roll_back_pin" | "remove_pin" | "set_quarantine" | "lift_quarantine"
-        | "dismiss_conflict" => Rule::Changes,
+        | "dismiss_conflict" | "list_jobs" | "estimate_job" | "begin_job" | "get_job"
+        | "control_job" | "get_batch" | "take_batch" => Rule::Changes,
         "end_session"
         | "end_own_sessions"
         | "list_members"
@@ -83,7 +84,13 @@ fn rule(operation: &str) -> Option<Rule> {
         | "add_trust_rule"
         | "remove_trust_rule"
         | "change_settings"
-        | "test_connection" => Rule::Owner,
+        | "test_connection"
+        | "get_rotation"
+        | "begin_rotation"
+        | "go_rotation"
+        | "abandon_rotation"
+        | "get_revocation"
+        | "revoke_own_key" => Rule::Owner,
         "list_approvals" | "get_approval" | "approve_upload" | "reject_upload" | "get_policy"
         | "change_policy" | "try_policy" | "list_skipped" | "plan_upload" | "list_uploads"
         | "get_upload" | "commit_upload" | "cancel_upload" => Rule::Uploads,
@@ -112,10 +119,13 @@ fn addresses(hash: &str, check: &str) -> Vec<Address> {
                 .replace("{token}", check)
                 .replace("{id}", "nothing")
                 .replace("{pin}", "prod")
+                .replace("{job}", "nothing")
                 .replace("{package}", "base");
             // It asks for what is chosen.
             let path = if path.ends_with("/selection") {
                 format!("{path}?p={hash}")
+            } else if path.ends_with("/find") {
+                format!("{path}?q=base")
             } else if path.ends_with("/mentions") {
                 format!("{path}?of={hash}")
             } else if path.ends_with("/why") || path.ends_with("/diff") {

@@ -105,12 +105,14 @@ fn addresses_are_these() {
     /
     /c/main
     /c/main/paths
-    /c/main/paths?q=python3%20%26%20co&sort=-closure_size&sig=unknown-key&content=nar-missing&key=team-2&compression=zstd&pin=prod&unreferenced=true&reproduced=yes&min=1024&max=1099511627776&since=2026-11-01&until=2026-11-20T14%3A02%3A00Z&cursor=b64%2B%2F%3D&at=2026-11-23T12%3A03%3A00Z
+    /c/main/paths?q=python3%20%26%20co&sort=-closure_size&sig=unknown-key&content=nar-missing&key=team-2&compression=zstd&pin=prod&unreferenced=true&reproduced=yes&min=1024&max=1099511627776&row=4001&since=2026-11-01&until=2026-11-20T14%3A02%3A00Z&cursor=b64%2B%2F%3D&at=2026-11-23T12%3A03%3A00Z
     /c/main/p/xynxqns12h5f1dcq1j5x3c3232454njk
     /c/main/p/xynxqns12h5f1dcq1j5x3c3232454njk/closure
     /c/main/p/xynxqns12h5f1dcq1j5x3c3232454njk/referrers
     /c/main/p/xynxqns12h5f1dcq1j5x3c3232454njk/files
     /c/main/p/xynxqns12h5f1dcq1j5x3c3232454njk/signatures
+    /c/main/p/xynxqns12h5f1dcq1j5x3c3232454njk/log
+    /c/main/p/xynxqns12h5f1dcq1j5x3c3232454njk/history
     /c/main/p/xynxqns12h5f1dcq1j5x3c3232454njk/raw
     /c/main/p/xynxqns12h5f1dcq1j5x3c3232454njk/files/bin/odd%FF%0A
     /c/main/conflicts
