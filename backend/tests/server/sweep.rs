@@ -305,7 +305,9 @@ async fn every_address_asks_who_it_is() {
             "{what} as the owner: {status}"
         );
         if rule == Rule::Reads {
-            assert_eq!(ask(&reads).await, 200, "{what} with its token");
+            // Nobody built it here: it has no log.
+            let read = if operation == "get_log" { 404 } else { 200 };
+            assert_eq!(ask(&reads).await, read, "{what} with its token");
         }
         swept += 1;
     }
