@@ -44,10 +44,13 @@ pub(super) struct Lines {
 /// A connection and the way into it.
 pub(super) struct Line {
     sender: SendRequest<Empty<Bytes>>,
-    connection: Pin<Box<Connection<Stream, Empty<Bytes>>>>,
-    ended: bool,
+    /// `None` once it has ended: a request that waits in it comes back when it goes.
+    connection: Option<Pin<Box<Open>>>,
     used: Instant,
 }
+
+/// What moves requests and answers.
+type Open = Connection<Stream, Empty<Bytes>>;
 
 impl Lines {
     pub(super) fn new(connector: HttpsConnector<HttpConnector>, origin: Uri, most: usize) -> Self {
@@ -83,15 +86,14 @@ impl Lines {
             .map_err(|error| causes(&error))?;
         Ok(Line {
             sender,
-            connection: Box::pin(connection),
-            ended: false,
+            connection: Some(Box::pin(connection)),
             used: Instant::now(),
         })
     }
 
     /// Takes a line back whose last answer was read to its end.
     pub(super) fn give_back(&self, mut line: Line) {
-        if line.ended {
+        if line.connection.is_none() {
             return;
         }
         line.used = Instant::now();
@@ -106,8 +108,7 @@ impl Line {
     /// The way in, and what moves the connection.
     pub(super) fn parts(&mut self) -> (&mut SendRequest<Empty<Bytes>>, Moving<'_>) {
         let moving = Moving {
-            connection: self.connection.as_mut(),
-            ended: &mut self.ended,
+            connection: &mut self.connection,
         };
         (&mut self.sender, moving)
     }
@@ -115,21 +116,24 @@ impl Line {
 
 /// A connection that moves while something waits for it.
 pub(super) struct Moving<'a> {
-    connection: Pin<&'a mut Connection<Stream, Empty<Bytes>>>,
-    ended: &'a mut bool,
+    connection: &'a mut Option<Pin<Box<Open>>>,
 }
 
 impl Moving<'_> {
     /// Waits for something that the connection brings.
-    pub(super) async fn drive<T>(mut self, work: impl Future<Output = T>) -> T {
+    pub(super) async fn drive<T>(self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
         poll_fn(|context| {
             if let Poll::Ready(done) = work.as_mut().poll(context) {
                 return Poll::Ready(done);
             }
-            if !*self.ended {
-                // An error of the connection comes out at the request that waits for it.
-                *self.ended = self.connection.as_mut().poll(context).is_ready();
+            // An error of the connection comes out at the request that waits for it. One that the
+            // store closed while it was idle ends without, and then holds the request until it is
+            // dropped.
+            if let Some(connection) = self.connection.as_mut()
+                && connection.as_mut().poll(context).is_ready()
+            {
+                *self.connection = None;
             }
             // What the connection has just received.
             work.as_mut().poll(context)
@@ -146,7 +150,7 @@ mod tests {
 
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::{TcpListener, TcpStream};
-    use tokio::sync::mpsc;
+    use tokio::sync::{Notify, mpsc};
 
     use crate::bucket::{Bucket, BucketConfig, CredentialSource, Credentials, Operation};
 
@@ -170,17 +174,20 @@ mod tests {
         let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
         let opened = Arc::new(AtomicU64::new(0));
         let (closing, mut closed) = mpsc::unbounded_channel();
-        let count = Arc::clone(&opened);
+        // An answer and the end of its line in one piece would be seen as one.
+        let close = Arc::new(Notify::new());
+        let (count, told) = (Arc::clone(&opened), Arc::clone(&close));
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 count.fetch_add(1, Ordering::Relaxed);
-                let closing = closing.clone();
+                let (closing, told) = (closing.clone(), Arc::clone(&told));
                 tokio::spawn(async move {
                     for _ in 0..2 {
                         if !answer(&mut stream).await {
                             return;
                         }
                     }
+                    told.notified().await;
                     drop(stream);
                     // A test that is over does not listen.
                     let _ = closing.send(());
@@ -202,6 +209,8 @@ mod tests {
             let object = bucket.get_small("key", 100).await.expect("an answer");
             assert_eq!(&object.bytes[..], b"body");
             if n % 2 == 0 {
+                // Its answer was read, and the line lies idle.
+                close.notify_one();
                 closed.recv().await.expect("closed after two answers");
                 // The reactor hears of it when it is polled, which a timer brings about.
                 tokio::time::sleep(Duration::from_millis(1)).await;
