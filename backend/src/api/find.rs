@@ -3,7 +3,9 @@
 //! Only trees that are known already, or lie beside their narinfo as `.ls`, are looked through: a
 //! search reads no archive. Each answer looks at a few paths and says where to go on.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Path, RawQuery, State};
@@ -18,8 +20,8 @@ use snowbank_shared::store_path::StorePathHash;
 use super::files::{held_back, named};
 use super::problem::{ApiError, excerpt};
 use super::request::{self, Paging, find, heavy, nothing_left, pairs, readable, taken};
-use crate::archive::{Archive, Listed};
-use crate::site::Site;
+use crate::archive::Archive;
+use crate::site::{Cache, Site};
 
 /// Paths that one answer looks at where the request does not say.
 const PATHS: usize = 40;
@@ -31,6 +33,8 @@ const AT_ONCE: usize = 6;
 const MOST_OF_PATH: usize = 50;
 /// Bytes of what is looked for.
 const LONGEST: usize = 200;
+/// How long one waits for others who read much.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A path whose tree is looked through.
 struct Looked {
@@ -79,6 +83,10 @@ pub(super) async fn files(
             excerpt(&wanted)
         )));
     }
+    let permit = tokio::time::timeout(PATIENCE, Arc::clone(&site.large).acquire_owned());
+    let _permit = permit.await.ok().and_then(Result::ok).ok_or_else(|| {
+        ApiError::busy("Several large answers are being sent; try again in a few seconds.")
+    })?;
     let of = Arc::clone(&cache);
     let (mut found, paths) = heavy(&site, move || {
         let view = of.index.view();
@@ -115,50 +123,51 @@ pub(super) async fn files(
         Ok((found, paths))
     })
     .await?;
-    let trees: Vec<(Looked, Option<Arc<Listed>>)> = stream::iter(paths)
-        .map(|looked| {
-            let cache = Arc::clone(&cache);
-            async move {
-                let listed = match &looked.archive {
-                    None => None,
-                    // One that cannot be read is as good as none.
-                    Some(archive) => cache
-                        .archives
-                        .listing_at_hand(&cache.bucket, archive)
-                        .await
-                        .ok()
-                        .flatten(),
-                };
-                (looked, listed)
-            }
-        })
-        .buffered(AT_ONCE)
-        .collect()
-        .await;
-    heavy(&site, move || {
-        let wanted = wanted.to_ascii_lowercase();
-        for (looked, listed) in trees {
-            let Some(listed) = listed else {
-                found.without_listing += 1;
-                continue;
-            };
-            let hits = named(&listed.listing.root, b"", wanted.as_bytes());
-            if hits.is_empty() {
-                continue;
-            }
-            found.items.push(FoundIn {
-                path: looked.path,
-                hash: looked.hash,
-                name: looked.name,
-                total: hits.len() as u64,
-                files: hits
-                    .iter()
-                    .take(MOST_OF_PATH)
-                    .map(|(path, node)| FileEntry::of_listing(path, node))
-                    .collect(),
-            });
+    // Each tree is let go before the next but a few is read: they may be large.
+    let wanted: Arc<[u8]> = wanted.to_ascii_lowercase().into_bytes().into();
+    let each = stream::iter(paths).map(|looked| {
+        let (site, cache, wanted) = (Arc::clone(&site), Arc::clone(&cache), Arc::clone(&wanted));
+        look_through(site, cache, looked, wanted)
+    });
+    let mut each = pin!(each.buffered(AT_ONCE));
+    while let Some(looked) = each.next().await {
+        match looked? {
+            None => found.without_listing += 1,
+            Some(hits) if hits.total == 0 => {}
+            Some(hits) => found.items.push(hits),
         }
-        Ok(Json(found))
+    }
+    Ok(Json(found))
+}
+
+/// What is found in a path; `None` where its tree is not known.
+async fn look_through(
+    site: Arc<Site>,
+    cache: Arc<Cache>,
+    looked: Looked,
+    wanted: Arc<[u8]>,
+) -> Result<Option<FoundIn>, ApiError> {
+    let Some(archive) = &looked.archive else {
+        return Ok(None);
+    };
+    // One that cannot be read is as good as none.
+    let listed = cache.archives.listing_at_hand(&cache.bucket, archive);
+    let Ok(Some(listed)) = listed.await else {
+        return Ok(None);
+    };
+    heavy(&site, move || {
+        let hits = named(&listed.listing.root, b"", &wanted);
+        Ok(Some(FoundIn {
+            path: looked.path,
+            hash: looked.hash,
+            name: looked.name,
+            total: hits.len() as u64,
+            files: hits
+                .iter()
+                .take(MOST_OF_PATH)
+                .map(|(path, node)| FileEntry::of_listing(path, node))
+                .collect(),
+        }))
     })
     .await
 }

@@ -154,11 +154,12 @@ impl Intake {
                 .hold(cache.slug.as_str(), &key, most, |arriving| {
                     let asked_about = HashSet::from([key.as_str()]);
                     let taken = intake.taken(&cache, &owner, &asked_about, arriving);
-                    // A body whose length nobody said needs some room too.
+                    // A body whose length nobody said needs some room too; when it has come it is
+                    // asked about again.
                     (taken, length.max(1))
                 });
             held.map(Some)
-                .map_err(|(_, left)| exceeded(length, left, most, "sent"))
+                .map_err(|(_, left)| exceeded(length, left, most, "kept"))
         };
         tokio::task::spawn_blocking(counted)
             .await

@@ -71,6 +71,18 @@ impl Intake {
                 return Err(refusal);
             }
         };
+        // Who did not say how much would come has no room for it yet.
+        let rest = match upload.length {
+            Some(_) => Ok(None),
+            None => self.room(cache, &owner, key, Some(facts.file_size)).await,
+        };
+        let _rest = match rest {
+            Ok(rest) => rest,
+            Err(refusal) => {
+                sink.give_up().await;
+                return Err(refusal);
+            }
+        };
         self.0.stop_at.reached(Step::Verified).await;
         let kept = there.is_none();
         if kept {

@@ -208,6 +208,21 @@ async fn uploads_at_one_moment_do_not_exceed_the_quota() {
     assert_eq!(taken(&answers), 2, "{answers:?}");
     assert_eq!(site.objects().len(), 2, "{:?}", site.objects());
 
+    // Who does not say how much comes gets no more.
+    let site = Site::start(move |config| config.caches[0].max_bytes = Some(most)).await;
+    let alice = site.contributor("alice").await;
+    let (site, alice) = (&site, &alice);
+    let (made, _) = four(&alice.key);
+    let answers = at_once(made.iter().map(|made| async move {
+        let chunked = [("transfer-encoding", "chunked")];
+        let stored = made.stored.clone();
+        site.put_with(&alice.token, &made.url(), stored, &chunked)
+            .await
+    }))
+    .await;
+    assert!((1..=2).contains(&taken(&answers)), "{answers:?}");
+    assert_eq!(site.objects().len(), taken(&answers));
+
     // Narinfos, of archives that are here and were never counted.
     let site = Site::start(move |config| config.caches[0].max_bytes = Some(most)).await;
     let alice = site.contributor("alice").await;
