@@ -227,7 +227,7 @@ impl Dispatch {
                 substituter::answer(&self.site, cache, rest, request, (id, client)).await,
             );
         }
-        (Endpoint::Page, self.page(path, request).await)
+        (Endpoint::Page, self.page(path, request, client).await)
     }
 
     /// Bytes that a body of the API may have.
@@ -246,14 +246,14 @@ impl Dispatch {
     }
 
     /// A page of the dashboard, with the status of what its address names.
-    async fn page(&self, path: &str, request: &Parts) -> Response {
+    async fn page(&self, path: &str, request: &Parts, client: IpAddr) -> Response {
         let address = match request.uri.query() {
             Some(query) => format!("{path}?{query}"),
             None => path.to_owned(),
         };
         let status = match address.parse::<Route>() {
             Ok(route) => {
-                if self.names_something(&route).await {
+                if self.names_something(&route, client).await {
                     StatusCode::OK
                 } else {
                     StatusCode::NOT_FOUND
@@ -273,7 +273,7 @@ impl Dispatch {
     }
 
     /// Whether what a page is about exists. Of a private cache a stranger learns nothing.
-    async fn names_something(&self, route: &Route) -> bool {
+    async fn names_something(&self, route: &Route, client: IpAddr) -> bool {
         let Some(slug) = route.cache() else {
             return true;
         };
@@ -294,7 +294,11 @@ impl Dispatch {
                         .parse()
                         .is_ok_and(|hash| cache.index.view().find(&hash).is_some())
             }
-            Route::Explore(route) => explore::is_there(&self.site, cache, route).await,
+            Route::Explore(route) => {
+                // It computes, as the API does that counts the same.
+                self.site.access.queries.take(client).is_err()
+                    || explore::is_there(&self.site, cache, route).await
+            }
             _ => true,
         }
     }
