@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse as _, Response};
@@ -22,7 +23,7 @@ use super::problem::{ApiError, excerpt};
 use super::request::{self, Asked, find, heavy, nothing_left, pairs, readable, taken};
 use crate::auth::Caller;
 use crate::auth::records::spelled;
-use crate::index::{Cut, MAX_COVERAGE_ROWS, Question, SignedWith, View};
+use crate::index::{Cut, MAX_COVERAGE_ROWS, MOST_CHECKS, Question, SignedWith, View};
 use crate::pins;
 use crate::site::{Cache, Site};
 
@@ -30,6 +31,10 @@ use crate::site::{Cache, Site};
 const COVERAGE_ROWS: usize = 100;
 /// Keys of a question at most.
 const MOST_KEYS: usize = 100;
+/// Paths whose signatures are checked for a stranger at most: less than a second of a processor.
+const CHECKS_OF_STRANGERS: usize = 5_000;
+/// How long one waits for who reads all receipts.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Columns of an export of a coverage: one line for each cell.
 const COVERAGE_COLUMNS: &[&str] = &[
@@ -48,7 +53,10 @@ pub(super) async fn uploaders(
     if let Caller::Stranger(stranger) = &asked.caller {
         return Err(ApiError::login_needed(*stranger));
     }
-    let _turn = TURN.lock().await;
+    let turn = tokio::time::timeout(PATIENCE, TURN.lock()).await;
+    let _turn = turn.map_err(|_| {
+        ApiError::busy("All receipts are being read for others; try again in a few seconds.")
+    })?;
     let mut receipts = site.ledger.receipts(cache.slug.as_str()).await?.receipts;
     // The newest receipt of a path counts.
     receipts.sort_by_key(|receipt| receipt.first_seen);
@@ -268,6 +276,7 @@ fn cells(coverage: &Coverage) -> Vec<Map<String, Value>> {
 )]
 pub(super) async fn acceptance(
     State(site): State<Arc<Site>>,
+    Extension(asked): Extension<Asked>,
     Path(slug): Path<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
@@ -321,7 +330,12 @@ pub(super) async fn acceptance(
     };
     let described = described(&question.trust, &dropped);
     let of = Arc::clone(&view);
-    let (mut answer, refused) = heavy(&site, move || Ok(of.acceptance(&question))).await?;
+    let checks = match asked.is_known() {
+        true => MOST_CHECKS,
+        false => CHECKS_OF_STRANGERS,
+    };
+    let accepted = heavy(&site, move || Ok(of.acceptance(&question, checks)));
+    let (mut answer, refused) = accepted.await?;
     answer.keys = described;
     let Some(export) = export else {
         return Ok(Json(answer).into_response());

@@ -16,7 +16,7 @@ use super::view::{Id, View};
 use super::vouch::passes;
 
 /// Rows whose signatures are checked for one answer at most.
-const MOST_CHECKS: usize = 100_000;
+pub const MOST_CHECKS: usize = 100_000;
 /// Refused paths that an answer names.
 const MOST_NAMED: usize = 200;
 /// The bit of a row that could be had before.
@@ -100,9 +100,10 @@ impl<'a> Machine<'a> {
 }
 
 impl View {
-    /// What a machine would accept, its keys left out, and all paths that it refuses, by name.
-    /// Looks at every path where none is named: run it off the reactor.
-    pub fn acceptance(&self, question: &Question) -> (Acceptance, Vec<Id>) {
+    /// What a machine would accept, its keys left out, and all paths that it refuses, by name; the
+    /// signatures of `checks` rows are checked at most. Looks at every path where none is named: run
+    /// it off the reactor.
+    pub fn acceptance(&self, question: &Question, mut checks: usize) -> (Acceptance, Vec<Id>) {
         let graph = &self.graph;
         let before = Machine::new(self, &question.trust);
         let after = question.without.as_ref().map(|set| Machine::new(self, set));
@@ -123,7 +124,6 @@ impl View {
             revision: self.revision().to_owned(),
             complete: self.swept_at().is_some(),
         };
-        let mut checks = MOST_CHECKS;
         let mut refused: Vec<u32> = Vec::new();
         let mut masks = vec![BEFORE | AFTER; graph.rows() as usize];
         for &row in &rows {

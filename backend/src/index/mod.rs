@@ -76,7 +76,7 @@ use std::thread::JoinHandle;
 
 use snowbank_shared::signature::KeyRing;
 
-pub use accept::Question;
+pub use accept::{MOST_CHECKS, Question};
 pub use census::Census;
 pub use change::{Change, ChangeToken, ParsedEntry};
 pub use closure::MAX_CLOSURE_LIMIT;

@@ -12,7 +12,7 @@ use snowbank_shared::signature::{KeyRing, KnownKey, PublicKey, SecretKey, TrustS
 use snowbank_shared::store_path::{StoreDir, StorePathHash};
 
 use super::support::{Path, hash, put};
-use crate::index::accept::Question;
+use crate::index::accept::{MOST_CHECKS, Question};
 use crate::index::coverage::Cut;
 use crate::index::graph::Graph;
 use crate::index::layout::LayoutPool;
@@ -267,7 +267,7 @@ proptest! {
                     path,
                     pins: pins.clone(),
                 };
-                let (answer, refused) = view.acceptance(&question);
+                let (answer, refused) = view.acceptance(&question, MOST_CHECKS);
                 let of: Vec<u32> = match path {
                     None => paths.keys().copied().collect(),
                     Some(_) => closure(&paths, root).0.into_iter().collect(),
@@ -318,7 +318,7 @@ fn a_key_that_the_index_does_not_judge_by_is_checked_all_the_same() {
             trust: TrustSet::new(keys),
             ..Question::default()
         };
-        view.acceptance(&question).0.accepted
+        view.acceptance(&question, MOST_CHECKS).0.accepted
     };
     let imposter = SecretKey::generate("team-1", [99; 32])
         .expect("a key")
@@ -332,4 +332,12 @@ fn a_key_that_the_index_does_not_judge_by_is_checked_all_the_same() {
     );
     let status = view.signature(view.find(&hash(0)).expect("it is there"));
     assert_eq!(status, SignatureStatus::Valid);
+    // Beyond the limit nothing is said of a path.
+    let stranger = SecretKey::generate("team-1", [99; 32]).expect("a key");
+    let question = Question {
+        trust: TrustSet::new([stranger.public_key()]),
+        ..Question::default()
+    };
+    let (answer, _) = view.acceptance(&question, 2);
+    assert_eq!((answer.refused, answer.unchecked), (2, 1));
 }
