@@ -69,15 +69,15 @@ pub(super) fn pinned(
             let mut added = changed(&view, after.difference(&before).copied().collect());
             let news = new.iter().map(|path| (*path).clone());
             added.paths += new.len() as u64;
-            added.nar_size += new.iter().map(|path| path.nar_size).sum::<u64>();
+            let new_size = sum(new.iter().map(|path| path.nar_size));
+            added.nar_size = added.nar_size.saturating_add(new_size);
             added.items = news.chain(added.items).take(MOST_NAMED).collect();
             Some(PinnedChange {
                 pin,
                 revision,
                 path: compared(&view, root),
                 closure_paths: after.len() as u64 + new.len() as u64,
-                closure_size: total(&view, &after)
-                    + new.iter().map(|path| path.nar_size).sum::<u64>(),
+                closure_size: total(&view, &after).saturating_add(new_size),
                 pinned_closure_paths: before.len() as u64,
                 pinned_closure_size: total(&view, &before),
                 added,
@@ -88,14 +88,19 @@ pub(super) fn pinned(
 }
 
 fn total(view: &View, ids: &HashSet<Id>) -> u64 {
-    ids.iter().map(|&id| view.nar_size(id)).sum()
+    sum(ids.iter().map(|&id| view.nar_size(id)))
+}
+
+/// What others wrote into the bucket says any number.
+fn sum(sizes: impl Iterator<Item = u64>) -> u64 {
+    sizes.fold(0, u64::saturating_add)
 }
 
 /// These paths, the largest of them by name.
 fn changed(view: &View, mut ids: Vec<Id>) -> ChangedPaths {
     let (paths, nar_size) = (
         ids.len() as u64,
-        ids.iter().map(|&id| view.nar_size(id)).sum(),
+        sum(ids.iter().map(|&id| view.nar_size(id))),
     );
     ids.sort_by_key(|&id| (Reverse(view.nar_size(id)), view.hash(id)));
     ids.truncate(MOST_NAMED);

@@ -28,6 +28,8 @@ use crate::site::{Cache, Site};
 
 /// Receipts that are looked at, the newest of the cache.
 const RECEIPTS: usize = 4_000;
+/// The same for a stranger: each may be an object of its own in the bucket.
+const RECEIPTS_OF_STRANGERS: usize = 300;
 /// Days of the audit that are looked at, the newest.
 const DAYS: usize = 31;
 /// Entries of an answer at most; the newest.
@@ -76,9 +78,13 @@ pub(super) async fn one(
         ApiError::busy("Several large answers are being sent; try again in a few seconds.")
     })?;
     // A server without state, or whose bucket fails, still tells what it knows by itself.
-    let (receipts, all_receipts) = match site.ledger.latest_receipts(&slug, RECEIPTS).await {
+    let most = match asked.is_known() {
+        true => RECEIPTS,
+        false => RECEIPTS_OF_STRANGERS,
+    };
+    let (receipts, all_receipts) = match site.ledger.latest_receipts(&slug, most).await {
         Ok(receipts) => {
-            let all = receipts.len() < RECEIPTS;
+            let all = receipts.len() < most;
             (receipts, all)
         }
         Err(error) => {

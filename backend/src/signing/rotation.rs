@@ -301,7 +301,9 @@ impl Signing {
             old: signed(record.old_name()),
             new: signed(record.new_name()),
             only_old: only.len() as u64,
-            only_old_bytes: only.iter().map(|id| view.nar_size(*id)).sum(),
+            only_old_bytes: only
+                .iter()
+                .fold(0, |sum, id| sum.saturating_add(view.nar_size(*id))),
             examples: named(view, &only),
         };
         let trusted = cache.keys.now().trusted.clone();
