@@ -5,6 +5,7 @@ mod badge;
 mod flake;
 pub(super) mod former;
 mod install;
+mod noted;
 pub mod well_known;
 
 use std::net::IpAddr;

@@ -181,19 +181,22 @@ pub(super) async fn path_query(
     }
     if let Some(by) = &query.by {
         let who = vouching::uploaders(site, asked, cache).await?;
-        let among: HashSet<StorePathHash> = match by.as_str() {
-            NOBODY => {
-                let view = cache.index.view();
-                view.hashes()
+        let (view, by) = (cache.index.view(), by.clone());
+        // Looks at every path, or at every receipt.
+        let among: HashSet<StorePathHash> = heavy(site, move || {
+            Ok(match by.as_str() {
+                NOBODY => view
+                    .hashes()
                     .filter(|hash| !who.contains_key(hash))
-                    .collect()
-            }
-            by => who
-                .into_iter()
-                .filter(|(_, put)| put == by)
-                .map(|(hash, _)| hash)
-                .collect(),
-        };
+                    .collect(),
+                by => who
+                    .into_iter()
+                    .filter(|(_, put)| put == by)
+                    .map(|(hash, _)| hash)
+                    .collect(),
+            })
+        })
+        .await?;
         query.among = Some(Arc::new(among));
     }
     Ok(query)

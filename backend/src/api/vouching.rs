@@ -58,12 +58,15 @@ pub(super) async fn uploaders(
         ApiError::busy("All receipts are being read for others; try again in a few seconds.")
     })?;
     let mut receipts = site.ledger.receipts(cache.slug.as_str()).await?.receipts;
-    // The newest receipt of a path counts.
-    receipts.sort_by_key(|receipt| receipt.first_seen);
-    let named = receipts
-        .into_iter()
-        .filter_map(|receipt| Some((receipt.path.parse().ok()?, receipt.by)));
-    Ok(named.collect())
+    heavy(site, move || {
+        // The newest receipt of a path counts.
+        receipts.sort_by_key(|receipt| receipt.first_seen);
+        let named = receipts
+            .into_iter()
+            .filter_map(|receipt| Some((receipt.path.parse().ok()?, receipt.by)));
+        Ok(named.collect::<HashMap<StorePathHash, String>>())
+    })
+    .await
 }
 
 /// Every name under which paths of a cache are signed, with the known keys, and what rests on each.

@@ -208,6 +208,7 @@ async fn open(
         nar: declared.nar,
         location,
         bucket_url: declared.source.substituter(),
+        noting: tokio::sync::Mutex::default(),
         bucket,
         index,
         status: sync.status(),

@@ -12,13 +12,14 @@ mod own_keys;
 mod trust;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use snowbank_shared::api::{self, IndexState, IndexStatus, Visibility};
 use snowbank_shared::nix_conf::SubstituterUrl;
 use snowbank_shared::signature::{KeyRing, KnownKey, PublicKey, SecretKey};
 use snowbank_shared::store_path::StoreDir;
 use time::OffsetDateTime;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Mutex, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::archive::Archives;
@@ -95,6 +96,8 @@ pub struct Cache {
     pub location: String,
     /// The bucket as a substituter of its own, where clients can reach one.
     pub bucket_url: Option<SubstituterUrl>,
+    /// Held by who writes down what it offers; when that could not be done last.
+    pub noting: Mutex<Option<Instant>>,
     /// The objects.
     pub bucket: Bucket,
     /// What is in them.

@@ -11,7 +11,8 @@ use snowbank_shared::hash::Sha256;
 use snowbank_shared::nix_conf::{ClientSettings, SubstituterUrl};
 use snowbank_shared::signature::PublicKey;
 
-use crate::ledger::{self, Kind, Ledger, LedgerError, Record, RecordId, Scope};
+use super::noted::note;
+use crate::ledger::{self, Kind, Ledger, Record, RecordId, Scope};
 use crate::site::Cache;
 
 /// The folder in the archive.
@@ -68,13 +69,8 @@ pub async fn keep(ledger: &Ledger, cache: &Cache, hash: &str, flake: &Flake) -> 
     if ledger.view().get::<Flake>(scope, &id).is_some() {
         return true;
     }
-    match ledger.create(scope, &id, "server", flake.clone()).await {
-        Ok(_) | Err(LedgerError::Exists(_)) => true,
-        Err(error) => {
-            tracing::warn!(cache = cache.slug.as_str(), %error, "a flake's content could not be kept: lock files get no lasting address");
-            false
-        }
-    }
+    let lost = "a flake's content could not be kept: lock files get no lasting address";
+    note(ledger, cache, &id, flake.clone(), lost).await
 }
 
 /// The archive of this hash, made again from what was kept.

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use snowbank_shared::hash::Sha256;
 use snowbank_shared::signature::{PublicKey, UPSTREAM_KEYS};
 
-use crate::ledger::{self, Kind, Ledger, LedgerError, Record, RecordId, Scope};
+use super::noted::note;
+use crate::ledger::{self, Kind, Ledger, Record, RecordId, Scope};
 use crate::site::{Cache, Site};
 
 /// Keys that are remembered of a cache at most.
@@ -38,12 +39,9 @@ pub async fn remember(ledger: &Ledger, cache: &Cache) {
             continue;
         }
         let record = UsedKey { key: key.clone() };
-        match ledger.create(scope, &id, "server", record).await {
-            Ok(_) | Err(LedgerError::Exists(_)) => {}
-            Err(error) => {
-                tracing::warn!(cache = cache.slug.as_str(), %error, "a key that clients trust could not be noted");
-                return;
-            }
+        let lost = "a key that clients trust could not be noted";
+        if !note(ledger, cache, &id, record, lost).await {
+            return;
         }
     }
 }

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use snowbank_shared::hash::Sha256;
 use snowbank_shared::nix_conf::merge::Addition;
 
-use crate::ledger::{self, Kind, Ledger, LedgerError, Record, RecordId, Scope};
+use super::noted::note;
+use crate::ledger::{self, Kind, Ledger, Record, RecordId, Scope};
 use crate::site::Cache;
 
 const SCRIPT: &str = include_str!("install.sh");
@@ -44,12 +45,8 @@ pub async fn keep(ledger: &Ledger, cache: &Cache, script: &str) {
     let record = Offered {
         script: script.to_owned(),
     };
-    match ledger.create(scope, &id, "server", record).await {
-        Ok(_) | Err(LedgerError::Exists(_)) => {}
-        Err(error) => {
-            tracing::warn!(cache = cache.slug.as_str(), %error, "an install script could not be kept: its address will not last");
-        }
-    }
+    let lost = "an install script could not be kept: its address will not last";
+    note(ledger, cache, &id, record, lost).await;
 }
 
 /// The script of this hash that was offered once.
