@@ -65,7 +65,7 @@ async fn a18_columns_by_keyboard_and_one_selection_in_every_view() -> anyhow::Re
         )
         .await?;
     ensure!(
-        why == format!("/c/main/why?from={}&to={leaf}", fx1::TOP_HASH),
+        why == format!("/c/main/why/{}...{leaf}", fx1::TOP_HASH),
         "{why}"
     );
     // Back and forward in what was selected, and the address keeps it.

@@ -38,15 +38,19 @@ async fn a23_a24_w_says_why_and_the_address_says_it_again() -> anyhow::Result<()
     browser
         .open(&format!("/c/main/p/{}/closure", fx1::TOP_HASH))
         .await?;
-    browser
-        .until(
-            "the focus on leaf",
-            &format!(
-                "const link = document.querySelector('main a.store-path[href$={leaf:?}]'); \
-                 if (!link) return false; link.focus(); return document.activeElement === link"
-            ),
-        )
-        .await?;
+    let selected = async |name: &str| {
+        browser
+            .until(
+                &format!("{name} selected"),
+                &format!("return document.querySelector('#closure-selected')?.textContent.includes('{name}')"),
+            )
+            .await
+    };
+    selected("top-1.0").await?;
+    for name in ["mid-1.0", "leaf-1.0"] {
+        browser.press("l").await?;
+        selected(name).await?;
+    }
     browser.press("w").await?;
     let address = format!("/c/main/why/{}...{leaf}", fx1::TOP_HASH);
     at(&browser, &address).await?;

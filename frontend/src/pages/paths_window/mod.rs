@@ -217,8 +217,9 @@ impl Window {
                 api::all_paths_path(&cache, query)
             });
             let page = browser.rows.get();
-            self.state.update_value(|state| {
-                if state.list != list {
+            let other = self.state.try_update_value(|state| {
+                let other = state.list != list;
+                if other {
                     state.list = list;
                     state.stale = true;
                     state.asked.clear();
@@ -229,10 +230,18 @@ impl Window {
                         .as_ref()
                         .is_some_and(|old| Arc::ptr_eq(old, page))
                 };
-                if let Some(page) = page.filter(|page| !known(page)) {
-                    state.begin(&page);
+                match page.filter(|page| !known(page)) {
+                    Some(page) => {
+                        state.begin(&page);
+                        true
+                    }
+                    None => other,
                 }
             });
+            // Only the row that the address says is another one.
+            if other != Some(true) {
+                return;
+            }
             self.arrived.update(|count| *count += 1);
             self.redraw(Duration::ZERO);
             self.put_bar();
@@ -305,13 +314,16 @@ impl Window {
     /// Once the bar rests, it stands where the window is, and the address says the row.
     fn rest(self, browser: Browser) {
         let rested = move || {
-            let Some(row) = self
-                .state
-                .try_with_value(|state| state.place.seen().start + 1)
-            else {
+            let Some((row, off)) = self.state.try_with_value(|state| {
+                let off = (state.place.bar() - state.bar).abs() >= 1.0;
+                (state.place.seen().start + 1, off)
+            }) else {
                 return;
             };
-            self.put_bar();
+            // Who scrolls on just then is not put back for nothing.
+            if off {
+                self.put_bar();
+            }
             self.state.update_value(|state| state.said = row);
             browser.stand_at(row);
         };
