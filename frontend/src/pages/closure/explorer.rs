@@ -10,7 +10,7 @@ use web_sys::{Element, HtmlElement, KeyboardEvent};
 
 use super::choice::{Choice, SizeKind, View};
 use crate::components::announcer::{Announcer, announcer};
-use crate::components::copy::copy_text;
+use crate::components::copy::copy_and_say;
 use crate::pages::path::PathPage;
 use crate::state::derived::{effect, memo};
 use crate::state::keyboard::single_keys_act;
@@ -192,13 +192,7 @@ impl Explorer {
                 "y" => press("#closure-selected .copy"),
                 "Y" => {
                     let link = window().location().href().unwrap_or_default();
-                    copy_text(link, move |copied| {
-                        self.announcer.say(if copied {
-                            "Copied"
-                        } else {
-                            "The browser did not allow copying"
-                        });
-                    });
+                    copy_and_say(link, self.announcer);
                 }
                 "f" => {
                     if let Some(field) = element("#closure-find") {
