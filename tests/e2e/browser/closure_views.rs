@@ -1,18 +1,16 @@
 //! The closure's views: columns by keyboard, and tree, treemap and table of a closure of 5,000 paths.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
 use snowbank_tests::browser::{Browser, Width};
-use snowbank_tests::component;
 use snowbank_tests::server::{Server, Setup};
 use tempfile::TempDir;
 use thirtyfour::Key;
 
 use super::fx1;
+use super::listing::bench_data;
 
 /// Paths of FX7.
 const PATHS: u64 = 5_000;
@@ -153,7 +151,7 @@ impl Fx7 {
     async fn start() -> anyhow::Result<Self> {
         let home = tempfile::tempdir()?;
         let bucket = home.path().join("bucket");
-        generate(&bucket)?;
+        bench_data(&bucket, PATHS, &["--one-closure"])?;
         let server = Setup::new().folder("main", &bucket, &[]).start().await?;
         server.indexed("main").await?;
         let tops = server
@@ -184,26 +182,6 @@ impl Fx7 {
 
 fn nodes(graph: &Value) -> anyhow::Result<&Vec<Value>> {
     graph["items"].as_array().context("nodes")
-}
-
-fn generate(folder: &Path) -> anyhow::Result<()> {
-    let output = Command::new(component::binary())
-        .args([
-            "bench-data",
-            "--fake-signatures",
-            "--one-closure",
-            "--paths",
-        ])
-        .arg(PATHS.to_string())
-        .arg("--out")
-        .arg(folder)
-        .output()?;
-    ensure!(
-        output.status.success(),
-        "bench-data: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
