@@ -23,7 +23,7 @@ async fn a18_columns_by_keyboard_and_one_selection_in_every_view() -> anyhow::Re
     };
     browser.resize(Width::Wide).await?;
     browser.allow_clipboard().await?;
-    let leaf = &fx1::LEAF["/nix/store/".len()..][..32];
+    let leaf = fx1::LEAF_HASH;
     let page = format!("/c/main/p/{}/closure", fx1::TOP_HASH);
     browser.open(&page).await?;
     let selected = async |name: &str| {

@@ -14,10 +14,6 @@ use super::upload::{Made, folder};
 /// The names on the chain that is shown first, from the top down.
 const CHAIN: &str = "return [...document.querySelectorAll('.why-answer > .chain > li > .chain-step .store-path-name')].map(it => it.textContent)";
 
-fn hash_of(path: &str) -> &str {
-    &path["/nix/store/".len()..][..32]
-}
-
 async fn at(browser: &Browser, path: &str) -> anyhow::Result<()> {
     let quoted = serde_json::to_string(path)?;
     browser
@@ -34,7 +30,7 @@ async fn a23_a24_w_says_why_and_the_address_says_it_again() -> anyhow::Result<()
     let Some(browser) = Browser::start(&server.origin).await? else {
         return Ok(());
     };
-    let (mid, leaf) = (hash_of(fx1::MID), hash_of(fx1::LEAF));
+    let (mid, leaf) = (fx1::MID_HASH, fx1::LEAF_HASH);
     browser
         .open(&format!("/c/main/p/{}/closure", fx1::TOP_HASH))
         .await?;
