@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
+use snowbank_shared::store_path::split_name;
 use snowbank_tests::browser::{Browser, Width};
 use snowbank_tests::server::{Server, Setup};
 use tempfile::TempDir;
@@ -392,11 +393,7 @@ async fn a22_table(fx7: &Fx7, browser: &Browser) -> anyhow::Result<()> {
     // The version stands in an element of its own; a long name stands nowhere else.
     let package = |node: &Value| {
         let name = node["name"].as_str().unwrap_or_default();
-        let end = name
-            .match_indices('-')
-            .map(|(at, _)| at)
-            .find(|at| name[at + 1..].starts_with(|c: char| c.is_ascii_digit()));
-        end.map_or(name, |at| &name[..at]).to_owned()
+        split_name(name).0.to_owned()
     };
     let last = nodes(&fx7.graph)?.iter().rev().take(100).map(package);
     let last = last.max_by_key(String::len).context("a node")?;

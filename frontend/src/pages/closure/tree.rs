@@ -202,15 +202,16 @@ impl Tree {
 
 fn listen(tree: Tree) {
     let explorer = tree.near.explorer;
-    let keys = window_event_listener(leptos::ev::keydown, move |event: KeyboardEvent| {
-        match explorer.step(&event, "#closure-tree") {
+    let keys = window_event_listener(
+        leptos::ev::keydown,
+        move |event: KeyboardEvent| match explorer.step(&event, "#closure-tree") {
             None | Some(Step::Out) => {}
             Some(step) => {
                 tree.take(step);
                 event.prevent_default();
             }
-        }
-    });
+        },
+    );
     on_cleanup(move || keys.remove());
 }
 
