@@ -9,7 +9,7 @@ use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use futures_util::{StreamExt as _, stream};
+use futures_util::StreamExt as _;
 use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Uri};
 use snowbank_shared::api::Problem;
@@ -19,6 +19,7 @@ use snowbank_shared::nar::{Listing, ListingNode};
 use snowbank_shared::narinfo::NarInfo;
 use snowbank_shared::store_path::StorePathHash;
 
+use super::cut::at_most;
 use super::large;
 use super::problem::{ApiError, excerpt};
 use super::request::{self, find, heavy, pairs, readable};
@@ -417,21 +418,7 @@ pub(super) async fn one(
     }
     let (kind, inline) = kind(&name, &first);
     let length = (*size).min(most);
-    let mut left = length;
-    let body = stream::once(async { Ok(first) })
-        .chain(file)
-        .map(move |piece: Result<Bytes, std::io::Error>| {
-            let mut piece = piece?;
-            piece.truncate(usize::try_from(left).unwrap_or(usize::MAX));
-            left -= piece.len() as u64;
-            Ok::<_, std::io::Error>((piece, left))
-        })
-        .scan(false, |ended, item| {
-            let over = *ended;
-            *ended = item.as_ref().map_or(true, |(_, left)| *left == 0);
-            std::future::ready((!over).then(|| item.map(|(piece, _)| piece)))
-        });
-    let mut response = axum::body::Body::from_stream(body).into_response();
+    let mut response = at_most(first, file, length).into_response();
     let fields = response.headers_mut();
     fields.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     fields.insert(CONTENT_LENGTH, HeaderValue::from(length));

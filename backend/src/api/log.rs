@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderValue};
 use snowbank_shared::api::Problem;
 use snowbank_shared::narinfo::NarInfo;
 
+use super::cut::at_most;
 use super::files::held_back;
 use super::problem::{ApiError, excerpt};
 use super::request::{self, find, pairs, readable};
@@ -98,21 +99,7 @@ pub(super) async fn one(
             ));
         }
     };
-    let mut left = most;
-    let body = futures_util::stream::once(async { Ok(first) })
-        .chain(text)
-        .map(move |piece: Result<Bytes, std::io::Error>| {
-            let mut piece = piece?;
-            piece.truncate(usize::try_from(left).unwrap_or(usize::MAX));
-            left -= piece.len() as u64;
-            Ok::<_, std::io::Error>((piece, left))
-        })
-        .scan(false, |ended, item| {
-            let over = *ended;
-            *ended = item.as_ref().map_or(true, |(_, left)| *left == 0);
-            std::future::ready((!over).then(|| item.map(|(piece, _)| piece)))
-        });
-    let mut response = axum::body::Body::from_stream(body).into_response();
+    let mut response = at_most(first, text, most).into_response();
     let fields = response.headers_mut();
     fields.insert(
         CONTENT_TYPE,

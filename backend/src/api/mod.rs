@@ -13,6 +13,7 @@ mod caches;
 mod conflicts;
 mod connect;
 mod contributors;
+mod cut;
 mod ending;
 mod events;
 pub mod explore;

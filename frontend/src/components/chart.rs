@@ -45,7 +45,7 @@ pub fn sparkline(values: &[u64], says: String) -> AnyView {
 pub struct Growth {
     /// What it shows, in one sentence.
     pub caption: String,
-    /// What is at the left and at the right end of the time axis.
+    /// What is at the left and at the right end of the axis: days, or versions.
     pub ends: (String, String),
     /// The value at the top of the drawing, in words.
     pub top: String,
@@ -67,12 +67,12 @@ pub fn growth(chart: Growth) -> AnyView {
         shown.get().then(|| {
             let drawn = rows
                 .iter()
-                .map(|(day, added, all)| {
+                .map(|(at, one, other)| {
                     view! {
                         <tr>
-                            <th scope="row" class="grow">{day.clone()}</th>
-                            <td class="number" data-label=second>{added.clone()}</td>
-                            <td class="number" data-label=third>{all.clone()}</td>
+                            <th scope="row" class="grow">{at.clone()}</th>
+                            <td class="number" data-label=second>{one.clone()}</td>
+                            <td class="number" data-label=third>{other.clone()}</td>
                         </tr>
                     }
                 })

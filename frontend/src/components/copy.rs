@@ -9,12 +9,12 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{HtmlDocument, HtmlElement, HtmlTextAreaElement, Node};
 
-use crate::components::announcer::announcer;
+use crate::components::announcer::{Announcer, announcer};
 use crate::components::changing::changing;
 use crate::components::icon::{Icon, icon};
 
 /// Puts a text into the clipboard; `done` hears whether it worked.
-pub fn copy_text(text: String, done: impl FnOnce(bool) + 'static) {
+fn copy_text(text: String, done: impl FnOnce(bool) + 'static) {
     erased_copy(text, Box::new(done));
 }
 
@@ -59,6 +59,17 @@ fn copy_by_selection(text: &str) -> Option<()> {
         let _ = focused.focus();
     }
     copied.ok()?.then_some(())
+}
+
+/// Puts a text into the clipboard and says to screen readers whether that worked.
+pub fn copy_and_say(text: String, announcer: Announcer) {
+    copy_text(text, move |copied| {
+        announcer.say(if copied {
+            "Copied"
+        } else {
+            "The browser did not allow copying"
+        });
+    });
 }
 
 /// A button that copies. `what` names it (“Copy store path”); with `word` the

@@ -19,7 +19,7 @@ use web_sys::{ClipboardEvent, Event, KeyboardEvent};
 use crate::api;
 use crate::components::announcer::{Announcer, announcer};
 use crate::components::changing::changing;
-use crate::components::copy::copy_text;
+use crate::components::copy::copy_and_say;
 use crate::components::icon::{Icon, icon};
 use crate::components::omnibox_choices::{Choice, Deed, Known, choices, look_up};
 use crate::components::omnibox_names::{key_names, pin_names};
@@ -205,13 +205,7 @@ impl Field {
             }
             Deed::CopyLink => {
                 let link = window().location().href().unwrap_or_default();
-                copy_text(link, move |copied| {
-                    self.announcer.say(if copied {
-                        "Copied"
-                    } else {
-                        "The browser did not allow copying"
-                    });
-                });
+                copy_and_say(link, self.announcer);
             }
         }
     }

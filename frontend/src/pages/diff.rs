@@ -10,7 +10,7 @@ use crate::components::banner::{banner, empty};
 use crate::components::changing::changing;
 use crate::components::chip::Tone;
 use crate::components::code::code_line;
-use crate::components::copy::copy_text;
+use crate::components::copy::copy_and_say;
 use crate::components::export_menu::{Exported, export_menu};
 use crate::components::failure::failure_now;
 use crate::components::field::{Field, select_field, text_field};
@@ -215,14 +215,8 @@ fn copy_menu(ends: Ends, diff: Remote<Diff>) -> AnyView {
             let Some(diff) = diff.get_now() else { return };
             let (from, to) = untrack(|| ends.get());
             let page = ends.route(from.as_deref(), to.as_deref()).to_string();
-            copy_text(make(&diff, &absolute(&page)), move |copied| {
-                announcer.say(if copied {
-                    "Copied"
-                } else {
-                    "The browser did not allow copying"
-                });
-                close_menus(None);
-            });
+            copy_and_say(make(&diff, &absolute(&page)), announcer);
+            close_menus(None);
         };
         view! {
             <button type="button" aria-label=format!("Copy as {word}") on:click=copy>

@@ -1,6 +1,8 @@
 //! The two ends of a comparison: they are the address, each is found by name, hash or pin, and they
 //! can be swapped.
 
+mod offers;
+
 use std::time::Duration;
 
 use leptos::html::Input;
@@ -24,10 +26,10 @@ use crate::state::derived::{effect, memo};
 use crate::state::navigation::{href, navigation};
 use crate::state::remote::Remote;
 
+use offers::{NamedPins, Offer, offered};
+
 /// Paths offered at most.
 const PATHS: usize = 7;
-/// Pins offered at most.
-const PINS: usize = 5;
 /// Milliseconds without a key before paths are looked for.
 const PAUSE: u64 = 120;
 
@@ -57,30 +59,6 @@ pub struct Ends {
 struct Named {
     name: String,
     hash: String,
-}
-
-/// Of a pin only its name.
-#[derive(Debug, Clone, Deserialize)]
-struct NamedPin {
-    name: String,
-    revision: u64,
-}
-
-/// A page of pins.
-#[derive(Debug, Clone, Deserialize)]
-struct NamedPins {
-    items: Vec<NamedPin>,
-}
-
-/// Something to choose.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Offer {
-    /// As the address has it.
-    end: String,
-    /// `hash-name`; of a pin its name and revision.
-    words: String,
-    is_pin: bool,
-    note: String,
 }
 
 impl Ends {
@@ -225,41 +203,6 @@ impl Field {
         }
         event.prevent_default();
     }
-}
-
-/// What is offered for a text: pins whose names hold it, then the paths that were found.
-fn offered(text: &str, pins: &[NamedPin], found: &[PathRow]) -> Vec<Offer> {
-    let lower = text.trim().to_ascii_lowercase();
-    let name = lower.strip_prefix(PIN).unwrap_or(&lower);
-    let (name, revision) = match name.split_once('@') {
-        Some((name, revision)) => (name, Some(revision)),
-        None => (name, None),
-    };
-    let named = pins.iter().filter(|pin| match revision {
-        Some(_) => pin.name == name,
-        None => pin.name.contains(name),
-    });
-    let pins = named.take(PINS).map(|pin| {
-        let words = match revision.filter(|revision| !revision.is_empty()) {
-            Some(revision) => format!("{}@{revision}", pin.name),
-            None => pin.name.clone(),
-        };
-        Offer {
-            end: format!("{PIN}{words}"),
-            words,
-            is_pin: true,
-            note: format!("a pin, now @{}", pin.revision),
-        }
-    });
-    // Only what is the name of one can be chosen.
-    let pins = pins.filter(|offer| pin_at(&offer.words).is_some());
-    let paths = found.iter().map(|row| Offer {
-        end: row.hash.clone(),
-        words: row.path.clone(),
-        is_pin: false,
-        note: format::size(row.nar_size),
-    });
-    pins.chain(paths).collect()
 }
 
 fn field(ends: Ends, label: &'static str, right: bool, end: Memo<Option<String>>) -> AnyView {
@@ -486,30 +429,4 @@ fn list(field: Field, label: &'static str, list_id: &str, id: &str) -> AnyView {
         </div>
     }
     .into_any()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pins_are_offered_by_their_names_and_revisions() {
-        let pins: Vec<NamedPin> = ["prod", "staging"]
-            .into_iter()
-            .map(|name| NamedPin {
-                name: name.to_owned(),
-                revision: 14,
-            })
-            .collect();
-        let ends = |text: &str| -> Vec<String> {
-            let offers = offered(text, &pins, &[]);
-            offers.into_iter().map(|offer| offer.end).collect()
-        };
-        assert_eq!(ends(""), ["pin:prod", "pin:staging"]);
-        assert_eq!(ends("Pro"), ["pin:prod"]);
-        assert_eq!(ends("pin:prod@13"), ["pin:prod@13"]);
-        assert_eq!(ends("prod@"), ["pin:prod"]);
-        assert_eq!(ends("prod@x"), Vec::<String>::new());
-        assert_eq!(ends("pro@13"), Vec::<String>::new());
-    }
 }

@@ -479,14 +479,8 @@ fn copy_menu(page: PathPage) -> AnyView {
 fn copy_entry(word: &'static str, text: String) -> AnyView {
     let announcer = crate::components::announcer::announcer();
     let copy = move |_| {
-        crate::components::copy::copy_text(text.clone(), move |copied| {
-            announcer.say(if copied {
-                "Copied"
-            } else {
-                "The browser did not allow copying"
-            });
-            crate::state::navigation::close_menus(None);
-        });
+        crate::components::copy::copy_and_say(text.clone(), announcer);
+        crate::state::navigation::close_menus(None);
     };
     view! {
         <button type="button" on:click=copy>

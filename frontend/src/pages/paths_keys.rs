@@ -8,7 +8,7 @@ use wasm_bindgen::JsCast;
 use web_sys::{Element, HtmlElement, KeyboardEvent};
 
 use crate::components::announcer::announcer;
-use crate::components::copy::copy_text;
+use crate::components::copy::copy_and_say;
 use crate::pages::paths::Browser;
 use crate::pages::paths_facets::enter_or_leave;
 use crate::state::keyboard::{focus, single_keys_act};
@@ -19,15 +19,7 @@ use crate::state::preferences::preferences;
 pub fn listen(browser: Browser) {
     let (announcer, navigation) = (announcer(), navigation());
     let preferences = preferences();
-    let copy = move |text: String| {
-        copy_text(text, move |copied| {
-            announcer.say(if copied {
-                "Copied"
-            } else {
-                "The browser did not allow copying"
-            });
-        });
-    };
+    let copy = move |text: String| copy_and_say(text, announcer);
     let keys = window_event_listener(leptos::ev::keydown, move |event: KeyboardEvent| {
         if event.ctrl_key() || event.meta_key() || event.alt_key() || event.default_prevented() {
             return;

@@ -8,7 +8,7 @@ use snowbank_shared::route::{ExploreRoute, PinsRoute, Route};
 use crate::api;
 use crate::components::announcer::{Announcer, announcer};
 use crate::components::changing::changing;
-use crate::components::copy::copy_text;
+use crate::components::copy::copy_and_say;
 use crate::components::failure::failure_of;
 use crate::components::icon::{Icon, icon};
 use crate::components::size::{size, size_or};
@@ -194,15 +194,7 @@ fn figures(sums: &Selection) -> AnyView {
 
 fn actions(cache: StoredValue<String>, chosen: Chosen) -> AnyView {
     let announcer = announcer();
-    let copy = move |_| {
-        copy_text(chosen.lines(), move |copied| {
-            announcer.say(if copied {
-                "Copied"
-            } else {
-                "The browser did not allow copying"
-            });
-        });
-    };
+    let copy = move |_| copy_and_say(chosen.lines(), announcer);
     let look_up = move || {
         href(&Route::Lookup {
             paths: chosen

@@ -26,16 +26,9 @@ pub const MAX_NAME_LEN: usize = 211;
 /// the first dash that no letter follows.
 #[must_use]
 pub fn split_name(name: &str) -> (&str, &str) {
-    let bytes = name.as_bytes();
-    let cut = (0..bytes.len()).find(|&at| {
-        bytes[at] == b'-'
-            && bytes
-                .get(at + 1)
-                .is_some_and(|next| !next.is_ascii_alphabetic())
-    });
-    match cut {
-        Some(at) if at > 0 => (&name[..at], &name[at..]),
-        _ => (name, ""),
+    match crate::package::split(name).0.len() {
+        0 => (name, ""),
+        at => name.split_at(at),
     }
 }
 

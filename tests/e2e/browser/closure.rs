@@ -83,10 +83,7 @@ async fn a25_a_closure_names_what_is_referenced_and_not_in_this_cache() -> anyho
     let home = demo_bucket()?;
     let bucket = fx1_bucket(&home)?;
     // FX3a: leaf.narinfo removed.
-    fs::remove_file(bucket.join(format!(
-        "{}.narinfo",
-        &fx1::LEAF["/nix/store/".len()..][..32]
-    )))?;
+    fs::remove_file(bucket.join(format!("{}.narinfo", fx1::LEAF_HASH)))?;
     let server = Setup::new().folder("main", &bucket, &[]).start().await?;
     server.indexed("main").await?;
     let Some(browser) = Browser::start(&server.origin).await? else {
@@ -110,7 +107,7 @@ async fn a25_a_closure_names_what_is_referenced_and_not_in_this_cache() -> anyho
         "{missing:?}"
     );
     // The other views name it too: the column of what mid refers to, and the tree.
-    let mid = &fx1::MID["/nix/store/".len()..][..32];
+    let mid = fx1::MID_HASH;
     let at = |view: &str| {
         format!(
             "/c/main/p/{}/closure?view={view}&focus={mid}",
@@ -140,10 +137,7 @@ async fn a25_a_closure_names_what_is_referenced_and_not_in_this_cache() -> anyho
         .await?;
     // The pages of what refers to it say so too.
     browser
-        .open(&format!(
-            "/c/main/p/{}",
-            &fx1::MID["/nix/store/".len()..][..32]
-        ))
+        .open(&format!("/c/main/p/{}", fx1::MID_HASH))
         .await?;
     browser.shows("referenced, not in this cache").await?;
     browser.finish().await

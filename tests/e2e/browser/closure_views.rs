@@ -1,18 +1,17 @@
 //! The closure's views: columns by keyboard, and tree, treemap and table of a closure of 5,000 paths.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
+use snowbank_shared::store_path::split_name;
 use snowbank_tests::browser::{Browser, Width};
-use snowbank_tests::component;
 use snowbank_tests::server::{Server, Setup};
 use tempfile::TempDir;
 use thirtyfour::Key;
 
 use super::fx1;
+use super::listing::bench_data;
 
 /// Paths of FX7.
 const PATHS: u64 = 5_000;
@@ -25,7 +24,7 @@ async fn a18_columns_by_keyboard_and_one_selection_in_every_view() -> anyhow::Re
     };
     browser.resize(Width::Wide).await?;
     browser.allow_clipboard().await?;
-    let leaf = &fx1::LEAF["/nix/store/".len()..][..32];
+    let leaf = fx1::LEAF_HASH;
     let page = format!("/c/main/p/{}/closure", fx1::TOP_HASH);
     browser.open(&page).await?;
     let selected = async |name: &str| {
@@ -65,7 +64,7 @@ async fn a18_columns_by_keyboard_and_one_selection_in_every_view() -> anyhow::Re
         )
         .await?;
     ensure!(
-        why == format!("/c/main/why?from={}&to={leaf}", fx1::TOP_HASH),
+        why == format!("/c/main/why/{}...{leaf}", fx1::TOP_HASH),
         "{why}"
     );
     // Back and forward in what was selected, and the address keeps it.
@@ -153,7 +152,7 @@ impl Fx7 {
     async fn start() -> anyhow::Result<Self> {
         let home = tempfile::tempdir()?;
         let bucket = home.path().join("bucket");
-        generate(&bucket)?;
+        bench_data(&bucket, PATHS, &["--one-closure"])?;
         let server = Setup::new().folder("main", &bucket, &[]).start().await?;
         server.indexed("main").await?;
         let tops = server
@@ -184,26 +183,6 @@ impl Fx7 {
 
 fn nodes(graph: &Value) -> anyhow::Result<&Vec<Value>> {
     graph["items"].as_array().context("nodes")
-}
-
-fn generate(folder: &Path) -> anyhow::Result<()> {
-    let output = Command::new(component::binary())
-        .args([
-            "bench-data",
-            "--fake-signatures",
-            "--one-closure",
-            "--paths",
-        ])
-        .arg(PATHS.to_string())
-        .arg("--out")
-        .arg(folder)
-        .output()?;
-    ensure!(
-        output.status.success(),
-        "bench-data: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -414,11 +393,7 @@ async fn a22_table(fx7: &Fx7, browser: &Browser) -> anyhow::Result<()> {
     // The version stands in an element of its own; a long name stands nowhere else.
     let package = |node: &Value| {
         let name = node["name"].as_str().unwrap_or_default();
-        let end = name
-            .match_indices('-')
-            .map(|(at, _)| at)
-            .find(|at| name[at + 1..].starts_with(|c: char| c.is_ascii_digit()));
-        end.map_or(name, |at| &name[..at]).to_owned()
+        split_name(name).0.to_owned()
     };
     let last = nodes(&fx7.graph)?.iter().rev().take(100).map(package);
     let last = last.max_by_key(String::len).context("a node")?;

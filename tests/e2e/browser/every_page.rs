@@ -242,8 +242,10 @@ const reachable = e => {
   return r.width > 2 && r.height > 2 && r.left > -1 && r.right < document.documentElement.clientWidth + 1;
 };
 return [...new Set([...document.querySelectorAll('a[href], button, summary, select, input')].filter(reachable)
-  // A filter by age begins at a moment that is another one at the next visit.
-  .map(e => `${e.tagName.toLowerCase()} ${(e.href || name(e)).replace(/(since|until)=[^&]*/, '$1')}`))];
+  // A filter by age begins at a moment that is another one at the next visit. Of the list in one window
+  // the rows that fit are drawn, and on a phone fewer do: what a row has counts once.
+  .map(e => `${e.tagName.toLowerCase()} ${e.closest('.list-window tbody') ? 'of a row'
+    : (e.href || name(e)).replace(/(since|until)=[^&]*/, '$1')}`))];
 ";
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,10 +14,6 @@ use super::upload::{Made, folder};
 /// The names on the chain that is shown first, from the top down.
 const CHAIN: &str = "return [...document.querySelectorAll('.why-answer > .chain > li > .chain-step .store-path-name')].map(it => it.textContent)";
 
-fn hash_of(path: &str) -> &str {
-    &path["/nix/store/".len()..][..32]
-}
-
 async fn at(browser: &Browser, path: &str) -> anyhow::Result<()> {
     let quoted = serde_json::to_string(path)?;
     browser
@@ -34,19 +30,23 @@ async fn a23_a24_w_says_why_and_the_address_says_it_again() -> anyhow::Result<()
     let Some(browser) = Browser::start(&server.origin).await? else {
         return Ok(());
     };
-    let (mid, leaf) = (hash_of(fx1::MID), hash_of(fx1::LEAF));
+    let (mid, leaf) = (fx1::MID_HASH, fx1::LEAF_HASH);
     browser
         .open(&format!("/c/main/p/{}/closure", fx1::TOP_HASH))
         .await?;
-    browser
-        .until(
-            "the focus on leaf",
-            &format!(
-                "const link = document.querySelector('main a.store-path[href$={leaf:?}]'); \
-                 if (!link) return false; link.focus(); return document.activeElement === link"
-            ),
-        )
-        .await?;
+    let selected = async |name: &str| {
+        browser
+            .until(
+                &format!("{name} selected"),
+                &format!("return document.querySelector('#closure-selected')?.textContent.includes('{name}')"),
+            )
+            .await
+    };
+    selected("top-1.0").await?;
+    for name in ["mid-1.0", "leaf-1.0"] {
+        browser.press("l").await?;
+        selected(name).await?;
+    }
     browser.press("w").await?;
     let address = format!("/c/main/why/{}...{leaf}", fx1::TOP_HASH);
     at(&browser, &address).await?;

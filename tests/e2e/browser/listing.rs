@@ -17,14 +17,11 @@ const PATHS: u64 = 5000;
 const PAGE: usize = 200;
 
 /// `snowbank bench-data` into a new folder.
-fn synthetic(folder: &Path) -> anyhow::Result<u64> {
-    let paths = match std::env::var("SNOWBANK_FX5_PATHS") {
-        Ok(count) => count.parse().context("SNOWBANK_FX5_PATHS is no number")?,
-        Err(_) => PATHS,
-    };
+pub(super) fn bench_data(folder: &Path, paths: u64, options: &[&str]) -> anyhow::Result<()> {
     let output = Command::new(component::binary())
         .args(["bench-data", "--fake-signatures", "--paths"])
         .arg(paths.to_string())
+        .args(options)
         .arg("--out")
         .arg(folder)
         .output()?;
@@ -33,13 +30,17 @@ fn synthetic(folder: &Path) -> anyhow::Result<u64> {
         "bench-data: {}",
         String::from_utf8_lossy(&output.stderr)
     );
-    Ok(paths)
+    Ok(())
 }
 
 pub(super) async fn large_cache() -> anyhow::Result<(Server, TempDir, u64)> {
     let home = tempfile::tempdir()?;
     let bucket = home.path().join("bucket");
-    let paths = synthetic(&bucket)?;
+    let paths = match std::env::var("SNOWBANK_FX5_PATHS") {
+        Ok(count) => count.parse().context("SNOWBANK_FX5_PATHS is no number")?,
+        Err(_) => PATHS,
+    };
+    bench_data(&bucket, paths, &[])?;
     let server = Setup::new().folder("main", &bucket, &[]).start().await?;
     server.indexed("main").await?;
     Ok((server, home, paths))

@@ -49,7 +49,9 @@ mod fx1 {
     pub(super) const TOP: &str = "/nix/store/xynxqns12h5f1dcq1j5x3c3232454njk-top-1.0";
     pub(super) const TOP_HASH: &str = "xynxqns12h5f1dcq1j5x3c3232454njk";
     pub(super) const MID: &str = "/nix/store/2q7j6yg8p39a9agynmkwvp3ny6sjfj8k-mid-1.0";
+    pub(super) const MID_HASH: &str = "2q7j6yg8p39a9agynmkwvp3ny6sjfj8k";
     pub(super) const LEAF: &str = "/nix/store/fpfpv5zl6l69d93iykc4lfd2z29s4kxz-leaf-1.0";
+    pub(super) const LEAF_HASH: &str = "fpfpv5zl6l69d93iykc4lfd2z29s4kxz";
 }
 
 /// FX2: the June 2026 incident, signed by cache.nixos.org-1. The demo holds it and its twin.

@@ -22,7 +22,7 @@ pub(super) async fn all(server: &Server) -> anyhow::Result<Vec<Named>> {
     let withheld = hash_of("false-address").await?;
     let dangling = hash_of("dangling").await?;
     let powder = hash_of("powder-3.14.0").await?;
-    let leaf = &fx1::LEAF["/nix/store/".len()..][..32];
+    let leaf = fx1::LEAF_HASH;
     Ok(vec![
         ("caches", "/".to_owned()),
         ("cache", "/c/main".to_owned()),

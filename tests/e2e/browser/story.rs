@@ -94,7 +94,7 @@ async fn a30_log_history_and_names_in_the_closure_are_tabs_of_the_path() -> anyh
     browser.accessible("history").await?;
 
     // Where there is none, that is said, and why.
-    let leaf = &fx1::LEAF["/nix/store/".len()..][..32];
+    let leaf = fx1::LEAF_HASH;
     browser.open(&format!("/c/main/p/{leaf}/log")).await?;
     browser.shows("There is no build log here").await?;
 

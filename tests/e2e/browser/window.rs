@@ -134,6 +134,8 @@ async fn a11_all_rows_are_in_one_window_and_the_last_is_reached_and_exact() -> a
     }
     let scroll = "const row = document.querySelector('#paths-table tbody tr[data-row]:not([hidden])').offsetHeight;
         document.querySelector('.list-window').scrollBy(0, row * $ROWS)";
+    // The bar follows the keys in the next frame.
+    browser.painted().await?;
     for (rows, wanted) in [("-5", top - 8), ("4", top - 4), ("-1", top - 5)] {
         browser
             .script(&scroll.replace("$ROWS", rows), vec![])

@@ -5,7 +5,7 @@
 use leptos::prelude::*;
 use web_sys::{KeyboardEvent, MouseEvent};
 
-use super::explorer::{Explorer, Step, focused, hit, number, reveal, step};
+use super::explorer::{Explorer, Step, focused, hit, number, reveal};
 use crate::components::changing::changing;
 use crate::components::chip::{Tone, chip};
 use crate::components::icon::Icon;
@@ -148,7 +148,7 @@ fn listen(columns: Columns, left: Side, right: Side) {
         explorer, trail, ..
     } = columns;
     let keys = window_event_listener(leptos::ev::keydown, move |event: KeyboardEvent| {
-        let Some(step) = step(&event, ".column-list") else {
+        let Some(step) = explorer.step(&event, ".column-list") else {
             return;
         };
         let column = focused().map(|focused| focused.id()).unwrap_or_default();

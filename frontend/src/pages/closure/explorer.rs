@@ -4,18 +4,19 @@ use std::time::Duration;
 
 use leptos::leptos_dom::helpers::{TimeoutHandle, set_timeout_with_handle};
 use leptos::prelude::*;
-use snowbank_shared::route::{ExploreRoute, Route};
+use snowbank_shared::route::Route;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Element, HtmlElement, KeyboardEvent};
 
 use super::choice::{Choice, SizeKind, View};
 use crate::components::announcer::{Announcer, announcer};
-use crate::components::copy::copy_text;
+use crate::components::copy::copy_and_say;
 use crate::pages::path::PathPage;
+use crate::pages::path_why::why;
 use crate::state::derived::{effect, memo};
 use crate::state::keyboard::single_keys_act;
 use crate::state::navigation::href;
-use crate::state::preferences::preferences;
+use crate::state::preferences::{Preferences, preferences};
 
 /// Selections that `[` leads back to at most.
 const MOST_PAST: usize = 500;
@@ -45,6 +46,7 @@ pub struct Explorer {
     pub focus: Memo<String>,
     /// What is said to screen readers.
     pub announcer: Announcer,
+    preferences: Preferences,
     past: StoredValue<Past>,
 }
 
@@ -73,6 +75,7 @@ impl Explorer {
                 })
             }),
             announcer: announcer(),
+            preferences: preferences(),
             past: StoredValue::new(Past::default()),
         };
         explorer.keep_address();
@@ -162,13 +165,12 @@ impl Explorer {
 
     /// The keys that act in every view.
     fn listen(self) {
-        let preferences = preferences();
         let keys = window_event_listener(leptos::ev::keydown, move |event: KeyboardEvent| {
             if event.ctrl_key()
                 || event.meta_key()
                 || event.alt_key()
                 || event.default_prevented()
-                || !single_keys_act(&event, preferences)
+                || !single_keys_act(&event, self.preferences)
             {
                 return;
             }
@@ -192,13 +194,7 @@ impl Explorer {
                 "y" => press("#closure-selected .copy"),
                 "Y" => {
                     let link = window().location().href().unwrap_or_default();
-                    copy_text(link, move |copied| {
-                        self.announcer.say(if copied {
-                            "Copied"
-                        } else {
-                            "The browser did not allow copying"
-                        });
-                    });
+                    copy_and_say(link, self.announcer);
                 }
                 "f" => {
                     if let Some(field) = element("#closure-find") {
@@ -224,19 +220,41 @@ impl Explorer {
         on_cleanup(move || keys.remove());
     }
 
+    /// The step that a key means: letters wherever nobody types, the others where what
+    /// matches `widget` has the focus.
+    pub fn step(self, event: &KeyboardEvent, widget: &str) -> Option<Step> {
+        if event.ctrl_key() || event.meta_key() || event.alt_key() || event.default_prevented() {
+            return None;
+        }
+        let inside = focused().is_some_and(|focused| focused.matches(widget).unwrap_or(false));
+        let letters = single_keys_act(event, self.preferences);
+        Some(match event.key().as_str() {
+            "ArrowLeft" if inside => Step::Left,
+            "ArrowRight" if inside => Step::Right,
+            "ArrowUp" if inside => Step::Up,
+            "ArrowDown" if inside => Step::Down,
+            "Home" if inside => Step::First,
+            "End" if inside => Step::Last,
+            "Enter" if inside => Step::Enter,
+            "Backspace" if inside => Step::Out,
+            "h" if letters => Step::Left,
+            "l" if letters => Step::Right,
+            "k" if letters => Step::Up,
+            "j" if letters => Step::Down,
+            _ => return None,
+        })
+    }
+
     /// Opens the selected path's own page.
     pub fn open(self) {
         press("#closure-open");
     }
 }
 
-/// Where it is told why one path needs another.
-pub fn why_address(cache: &str, from: &str, to: &str) -> String {
-    href(&Route::Explore(ExploreRoute::why(
-        cache,
-        Some(from),
-        Some(to),
-    )))
+/// Where it is told why a path is in the closure; nothing for the path whose closure it is.
+pub fn why_address(page: PathPage, hash: &str) -> Option<String> {
+    let root = page.hash.get_value();
+    (hash != root).then(|| href(&why(page, Some(&root), Some(hash))))
 }
 
 /// The page of a path of the cache.
@@ -293,31 +311,6 @@ pub enum Step {
     Last,
     Enter,
     Out,
-}
-
-/// The step that a key means: letters wherever nobody types, the others where what
-/// matches `widget` has the focus.
-pub fn step(event: &KeyboardEvent, widget: &str) -> Option<Step> {
-    if event.ctrl_key() || event.meta_key() || event.alt_key() || event.default_prevented() {
-        return None;
-    }
-    let inside = focused().is_some_and(|focused| focused.matches(widget).unwrap_or(false));
-    let letters = single_keys_act(event, preferences());
-    Some(match event.key().as_str() {
-        "ArrowLeft" if inside => Step::Left,
-        "ArrowRight" if inside => Step::Right,
-        "ArrowUp" if inside => Step::Up,
-        "ArrowDown" if inside => Step::Down,
-        "Home" if inside => Step::First,
-        "End" if inside => Step::Last,
-        "Enter" if inside => Step::Enter,
-        "Backspace" if inside => Step::Out,
-        "h" if letters => Step::Left,
-        "l" if letters => Step::Right,
-        "k" if letters => Step::Up,
-        "j" if letters => Step::Down,
-        _ => return None,
-    })
 }
 
 /// What has the focus.

@@ -122,7 +122,6 @@ fn references(detail: &PathDetail) -> Vec<Entry> {
 fn selected_line(explorer: Explorer, detail: &PathDetail) -> AnyView {
     let (page, row) = (explorer.page, &detail.row);
     let cache = page.cache.get_value();
-    let root = page.hash.get_value();
     let facts = view! {
         <span class="selected-size">{size(row.nar_size)} " NAR"</span>
         <span class="selected-size">{size_or(row.file_size, "unknown")} " download"</span>
@@ -133,12 +132,11 @@ fn selected_line(explorer: Explorer, detail: &PathDetail) -> AnyView {
         {signature_chip(row.signature, row.signature_problem)}
     }
     .into_any();
-    let why = (row.hash != root).then(|| why_address(&cache, &root, &row.hash));
     acts_line(
         path_link(&cache, &row.hash, &row.name),
         facts,
         Some(path_address(page, &row.hash)),
-        why,
+        why_address(page, &row.hash),
         row.path.clone(),
     )
 }

@@ -182,8 +182,7 @@ fn selected_line(near: Near, shape: &Shape, at: u32) -> AnyView {
         .into_any()
     };
     let open = node.present.then(|| path_address(page, &node.hash));
-    let why = (at != 0).then(|| why_address(&cache, &page.hash.get_value(), &node.hash));
-    acts_line(name, facts, open, why, path)
+    acts_line(name, facts, open, why_address(page, &node.hash), path)
 }
 
 /// A selected path: its name, what is known, where one can go with it. The keys `w`, `y` and

@@ -15,7 +15,7 @@ use super::near::Near;
 use super::shape::Shape;
 use crate::components::changing::changing;
 use crate::components::chip::{Tone, chip, content_chip, signature_chip};
-use crate::components::copy::copy_text;
+use crate::components::copy::copy_and_say;
 use crate::components::icon::{Icon, icon};
 use crate::components::size::{size, size_or};
 use crate::components::store_path::{path_link, path_text};
@@ -95,14 +95,7 @@ impl Rows {
     fn press(self, event: &MouseEvent) {
         let copied = hit(event, "[data-copy]").and_then(|button| button.get_attribute("data-copy"));
         if let Some(path) = copied {
-            let announcer = self.near.explorer.announcer;
-            copy_text(path, move |copied| {
-                announcer.say(if copied {
-                    "Copied"
-                } else {
-                    "The browser did not allow copying"
-                });
-            });
+            copy_and_say(path, self.near.explorer.announcer);
         }
         if hit(event, "a, button, input, label").is_some() {
             return;

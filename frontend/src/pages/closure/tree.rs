@@ -5,7 +5,7 @@ use leptos::attr::custom::custom_attribute;
 use leptos::prelude::*;
 use web_sys::{KeyboardEvent, MouseEvent};
 
-use super::explorer::{Step, hit, number, reveal, step};
+use super::explorer::{Step, hit, number, reveal};
 use super::missing::on_upstreams;
 use super::near::Near;
 use super::shape::Shape;
@@ -201,16 +201,17 @@ impl Tree {
 }
 
 fn listen(tree: Tree) {
-    let keys = window_event_listener(leptos::ev::keydown, move |event: KeyboardEvent| match step(
-        &event,
-        "#closure-tree",
-    ) {
-        None | Some(Step::Out) => {}
-        Some(step) => {
-            tree.take(step);
-            event.prevent_default();
-        }
-    });
+    let explorer = tree.near.explorer;
+    let keys = window_event_listener(
+        leptos::ev::keydown,
+        move |event: KeyboardEvent| match explorer.step(&event, "#closure-tree") {
+            None | Some(Step::Out) => {}
+            Some(step) => {
+                tree.take(step);
+                event.prevent_default();
+            }
+        },
+    );
     on_cleanup(move || keys.remove());
 }
 

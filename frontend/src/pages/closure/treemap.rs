@@ -10,7 +10,7 @@ use wasm_bindgen::JsCast;
 use web_sys::{KeyboardEvent, MouseEvent};
 
 use super::choice::{Colour, SizeKind, place};
-use super::explorer::{Step, hit, number, step};
+use super::explorer::{Step, hit, number};
 use super::near::Near;
 use super::shape::Shape;
 use super::tiles::{Tile, Way, What, neighbour, tiles};
@@ -274,7 +274,7 @@ fn activate(map: Map, at: usize) {
 
 fn listen(map: Map) {
     let keys = window_event_listener(leptos::ev::keydown, move |event: KeyboardEvent| {
-        let Some(step) = step(&event, "#closure-treemap") else {
+        let Some(step) = map.near.explorer.step(&event, "#closure-treemap") else {
             return;
         };
         let at = map.at.get_untracked();

@@ -2,25 +2,25 @@
 //! rows, of which the few that are seen are drawn.
 //!
 //! [`place`] says which rows stand in the window and where the scroll bar belongs, [`kept`]
-//! which are here; this file moves between the two, the browser's scroll bar, the server
-//! and the address, and [`table`] draws. The rows do not scroll: what scrolls is an empty
-//! box, in front of which the table stays in place and is drawn anew, so that nothing
-//! blank is ever seen but rows that have not arrived.
+//! which are here, [`state`] what is asked for; this file moves between them, the browser's
+//! scroll bar, the server and the address, and [`table`] draws. The rows do not scroll: what
+//! scrolls is an empty box, in front of which the table stays in place and is drawn anew, so
+//! that nothing blank is ever seen but rows that have not arrived.
 //!
 //! Rows are asked for by number. Each answer says which state of the index it is of; one
 //! of another state than the rest drops the rest, so that no row is shown twice.
 
 mod kept;
 mod place;
+mod state;
 mod table;
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use leptos::html::{Div, Tbody};
-use leptos::leptos_dom::helpers::{TimeoutHandle, set_timeout_with_handle};
+use leptos::leptos_dom::helpers::set_timeout_with_handle;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use snowbank_shared::api::{Page, PathRow};
@@ -28,92 +28,23 @@ use snowbank_shared::route::PathsQuery;
 use wasm_bindgen::JsCast;
 use web_sys::{Element, HtmlElement, KeyboardEvent};
 
-use crate::api::{self, Abort, ApiError};
+use crate::api::{self, ApiError};
 use crate::pages::paths::Browser;
 use crate::state::derived::effect;
 use crate::state::keyboard::focus;
 
-use kept::{BLOCK, Kept};
+use kept::Kept;
 use place::{MOST_SLOTS, Place};
+use state::{Drawn, State};
 
 pub use table::{list, way_to_window};
 
-/// Requests under way at most.
-const MOST_ASKED: usize = 4;
 /// How long the bar rests before it is put where the window is, and the address says so.
 const REST: Duration = Duration::from_millis(160);
 /// How long a scrolling window waits before it asks for the rows it has come to.
 const PASSING: Duration = Duration::from_millis(40);
 /// Where this browser remembers that it wants the window.
 const KEPT_AS: &str = "snowbank.list";
-
-/// What is drawn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Drawn {
-    /// The first row of which something is seen, counted from 0, and the one after the last.
-    first: u64,
-    end: u64,
-    /// Rows of the whole list.
-    rows: u64,
-    /// Row elements.
-    slots: usize,
-    /// Px that the bar can move.
-    reach: u32,
-    /// Px of the first row that are above the window.
-    cut: u32,
-}
-
-impl Drawn {
-    fn of(place: Place) -> Self {
-        let seen = place.seen();
-        Self {
-            first: seen.start,
-            end: seen.end,
-            rows: place.rows(),
-            slots: place.slots(),
-            reach: place.reach().ceil() as u32,
-            cut: place.cut().round() as u32,
-        }
-    }
-
-    /// The row that stands in a slot: each keeps its slot as long as it is seen.
-    fn row_in(self, slot: usize) -> Option<u64> {
-        let slots = self.slots.max(1) as u64;
-        let ahead = (slot as u64 + slots - self.first % slots) % slots;
-        Some(self.first + ahead).filter(|row| *row < self.end)
-    }
-}
-
-/// What is not drawn.
-#[derive(Debug)]
-struct State {
-    place: Place,
-    kept: Kept,
-    /// The requests under way, by block, each with its turn.
-    asked: BTreeMap<u64, (u64, Abort)>,
-    turn: u64,
-    /// The list's address in the API.
-    list: String,
-    /// The list of which rows are kept.
-    kept_list: String,
-    /// The first page that they began with.
-    page: Option<Arc<Page<PathRow>>>,
-    revision: String,
-    /// Another list is being asked for: nothing more is of this one.
-    stale: bool,
-    /// The scroll position as it was last seen or set.
-    bar: f64,
-    /// The bar is about to be set: what it does meanwhile moves nothing.
-    placing: bool,
-    /// The row that the address says, counted from 1.
-    said: u64,
-    /// The row that the keys are at.
-    current: Option<u64>,
-    /// It takes the focus when it is drawn.
-    takes_focus: bool,
-    resting: Option<TimeoutHandle>,
-    passing: Option<TimeoutHandle>,
-}
 
 /// The window. Copy it freely.
 #[derive(Debug, Clone, Copy)]
@@ -217,8 +148,9 @@ impl Window {
                 api::all_paths_path(&cache, query)
             });
             let page = browser.rows.get();
-            self.state.update_value(|state| {
-                if state.list != list {
+            let other = self.state.try_update_value(|state| {
+                let other = state.list != list;
+                if other {
                     state.list = list;
                     state.stale = true;
                     state.asked.clear();
@@ -229,10 +161,18 @@ impl Window {
                         .as_ref()
                         .is_some_and(|old| Arc::ptr_eq(old, page))
                 };
-                if let Some(page) = page.filter(|page| !known(page)) {
-                    state.begin(&page);
+                match page.filter(|page| !known(page)) {
+                    Some(page) => {
+                        state.begin(&page);
+                        true
+                    }
+                    None => other,
                 }
             });
+            // Only the row that the address says is another one.
+            if other != Some(true) {
+                return;
+            }
             self.arrived.update(|count| *count += 1);
             self.redraw(Duration::ZERO);
             self.put_bar();
@@ -305,13 +245,16 @@ impl Window {
     /// Once the bar rests, it stands where the window is, and the address says the row.
     fn rest(self, browser: Browser) {
         let rested = move || {
-            let Some(row) = self
-                .state
-                .try_with_value(|state| state.place.seen().start + 1)
-            else {
+            let Some((row, off)) = self.state.try_with_value(|state| {
+                let off = (state.place.bar() - state.bar).abs() >= 1.0;
+                (state.place.seen().start + 1, off)
+            }) else {
                 return;
             };
-            self.put_bar();
+            // Who scrolls on just then is not put back for nothing.
+            if off {
+                self.put_bar();
+            }
             self.state.update_value(|state| state.said = row);
             browser.stand_at(row);
         };
@@ -517,65 +460,6 @@ impl Window {
         if focused_row() == Some(row) {
             self.state.update_value(|state| state.takes_focus = false);
         }
-    }
-}
-
-impl State {
-    /// Begins with the first page of a list, or of a newer state of the same.
-    fn begin(&mut self, page: &Arc<Page<PathRow>>) {
-        let other = self.kept_list != self.list;
-        self.asked.clear();
-        self.kept.clear();
-        for (block, rows) in (0..).zip(page.items.chunks(BLOCK as usize)) {
-            // A block that is not whole is the last one.
-            if rows.len() as u64 == BLOCK || page.next.is_none() {
-                self.kept.put(block, rows.to_vec());
-            }
-        }
-        self.revision.clone_from(&page.revision);
-        self.kept_list.clone_from(&self.list);
-        self.page = Some(Arc::clone(page));
-        self.stale = false;
-        self.place = self.place.of_rows(page.total);
-        if other {
-            self.place.begin_at(self.said - 1);
-            self.current = None;
-        }
-    }
-
-    fn take(&mut self, block: u64, page: Page<PathRow>) {
-        if page.revision != self.revision {
-            self.kept.clear();
-            self.asked.clear();
-            self.revision = page.revision;
-        }
-        self.place = self.place.of_rows(page.total);
-        self.kept.put(block, page.items);
-    }
-
-    /// What has to be asked for now: block, turn, address and the request's ticket.
-    fn requests(&mut self) -> Vec<(u64, u64, String, api::Ticket)> {
-        if self.stale {
-            return Vec::new();
-        }
-        let seen: Range<u64> = self.place.seen();
-        let wanted = self.kept.wanted(&seen, self.place.rows());
-        self.asked.retain(|block, _| wanted.contains(block));
-        let mut requests = Vec::new();
-        for block in wanted {
-            if self.asked.len() >= MOST_ASKED {
-                break;
-            }
-            if self.asked.contains_key(&block) {
-                continue;
-            }
-            self.turn += 1;
-            let abort = Abort::new();
-            let path = api::rows_path(&self.list, block * BLOCK, BLOCK);
-            requests.push((block, self.turn, path, abort.ticket()));
-            self.asked.insert(block, (self.turn, abort));
-        }
-        requests
     }
 }
 
