@@ -1,7 +1,7 @@
 //! From the static shell to the running dashboard, and from an address to its page.
 
 use leptos::prelude::*;
-use snowbank_shared::route::{Route, RouteError};
+use snowbank_shared::route::{Route, RouteError, VouchingRoute};
 use wasm_bindgen::JsCast;
 use web_sys::HtmlElement;
 
@@ -12,7 +12,7 @@ use crate::components::frame::frame;
 use crate::components::help_dialog::help_dialog;
 use crate::components::page_head::Opened;
 use crate::pages;
-use crate::parts::{Browse, Guide, Page, Parts, UploadPage};
+use crate::parts::{Browse, Guide, Page, Parts, PathPart, UploadPage};
 use crate::state::derived::memo;
 use crate::state::handed::Handed;
 use crate::state::identity::Identity;
@@ -95,7 +95,7 @@ fn draw(parts: Parts, place: Result<Route, RouteError>) -> AnyView {
         Ok(Route::Cache { cache }) => return pages::cache::page(&cache),
         Ok(Route::Paths { cache, .. }) => Page::Browse(Browse::Paths { cache }),
         Ok(Route::Path { cache, hash, .. } | Route::File { cache, hash, .. }) => {
-            Page::Path { cache, hash }
+            Page::Path(PathPart::Path { cache, hash })
         }
         Ok(Route::Conflicts { cache, hash }) => Page::Browse(Browse::Conflicts { cache, hash }),
         Ok(Route::Health { cache, .. }) => Page::Browse(Browse::Health { cache }),
@@ -114,7 +114,10 @@ fn draw(parts: Parts, place: Result<Route, RouteError>) -> AnyView {
         Ok(Route::Contribute(route)) => Page::Contribute(route),
         Ok(Route::Pins(route)) => Page::Pins(route),
         Ok(Route::Explore(route)) => Page::Explore(route),
-        Ok(Route::Vouching(route)) => Page::Vouching(route),
+        Ok(Route::Vouching(VouchingRoute::Keys { cache })) => Page::Path(PathPart::Keys { cache }),
+        Ok(Route::Vouching(VouchingRoute::Signatures { cache, .. })) => {
+            Page::Path(PathPart::Signatures { cache })
+        }
         Err(error) => Page::Guide(Guide::NotFound(error)),
     };
     parts.draw(page)

@@ -19,7 +19,7 @@ use std::time::Duration;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use snowbank_shared::route::{
-    AccessRoute, ConnectRoute, ContributeRoute, ExploreRoute, PinsRoute, RouteError, VouchingRoute,
+    AccessRoute, ConnectRoute, ContributeRoute, ExploreRoute, PinsRoute, RouteError,
 };
 use wasm_split_helpers::{SplitLoaderError, wasm_split};
 
@@ -36,12 +36,11 @@ use crate::pages;
 #[derive(Debug, Clone)]
 pub enum Page {
     Browse(Browse),
-    Path { cache: String, hash: String },
+    Path(PathPart),
     People(AccessRoute),
     Contribute(ContributeRoute),
     Pins(PinsRoute),
     Explore(ExploreRoute),
-    Vouching(VouchingRoute),
     Upload(UploadPage),
     Connect(ConnectRoute),
     Guide(Guide),
@@ -53,6 +52,14 @@ pub enum UploadPage {
     Form { cache: String },
     Sessions { cache: String },
     Session { cache: String, id: String },
+}
+
+/// A path, or who vouches for all of them.
+#[derive(Debug, Clone)]
+pub enum PathPart {
+    Path { cache: String, hash: String },
+    Keys { cache: String },
+    Signatures { cache: String },
 }
 
 /// Lists of paths.
@@ -87,17 +94,14 @@ fn browse(page: Browse) -> Result<AnyView, SplitLoaderError> {
     })
 }
 
+/// A path, and what asks of a whole cache what a tab of it asks of one path. One function, for one
+/// answers at once only where its own name was fetched.
 #[wasm_split(path, fallible, preload(fetch_path))]
-fn path(cache: String, hash: String) -> Result<AnyView, SplitLoaderError> {
-    Ok(pages::path::page(&cache, &hash))
-}
-
-/// With the tab of a path that asks the same of it.
-#[wasm_split(path, fallible)]
-fn vouching(page: VouchingRoute) -> Result<AnyView, SplitLoaderError> {
+fn path(page: PathPart) -> Result<AnyView, SplitLoaderError> {
     Ok(match page {
-        VouchingRoute::Keys { cache } => pages::signers::page(&cache),
-        VouchingRoute::Signatures { cache, .. } => pages::coverage::page(&cache),
+        PathPart::Path { cache, hash } => pages::path::page(&cache, &hash),
+        PathPart::Keys { cache } => pages::signers::page(&cache),
+        PathPart::Signatures { cache } => pages::coverage::page(&cache),
     })
 }
 
@@ -234,7 +238,7 @@ impl Part {
     const fn of(page: &Page) -> Self {
         match page {
             Page::Browse(_) => Self::Browse,
-            Page::Path { .. } | Page::Vouching(_) => Self::Path,
+            Page::Path(_) => Self::Path,
             Page::People(_) => Self::People,
             Page::Contribute(_) => Self::Contribute,
             Page::Pins(PinsRoute::Signing { .. } | PinsRoute::Rotation { .. }) => Self::Rotation,
@@ -352,7 +356,7 @@ impl Parts {
 fn drawn(page: Page) -> Option<AnyView> {
     match page {
         Page::Browse(page) => at_once(browse(page)),
-        Page::Path { cache, hash } => at_once(path(cache, hash)),
+        Page::Path(page) => at_once(path(page)),
         Page::People(page) => at_once(people(page)),
         Page::Contribute(page) => at_once(contribute(page)),
         Page::Pins(page @ (PinsRoute::Signing { .. } | PinsRoute::Rotation { .. })) => {
@@ -360,7 +364,6 @@ fn drawn(page: Page) -> Option<AnyView> {
         }
         Page::Pins(page) => at_once(pins(page)),
         Page::Explore(page) => at_once(explore(page)),
-        Page::Vouching(page) => at_once(vouching(page)),
         Page::Upload(page) => at_once(upload(page)),
         Page::Connect(page) => at_once(connect(page)),
         Page::Guide(page) => at_once(guide(page)),

@@ -113,7 +113,7 @@ pub fn section(page: PathPage) -> AnyView {
                 />
                 <button type="submit" class="button">
                     {icon(Icon::Search)}
-                    "Search"
+                    "Search the closure"
                 </button>
                 {changing(stopping)}
             </form>

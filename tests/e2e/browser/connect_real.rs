@@ -193,6 +193,9 @@ async fn a50_both_clients_make_of_the_merged_file_what_the_page_says() -> anyhow
         let unseen =
             "return document.querySelector('.merge-out').innerText.includes('not pasted here')";
         let unseen = browser.script(unseen, vec![]).await? == true;
+        // Quotes: a part of the value for 2.8, the end of every command for later ones.
+        let newer = "return document.querySelector('main').innerText.includes('Newer versions of Nix then fail')";
+        let newer = browser.script(newer, vec![]).await? == true;
         for nix in &clients {
             let machine = Machine {
                 system: &merged,
@@ -202,7 +205,12 @@ async fn a50_both_clients_make_of_the_merged_file_what_the_page_says() -> anyhow
             let (real, err) = shown(nix, &machine)?;
             let Some(real) = real else {
                 // A file that it includes is missing here, which the page cannot know.
-                ensure!(fatal || unseen, "{name}: {} fails: {err}", nix.version);
+                let late = newer && !nix.version.contains(" 2.8.");
+                ensure!(
+                    fatal || unseen || late,
+                    "{name}: {} fails: {err}",
+                    nix.version
+                );
                 continue;
             };
             ensure!(

@@ -70,8 +70,8 @@ async fn a99_the_focus_is_never_under_what_stays_in_place() -> anyhow::Result<()
         let mut rows = 0;
         // Forwards over the head of the page and forty rows, then half the way back: upwards
         // is where a head that stays in place would hide what has the focus.
-        for step in 0..150 {
-            let back = step >= 100;
+        for step in 0..180 {
+            let back = step >= 130;
             browser.tab(back).await?;
             if let Some(what) = browser.hidden_focus().await? {
                 hidden.push(format!("{width}x{height}, Tab {step}, back {back}: {what}"));

@@ -14,11 +14,7 @@ const FORMATS: [(&str, &str, &str); 5] = [
     ("json", "JSON", "as the API"),
     ("ndjson", "NDJSON", "one row a line"),
     ("dot", "DOT", "a graph, for Graphviz"),
-    (
-        "paths",
-        "Store paths",
-        "one a line, what is missing left out",
-    ),
+    ("paths", "Store paths", "one a line"),
 ];
 
 /// The menu; `path` is the closure's address below `/api/v1`.
