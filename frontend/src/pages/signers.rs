@@ -198,8 +198,10 @@ fn row(cache: &str, signer: &Signer) -> AnyView {
     view! {
         <tr>
             <th scope="row" class="grow wide">
-                <b class="mono break">{format::visible(&signer.name)}</b>
-                {fingerprints}
+                <div class="cell-two">
+                    <b class="mono break">{format::visible(&signer.name)}</b>
+                    {fingerprints}
+                </div>
             </th>
             <td data-label="State">{states(&signer.keys)}</td>
             <td data-label="Whose">{whose(signer)}</td>
