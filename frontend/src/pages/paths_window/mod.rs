@@ -391,7 +391,11 @@ impl Window {
     fn to_row(self, browser: Browser, row: impl FnOnce(Option<u64>, Place) -> u64) {
         let focused = focused_row();
         self.move_by(browser, |state| {
-            let at = focused.or(state.current);
+            // A row that is to take the focus has it already, for a key that comes before it is drawn.
+            let at = match state.takes_focus {
+                true => state.current,
+                false => focused.or(state.current),
+            };
             let most = state.place.rows().saturating_sub(1);
             let row = row(at, state.place).min(most);
             state.place.reveal(row);
