@@ -12,7 +12,7 @@ use crate::components::frame::frame;
 use crate::components::help_dialog::help_dialog;
 use crate::components::page_head::Opened;
 use crate::pages;
-use crate::parts::{Browse, Guide, Page, Parts, PathPart, UploadPage};
+use crate::parts::{Browse, Decision, Explored, Guide, Page, Parts, PathPart, UploadPage};
 use crate::state::derived::memo;
 use crate::state::handed::Handed;
 use crate::state::identity::Identity;
@@ -111,9 +111,9 @@ fn draw(parts: Parts, place: Result<Route, RouteError>) -> AnyView {
         Ok(Route::Preferences) => Page::Guide(Guide::Preferences),
         Ok(Route::About) => Page::Guide(Guide::About),
         Ok(Route::Access(route)) => Page::People(route),
-        Ok(Route::Contribute(route)) => Page::Contribute(route),
-        Ok(Route::Pins(route)) => Page::Pins(route),
-        Ok(Route::Explore(route)) => Page::Explore(route),
+        Ok(Route::Contribute(route)) => Page::Contribute(Decision::Uploads(route)),
+        Ok(Route::Pins(route)) => route.into(),
+        Ok(Route::Explore(route)) => Page::Explore(Explored::Paths(route)),
         Ok(Route::Vouching(VouchingRoute::Keys { cache })) => Page::Path(PathPart::Keys { cache }),
         Ok(Route::Vouching(VouchingRoute::Signatures { cache, .. })) => {
             Page::Path(PathPart::Signatures { cache })

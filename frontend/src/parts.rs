@@ -38,12 +38,56 @@ pub enum Page {
     Browse(Browse),
     Path(PathPart),
     People(AccessRoute),
-    Contribute(ContributeRoute),
-    Pins(PinsRoute),
-    Explore(ExploreRoute),
+    Contribute(Decision),
+    Explore(Explored),
     Upload(UploadPage),
     Connect(ConnectRoute),
     Guide(Guide),
+}
+
+/// What somebody decides on.
+#[derive(Debug, Clone)]
+pub enum Decision {
+    Uploads(ContributeRoute),
+    Signing { cache: String, ask: String },
+    Rotation { cache: String },
+}
+
+/// How paths hang together, and what stays.
+#[derive(Debug, Clone)]
+pub enum Explored {
+    Paths(ExploreRoute),
+    Pins {
+        cache: String,
+    },
+    Pin {
+        cache: String,
+        name: String,
+        revision: Option<u64>,
+    },
+    Quarantine {
+        cache: String,
+    },
+}
+
+impl From<PinsRoute> for Page {
+    fn from(route: PinsRoute) -> Self {
+        match route {
+            PinsRoute::Pins { cache } => Self::Explore(Explored::Pins { cache }),
+            PinsRoute::Pin {
+                cache,
+                name,
+                revision,
+            } => Self::Explore(Explored::Pin {
+                cache,
+                name,
+                revision,
+            }),
+            PinsRoute::Quarantine { cache } => Self::Explore(Explored::Quarantine { cache }),
+            PinsRoute::Signing { cache, ask } => Self::Contribute(Decision::Signing { cache, ask }),
+            PinsRoute::Rotation { cache } => Self::Contribute(Decision::Rotation { cache }),
+        }
+    }
 }
 
 /// Uploads from a browser.
@@ -119,45 +163,39 @@ fn people(page: AccessRoute) -> Result<AnyView, SplitLoaderError> {
     })
 }
 
+/// What somebody decides on: uploads that wait, the policy, signatures in bulk, keys.
 #[wasm_split(contribute, fallible, preload(fetch_contribute))]
-fn contribute(page: ContributeRoute) -> Result<AnyView, SplitLoaderError> {
+fn contribute(page: Decision) -> Result<AnyView, SplitLoaderError> {
     Ok(match page {
-        ContributeRoute::Approvals { cache, .. } => pages::approvals::page(&cache),
-        ContributeRoute::Approval { cache, id } => pages::approval::page(&cache, &id),
-        ContributeRoute::Policy { cache } => pages::policy::page(&cache),
+        Decision::Uploads(ContributeRoute::Approvals { cache, .. }) => {
+            pages::approvals::page(&cache)
+        }
+        Decision::Uploads(ContributeRoute::Approval { cache, id }) => {
+            pages::approval::page(&cache, &id)
+        }
+        Decision::Uploads(ContributeRoute::Policy { cache }) => pages::policy::page(&cache),
+        Decision::Signing { cache, ask } => pages::signing::page(&cache, &ask),
+        Decision::Rotation { cache } => pages::rotation::page(&cache),
     })
 }
 
-#[wasm_split(pins, fallible, preload(fetch_pins))]
-fn pins(page: PinsRoute) -> Result<AnyView, SplitLoaderError> {
+/// How paths hang together, and what stays.
+#[wasm_split(explore, fallible, preload(fetch_explore))]
+fn explore(page: Explored) -> Result<AnyView, SplitLoaderError> {
     Ok(match page {
-        PinsRoute::Pins { cache } => pages::pins::page(&cache),
-        PinsRoute::Pin {
+        Explored::Paths(ExploreRoute::Why { cache, .. }) => pages::why::page(&cache),
+        Explored::Paths(ExploreRoute::Diff { cache, .. }) => pages::diff::page(&cache),
+        Explored::Paths(ExploreRoute::Packages { cache, .. }) => pages::packages::page(&cache),
+        Explored::Paths(ExploreRoute::Package { cache, name }) => {
+            pages::package::page(&cache, &name)
+        }
+        Explored::Pins { cache } => pages::pins::page(&cache),
+        Explored::Pin {
             cache,
             name,
             revision,
         } => pages::pin::page(&cache, &name, revision),
-        PinsRoute::Quarantine { cache } => pages::quarantine::page(&cache),
-        // Of the part `rotation`: never asked for here.
-        PinsRoute::Signing { .. } | PinsRoute::Rotation { .. } => ().into_any(),
-    })
-}
-
-#[wasm_split(rotation, fallible, preload(fetch_rotation))]
-fn rotation(page: PinsRoute) -> Result<AnyView, SplitLoaderError> {
-    Ok(match page {
-        PinsRoute::Signing { cache, ask } => pages::signing::page(&cache, &ask),
-        page => pages::rotation::page(page.cache()),
-    })
-}
-
-#[wasm_split(explore, fallible, preload(fetch_explore))]
-fn explore(page: ExploreRoute) -> Result<AnyView, SplitLoaderError> {
-    Ok(match page {
-        ExploreRoute::Why { cache, .. } => pages::why::page(&cache),
-        ExploreRoute::Diff { cache, .. } => pages::diff::page(&cache),
-        ExploreRoute::Packages { cache, .. } => pages::packages::page(&cache),
-        ExploreRoute::Package { cache, name } => pages::package::page(&cache, &name),
+        Explored::Quarantine { cache } => pages::quarantine::page(&cache),
     })
 }
 
@@ -211,27 +249,23 @@ enum Part {
     People,
     Connect,
     Guide,
-    /// Few decide on uploads: only who opens such a page fetches it.
+    /// Few decide on uploads and keys: only who opens such a page fetches it.
     Contribute,
-    Pins,
     Explore,
-    /// Few change signatures and keys.
-    Rotation,
     /// Decoders are large and few people upload: only who opens the page fetches it.
     Upload,
 }
 
 impl Part {
     /// How many there are.
-    const COUNT: usize = 10;
+    const COUNT: usize = 8;
     /// What everybody gets at leisure, in this order.
-    const FOR_ALL: [Self; 7] = [
+    const FOR_ALL: [Self; 6] = [
         Self::Browse,
         Self::Path,
         Self::Connect,
         Self::Guide,
         Self::People,
-        Self::Pins,
         Self::Explore,
     ];
 
@@ -241,8 +275,6 @@ impl Part {
             Page::Path(_) => Self::Path,
             Page::People(_) => Self::People,
             Page::Contribute(_) => Self::Contribute,
-            Page::Pins(PinsRoute::Signing { .. } | PinsRoute::Rotation { .. }) => Self::Rotation,
-            Page::Pins(_) => Self::Pins,
             Page::Explore(_) => Self::Explore,
             Page::Upload(_) => Self::Upload,
             Page::Connect(_) => Self::Connect,
@@ -258,9 +290,7 @@ impl Part {
             Self::Connect => fetch_connect().await,
             Self::Contribute => fetch_contribute().await,
             Self::Guide => fetch_guide().await,
-            Self::Pins => fetch_pins().await,
             Self::Explore => fetch_explore().await,
-            Self::Rotation => fetch_rotation().await,
             Self::Upload => fetch_upload().await,
         }
     }
@@ -359,10 +389,6 @@ fn drawn(page: Page) -> Option<AnyView> {
         Page::Path(page) => at_once(path(page)),
         Page::People(page) => at_once(people(page)),
         Page::Contribute(page) => at_once(contribute(page)),
-        Page::Pins(page @ (PinsRoute::Signing { .. } | PinsRoute::Rotation { .. })) => {
-            at_once(rotation(page))
-        }
-        Page::Pins(page) => at_once(pins(page)),
         Page::Explore(page) => at_once(explore(page)),
         Page::Upload(page) => at_once(upload(page)),
         Page::Connect(page) => at_once(connect(page)),

@@ -59,7 +59,7 @@ async fn the_other_parts_arrive_at_leisure_and_the_next_click_needs_no_network()
             "all parts",
             &format!(
                 "const parts = (() => {{ {PARTS_ASKED_FOR} }})(); \
-                 return ['browse', 'path', 'people', 'connect', 'guide', 'pins', 'explore'].every(part => parts.some(name => name.includes(`split_${{part}}-`)))"
+                 return ['browse', 'path', 'people', 'connect', 'guide', 'explore'].every(part => parts.some(name => name.includes(`split_${{part}}-`)))"
             ),
         )
         .await?;
