@@ -316,7 +316,8 @@ fn assemble(root: &Path, glue: &Glue) -> Result<(String, BTreeMap<String, Vec<u8
     let (app, parts) = (named("app", "js", &both), named("parts", "js", &both));
     // Only where it imports: the program itself keeps calling its imports as they were.
     let refer = |text: &str, to: &str, name: &str| {
-        text.replace(&format!("from \"./{to}\""), &format!("from \"./{name}\""))
+        let text = text.replace(&format!("from \"./{to}\""), &format!("from \"./{name}\""));
+        without_comments(&text)
     };
     let app_js = String::from_utf8_lossy(&glue.js);
     assets.insert(
@@ -336,6 +337,29 @@ fn assemble(root: &Path, glue: &Glue) -> Result<(String, BTreeMap<String, Vec<u8
     assets.add("{{worker}}", "worker", "js", worker.into_bytes());
     let index = assets.fill(&read_text(&frontend.join("index.html"))?);
     Ok((index, assets.files))
+}
+
+/// Glue as it is written for readers, without the lines that are only for them: comments, blank
+/// lines, what lines are indented by. Where a text goes over several lines, all stays as it is.
+fn without_comments(script: &str) -> String {
+    if script
+        .lines()
+        .any(|line| line.matches('`').count() % 2 == 1)
+    {
+        return script.to_owned();
+    }
+    let mut kept = String::with_capacity(script.len());
+    let mut within = false;
+    for line in script.lines().map(str::trim) {
+        let begins = line.starts_with("/*");
+        if within || begins {
+            within = !line.ends_with("*/");
+        } else if !line.is_empty() && !line.starts_with("//") {
+            kept.push_str(line);
+            kept.push('\n');
+        }
+    }
+    kept
 }
 
 /// `STEM-HASH.EXTENSION`, with the beginning of the SHA-256 of what makes up the content.
