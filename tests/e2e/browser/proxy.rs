@@ -116,9 +116,18 @@ async fn a104_under_a_sub_path_behind_a_proxy_every_link_stays_below_it() -> any
                 ]
                 .contains(&what)
             })
-            || ["approvals", "policy", "uploads", "skipped"]
-                .iter()
-                .any(|what| link.contains(&format!("/api/v1/caches/main/{what}")));
+            || [
+                "approvals",
+                "policy",
+                "uploads",
+                "skipped",
+                "jobs",
+                "batches",
+                "rotation",
+                "revocation",
+            ]
+            .iter()
+            .any(|what| link.contains(&format!("/api/v1/caches/main/{what}")));
         let not_for_strangers = of_people && status == 401;
         // An address that CI posts to is shown, not opened.
         let posted_to = link == "/nixcache/api/v1/oidc/exchange" && status == 405;
