@@ -6,6 +6,26 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
 
+use super::problem::{ApiError, excerpt};
+use super::request::pairs;
+
+/// How many bytes a request wants at most: its `head`, its only parameter; without it, all.
+pub(super) fn head(query: Option<&str>) -> Result<u64, ApiError> {
+    match pairs(query)?.as_slice() {
+        [] => Ok(u64::MAX),
+        [(name, value)] if name == "head" => value.parse().map_err(|_| {
+            ApiError::bad_parameter(format!(
+                "`head` cannot be `{}`: it is a number",
+                excerpt(value)
+            ))
+        }),
+        [(name, _), ..] => Err(ApiError::bad_parameter(format!(
+            "there is no parameter `{}` here",
+            excerpt(name)
+        ))),
+    }
+}
+
 /// The first piece and the rest, up to `most` bytes; what follows is not read. An error ends it.
 pub(super) fn at_most(
     first: Bytes,

@@ -19,7 +19,7 @@ use snowbank_shared::nar::{Listing, ListingNode};
 use snowbank_shared::narinfo::NarInfo;
 use snowbank_shared::store_path::StorePathHash;
 
-use super::cut::at_most;
+use super::cut::{self, at_most};
 use super::large;
 use super::problem::{ApiError, excerpt};
 use super::request::{self, find, heavy, pairs, readable};
@@ -367,21 +367,7 @@ pub(super) async fn one(
     let hash = decoded(parts.nth(1));
     let path = place(parts.nth(1).unwrap_or_default())?;
     let asked = asked(&site, &slug, request::hash(&hash)?, &headers)?;
-    let most = match pairs(uri.query())?.as_slice() {
-        [] => u64::MAX,
-        [(name, value)] if name == "head" => value.parse().map_err(|_| {
-            ApiError::bad_parameter(format!(
-                "`head` cannot be `{}`: it is a number",
-                excerpt(value)
-            ))
-        })?,
-        [(name, _), ..] => {
-            return Err(ApiError::bad_parameter(format!(
-                "there is no parameter `{}` here",
-                excerpt(name)
-            )));
-        }
-    };
+    let most = cut::head(uri.query())?;
     let listed = asked.whole_listing().await?;
     let ListingNode::Regular {
         size, nar_offset, ..

@@ -11,10 +11,10 @@ use http::{HeaderMap, HeaderValue};
 use snowbank_shared::api::Problem;
 use snowbank_shared::narinfo::NarInfo;
 
-use super::cut::at_most;
+use super::cut::{self, at_most};
 use super::files::held_back;
-use super::problem::{ApiError, excerpt};
-use super::request::{self, find, pairs, readable};
+use super::problem::ApiError;
+use super::request::{self, find, readable};
 use crate::archive::ArchiveError;
 use crate::site::Site;
 
@@ -45,21 +45,7 @@ pub(super) async fn one(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let cache = readable(&site, &slug, &headers)?;
-    let most = match pairs(query.as_deref())?.as_slice() {
-        [] => u64::MAX,
-        [(name, value)] if name == "head" => value.parse().map_err(|_| {
-            ApiError::bad_parameter(format!(
-                "`head` cannot be `{}`: it is a number",
-                excerpt(value)
-            ))
-        })?,
-        [(name, _), ..] => {
-            return Err(ApiError::bad_parameter(format!(
-                "there is no parameter `{}` here",
-                excerpt(name)
-            )));
-        }
-    };
+    let most = cut::head(query.as_deref())?;
     let view = cache.index.view();
     let id = find(&cache, &view, request::hash(&hash)?)?;
     if held_back(&cache, &view, id) {

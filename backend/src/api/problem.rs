@@ -181,14 +181,19 @@ impl ApiError {
         let detail = format!("The log cannot be shown: {error}.");
         match error {
             ArchiveError::Busy => Self::busy(format!("{detail} Try again in a few seconds.")),
-            ArchiveError::Bucket => Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "bucket-unavailable",
-                "The bucket does not answer",
-                detail,
-            ),
+            ArchiveError::Bucket => Self::bucket_unavailable(detail),
             _ => Self::unacceptable("log-unreadable", detail),
         }
+    }
+
+    /// 503: the bucket.
+    fn bucket_unavailable(detail: String) -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "bucket-unavailable",
+            "The bucket does not answer",
+            detail,
+        )
     }
 
     /// 503: the ledger.
@@ -273,12 +278,7 @@ impl ApiError {
                 detail,
             ),
             ArchiveError::Busy => Self::busy(format!("{detail} Try again in a few seconds.")),
-            ArchiveError::Bucket => Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "bucket-unavailable",
-                "The bucket does not answer",
-                detail,
-            ),
+            ArchiveError::Bucket => Self::bucket_unavailable(detail),
             ArchiveError::Unsupported(_)
             | ArchiveError::Broken(_)
             | ArchiveError::Differs

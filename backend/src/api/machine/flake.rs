@@ -65,12 +65,8 @@ pub async fn keep(ledger: &Ledger, cache: &Cache, hash: &str, flake: &Flake) -> 
     let Ok(id) = hash.parse::<RecordId>() else {
         return false;
     };
-    let scope = Scope::Cache(cache.slug.as_str());
-    if ledger.view().get::<Flake>(scope, &id).is_some() {
-        return true;
-    }
     let lost = "a flake's content could not be kept: lock files get no lasting address";
-    note(ledger, cache, &id, flake.clone(), lost).await
+    note(ledger, cache, &id, usize::MAX, || flake.clone(), lost).await
 }
 
 /// The archive of this hash, made again from what was kept.

@@ -27,20 +27,14 @@ impl Record for UsedKey {
 
 /// Remembers the keys of today. Where that fails they are only not offered for removal one day.
 pub async fn remember(ledger: &Ledger, cache: &Cache) {
-    let scope = Scope::Cache(cache.slug.as_str());
     for key in &cache.trust.now().keys {
         let name = Sha256::digest(key.to_string().as_bytes()).to_base16();
         let Ok(id) = name.parse::<RecordId>() else {
             continue;
         };
-        let view = ledger.view();
-        if view.get::<UsedKey>(scope, &id).is_some() || view.list::<UsedKey>(scope).count() >= MOST
-        {
-            continue;
-        }
-        let record = UsedKey { key: key.clone() };
+        let record = || UsedKey { key: key.clone() };
         let lost = "a key that clients trust could not be noted";
-        if !note(ledger, cache, &id, record, lost).await {
+        if !note(ledger, cache, &id, MOST, record, lost).await {
             return;
         }
     }

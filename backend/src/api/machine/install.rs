@@ -37,16 +37,11 @@ pub async fn keep(ledger: &Ledger, cache: &Cache, script: &str) {
     let Ok(id) = sha256(script).parse::<RecordId>() else {
         return;
     };
-    let scope = Scope::Cache(cache.slug.as_str());
-    let view = ledger.view();
-    if view.get::<Offered>(scope, &id).is_some() || view.list::<Offered>(scope).count() >= MOST {
-        return;
-    }
-    let record = Offered {
+    let record = || Offered {
         script: script.to_owned(),
     };
     let lost = "an install script could not be kept: its address will not last";
-    note(ledger, cache, &id, record, lost).await;
+    note(ledger, cache, &id, MOST, record, lost).await;
 }
 
 /// The script of this hash that was offered once.

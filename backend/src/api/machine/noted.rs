@@ -11,21 +11,30 @@ use crate::site::Cache;
 /// How long nothing is tried after a record could not be written.
 const REST: Duration = Duration::from_secs(10);
 
-/// Writes a record, where it is not there; whether it is kept now. `lost` says in the log what it
-/// means where it is not.
+/// Writes a record, where it is not there and the cache has fewer than `most` of its kind; whether
+/// it is kept now. `lost` says in the log what it means where it is not.
 pub(super) async fn note<R: Record>(
     ledger: &Ledger,
     cache: &Cache,
     id: &RecordId,
-    record: R,
+    most: usize,
+    record: impl FnOnce() -> R + Send,
     lost: &'static str,
 ) -> bool {
+    let scope = Scope::Cache(cache.slug.as_str());
+    let view = ledger.view();
+    if view.get::<R>(scope, id).is_some() {
+        return true;
+    }
+    if view.list::<R>(scope).count() >= most {
+        return false;
+    }
+    drop(view);
     let mut failed = cache.noting.lock().await;
     if failed.is_some_and(|at| at.elapsed() < REST) {
         return false;
     }
-    let scope = Scope::Cache(cache.slug.as_str());
-    match ledger.create(scope, id, "server", record).await {
+    match ledger.create(scope, id, "server", record()).await {
         Ok(_) | Err(LedgerError::Exists(_)) => true,
         // It is known without asking the bucket, and Health says so.
         Err(error @ LedgerError::Closed(_)) => {
