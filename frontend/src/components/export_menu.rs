@@ -39,13 +39,7 @@ fn erased(exported: Box<dyn Fn() -> Option<Exported> + Send + Sync>) -> AnyView 
 
 fn links(exported: &Exported) -> AnyView {
     let link = |format: &str, word: &'static str, note: &'static str| {
-        let path = api::export_path(&exported.path, format, &exported.columns);
-        view! {
-            <a href=with_base(&format!("/api/v1{path}")) download="">
-                {word}
-                <small>{note}</small>
-            </a>
-        }
+        export_link(exported, format, word, note)
     };
     let json = if exported.rows > MOST_JSON {
         link("ndjson", "NDJSON", "one row a line")
@@ -61,7 +55,7 @@ fn links(exported: &Exported) -> AnyView {
         }
         .into_any()
     } else {
-        link("markdown", "Markdown", "a table to paste").into_any()
+        link("markdown", "Markdown", "a table to paste")
     };
     view! {
         <p class="menu-note">{format::counted(exported.rows, "row", "rows")} ", the columns shown"</p>
@@ -69,6 +63,23 @@ fn links(exported: &Exported) -> AnyView {
         {json}
         {lines}
         {markdown}
+    }
+    .into_any()
+}
+
+/// An entry of such a menu: the table in one format.
+pub fn export_link(
+    exported: &Exported,
+    format: &str,
+    word: &'static str,
+    note: &'static str,
+) -> AnyView {
+    let path = api::export_path(&exported.path, format, &exported.columns);
+    view! {
+        <a href=with_base(&format!("/api/v1{path}")) download="">
+            {word}
+            <small>{note}</small>
+        </a>
     }
     .into_any()
 }

@@ -28,7 +28,7 @@ use crate::entry::{self, Entry};
 use crate::format;
 use crate::state::derived::{effect, memo};
 use crate::state::handed::handed;
-use crate::state::keyboard::opens;
+use crate::state::keyboard::{next_choice, opens};
 use crate::state::navigation::{Navigation, navigation};
 use crate::state::preferences::preferences;
 use crate::state::remote::Remote;
@@ -255,18 +255,12 @@ impl Field {
         if self.text.with_untracked(String::is_empty) {
             self.palette.set(true);
         }
-        let count = self.offered.with_untracked(Vec::len).cast_signed();
+        let count = self.offered.with_untracked(Vec::len);
         if count == 0 {
             return;
         }
-        self.active.update(|active| {
-            let next = match *active {
-                None if by > 0 => 0,
-                None => count - 1,
-                Some(at) => (at.cast_signed() + by).rem_euclid(count),
-            };
-            *active = Some(next.cast_unsigned());
-        });
+        self.active
+            .update(|active| *active = Some(next_choice(*active, by, count)));
         scroll_to_active();
     }
 

@@ -123,14 +123,7 @@ fn list(cache: &str, diff: &Diff, kind: DiffKind, found: &[&DiffRow]) -> AnyView
             ),
             ("", "", ""),
         ];
-        let rest = (total > most).then(|| {
-            let words = format!("Show all {}", format::count(total as u64));
-            view! {
-                <p>
-                    <button type="button" class="button" on:click=move |_| all.set(true)>{words}</button>
-                </p>
-            }
-        });
+        let rest = (total > most).then(|| show_all(all, total));
         view! {
             {table(word(kind), "table is-sticky", &columns, rows)}
             {rest}
@@ -190,6 +183,17 @@ fn side(cache: &str, found: &[String], hashes: &[String]) -> AnyView {
             <span>{versions(found)}</span>
             <small class="muted">{links} {more}</small>
         </span>
+    }
+    .into_any()
+}
+
+/// The button below rows that are cut.
+pub fn show_all(all: RwSignal<bool>, total: usize) -> AnyView {
+    let words = format!("Show all {}", format::count(total as u64));
+    view! {
+        <p>
+            <button type="button" class="button" on:click=move |_| all.set(true)>{words}</button>
+        </p>
     }
     .into_any()
 }

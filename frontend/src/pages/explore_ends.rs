@@ -23,6 +23,7 @@ use crate::components::store_path::{path_link, path_text};
 use crate::entry::{self, Entry};
 use crate::format;
 use crate::state::derived::{effect, memo};
+use crate::state::keyboard::next_choice;
 use crate::state::navigation::{href, navigation};
 use crate::state::remote::Remote;
 
@@ -179,18 +180,12 @@ impl Field {
 
     fn step(self, by: isize) {
         self.open.set(true);
-        let count = self.offers.with_untracked(Vec::len).cast_signed();
+        let count = self.offers.with_untracked(Vec::len);
         if count == 0 {
             return;
         }
-        self.active.update(|active| {
-            let next = match *active {
-                None if by > 0 => 0,
-                None => count - 1,
-                Some(at) => (at.cast_signed() + by).rem_euclid(count),
-            };
-            *active = Some(next.cast_unsigned());
-        });
+        self.active
+            .update(|active| *active = Some(next_choice(*active, by, count)));
     }
 
     fn on_key(self, event: &KeyboardEvent) {

@@ -21,6 +21,7 @@ use crate::components::skeleton::skeleton;
 use crate::components::store_path::path_link;
 use crate::format;
 use crate::pages::cache::absent_or_failed;
+use crate::pages::diff_table::show_all;
 use crate::state::derived::memo;
 use crate::state::live::live_cache;
 use crate::state::navigation::{href, navigation};
@@ -262,14 +263,7 @@ fn paths(slug: StoredValue<String>, found: &Page<PackagePath>) -> AnyView {
                 .map(|(at, item)| row(&slug.get_value(), at, item, chosen))
                 .collect_view()
         });
-        let rest = (total > most).then(|| {
-            let words = format!("Show all {}", format::count(total as u64));
-            view! {
-                <p>
-                    <button type="button" class="button" on:click=move |_| all.set(true)>{words}</button>
-                </p>
-            }
-        });
+        let rest = (total > most).then(|| show_all(all, total));
         view! {
             {table("Paths of the package, newest version first", "table is-sticky", &COLUMNS, rows)}
             {rest}

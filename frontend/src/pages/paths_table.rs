@@ -226,21 +226,13 @@ pub fn paths_table(browser: Browser) -> AnyView {
                 .collect_view(),
         )
     };
-    let heads = move || {
-        browser
-            .shown
-            .columns()
-            .into_iter()
-            .map(|column| head(browser, column, None))
-            .collect_view()
-    };
     view! {
         <div class="table-wrap" class:is-free=move || browser.shown.is_chosen()>
             {narrow_sort(browser)} <table class="table is-sticky" id="paths-table">
                 <caption class="visually-hidden">"Store paths of this cache"</caption>
                 <thead>
                     <tr>
-                        {head(browser, &NAME, Some(pick_all(browser)))} {changing(heads)}
+                        {head(browser, &NAME, Some(pick_all(browser)))} {heads(browser)}
                         <th scope="col">
                             <span class="visually-hidden">"Copy"</span>
                         </th>
@@ -251,6 +243,18 @@ pub fn paths_table(browser: Browser) -> AnyView {
         </div>
     }
     .into_any()
+}
+
+/// The heads of the columns that are shown, but for the name's.
+pub fn heads(browser: Browser) -> AnyView {
+    changing(move || {
+        browser
+            .shown
+            .columns()
+            .into_iter()
+            .map(|column| head(browser, column, None))
+            .collect_view()
+    })
 }
 
 #[cfg(test)]

@@ -163,11 +163,7 @@ fn in_the_way(cache: &str, state: &RotationState) -> Option<AnyView> {
     if coverage.only_old == 0 {
         return None;
     }
-    let link = |path: &InTheWay| {
-        let address = href(&Route::path(cache, path.hash.clone()));
-        view! { <li><a href=address>{path.name.clone()}</a></li> }
-    };
-    let list = coverage.examples.iter().map(link).collect_view();
+    let list = examples(cache, &coverage.examples);
     let more = coverage.only_old - coverage.examples.len() as u64;
     let more = (more > 0).then(|| view! { <li>{format!("and {} more", format::count(more))}</li> });
     Some(
@@ -306,4 +302,13 @@ fn act(rotating: Rotating, state: &RotationState, step: &StepState) -> AnyView {
         <div class="page-actions">{button_when(Weight::Primary, None, word, ready, go)}</div>
     }
     .into_any()
+}
+
+/// Paths as a list of links.
+pub fn examples(cache: &str, paths: &[InTheWay]) -> AnyView {
+    let link = |path: &InTheWay| {
+        let address = href(&Route::path(cache, path.hash.clone()));
+        view! { <li><a href=address>{path.name.clone()}</a></li> }
+    };
+    paths.iter().map(link).collect_view().into_any()
 }

@@ -135,3 +135,14 @@ pub fn focus(selector: &str) {
         let _ = element.focus_with_options(&options);
     }
 }
+
+/// The choice after (`by` 1) or before (`by` -1) one of `count`, round at the ends; `count` is not 0.
+pub fn next_choice(active: Option<usize>, by: isize, count: usize) -> usize {
+    match active {
+        None if by > 0 => 0,
+        None => count - 1,
+        Some(at) => (at.cast_signed() + by)
+            .rem_euclid(count.cast_signed())
+            .cast_unsigned(),
+    }
+}

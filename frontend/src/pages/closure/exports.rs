@@ -2,11 +2,10 @@
 
 use leptos::prelude::*;
 
-use crate::api;
+use crate::components::export_menu::{Exported, export_link};
 use crate::components::icon::Icon;
 use crate::components::menu::menu;
 use crate::format;
-use crate::state::navigation::with_base;
 
 /// The formats, what they are called and what they are for.
 const FORMATS: [(&str, &str, &str); 5] = [
@@ -19,16 +18,13 @@ const FORMATS: [(&str, &str, &str); 5] = [
 
 /// The menu; `path` is the closure's address below `/api/v1`.
 pub fn exports(path: &str, rows: u64) -> AnyView {
+    let exported = Exported {
+        path: path.to_owned(),
+        columns: String::new(),
+        rows,
+    };
     let links = FORMATS
-        .map(|(format, word, note)| {
-            let path = api::export_path(path, format, "");
-            view! {
-                <a href=with_base(&format!("/api/v1{path}")) download="">
-                    {word}
-                    <small>{note}</small>
-                </a>
-            }
-        })
+        .map(|(format, word, note)| export_link(&exported, format, word, note))
         .collect_view();
     let entries = view! {
         <p class="menu-note">{format::counted(rows, "path", "paths")} ", all of the closure"</p>

@@ -14,7 +14,7 @@ use crate::components::icon::{Icon, icon};
 use crate::format;
 use crate::pages::paths::Browser;
 use crate::pages::paths_columns::NAME;
-use crate::pages::paths_table::{cells, head, narrow_sort};
+use crate::pages::paths_table::{cells, head, heads, narrow_sort};
 use crate::state::derived::{effect, memo};
 use crate::state::navigation::href;
 use crate::state::preferences::preferences;
@@ -48,14 +48,6 @@ pub fn list(browser: Browser) -> AnyView {
             .map(|slot| row(browser, slot))
             .collect_view()
     };
-    let heads = move || {
-        browser
-            .shown
-            .columns()
-            .into_iter()
-            .map(|column| head(browser, column, None))
-            .collect_view()
-    };
     let reach = memo(move || this.drawn.get().reach);
     let cut = memo(move || this.drawn.get().cut);
     let count = memo(move || this.drawn.get().rows + 1);
@@ -83,7 +75,7 @@ pub fn list(browser: Browser) -> AnyView {
                         <caption class="visually-hidden">"Store paths of this cache"</caption>
                         <thead>
                             <tr aria-rowindex="1">
-                                {head(browser, &NAME, None)} {changing(heads)}
+                                {head(browser, &NAME, None)} {heads(browser)}
                                 <th scope="col">
                                     <span class="visually-hidden">"Copy"</span>
                                 </th>
@@ -265,37 +257,40 @@ fn foot(browser: Browser) -> AnyView {
 
 /// The link to plain pages, which is remembered.
 pub fn way_to_pages(browser: Browser) -> AnyView {
-    let to = move || {
-        browser.query.with(|query| {
-            href(&browser.route(PathsQuery {
-                row: None,
-                ..query.first_page()
-            }))
-        })
-    };
-    view! {
-        <a class="button" id="as-pages" href=to on:click=move |_| browser.window.prefer(false)>
-            {icon(Icon::Record)}
-            "Pages of 200 rows"
-        </a>
-    }
-    .into_any()
+    way(browser, None, "as-pages", Icon::Record, "Pages of 200 rows")
 }
 
 /// The link to the window, which is remembered.
 pub fn way_to_window(browser: Browser) -> AnyView {
+    way(
+        browser,
+        Some(1),
+        "as-window",
+        Icon::Paths,
+        "All in one list",
+    )
+}
+
+fn way(
+    browser: Browser,
+    row: Option<u64>,
+    id: &'static str,
+    picture: Icon,
+    words: &'static str,
+) -> AnyView {
     let to = move || {
         browser.query.with(|query| {
             href(&browser.route(PathsQuery {
-                row: Some(1),
+                row,
                 ..query.first_page()
             }))
         })
     };
+    let windowed = row.is_some();
     view! {
-        <a class="button" id="as-window" href=to on:click=move |_| browser.window.prefer(true)>
-            {icon(Icon::Paths)}
-            "All in one list"
+        <a class="button" id=id href=to on:click=move |_| browser.window.prefer(windowed)>
+            {icon(picture)}
+            {words}
         </a>
     }
     .into_any()
