@@ -10,10 +10,9 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use snowbank_shared::hash::Sha256;
-use snowbank_shared::narinfo::{Compression, NarInfo, NarInfoParts};
+use snowbank_shared::narinfo::NarInfo;
 use snowbank_shared::signature::SecretKey;
-use snowbank_shared::store_path::{StoreDir, StorePath, StorePathHash};
+use snowbank_shared::store_path::StoreDir;
 use snowbank_tests::closure::Closure;
 use snowbank_tests::component;
 use snowbank_tests::folder;
@@ -113,31 +112,6 @@ async fn a_machine_that_follows_the_page_keeps_access_at_every_step() -> anyhow:
     Ok(())
 }
 
-/// A narinfo that nobody fetches the archive of.
-fn narinfo(n: usize, key: &SecretKey) -> anyhow::Result<(String, String)> {
-    let name = format!("path-{n}");
-    let hash = Sha256::digest(name.as_bytes());
-    let mut digest = [0; 20];
-    digest.copy_from_slice(&hash.0[..20]);
-    let mut parts = NarInfoParts {
-        store_path: StorePath::new(StorePathHash::from_bytes(digest), &name)?,
-        url: format!("nar/{}.nar.xz", hash.to_nix32()),
-        compression: Compression::Xz,
-        file_hash: Some(hash.into()),
-        file_size: Some(1_000),
-        nar_hash: hash,
-        nar_size: 4_000,
-        references: Vec::new(),
-        deriver: None,
-        signatures: Vec::new(),
-        ca: None,
-    };
-    let dir = StoreDir::default();
-    let fingerprint = parts.fingerprint(&dir);
-    parts.signatures.push(key.sign(fingerprint.as_bytes()));
-    Ok((parts.store_path.hash().narinfo_key(), parts.to_text(&dir)))
-}
-
 /// A key in a file.
 fn key_in(folder: &Path, name: &str, seed: u8) -> anyhow::Result<(SecretKey, PathBuf)> {
     let key = SecretKey::generate(name, [seed; 32])?;
@@ -177,7 +151,7 @@ async fn counter_signing_is_killed_in_the_middle_beside_other_writers_and_goes_o
     let (team, team_file) = key_in(home.path(), "team-1", 4)?;
     let mut texts = BTreeMap::new();
     for n in 0..MANY {
-        let (object, text) = narinfo(n, &theirs)?;
+        let (object, text) = folder::narinfo_alone(&format!("path-{n}"), &theirs)?;
         fs::write(bucket.join(&object), &text)?;
         texts.insert(object, text);
     }
@@ -274,7 +248,7 @@ async fn a_machine_without_a_network_signs_what_it_believes_and_nothing_else() -
     let (mallory, _) = key_in(home.path(), "mallory-1", 7)?;
     let (offline, offline_file) = key_in(home.path(), "team-2", 8)?;
     for (n, key) in [&alice, &alice, &mallory].into_iter().enumerate() {
-        let (object, text) = narinfo(n, key)?;
+        let (object, text) = folder::narinfo_alone(&format!("path-{n}"), key)?;
         fs::write(bucket.join(object), text)?;
     }
     let keys = [

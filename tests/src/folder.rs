@@ -5,6 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use snowbank_shared::hash::Sha256;
+use snowbank_shared::narinfo::{Compression, NarInfoParts};
+use snowbank_shared::signature::SecretKey;
+use snowbank_shared::store_path::{StoreDir, StorePath, StorePathHash};
 
 /// Every file below `folder`: its path relative to it, with `/`, and its bytes.
 ///
@@ -30,6 +34,30 @@ pub fn narinfos(folder: &Path) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
     let mut objects = objects(folder)?;
     objects.retain(|key, _| key.ends_with(".narinfo") && !key.contains('/'));
     Ok(objects)
+}
+
+/// A signed narinfo whose archive nobody fetches: its key in the bucket, and its text.
+pub fn narinfo_alone(name: &str, key: &SecretKey) -> anyhow::Result<(String, String)> {
+    let hash = Sha256::digest(name.as_bytes());
+    let mut digest = [0; 20];
+    digest.copy_from_slice(&hash.0[..20]);
+    let mut parts = NarInfoParts {
+        store_path: StorePath::new(StorePathHash::from_bytes(digest), name)?,
+        url: format!("nar/{}.nar.xz", hash.to_nix32()),
+        compression: Compression::Xz,
+        file_hash: Some(hash.into()),
+        file_size: Some(1_000),
+        nar_hash: hash,
+        nar_size: 4_000,
+        references: Vec::new(),
+        deriver: None,
+        signatures: Vec::new(),
+        ca: None,
+    };
+    let dir = StoreDir::default();
+    let fingerprint = parts.fingerprint(&dir);
+    parts.signatures.push(key.sign(fingerprint.as_bytes()));
+    Ok((parts.store_path.hash().narinfo_key(), parts.to_text(&dir)))
 }
 
 /// Copies every file of `from` into `to`, which is made.

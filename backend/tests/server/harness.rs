@@ -161,6 +161,15 @@ impl TestServer {
         this
     }
 
+    /// Ends, and starts anew over the same folder with the usual configuration; `adjust` may change it.
+    pub async fn restarted(self, adjust: impl FnOnce(&mut Config)) -> Self {
+        let Self { server, dir, .. } = self;
+        server.shutdown().await;
+        let mut config = config(dir.path());
+        adjust(&mut config);
+        Self::run(config, dir).await
+    }
+
     pub fn shelf(&self) -> Shelf {
         Shelf::new(self.dir.path().join("cache"))
     }

@@ -259,11 +259,10 @@ async fn quarantine_holds_over_a_restart() {
     let app = Made::file("app-1", "app", &[], &alice.key);
     assert_eq!(site.upload(&alice, &app).await.0, 200);
     assert_eq!(hide(&site, &site.owner, &app, "a doubt").await.0, 200);
-    let TestServer { server, dir, .. } = site.server;
-    server.shutdown().await;
-    let mut config = crate::harness::config(dir.path());
-    config.caches[0].make_key = true;
-    let again = TestServer::run(config, dir).await;
+    let again = site
+        .server
+        .restarted(|config| config.caches[0].make_key = true);
+    let again = again.await;
     assert_eq!(status(&again, &format!("/main/{}", app.key())).await, 404);
     let detail = again
         .json(&format!("/api/v1/caches/main/paths/{}", hash(&app)))

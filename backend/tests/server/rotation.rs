@@ -142,15 +142,7 @@ async fn a_rotation_goes_step_by_step_and_never_takes_a_path_from_a_client() {
     );
 
     // It is all there after a restart.
-    let TestServer {
-        server: running,
-        dir,
-        ..
-    } = server;
-    running.shutdown().await;
-    let mut config = crate::harness::config(dir.path());
-    crate::harness::give_key(&mut config);
-    let server = TestServer::run(config, dir).await;
+    let server = server.restarted(crate::harness::give_key).await;
     let olga = another_owner(&server).await;
     let page = olga.json(&server, ROTATION).await;
     assert_eq!(page["rotation"]["next"], "overlap", "{page}");

@@ -311,15 +311,7 @@ async fn two_thousand_narinfos_are_signed_beside_foreign_writers_over_a_restart(
     let path = format!("/caches/main/jobs/{id}");
     let seen = olga.json(&server, &path).await;
     assert!(seen["looked_at"].as_u64() <= Some(2_000), "{seen}");
-    let TestServer {
-        server: running,
-        dir,
-        ..
-    } = server;
-    running.shutdown().await;
-    let mut config = crate::harness::config(dir.path());
-    signs(&mut config, &team());
-    let server = TestServer::run(config, dir).await;
+    let server = server.restarted(|config| signs(config, &team())).await;
     let olga = another_owner(&server).await;
     for round in 400..500 {
         let at = (round * 7_919) % made.len();

@@ -9,7 +9,6 @@ use snowbank::ledger::Scope;
 use snowbank_shared::api::uploads::{PART, parts_of};
 use snowbank_shared::hash::Sha256;
 
-use crate::harness::{TestServer, config};
 use crate::people::{Actor, settled};
 use crate::upload_site::{Made, Site, Uploader, said};
 
@@ -90,11 +89,8 @@ async fn unfinished(site: &Site) -> usize {
 /// The same server, started anew over the same folder.
 async fn restarted(site: Site) -> Site {
     let Site { server, owner } = site;
-    let TestServer { server, dir, .. } = server;
-    server.shutdown().await;
-    let mut config = config(dir.path());
-    config.caches[0].make_key = true;
-    let server = TestServer::run(config, dir).await;
+    let server = server.restarted(|config| config.caches[0].make_key = true);
+    let server = server.await;
     settled(&server).await;
     Site { server, owner }
 }

@@ -12,10 +12,10 @@ use snowbank::config::{CacheConfig, Config, Slug};
 use snowbank::server::{self, RunningServer};
 use snowbank::signing::{Order, Signing};
 use snowbank_shared::api::signing::{ContentRule, Job, JobAct, JobState, JobWish};
-use snowbank_shared::hash::Sha256;
-use snowbank_shared::narinfo::{Compression, MAX_BYTES, NarInfoParts};
+use snowbank_shared::narinfo::MAX_BYTES;
 use snowbank_shared::signature::SecretKey;
-use snowbank_shared::store_path::{StoreDir, StorePath, StorePathHash};
+
+use snowbank_tests::folder::narinfo_alone;
 
 use crate::measure::{Figure, Figures};
 use crate::{Options, part};
@@ -83,30 +83,10 @@ pub async fn measure(options: &Options, figures: &mut Figures) -> anyhow::Result
 /// Writes narinfos as others would; their keys, in the order of the bucket.
 fn fill(folder: &Path, paths: u64, key: &SecretKey) -> anyhow::Result<Vec<String>> {
     fs::create_dir_all(folder)?;
-    let dir = StoreDir::default();
     let mut keys = Vec::new();
     for n in 0..paths {
-        let name = format!("package-{n}");
-        let hash = Sha256::digest(name.as_bytes());
-        let mut digest = [0; 20];
-        digest.copy_from_slice(&hash.0[..20]);
-        let mut parts = NarInfoParts {
-            store_path: StorePath::new(StorePathHash::from_bytes(digest), &name)?,
-            url: format!("nar/{}.nar.xz", hash.to_nix32()),
-            compression: Compression::Xz,
-            file_hash: Some(hash.into()),
-            file_size: Some(1_000 + n),
-            nar_hash: hash,
-            nar_size: 4_000 + n,
-            references: Vec::new(),
-            deriver: None,
-            signatures: Vec::new(),
-            ca: None,
-        };
-        let fingerprint = parts.fingerprint(&dir);
-        parts.signatures.push(key.sign(fingerprint.as_bytes()));
-        let object = parts.store_path.hash().narinfo_key();
-        fs::write(folder.join(&object), parts.to_text(&dir))?;
+        let (object, text) = narinfo_alone(&format!("package-{n}"), key)?;
+        fs::write(folder.join(&object), text)?;
         keys.push(object);
     }
     keys.sort();

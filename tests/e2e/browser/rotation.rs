@@ -7,46 +7,18 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use reqwest::Method;
 use serde_json::{Value, json};
-use snowbank_shared::hash::Sha256;
-use snowbank_shared::nar::NarWriter;
-use snowbank_shared::narinfo::{Compression, NarInfoParts};
 use snowbank_shared::signature::SecretKey;
-use snowbank_shared::store_path::{StoreDir, StorePath, StorePathHash};
 use snowbank_tests::browser::Browser;
 use snowbank_tests::server::Setup;
 
 use super::access::{click, fill};
+use super::upload::{Made, folder};
 
 /// Puts a path into a bucket as others do, signed by a key; the narinfo's name.
 fn put(bucket: &Path, name: &str, key: &SecretKey) -> anyhow::Result<String> {
-    let mut nar = Vec::new();
-    let mut writer = NarWriter::new(|bytes: &[u8]| nar.extend_from_slice(bytes));
-    writer.file(name.as_bytes(), false)?;
-    writer.finish()?;
-    let hash = Sha256::digest(&nar);
-    let mut digest = [0; 20];
-    digest.copy_from_slice(&Sha256::digest(name.as_bytes()).0[..20]);
-    let mut parts = NarInfoParts {
-        store_path: StorePath::new(StorePathHash::from_bytes(digest), name)?,
-        url: format!("nar/{}.nar", hash.to_nix32()),
-        compression: Compression::None,
-        file_hash: Some(hash.into()),
-        file_size: Some(nar.len() as u64),
-        nar_hash: hash,
-        nar_size: nar.len() as u64,
-        references: Vec::new(),
-        deriver: None,
-        signatures: Vec::new(),
-        ca: None,
-    };
-    let dir = StoreDir::default();
-    let fingerprint = parts.fingerprint(&dir);
-    parts.signatures.push(key.sign(fingerprint.as_bytes()));
-    fs::create_dir_all(bucket.join("nar"))?;
-    fs::write(bucket.join(&parts.url), &nar)?;
-    let object = parts.store_path.hash().narinfo_key();
-    fs::write(bucket.join(&object), parts.to_text(&dir))?;
-    Ok(object)
+    let made = Made::new(name, name.as_bytes(), &[], Some(key))?;
+    folder(bucket.to_owned(), &[&made])?;
+    Ok(made.path().hash().narinfo_key())
 }
 
 /// Chooses an option of the select with this label.
