@@ -112,11 +112,17 @@ fn draw(parts: Parts, place: Result<Route, RouteError>) -> AnyView {
         Ok(Route::About) => Page::Guide(Guide::About),
         Ok(Route::Access(route)) => Page::People(route),
         Ok(Route::Contribute(route)) => Page::Contribute(Decision::Uploads(route)),
-        Ok(Route::Pins(route)) => route.into(),
+        Ok(Route::Pins(route)) => Page::Explore(Explored::Pins(route)),
         Ok(Route::Explore(route)) => Page::Explore(Explored::Paths(route)),
         Ok(Route::Vouching(VouchingRoute::Keys { cache })) => Page::Path(PathPart::Keys { cache }),
         Ok(Route::Vouching(VouchingRoute::Signatures { cache, .. })) => {
             Page::Path(PathPart::Signatures { cache })
+        }
+        Ok(Route::Vouching(VouchingRoute::Signing { cache, query })) => {
+            Page::Contribute(Decision::Signing { cache, query })
+        }
+        Ok(Route::Vouching(VouchingRoute::Rotation { cache })) => {
+            Page::Contribute(Decision::Rotation { cache })
         }
         Err(error) => Page::Guide(Guide::NotFound(error)),
     };

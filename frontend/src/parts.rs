@@ -49,7 +49,7 @@ pub enum Page {
 #[derive(Debug, Clone)]
 pub enum Decision {
     Uploads(ContributeRoute),
-    Signing { cache: String, ask: String },
+    Signing { cache: String, query: String },
     Rotation { cache: String },
 }
 
@@ -57,37 +57,7 @@ pub enum Decision {
 #[derive(Debug, Clone)]
 pub enum Explored {
     Paths(ExploreRoute),
-    Pins {
-        cache: String,
-    },
-    Pin {
-        cache: String,
-        name: String,
-        revision: Option<u64>,
-    },
-    Quarantine {
-        cache: String,
-    },
-}
-
-impl From<PinsRoute> for Page {
-    fn from(route: PinsRoute) -> Self {
-        match route {
-            PinsRoute::Pins { cache } => Self::Explore(Explored::Pins { cache }),
-            PinsRoute::Pin {
-                cache,
-                name,
-                revision,
-            } => Self::Explore(Explored::Pin {
-                cache,
-                name,
-                revision,
-            }),
-            PinsRoute::Quarantine { cache } => Self::Explore(Explored::Quarantine { cache }),
-            PinsRoute::Signing { cache, ask } => Self::Contribute(Decision::Signing { cache, ask }),
-            PinsRoute::Rotation { cache } => Self::Contribute(Decision::Rotation { cache }),
-        }
-    }
+    Pins(PinsRoute),
 }
 
 /// Uploads from a browser.
@@ -174,7 +144,7 @@ fn contribute(page: Decision) -> Result<AnyView, SplitLoaderError> {
             pages::approval::page(&cache, &id)
         }
         Decision::Uploads(ContributeRoute::Policy { cache }) => pages::policy::page(&cache),
-        Decision::Signing { cache, ask } => pages::signing::page(&cache, &ask),
+        Decision::Signing { cache, query } => pages::signing::page(&cache, &query),
         Decision::Rotation { cache } => pages::rotation::page(&cache),
     })
 }
@@ -189,13 +159,13 @@ fn explore(page: Explored) -> Result<AnyView, SplitLoaderError> {
         Explored::Paths(ExploreRoute::Package { cache, name }) => {
             pages::package::page(&cache, &name)
         }
-        Explored::Pins { cache } => pages::pins::page(&cache),
-        Explored::Pin {
+        Explored::Pins(PinsRoute::Pins { cache }) => pages::pins::page(&cache),
+        Explored::Pins(PinsRoute::Pin {
             cache,
             name,
             revision,
-        } => pages::pin::page(&cache, &name, revision),
-        Explored::Quarantine { cache } => pages::quarantine::page(&cache),
+        }) => pages::pin::page(&cache, &name, revision),
+        Explored::Pins(PinsRoute::Quarantine { cache }) => pages::quarantine::page(&cache),
     })
 }
 

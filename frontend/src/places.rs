@@ -157,7 +157,7 @@ pub fn places(cache: Option<&str>) -> Vec<Place> {
                 Icon::Key,
                 "Key rotation",
                 "counter-sign strip signatures retire revoke new key",
-                Route::Pins(PinsRoute::Rotation {
+                Route::Vouching(VouchingRoute::Rotation {
                     cache: cache.to_owned(),
                 }),
             ),
@@ -354,10 +354,12 @@ pub const fn home_of(route: &Route) -> &'static str {
         Route::Health { .. } => "Health",
         Route::Upload { .. } | Route::Uploads { .. } | Route::UploadSession { .. } => "Upload",
         Route::Pins(PinsRoute::Quarantine { .. }) => "Quarantine",
-        Route::Pins(PinsRoute::Signing { .. } | PinsRoute::Rotation { .. }) => "Key rotation",
         Route::Pins(_) => "Pins",
         Route::Explore(ExploreRoute::Why { .. }) => "Paths",
         Route::Explore(_) => "Packages",
+        Route::Vouching(VouchingRoute::Signing { .. } | VouchingRoute::Rotation { .. }) => {
+            "Key rotation"
+        }
         Route::Vouching(_) => "Keys",
         Route::Lookup { .. } => "Look up",
         Route::Connect(_) => "Connect",

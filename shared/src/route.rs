@@ -133,7 +133,7 @@ pub enum Route {
     Pins(PinsRoute),
     /// Pages about how paths hang together: `/c/{cache}/why`, `/c/{cache}/diff`, `/c/{cache}/packages`.
     Explore(ExploreRoute),
-    /// Pages about who vouches for what: `/c/{cache}/keys`, `/c/{cache}/signatures`.
+    /// Pages about who vouches for what: `/c/{cache}/keys`, `/c/{cache}/signatures`, `/c/{cache}/signing`, `/c/{cache}/rotation`.
     Vouching(VouchingRoute),
 }
 
@@ -429,7 +429,7 @@ impl FromStr for Route {
                 } else if let Some(route) = VouchingRoute::parse(other, query) {
                     Self::Vouching(route)
                 } else {
-                    Self::Pins(PinsRoute::parse(other, query).ok_or(RouteError::NoSuchPage)?)
+                    Self::Pins(PinsRoute::parse(other).ok_or(RouteError::NoSuchPage)?)
                 }
             }
         })

@@ -373,14 +373,7 @@ fn previous(cache: &Cache, entry: &Waiting) -> Option<ComparedPath> {
         .items
         .into_iter()
         .find(|row| row.hash != entry.hash() && split_name(&row.name).0 == package)
-        .map(|row| ComparedPath {
-            path: row.path,
-            hash: row.hash,
-            name: row.name,
-            nar_size: row.nar_size,
-            closure_size: row.closure_size,
-            added_at: Some(row.added_at),
-        })
+        .map(ComparedPath::from)
 }
 
 /// Approves an upload. Never one's own; where two have to, two people. `revision` is the one that was
@@ -411,14 +404,13 @@ pub(super) async fn approve(
     Path((slug, id)): Path<(String, String)>,
     bytes: Bytes,
 ) -> Result<Json<ApprovalDetail>, ApiError> {
-    let cache = site.cache(&slug).ok_or_else(|| ApiError::no_cache(&slug))?;
-    asked.must(&site, Act::Maintain, cache.on())?;
+    let cache = asked.cache(&site, &slug, Act::Maintain)?;
     let member = asked.member()?;
     let wish: Approve = body(&bytes)?;
-    let entry = Viewer::of(&site, cache, &asked)?.entry(&id)?;
+    let entry = Viewer::of(&site, &cache, &asked)?.entry(&id)?;
     let approved = intake
         .approve(
-            cache,
+            &cache,
             &entry.id,
             &member.name,
             wish.revision,
@@ -426,7 +418,7 @@ pub(super) async fn approve(
             &asked.by(),
         )
         .await?;
-    Ok(Json(detail(&site, cache, &asked, approved).await?))
+    Ok(Json(detail(&site, &cache, &asked, approved).await?))
 }
 
 /// Rejects an upload, with a reason. Who uploaded it can take it back in the same way.

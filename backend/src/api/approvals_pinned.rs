@@ -75,7 +75,7 @@ pub(super) fn pinned(
             Some(PinnedChange {
                 pin,
                 revision,
-                path: compared(&view, root),
+                path: view.row(root).into(),
                 closure_paths: after.len() as u64 + new.len() as u64,
                 closure_size: total(&view, &after).saturating_add(new_size),
                 pinned_closure_paths: before.len() as u64,
@@ -107,18 +107,6 @@ fn changed(view: &View, mut ids: Vec<Id>) -> ChangedPaths {
     ChangedPaths {
         paths,
         nar_size,
-        items: ids.into_iter().map(|id| compared(view, id)).collect(),
-    }
-}
-
-fn compared(view: &View, id: Id) -> ComparedPath {
-    let row = view.row(id);
-    ComparedPath {
-        path: row.path,
-        hash: row.hash,
-        name: row.name,
-        nar_size: row.nar_size,
-        closure_size: row.closure_size,
-        added_at: Some(row.added_at),
+        items: ids.into_iter().map(|id| view.row(id).into()).collect(),
     }
 }

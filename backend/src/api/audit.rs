@@ -303,8 +303,7 @@ pub(super) async fn of_cache(
     Path(slug): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let cache = site.cache(&slug).ok_or_else(|| ApiError::no_cache(&slug))?;
-    asked.must(&site, Act::ReadAudit, cache.on())?;
+    asked.cache(&site, &slug, Act::ReadAudit)?;
     let filter = Filter::parse(query.as_deref(), Some(slug))?;
     answer(&site, &filter, &asked).await
 }

@@ -176,8 +176,7 @@ pub(super) async fn dismiss(
     Path((slug, hash)): Path<(String, String)>,
     bytes: Bytes,
 ) -> Result<Json<Conflict>, ApiError> {
-    let cache = site.cache(&slug).ok_or_else(|| ApiError::no_cache(&slug))?;
-    asked.must(&site, Act::Maintain, cache.on())?;
+    let cache = asked.cache(&site, &slug, Act::Maintain)?;
     let hash = request::hash(&hash)?;
     let wish: DismissConflict = body(&bytes)?;
     let reason = wish.reason.trim();
@@ -223,6 +222,6 @@ pub(super) async fn dismiss(
     site.access
         .note_in(&slug, &by, "conflict.dismiss", &dismissed.path, &detail)
         .await;
-    let with_files = tells_files(cache, &dismissed);
-    Ok(Json(shown(cache, &dismissed, true, with_files)))
+    let with_files = tells_files(&cache, &dismissed);
+    Ok(Json(shown(&cache, &dismissed, true, with_files)))
 }

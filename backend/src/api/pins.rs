@@ -16,13 +16,6 @@ use super::request::{self, Asked, Paging, body, heavy, nothing_left, pairs, read
 use crate::pins::{self, MOST_LISTED, PinError, Wish};
 use crate::site::{Cache, Site};
 
-/// The cache, where the caller may change its pins.
-fn maintained(site: &Site, asked: &Asked, slug: &str) -> Result<Arc<Cache>, ApiError> {
-    let cache = site.cache(slug).ok_or_else(|| ApiError::no_cache(slug))?;
-    asked.must(site, Act::Maintain, cache.on())?;
-    Ok(Arc::clone(cache))
-}
-
 /// The hash part of a path: full, `hash-name` or the hash.
 pub(super) fn path_of(text: &str) -> Result<StorePathHash, ApiError> {
     let text = text.trim();
@@ -84,7 +77,7 @@ pub(super) async fn list(
     heavy(&site, move || {
         let cursor = paging.cursor.as_deref();
         let mut page = pins::list(&asking, &cache, paging.limit, cursor);
-        if !asked.learns_names() {
+        if !asked.is_known() {
             page.items.iter_mut().for_each(without_names);
         }
         Ok(Json(page))
@@ -116,7 +109,7 @@ pub(super) async fn one(
 ) -> Result<Json<PinDetail>, ApiError> {
     let cache = readable(&site, &slug, &headers)?;
     let mut detail = now(&site, &cache, pin).await?;
-    if !asked.learns_names() {
+    if !asked.is_known() {
         without_names(&mut detail.pin);
         for revision in &mut detail.revisions {
             revision.by.clear();
@@ -151,7 +144,7 @@ pub(super) async fn set(
     Path((slug, pin)): Path<(String, String)>,
     bytes: Bytes,
 ) -> Result<Json<PinDetail>, ApiError> {
-    let cache = maintained(&site, &asked, &slug)?;
+    let cache = asked.cache(&site, &slug, Act::Maintain)?;
     let wish: SetPin = body(&bytes)?;
     let wish = Wish {
         path: path_of(&wish.path)?,
@@ -188,7 +181,7 @@ pub(super) async fn roll_back(
     Path((slug, pin)): Path<(String, String)>,
     bytes: Bytes,
 ) -> Result<Json<PinDetail>, ApiError> {
-    let cache = maintained(&site, &asked, &slug)?;
+    let cache = asked.cache(&site, &slug, Act::Maintain)?;
     let wish: RollBackPin = body(&bytes)?;
     pins::roll_back(&site, &cache, &pin, wish.to, wish.expected, &asked.by()).await?;
     Ok(Json(now(&site, &cache, pin).await?))
@@ -220,7 +213,7 @@ pub(super) async fn remove(
     Path((slug, pin)): Path<(String, String)>,
     RawQuery(query): RawQuery,
 ) -> Result<StatusCode, ApiError> {
-    let cache = maintained(&site, &asked, &slug)?;
+    let cache = asked.cache(&site, &slug, Act::Maintain)?;
     let (expected, rest): (Vec<_>, Vec<_>) = pairs(query.as_deref())?
         .into_iter()
         .partition(|(name, _)| name == "expected");

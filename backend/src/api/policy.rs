@@ -78,12 +78,11 @@ pub(super) async fn change(
     Path(slug): Path<String>,
     bytes: Bytes,
 ) -> Result<Json<Policy>, ApiError> {
-    let cache = site.cache(&slug).ok_or_else(|| ApiError::no_cache(&slug))?;
-    asked.must(&site, Act::Manage, cache.on())?;
+    let cache = asked.cache(&site, &slug, Act::Manage)?;
     asked.member()?;
     let wish: Policy = body(&bytes)?;
-    UploadPolicy::change(&site, cache, &wish, &asked.by()).await?;
-    Ok(Json(whole(&site, cache)))
+    UploadPolicy::change(&site, &cache, &wish, &asked.by()).await?;
+    Ok(Json(whole(&site, &cache)))
 }
 
 /// What rules would have done with the last uploads. Nothing is changed.
@@ -109,8 +108,7 @@ pub(super) async fn try_rules(
     Path(slug): Path<String>,
     bytes: Bytes,
 ) -> Result<Json<PolicyTrial>, ApiError> {
-    let cache = site.cache(&slug).ok_or_else(|| ApiError::no_cache(&slug))?;
-    asked.must(&site, Act::Maintain, cache.on())?;
+    let cache = asked.cache(&site, &slug, Act::Maintain)?;
     let wish: TryPolicy = body(&bytes)?;
     let fault = Policy {
         rules: wish.rules.clone(),
@@ -121,7 +119,6 @@ pub(super) async fn try_rules(
         return Err(ApiError::unacceptable("bad-value", fault));
     }
     let receipts = site.ledger.latest_receipts(&slug, TRIED).await?;
-    let cache = Arc::clone(cache);
     heavy(&site, move || {
         Ok(Json(tried(&cache, &wish.rules, receipts)))
     })

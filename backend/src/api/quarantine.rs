@@ -27,13 +27,6 @@ const MOST_NAMED: usize = 1_000;
 /// Acts that are listed: the newest.
 const MOST_ACTS: usize = 100;
 
-/// The cache, where the caller may hold paths back.
-fn managed(site: &Site, asked: &Asked, slug: &str) -> Result<Arc<Cache>, ApiError> {
-    let cache = site.cache(slug).ok_or_else(|| ApiError::no_cache(slug))?;
-    asked.must(site, QUARANTINE_NEEDS, cache.on())?;
-    Ok(Arc::clone(cache))
-}
-
 /// A path that is held back, as the API shows it.
 fn described(view: &View, hash: StorePathHash, holding: &Holding) -> HeldPath {
     HeldPath {
@@ -70,7 +63,7 @@ pub(super) fn mark_detail(cache: &Cache, view: &View, asked: &Asked, detail: &mu
     let held = cache.withheld.held();
     let holding = held.find(&hash, &view.nar_hash(id));
     detail.held = holding.map(|holding| described(view, hash, holding));
-    if !asked.learns_names()
+    if !asked.is_known()
         && let Some(held) = &mut detail.held
     {
         held.by.clear();
@@ -115,7 +108,7 @@ pub(super) async fn list(
     let asking = Arc::clone(&site);
     heavy(&site, move || {
         let mut page = page(&asking, &cache, paging.limit, after);
-        if !asked.learns_names() {
+        if !asked.is_known() {
             page.items.iter_mut().for_each(|path| path.by.clear());
             page.acts.iter_mut().for_each(|act| act.by.clear());
         }
@@ -199,7 +192,7 @@ pub(super) async fn set(
     Path(slug): Path<String>,
     bytes: Bytes,
 ) -> Result<Json<Concerned>, ApiError> {
-    let cache = managed(&site, &asked, &slug)?;
+    let cache = asked.cache(&site, &slug, QUARANTINE_NEEDS)?;
     let wish: SetQuarantine = body(&bytes)?;
     if !(1..=MOST_NAMED).contains(&wish.paths.len()) {
         return Err(ApiError::unacceptable(
@@ -271,7 +264,7 @@ pub(super) async fn lift(
     Path(slug): Path<String>,
     bytes: Bytes,
 ) -> Result<Json<Concerned>, ApiError> {
-    let cache = managed(&site, &asked, &slug)?;
+    let cache = asked.cache(&site, &slug, QUARANTINE_NEEDS)?;
     let wish: LiftQuarantine = body(&bytes)?;
     let what = match (wish.hash, wish.act) {
         (Some(hash), None) => Lift::Path(path_of(&hash)?),

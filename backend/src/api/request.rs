@@ -64,9 +64,11 @@ impl Asked {
             .map_err(|refusal| ApiError::refused(&refusal, &self.caller, &site.access.owners()))
     }
 
-    /// Whether the caller is told who did something: strangers learn no names.
-    pub(super) fn learns_names(&self) -> bool {
-        !matches!(self.caller, Caller::Stranger(_))
+    /// The cache of this slug, where the table allows the caller to do that to it.
+    pub(super) fn cache(&self, site: &Site, slug: &str, act: Act) -> Result<Arc<Cache>, ApiError> {
+        let cache = site.cache(slug).ok_or_else(|| ApiError::no_cache(slug))?;
+        self.must(site, act, cache.on())?;
+        Ok(Arc::clone(cache))
     }
 
     /// The member at a browser; the table has said that it is one.
@@ -78,7 +80,7 @@ impl Asked {
         }
     }
 
-    /// Whether it is somebody we know: strangers are not told who the members are.
+    /// Whether it is somebody we know: strangers are not told who the members are, nor who did something.
     pub(super) fn is_known(&self) -> bool {
         !matches!(self.caller, Caller::Stranger(_))
     }

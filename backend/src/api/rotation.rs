@@ -18,13 +18,6 @@ use super::request::{Asked, body, heavy, nothing_left, pairs, taken};
 use crate::signing::Signing;
 use crate::site::{Cache, Site};
 
-/// The cache, where the caller may change its keys.
-fn keyed(site: &Site, asked: &Asked, slug: &str) -> Result<Arc<Cache>, ApiError> {
-    let cache = site.cache(slug).ok_or_else(|| ApiError::no_cache(slug))?;
-    asked.must(site, ROTATION_NEEDS, cache.on())?;
-    Ok(Arc::clone(cache))
-}
-
 async fn shown(
     site: &Site,
     signing: &Signing,
@@ -54,7 +47,7 @@ pub(super) async fn read(
     Extension(signing): Extension<Signing>,
     Path(slug): Path<String>,
 ) -> Result<Json<Rotation>, ApiError> {
-    let cache = keyed(&site, &asked, &slug)?;
+    let cache = asked.cache(&site, &slug, ROTATION_NEEDS)?;
     shown(&site, &signing, &cache).await
 }
 
@@ -82,7 +75,7 @@ pub(super) async fn begin(
     Path(slug): Path<String>,
     bytes: Bytes,
 ) -> Result<(StatusCode, Json<Rotation>), ApiError> {
-    let cache = keyed(&site, &asked, &slug)?;
+    let cache = asked.cache(&site, &slug, ROTATION_NEEDS)?;
     let wish: BeginRotation = body(&bytes)?;
     signing.begin_rotation(&cache, &wish, &asked.by()).await?;
     Ok((StatusCode::CREATED, shown(&site, &signing, &cache).await?))
@@ -112,7 +105,7 @@ pub(super) async fn step(
     Path(slug): Path<String>,
     bytes: Bytes,
 ) -> Result<Json<Rotation>, ApiError> {
-    let cache = keyed(&site, &asked, &slug)?;
+    let cache = asked.cache(&site, &slug, ROTATION_NEEDS)?;
     signing
         .go(&cache, &body::<GoStep>(&bytes)?, &asked.by())
         .await?;
@@ -140,7 +133,7 @@ pub(super) async fn abandon(
     Extension(signing): Extension<Signing>,
     Path(slug): Path<String>,
 ) -> Result<Json<Rotation>, ApiError> {
-    let cache = keyed(&site, &asked, &slug)?;
+    let cache = asked.cache(&site, &slug, ROTATION_NEEDS)?;
     signing.abandon(&cache, &asked.by()).await?;
     shown(&site, &signing, &cache).await
 }
@@ -171,7 +164,7 @@ pub(super) async fn revocation(
     Path(slug): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Revocation>, ApiError> {
-    let cache = keyed(&site, &asked, &slug)?;
+    let cache = asked.cache(&site, &slug, ROTATION_NEEDS)?;
     let mut pairs = pairs(query.as_deref())?;
     let key = taken(&mut pairs, "key")
         .ok_or_else(|| ApiError::bad_parameter("`key` names the key that is revoked"))?;
@@ -207,7 +200,7 @@ pub(super) async fn revoke(
     Path(slug): Path<String>,
     bytes: Bytes,
 ) -> Result<Json<Revoked>, ApiError> {
-    let cache = keyed(&site, &asked, &slug)?;
+    let cache = asked.cache(&site, &slug, ROTATION_NEEDS)?;
     let wish: RevokeOwnKey = body(&bytes)?;
     let since = since(wish.since.as_deref())?;
     let pairs = match wish.then {

@@ -14,7 +14,7 @@ use snowbank_shared::api::{Page, Problem};
 use super::problem::ApiError;
 use super::request::{Asked, body, heavy, pairs, taken};
 use crate::signing::{Order, Selected, Signing, SigningError};
-use crate::site::{Cache, Site};
+use crate::site::Site;
 
 impl From<SigningError> for ApiError {
     fn from(error: SigningError) -> Self {
@@ -32,13 +32,6 @@ impl From<SigningError> for ApiError {
             }
         }
     }
-}
-
-/// The cache, where the caller may change its signatures.
-fn signable(site: &Site, asked: &Asked, slug: &str) -> Result<Arc<Cache>, ApiError> {
-    let cache = site.cache(slug).ok_or_else(|| ApiError::no_cache(slug))?;
-    asked.must(site, SIGNING_NEEDS, cache.on())?;
-    Ok(Arc::clone(cache))
 }
 
 /// The jobs of a cache that add or remove signatures, newest first.
@@ -61,7 +54,7 @@ pub(super) async fn list(
     Extension(signing): Extension<Signing>,
     Path(slug): Path<String>,
 ) -> Result<Json<Page<Job>>, ApiError> {
-    let cache = signable(&site, &asked, &slug)?;
+    let cache = asked.cache(&site, &slug, SIGNING_NEEDS)?;
     let revision = site.ledger.view().revision().to_string();
     Ok(Json(Page::whole(signing.jobs(&cache), revision)))
 }
@@ -88,7 +81,7 @@ pub(super) async fn estimate(
     Path(slug): Path<String>,
     bytes: Bytes,
 ) -> Result<Json<JobEstimate>, ApiError> {
-    let cache = signable(&site, &asked, &slug)?;
+    let cache = asked.cache(&site, &slug, SIGNING_NEEDS)?;
     let order = Order::of(&site, &cache, &body::<JobWish>(&bytes)?)?;
     let counting = Arc::clone(&site);
     heavy(&site, move || Ok(Json(order.estimate(&counting, &cache)?))).await
@@ -117,7 +110,7 @@ pub(super) async fn begin(
     Path(slug): Path<String>,
     bytes: Bytes,
 ) -> Result<(StatusCode, Json<Job>), ApiError> {
-    let cache = signable(&site, &asked, &slug)?;
+    let cache = asked.cache(&site, &slug, SIGNING_NEEDS)?;
     let order = Order::of(&site, &cache, &body::<JobWish>(&bytes)?)?;
     let total = signing.counted(&cache, &order).await?;
     let job = signing.begin(&cache, order, total, &asked.by()).await?;
@@ -147,7 +140,7 @@ pub(super) async fn one(
     Extension(signing): Extension<Signing>,
     Path((slug, id)): Path<(String, String)>,
 ) -> Result<Json<Job>, ApiError> {
-    let cache = signable(&site, &asked, &slug)?;
+    let cache = asked.cache(&site, &slug, SIGNING_NEEDS)?;
     Ok(Json(signing.job(&cache, &id)?))
 }
 
@@ -177,7 +170,7 @@ pub(super) async fn control(
     Path((slug, id)): Path<(String, String)>,
     bytes: Bytes,
 ) -> Result<Json<Job>, ApiError> {
-    let cache = signable(&site, &asked, &slug)?;
+    let cache = asked.cache(&site, &slug, SIGNING_NEEDS)?;
     let command = body::<ControlJob>(&bytes)?.command;
     let job = signing.control(&cache, &id, command, &asked.by()).await?;
     Ok(Json(job))
@@ -209,7 +202,7 @@ pub(super) async fn batch(
     Path(slug): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<SigningBatch>, ApiError> {
-    let cache = signable(&site, &asked, &slug)?;
+    let cache = asked.cache(&site, &slug, SIGNING_NEEDS)?;
     let mut pairs = pairs(query.as_deref())?;
     let key = taken(&mut pairs, "by")
         .ok_or_else(|| ApiError::bad_parameter("`by` names the key that is to sign"))?;
@@ -257,7 +250,7 @@ pub(super) async fn signed(
     Path(slug): Path<String>,
     bytes: Bytes,
 ) -> Result<Json<BatchTaken>, ApiError> {
-    let cache = signable(&site, &asked, &slug)?;
+    let cache = asked.cache(&site, &slug, SIGNING_NEEDS)?;
     let signed: SignedBatch = body(&bytes)?;
     Ok(Json(
         signing.take_signed(&cache, &signed, &asked.by()).await?,

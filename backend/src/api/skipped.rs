@@ -35,8 +35,7 @@ pub(super) async fn list(
     Extension(asked): Extension<Asked>,
     Path(slug): Path<String>,
 ) -> Result<Json<Page<Skipped>>, ApiError> {
-    let cache = site.cache(&slug).ok_or_else(|| ApiError::no_cache(&slug))?;
-    asked.must(&site, Act::Upload, cache.on())?;
+    asked.cache(&site, &slug, Act::Upload)?;
     let mut items = intake::skipped(&site.ledger, &slug);
     let total = items.len() as u64;
     items.truncate(MOST);

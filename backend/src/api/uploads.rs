@@ -14,14 +14,7 @@ use super::problem::ApiError;
 use super::request::{Asked, body, heavy, nothing_left, pairs};
 use crate::intake::{Intake, SessionError};
 use crate::ledger::RecordId;
-use crate::site::{Cache, Site};
-
-/// The cache, where the caller may upload to it.
-fn uploadable(site: &Site, slug: &str, asked: &Asked) -> Result<Arc<Cache>, ApiError> {
-    let cache = site.cache(slug).ok_or_else(|| ApiError::no_cache(slug))?;
-    asked.must(site, Act::Upload, cache.on())?;
-    Ok(Arc::clone(cache))
-}
+use crate::site::Site;
 
 fn named(id: &str) -> Result<RecordId, ApiError> {
     id.parse().map_err(|_| SessionError::Absent.into())
@@ -70,7 +63,7 @@ pub(super) async fn plan(
     Path(slug): Path<String>,
     bytes: Bytes,
 ) -> Result<Json<PlanAnswer>, ApiError> {
-    let cache = uploadable(&site, &slug, &asked)?;
+    let cache = asked.cache(&site, &slug, Act::Upload)?;
     let plan: UploadPlan = body(&bytes)?;
     let by = asked.by();
     Ok(Json(intake.plan(&cache, &asked.caller, &by, &plan).await?))
@@ -102,7 +95,7 @@ pub(super) async fn list(
     Path(slug): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Page<UploadSession>>, ApiError> {
-    let cache = uploadable(&site, &slug, &asked)?;
+    let cache = asked.cache(&site, &slug, Act::Upload)?;
     let mut pairs = pairs(query.as_deref())?;
     let mut all = false;
     pairs.retain(|(name, value)| match (name.as_str(), value.as_str()) {
@@ -146,7 +139,7 @@ pub(super) async fn one(
     Extension(intake): Extension<Intake>,
     Path((slug, id)): Path<(String, String)>,
 ) -> Result<Json<UploadReceipt>, ApiError> {
-    let cache = uploadable(&site, &slug, &asked)?;
+    let cache = asked.cache(&site, &slug, Act::Upload)?;
     let id = named(&id)?;
     heavy(&site, move || {
         Ok(Json(intake.receipt(&cache, &id, &asked.caller)?))
@@ -178,7 +171,7 @@ pub(super) async fn commit(
     Extension(intake): Extension<Intake>,
     Path((slug, id)): Path<(String, String)>,
 ) -> Result<Json<UploadReceipt>, ApiError> {
-    let cache = uploadable(&site, &slug, &asked)?;
+    let cache = asked.cache(&site, &slug, Act::Upload)?;
     let (id, by) = (named(&id)?, asked.by());
     Ok(Json(intake.commit(&cache, &id, &asked.caller, &by).await?))
 }
@@ -208,7 +201,7 @@ pub(super) async fn cancel(
     Extension(intake): Extension<Intake>,
     Path((slug, id)): Path<(String, String)>,
 ) -> Result<Json<UploadReceipt>, ApiError> {
-    let cache = uploadable(&site, &slug, &asked)?;
+    let cache = asked.cache(&site, &slug, Act::Upload)?;
     let (id, by) = (named(&id)?, asked.by());
     Ok(Json(intake.cancel(&cache, &id, &asked.caller, &by).await?))
 }

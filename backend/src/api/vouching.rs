@@ -91,7 +91,7 @@ pub(super) async fn signers(
 ) -> Result<Json<Page<Signer>>, ApiError> {
     const MOST: usize = 1_000;
     let cache = readable(&site, &slug, &headers)?;
-    let contributors = match asked.learns_names() {
+    let contributors = match asked.is_known() {
         true => site.access.contributors(),
         false => Vec::new(),
     };

@@ -3,7 +3,7 @@
 
 use leptos::prelude::*;
 use snowbank_shared::api::{Key, KeyPurpose, KeyState, PathDetail, SignatureStatus};
-use snowbank_shared::route::{PinsRoute, Route};
+use snowbank_shared::route::{Route, VouchingRoute};
 
 use crate::components::announcer::announcer;
 use crate::components::changing::changing;
@@ -68,9 +68,9 @@ pub fn tab(page: PathPage) -> AnyView {
     };
     let sign = move || {
         let detail = page.detail.get()?;
-        let address = href(&Route::Pins(PinsRoute::Signing {
+        let address = href(&Route::Vouching(VouchingRoute::Signing {
             cache: page.live.slug(),
-            ask: format!("p={}", detail.row.hash),
+            query: format!("p={}", detail.row.hash),
         }));
         Some(
             view! { <a class="button" id="counter-sign" href=address>{icon(Icon::Key)} "Counter-sign…"</a> },

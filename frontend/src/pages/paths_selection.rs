@@ -3,7 +3,7 @@
 
 use leptos::prelude::*;
 use snowbank_shared::api::{PathRow, Selection};
-use snowbank_shared::route::{ExploreRoute, PinsRoute, Route};
+use snowbank_shared::route::{ExploreRoute, Route, VouchingRoute};
 
 use crate::api;
 use crate::components::announcer::{Announcer, announcer};
@@ -218,9 +218,9 @@ fn actions(cache: StoredValue<String>, chosen: Chosen) -> AnyView {
             let named = paths.iter().map(|(hash, _)| format!("p={hash}"));
             named.collect::<Vec<_>>().join("&")
         });
-        href(&Route::Pins(PinsRoute::Signing {
+        href(&Route::Vouching(VouchingRoute::Signing {
             cache: cache.get_value(),
-            ask: paths,
+            query: paths,
         }))
     };
     view! {

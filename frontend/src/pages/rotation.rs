@@ -7,7 +7,7 @@ use snowbank_shared::api::rotation::{
     Rotation,
 };
 use snowbank_shared::api::signing::{Job, JobState};
-use snowbank_shared::route::{Route, escape};
+use snowbank_shared::route::escape;
 
 use crate::components::api_button::api_button;
 use crate::components::banner::alert;
@@ -25,12 +25,11 @@ use crate::components::page_head::{heading, page_title};
 use crate::components::skeleton::skeleton;
 use crate::format;
 use crate::pages::cache::absent_or_failed;
-use crate::pages::rotation_steps::steps;
+use crate::pages::rotation_steps::{examples, steps};
 use crate::pages::signing_job::asked_again;
 use crate::state::derived::memo;
 use crate::state::identity::identity;
 use crate::state::live::live_cache;
-use crate::state::navigation::href;
 use crate::state::remote::Remote;
 use crate::state::sending::{Sending, json};
 
@@ -366,12 +365,7 @@ fn radius(rotating: Rotating, found: &Revocation, reason: Field, open: RwSignal<
         }
         None => rotating.ready(),
     };
-    let slug = rotating.cache.get_value();
-    let link = |path: &snowbank_shared::api::rotation::InTheWay| {
-        let address = href(&Route::path(slug.clone(), path.hash.clone()));
-        view! { <li><a href=address>{path.name.clone()}</a></li> }
-    };
-    let list = found.examples.iter().map(link).collect_view();
+    let list = examples(&rotating.cache.get_value(), &found.examples);
     let words = view! {
         <p>
             {format!(

@@ -6,7 +6,7 @@ use snowbank_shared::api::Page;
 use snowbank_shared::api::signing::{
     ContentRule, Job, JobAct, JobEstimate, JobState, JobWish, SIGNING_NEEDS, SkipCount,
 };
-use snowbank_shared::route::{PinsRoute, Route, escape};
+use snowbank_shared::route::{Route, VouchingRoute, escape};
 
 use crate::components::ago::ago;
 use crate::components::banner::empty;
@@ -32,7 +32,7 @@ use crate::state::sending::{Sending, json};
 pub fn page(cache: &str, ask: &str) -> AnyView {
     let live = live_cache();
     page_title(|| "Change signatures".to_owned());
-    let rotation = href(&Route::Pins(PinsRoute::Rotation {
+    let rotation = href(&Route::Vouching(VouchingRoute::Rotation {
         cache: cache.to_owned(),
     }));
     let job = ask.strip_prefix("job=").map(str::to_owned);
@@ -139,9 +139,9 @@ impl Form {
 
 /// The page of a job.
 pub fn job_route(cache: &str, id: &str) -> Route {
-    Route::Pins(PinsRoute::Signing {
+    Route::Vouching(VouchingRoute::Signing {
         cache: cache.to_owned(),
-        ask: format!("job={id}"),
+        query: format!("job={id}"),
     })
 }
 

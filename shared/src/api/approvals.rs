@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
-use super::UnknownWord;
+use super::{PathRow, UnknownWord};
 
 /// The state of something that waited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -202,6 +202,19 @@ pub struct ComparedPath {
     pub closure_size: Option<u64>,
     /// When it was first seen here; `null` for what is not here yet.
     pub added_at: Option<String>,
+}
+
+impl From<PathRow> for ComparedPath {
+    fn from(row: PathRow) -> Self {
+        Self {
+            path: row.path,
+            hash: row.hash,
+            name: row.name,
+            nar_size: row.nar_size,
+            closure_size: row.closure_size,
+            added_at: Some(row.added_at),
+        }
+    }
 }
 
 /// Paths of one side of a comparison.

@@ -1,5 +1,4 @@
-//! Addresses about what stays and what is held back: pins, quarantine; and about changing signatures
-//! and keys of a cache.
+//! Addresses about what stays and what is held back: pins, quarantine.
 
 use std::fmt;
 
@@ -28,18 +27,6 @@ pub enum PinsRoute {
         /// Slug of the cache.
         cache: String,
     },
-    /// `/c/{cache}/signing`: adding and removing signatures.
-    Signing {
-        /// Slug of the cache.
-        cache: String,
-        /// The query as it stands there: `job=…`, or `p=…` of the paths that are meant. The page reads it.
-        ask: String,
-    },
-    /// `/c/{cache}/rotation`: from one key of the cache to the next.
-    Rotation {
-        /// Slug of the cache.
-        cache: String,
-    },
 }
 
 /// The name and number of `name` or `name@number`.
@@ -59,11 +46,7 @@ impl PinsRoute {
     /// The cache it is about.
     pub fn cache(&self) -> &str {
         match self {
-            Self::Pins { cache }
-            | Self::Pin { cache, .. }
-            | Self::Quarantine { cache }
-            | Self::Signing { cache, .. }
-            | Self::Rotation { cache } => cache,
+            Self::Pins { cache } | Self::Pin { cache, .. } | Self::Quarantine { cache } => cache,
         }
     }
 
@@ -77,7 +60,7 @@ impl PinsRoute {
     }
 
     /// The page of a path's segments; `None` where it is another's.
-    pub(super) fn parse(segments: &[&str], query: &str) -> Option<Self> {
+    pub(super) fn parse(segments: &[&str]) -> Option<Self> {
         Some(match segments {
             ["c", cache, "pins"] => Self::Pins {
                 cache: (*cache).to_owned(),
@@ -91,13 +74,6 @@ impl PinsRoute {
                 }
             }
             ["c", cache, "quarantine"] => Self::Quarantine {
-                cache: (*cache).to_owned(),
-            },
-            ["c", cache, "signing"] => Self::Signing {
-                cache: (*cache).to_owned(),
-                ask: query.to_owned(),
-            },
-            ["c", cache, "rotation"] => Self::Rotation {
                 cache: (*cache).to_owned(),
             },
             _ => return None,
@@ -121,11 +97,6 @@ impl fmt::Display for PinsRoute {
                 }
             }
             Self::Quarantine { cache } => write!(f, "/c/{}/quarantine", escape(cache)),
-            Self::Signing { cache, ask } => {
-                let mark = if ask.is_empty() { "" } else { "?" };
-                write!(f, "/c/{}/signing{mark}{ask}", escape(cache))
-            }
-            Self::Rotation { cache } => write!(f, "/c/{}/rotation", escape(cache)),
         }
     }
 }
@@ -156,21 +127,6 @@ mod tests {
                 PinsRoute::Quarantine { cache: cache() },
                 "/c/main/quarantine",
             ),
-            (
-                PinsRoute::Signing {
-                    cache: cache(),
-                    ask: String::new(),
-                },
-                "/c/main/signing",
-            ),
-            (
-                PinsRoute::Signing {
-                    cache: cache(),
-                    ask: "job=0a1b".into(),
-                },
-                "/c/main/signing?job=0a1b",
-            ),
-            (PinsRoute::Rotation { cache: cache() }, "/c/main/rotation"),
         ] {
             let route = Route::Pins(route);
             assert_eq!(route.to_string(), text);

@@ -1,4 +1,5 @@
-//! Addresses about who vouches for what: the keys of a cache, and how much each covers.
+//! Addresses about who vouches for what: the keys of a cache, how much each covers, and changing
+//! both.
 
 use std::fmt;
 
@@ -20,6 +21,19 @@ pub enum VouchingRoute {
         /// The query without its question mark: see [`VouchingQuery`]. Kept as text, because only
         /// the page itself reads it.
         query: String,
+    },
+    /// `/c/{cache}/signing`: adding and removing signatures.
+    Signing {
+        /// Slug of the cache.
+        cache: String,
+        /// The query without its question mark: `job=…`, or `p=…` of the paths that are meant. Kept as text
+        /// like that of [`Self::Signatures`].
+        query: String,
+    },
+    /// `/c/{cache}/rotation`: from one key of the cache to the next.
+    Rotation {
+        /// Slug of the cache.
+        cache: String,
     },
 }
 
@@ -83,7 +97,10 @@ impl VouchingRoute {
     /// The cache it is about.
     pub fn cache(&self) -> &str {
         match self {
-            Self::Keys { cache } | Self::Signatures { cache, .. } => cache,
+            Self::Keys { cache }
+            | Self::Signatures { cache, .. }
+            | Self::Signing { cache, .. }
+            | Self::Rotation { cache } => cache,
         }
     }
 
@@ -97,6 +114,13 @@ impl VouchingRoute {
                 cache: (*cache).to_owned(),
                 query: query.to_owned(),
             },
+            ["c", cache, "signing"] => Self::Signing {
+                cache: (*cache).to_owned(),
+                query: query.to_owned(),
+            },
+            ["c", cache, "rotation"] => Self::Rotation {
+                cache: (*cache).to_owned(),
+            },
             _ => return None,
         })
     }
@@ -104,16 +128,14 @@ impl VouchingRoute {
 
 impl fmt::Display for VouchingRoute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Keys { cache } => write!(f, "/c/{}/keys", escape(cache)),
-            Self::Signatures { cache, query } => {
-                write!(f, "/c/{}/signatures", escape(cache))?;
-                match query.as_str() {
-                    "" => Ok(()),
-                    query => write!(f, "?{query}"),
-                }
-            }
-        }
+        let (cache, page, query) = match self {
+            Self::Keys { cache } => (cache, "keys", ""),
+            Self::Signatures { cache, query } => (cache, "signatures", query.as_str()),
+            Self::Signing { cache, query } => (cache, "signing", query.as_str()),
+            Self::Rotation { cache } => (cache, "rotation", ""),
+        };
+        let mark = if query.is_empty() { "" } else { "?" };
+        write!(f, "/c/{}/{page}{mark}{query}", escape(cache))
     }
 }
 
@@ -138,6 +160,24 @@ mod tests {
             (
                 asked.of("main"),
                 "/c/main/signatures?group=pin&measure=closures&key=team-1&key=a%26b&drop=team-1&path=0mg3mag909yg8pk14cjsppxs2px7iqfv",
+            ),
+            (
+                VouchingRoute::Signing {
+                    cache: cache(),
+                    query: String::new(),
+                },
+                "/c/main/signing",
+            ),
+            (
+                VouchingRoute::Signing {
+                    cache: cache(),
+                    query: "job=0a1b".into(),
+                },
+                "/c/main/signing?job=0a1b",
+            ),
+            (
+                VouchingRoute::Rotation { cache: cache() },
+                "/c/main/rotation",
             ),
         ] {
             let route = Route::Vouching(route);
