@@ -29,6 +29,8 @@ use crate::site::{Cache, Site};
 const CLOSURE_ROWS: usize = 1_000;
 /// Most rows of a page of a closure.
 const MOST_CLOSURE_ROWS: usize = MAX_CLOSURE_LIMIT;
+/// A closure of at most so many paths is walked where it is asked for: some tens of microseconds.
+const FEW_PATHS: u32 = 300;
 
 /// Columns of an export of paths: the fields of [`PathRow`].
 const PATH_COLUMNS: &[&str] = &[
@@ -296,12 +298,18 @@ pub(super) async fn closure(
     let paging = Paging::take(&mut pairs, CLOSURE_ROWS, MOST_CLOSURE_ROWS)?;
     nothing_left(&pairs)?;
     let Some(export) = export else {
-        let page = heavy(&site, move || {
-            let view = cache.index.view();
-            let id = find(&cache, &view, hash)?;
-            Ok(view.closure(id, paging.limit, paging.cursor.as_deref())?)
-        });
-        return Ok(Json(page.await?).into_response());
+        let view = cache.index.view();
+        let id = find(&cache, &view, hash)?;
+        // To hand over the walk of a few paths costs more than the walk.
+        let few = view
+            .closure_paths(id)
+            .is_some_and(|paths| paths <= FEW_PATHS);
+        let page = move || Ok(view.closure(id, paging.limit, paging.cursor.as_deref())?);
+        let page = match few && paging.limit <= CLOSURE_ROWS {
+            true => page(),
+            false => heavy(&site, page).await,
+        };
+        return Ok(Json(page?).into_response());
     };
     let of_paths = export.is_of_paths();
     let table = heavy(&site, move || {

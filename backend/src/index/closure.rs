@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use serde::Serialize;
 use snowbank_shared::api::{Closure, ClosureRow};
+use snowbank_shared::store_path::StorePathHash;
 
 use super::key::base_text;
 use super::query::QueryError;
@@ -55,26 +56,35 @@ impl Walked {
     }
 }
 
-/// Where a row stands in a closure: what is missing last, then by distance, then by base name.
-type Place = (bool, u32, String);
+/// Where a row stands in a closure: what is missing last, then by distance, then by base name, whose
+/// order is that of its hash part's bytes.
+type Place<'a> = (bool, u32, StorePathHash, &'a str);
 
-fn write_cursor(place: &Place) -> String {
-    let (missing, depth, base) = place;
-    let mut bytes = vec![u8::from(*missing)];
+fn write_cursor(place: &Place<'_>) -> String {
+    let (missing, depth, key, name) = *place;
+    let mut bytes = vec![u8::from(missing)];
     bytes.extend_from_slice(&depth.to_be_bytes());
-    bytes.extend_from_slice(base.as_bytes());
+    bytes.extend_from_slice(base_text(key, name).as_bytes());
     BASE64.encode(bytes)
 }
 
-fn read_cursor(text: &str) -> Result<Place, QueryError> {
+/// The place that a cursor names, its name apart.
+fn read_cursor(text: &str) -> Result<(bool, u32, StorePathHash, String), QueryError> {
     let bytes = BASE64.decode(text).map_err(|_| QueryError::BadCursor)?;
     let (&missing, rest) = bytes.split_first().ok_or(QueryError::BadCursor)?;
     let (depth, base) = rest.split_first_chunk::<4>().ok_or(QueryError::BadCursor)?;
     let base = std::str::from_utf8(base).map_err(|_| QueryError::BadCursor)?;
-    if missing > 1 || base.is_empty() {
+    let (key, name) = base.split_once('-').ok_or(QueryError::BadCursor)?;
+    let key = key.parse().map_err(|_| QueryError::BadCursor)?;
+    if missing > 1 {
         return Err(QueryError::BadCursor);
     }
-    Ok((missing == 1, u32::from_be_bytes(*depth), base.to_owned()))
+    Ok((
+        missing == 1,
+        u32::from_be_bytes(*depth),
+        key,
+        name.to_owned(),
+    ))
 }
 
 impl View {
@@ -103,10 +113,13 @@ impl View {
                 .map(|(sum, size)| sum.saturating_add(size));
         }
         // The walk goes by distance already: only levels that the page touches are sorted.
-        let mut page: Vec<(Place, u32)> = Vec::new();
-        let place = |missing: bool, depth: u32, code: u32| -> Place {
+        let mut page: Vec<(Place<'_>, u32)> = Vec::new();
+        let after = after
+            .as_ref()
+            .map(|(missing, depth, key, name)| (*missing, *depth, *key, name.as_str()));
+        let place = |missing: bool, depth: u32, code: u32| -> Place<'_> {
             let (key, name) = graph.base_name(code);
-            (missing, depth, base_text(key, name))
+            (missing, depth, key, name)
         };
         let mut take = |missing: bool, depth: u32, codes: &mut dyn Iterator<Item = u32>| {
             if page.len() > limit
@@ -161,11 +174,16 @@ impl View {
             missing: walk.missing.len() as u64,
             items: page
                 .into_iter()
-                .map(|((missing, depth, _), code)| self.closure_row(code, depth, !missing))
+                .map(|((missing, depth, ..), code)| self.closure_row(code, depth, !missing))
                 .collect(),
             next,
             revision: self.revision().to_owned(),
         })
+    }
+
+    /// How many paths of a closure are here, where that is known without a walk.
+    pub fn closure_paths(&self, id: Id) -> Option<u32> {
+        self.graph.sum(id.0).map(|sum| sum.paths)
     }
 
     /// A path's closure, to be written out. Walks it: run it off the reactor.

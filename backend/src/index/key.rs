@@ -7,7 +7,7 @@
 //! request of a Nix client, and allocate nothing.
 
 use snowbank_shared::hash::nix32;
-use snowbank_shared::store_path::StorePathHash;
+use snowbank_shared::store_path::{HASH_LEN, StorePathHash};
 
 use nix32::ALPHABET;
 
@@ -81,10 +81,16 @@ pub(crate) struct BaseName {
 
 /// `hash-name`.
 pub(crate) fn base_text(key: StorePathHash, name: &str) -> String {
-    let mut text = key.to_string();
+    let mut text = String::with_capacity(HASH_LEN + 1 + name.len());
+    push_base(&mut text, key, name);
+    text
+}
+
+/// Writes `hash-name`.
+pub(crate) fn push_base(text: &mut String, key: StorePathHash, name: &str) {
+    text.extend(key.to_ascii().map(char::from));
     text.push('-');
     text.push_str(name);
-    text
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use snowbank_shared::api::{
 };
 use snowbank_shared::narinfo::NarInfo;
 use snowbank_shared::signature::KeyRing;
-use snowbank_shared::store_path::{StoreDir, StorePathHash};
+use snowbank_shared::store_path::{HASH_LEN, StoreDir, StorePathHash};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -18,7 +18,7 @@ use super::chunk::{UNKNOWN, content_code};
 use super::findings::FindingIndex;
 use super::graph::Graph;
 use super::growth::{AddedOnDay, GrowthByDay};
-use super::key::base_text;
+use super::key::{base_text, push_base};
 use super::offset::Ordered;
 use super::op::{BucketTotals, Notes};
 use super::order::Permutations;
@@ -255,7 +255,7 @@ impl View {
         let judged = graph.judged(row);
         let layout = graph.layout(row);
         PathRow {
-            path: format!("{}/{}", self.store_dir, base_text(key, name)),
+            path: self.full_path(row),
             hash: key.to_string(),
             name: name.to_owned(),
             nar_size: graph.nar_size(row),
@@ -353,7 +353,12 @@ impl View {
             .iter()
             .map(|&code| {
                 let (key, name) = self.graph.base_name(code);
-                format!("{}/{}", self.store_dir, base_text(key, name))
+                let dir = self.store_dir.as_str();
+                let mut text = String::with_capacity(dir.len() + HASH_LEN + 2 + name.len());
+                text.push_str(dir);
+                text.push('/');
+                push_base(&mut text, key, name);
+                text
             })
             .collect()
     }
@@ -499,7 +504,12 @@ impl View {
     /// The full store path of a code.
     pub(crate) fn full_path(&self, code: u32) -> String {
         let (key, name) = self.graph.base_name(code);
-        format!("{}/{}", self.store_dir, base_text(key, name))
+        let dir = self.store_dir.as_str();
+        let mut text = String::with_capacity(dir.len() + HASH_LEN + 2 + name.len());
+        text.push_str(dir);
+        text.push('/');
+        push_base(&mut text, key, name);
+        text
     }
 }
 

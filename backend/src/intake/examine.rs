@@ -92,6 +92,7 @@ impl<T: Send + 'static> Examination<T> {
         let (done, outcome) = oneshot::channel();
         let pieces = Pieces {
             source,
+            taken: Vec::with_capacity(WAITING),
             current: Bytes::new(),
             gate: gate.clone(),
             turn: None,
@@ -124,6 +125,8 @@ impl<T: Send + 'static> Examination<T> {
 /// The pieces of a stream as one reader, which hashes them as they come.
 pub(super) struct Pieces {
     source: mpsc::Receiver<Bytes>,
+    /// Taken from there all at once: who feeds is woken once for all of them.
+    taken: Vec<Bytes>,
     current: Bytes,
     gate: Gate,
     turn: Option<OwnedSemaphorePermit>,
@@ -135,13 +138,14 @@ pub(super) struct Pieces {
 impl Pieces {
     /// Waits outside of the gate for the next piece; false at the end.
     fn refill(&mut self) -> bool {
-        let piece = match self.source.try_recv() {
-            Ok(piece) => Some(piece),
-            Err(_) => {
+        if self.taken.is_empty() {
+            if self.source.is_empty() {
                 self.turn = None;
-                self.source.blocking_recv()
             }
-        };
+            self.source.blocking_recv_many(&mut self.taken, WAITING);
+            self.taken.reverse();
+        }
+        let piece = self.taken.pop();
         if self.turn.is_none() {
             let gate = Arc::clone(&self.gate.0);
             // It is never closed.

@@ -71,8 +71,8 @@ impl Site {
         let token = person.send(&server, Method::POST, "/tokens", wish).await?;
         let token = token["secret"].as_str().context("a token")?.to_owned();
         let key = SecretKey::generate("alice-1", [2; 32])?;
-        let scope = json!({"caches": ["main"], "names": ["*"]});
-        let wish = json!({"public_key": key.public_key().to_string(), "scope": scope});
+        let wished = json!({"caches": ["main"], "names": ["bench-*"]});
+        let wish = json!({"public_key": key.public_key().to_string(), "scope": wished});
         let send = async |path: &str, body| person.send(&server, Method::POST, path, body).await;
         send("/contributors", wish).await?;
         let challenge = send("/contributors/alice-1/challenge", json!({})).await?;
@@ -80,7 +80,7 @@ impl Site {
         let proof =
             json!({"message": message, "signature": key.sign(message.as_bytes()).to_string()});
         send("/contributors/alice-1/prove", proof).await?;
-        let accept = json!({"scope": scope});
+        let accept = json!({"scope": {"caches": ["main"], "names": ["*"]}});
         owner
             .send(
                 &server,

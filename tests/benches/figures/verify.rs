@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::{Stream, stream};
 use snowbank::bench_data::{self, Plan};
 use snowbank::intake::{Checked, Checker};
@@ -162,11 +162,12 @@ async fn check(checker: &Checker, file: &Path) -> anyhow::Result<Checked> {
 pub fn pieces(file: &Path) -> anyhow::Result<impl Stream<Item = Bytes> + Send + use<>> {
     let file = File::open(file)?;
     Ok(stream::unfold(file, |mut file| async move {
-        let mut piece = BytesMut::zeroed(PIECE);
+        let mut piece = Vec::with_capacity(PIECE);
         // On memory: this waits for nobody.
-        let length = file.read(&mut piece).ok().filter(|length| *length > 0)?;
+        let read = file.by_ref().take(PIECE as u64).read_to_end(&mut piece);
+        let length = read.ok().filter(|length| *length > 0)?;
         piece.truncate(length);
-        Some((piece.freeze(), file))
+        Some((Bytes::from(piece), file))
     }))
 }
 
