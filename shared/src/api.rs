@@ -13,6 +13,7 @@ pub mod audit;
 mod browse;
 pub mod conflicts;
 pub mod connect;
+pub mod content;
 pub mod contributors;
 mod explore;
 pub mod files;

@@ -256,14 +256,18 @@ impl Archives {
     }
 
     /// Reads an archive from its first byte to its last and says whether it is the narinfo's. Nothing
-    /// of it is kept, and nothing that was kept is believed.
+    /// of it is kept, and nothing that was kept is believed. `read` grows by the bytes that were read.
     ///
     /// # Errors
     /// See [`ArchiveError`]: [`ArchiveError::Differs`] where hash or size are other ones.
-    pub async fn proven(&self, bucket: &Bucket, archive: &Archive) -> Result<(), ArchiveError> {
+    pub async fn proven(
+        &self,
+        bucket: &Bucket,
+        archive: &Archive,
+        read: Arc<AtomicU64>,
+    ) -> Result<(), ArchiveError> {
         // It is never closed.
         let _turn = Arc::clone(&self.proofs).acquire_owned().await.ok();
-        let read = Arc::default();
         through(&bucket.bulk(), archive, read, |look| look(&mut |_| ())).await
     }
 
