@@ -5,9 +5,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
@@ -40,6 +40,8 @@ pub(super) struct Asked {
     pub(super) cache: Arc<Cache>,
     pub(super) path: String,
     pub(super) archive: Archive,
+    /// What its narinfo says that it refers to.
+    pub(super) references: Vec<StorePathHash>,
 }
 
 /// Whether clients are not served a path, so that nobody is shown what is in it.
@@ -73,6 +75,7 @@ pub(super) fn asked(
     Ok(Asked {
         path: cache.store_dir.display(narinfo.store_path()).to_string(),
         archive: Archive::of(&narinfo),
+        references: narinfo.references().map(|path| path.hash()).collect(),
         cache,
     })
 }
@@ -354,6 +357,7 @@ pub(super) async fn contents(
 )]
 pub(super) async fn one(
     State(site): State<Arc<Site>>,
+    Extension(by): Extension<request::Asked>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
@@ -385,7 +389,14 @@ pub(super) async fn one(
         .to_vec();
     let mut file = cache
         .archives
-        .file(&cache.bucket, &asked.archive, path, *size, *nar_offset)
+        .file(
+            &cache.bucket,
+            &asked.archive,
+            path,
+            *size,
+            *nar_offset,
+            &by.reader(),
+        )
         .await
         .map_err(|error| ApiError::archive(&error))?;
     // What it is shows in its first bytes.

@@ -15,16 +15,19 @@
 //! archive the length in front of it must be the file's, in a packed one its path is looked for.
 //!
 //! **Bounds.** One archive at a time is read for a listing in each cache, off the reactor, for at most
-//! [`LONGEST`]; listings are bounded in nodes and bytes ([`LISTING`], [`CONTENTS`]); of each kind
+//! [`LONGEST`]; a file or log is unpacked for as long as its reader takes it at [`SLOWEST`] at least,
+//! and nobody has all turns (`turns.rs`); listings are bounded in nodes and bytes ([`LISTING`], [`CONTENTS`]); of each kind
 //! so many nodes are kept in memory, those not used for longest go first. Nothing is written
 //! into the bucket: paths that came through this server have their `.ls` already, and what others
 //! filled is not ours to fill up.
 
 pub mod codec;
 mod log;
+mod outflow;
 mod pieces;
 mod shelf;
 mod single;
+mod turns;
 
 use std::io::Read;
 use std::sync::Arc;
@@ -42,11 +45,14 @@ use tokio::sync::Semaphore;
 
 use crate::bucket::{Bucket, BucketError};
 
+pub use outflow::{Pace, SLOWEST, Speed};
 pub use pieces::{Pieces, pieces};
 pub use shelf::Look;
 pub use single::FileStream;
+pub use turns::Reader;
 
 use shelf::Shelf;
+use turns::Turns;
 
 /// How large a listing may be.
 pub const LISTING: ListingLimits = ListingLimits {
@@ -72,8 +78,6 @@ const LARGEST_LS: usize = 64 << 20;
 const PIECE: usize = 128 * 1024;
 /// Archives of a cache that are read for their hash alone at once.
 const PROOFS_AT_ONCE: usize = 2;
-/// Files of a cache that are unpacked for somebody at once.
-const FILES_AT_ONCE: usize = 6;
 
 /// An archive, as a narinfo names it.
 #[derive(Debug, Clone)]
@@ -172,7 +176,7 @@ pub struct Archives {
     mentions: Shelf<MentionedBy>,
     /// One at a time.
     turn: Arc<Semaphore>,
-    files: Arc<Semaphore>,
+    files: Turns,
     proofs: Arc<Semaphore>,
 }
 
@@ -183,7 +187,7 @@ impl Default for Archives {
             contents: Shelf::new(KEPT_CONTENTS, Vec::len),
             mentions: Shelf::new(KEPT_MENTIONS, |found| found.items.len()),
             turn: Arc::new(Semaphore::new(1)),
-            files: Arc::new(Semaphore::new(FILES_AT_ONCE)),
+            files: Turns::default(),
             proofs: Arc::new(Semaphore::new(PROOFS_AT_ONCE)),
         }
     }
