@@ -8,7 +8,7 @@
 //!    and writes the script that fetches them; wasm-bindgen, as a library, writes the
 //!    JavaScript glue of the program that is left (target `web`). What the two call each
 //!    other by gets short names (`build/names.rs`).
-//! 3. Every asset gets a name with the beginning of its SHA-256, and brotli and
+//! 3. Every asset gets a name with the beginning of its SHA-256 (parts that of all parts), and brotli and
 //!    gzip twins where they are smaller (level 11 and 9 in release, quick in dev).
 //! 4. `$OUT_DIR/assets.rs` holds the table that `src/ui/assets.rs` includes.
 //!
@@ -313,8 +313,15 @@ fn assemble(root: &Path, glue: &Glue) -> Result<(String, BTreeMap<String, Vec<u8
     assets.add("{{app_wasm}}", "app", "wasm", glue.wasm.clone());
 
     let mut parts_js = glue.parts_js.clone();
+    // One hash for all of them: where one changes most do, and the first page loads the script that
+    // names them, in which a hash for each would be a kilobyte that no packer makes smaller.
+    let mut all = Sha256::new();
+    for bytes in glue.parts.values() {
+        all.update(Sha256::digest(bytes));
+    }
+    let all = all.finalize();
     for (part, bytes) in &glue.parts {
-        let name = named(part, "wasm", &[bytes]);
+        let name = named(part, "wasm", &[&all]);
         parts_js = parts_js.replace(&format!("\"./{part}.wasm\""), &format!("\"./{name}\""));
         assets.files.insert(name, bytes.clone());
     }

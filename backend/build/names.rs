@@ -47,11 +47,7 @@ impl Names {
             written.push_str(before);
             if OURS.iter().any(|beginning| name.starts_with(beginning)) {
                 let next = self.0.len();
-                written.push_str(
-                    self.0
-                        .entry(name.to_owned())
-                        .or_insert_with(|| short(next)),
-                );
+                written.push_str(self.0.entry(name.to_owned()).or_insert_with(|| short(next)));
             } else {
                 written.push_str(name);
             }

@@ -108,9 +108,7 @@ impl Outflow {
     /// it is taken too slowly; then the stream ends with an error.
     pub(super) fn send(&mut self, piece: Bytes) -> bool {
         let length = piece.len();
-        let handing = self
-            .pace
-            .hand_over(length, self.sink.send(Ok(piece)));
+        let handing = self.pace.hand_over(length, self.sink.send(Ok(piece)));
         match self.runtime.block_on(handing) {
             Some(taken) => taken.is_ok(),
             None => {

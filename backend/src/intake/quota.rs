@@ -188,16 +188,17 @@ impl Intake {
         let counted = move || {
             // Counted before the lock is taken: the first sum of a version looks at every path.
             published_bytes(&cache.index.view());
-            let held = intake
-                .0
-                .arriving
-                .hold(cache.slug.as_str(), &key, most, Some(until), |arriving| {
-                    let asked_about = HashSet::from([key.as_str()]);
-                    let taken = intake.taken(&cache, &owner, &asked_about, arriving);
-                    // A body whose length nobody said needs some room too; when it has come it is
-                    // asked about again.
-                    (taken, length.max(1))
-                });
+            let held =
+                intake
+                    .0
+                    .arriving
+                    .hold(cache.slug.as_str(), &key, most, Some(until), |arriving| {
+                        let asked_about = HashSet::from([key.as_str()]);
+                        let taken = intake.taken(&cache, &owner, &asked_about, arriving);
+                        // A body whose length nobody said needs some room too; when it has come it is
+                        // asked about again.
+                        (taken, length.max(1))
+                    });
             held.map(Some)
                 .map_err(|(_, left)| exceeded(length, left, most, "kept"))
         };
@@ -299,20 +300,30 @@ mod tests {
         let held = Held::default();
         let first = held.hold("main", "a", 10, None, needs(6)).expect("room");
         assert_eq!(
-            held.hold("main", "b", 10, None, needs(6)).expect_err("none"),
+            held.hold("main", "b", 10, None, needs(6))
+                .expect_err("none"),
             (6, 4)
         );
-        let second = held.hold("main", "b", 10, None, needs(4)).expect("the rest");
+        let second = held
+            .hold("main", "b", 10, None, needs(4))
+            .expect("the rest");
         // The same archive is held once; another cache has a quota of its own.
-        let again = held.hold("main", "a", 10, None, needs(6)).expect("the same");
-        let other = held.hold("other", "b", 10, None, needs(10)).expect("its own");
+        let again = held
+            .hold("main", "a", 10, None, needs(6))
+            .expect("the same");
+        let other = held
+            .hold("other", "b", 10, None, needs(10))
+            .expect("its own");
         drop(first);
         assert_eq!(
-            held.hold("main", "c", 10, None, needs(1)).expect_err("none"),
+            held.hold("main", "c", 10, None, needs(1))
+                .expect_err("none"),
             (1, 0)
         );
         drop(again);
-        let third = held.hold("main", "c", 10, None, needs(6)).expect("room again");
+        let third = held
+            .hold("main", "c", 10, None, needs(6))
+            .expect("room again");
         drop((second, third, other));
         assert!(held.lock().is_empty());
     }
@@ -327,7 +338,8 @@ mod tests {
                     let (held, start) = (&held, &start);
                     scope.spawn(move || {
                         start.wait();
-                        held.hold("main", &number.to_string(), 10, None, needs(3)).ok()
+                        held.hold("main", &number.to_string(), 10, None, needs(3))
+                            .ok()
                     })
                 })
                 .collect();
@@ -337,8 +349,8 @@ mod tests {
         assert_eq!(told.iter().flatten().count(), 3);
     }
 
-    #[test]
-    fn an_announcement_counts_for_a_while_only() {
+    #[tokio::test]
+    async fn an_announcement_counts_for_a_while_only() {
         let held = Held::default();
         let soon = Instant::now() + Duration::from_millis(50);
         let slow = held
@@ -347,7 +359,7 @@ mod tests {
         assert!(!slow.is_over());
         held.hold("main", "b", 10, Some(soon), needs(1))
             .expect_err("none");
-        std::thread::sleep(soon.saturating_duration_since(Instant::now()));
+        tokio::time::sleep(soon.saturating_duration_since(Instant::now())).await;
         assert!(slow.is_over());
         let other = held.hold("main", "b", 10, None, needs(10)).expect("room");
         // Who was too slow is asked again, and finds it taken.
@@ -356,6 +368,9 @@ mod tests {
         drop((slow, other));
         assert!(held.lock().is_empty());
         assert_eq!(announced_for(0), AT_LEAST);
-        assert_eq!(announced_for(60 * USUAL), AT_LEAST + Duration::from_secs(60));
+        assert_eq!(
+            announced_for(60 * USUAL),
+            AT_LEAST + Duration::from_secs(60)
+        );
     }
 }

@@ -395,9 +395,9 @@ impl Arriving {
         // Who took long has no room any more.
         let mut again = None;
         if lane.room.as_ref().is_some_and(Holding::is_over) {
-            let asked = self
-                .intake
-                .room(&self.cache, &self.place.1, &self.key, Some(self.file_size));
+            let asked =
+                self.intake
+                    .room(&self.cache, &self.place.1, &self.key, Some(self.file_size));
             match asked.await {
                 Ok(room) => again = room,
                 Err(refusal) => {
