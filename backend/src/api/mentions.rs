@@ -47,7 +47,7 @@ pub(super) async fn list(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Json<Mentions>, ApiError> {
-    let asked = asked(&site, &slug, request::hash(&hash)?, &headers)?;
+    let asked = asked(&site, &by, &slug, request::hash(&hash)?, &headers)?;
     let mut pairs = pairs(query.as_deref())?;
     let of = taken(&mut pairs, "of").ok_or_else(|| {
         ApiError::bad_parameter("`of` names the path that is looked for by its hash part")
@@ -84,7 +84,7 @@ pub(super) async fn list(
     let cache = &asked.cache;
     let look = cache
         .archives
-        .mentions(&cache.bucket, &asked.archive, of, SHORT)
+        .mentions(&cache.bucket, &asked.archive, of, &asked.reader, SHORT)
         .await
         .map_err(|error| ApiError::archive(&error))?;
     match look {

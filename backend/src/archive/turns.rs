@@ -1,7 +1,8 @@
 //! Whose turn it is to have a file or a log unpacked.
 //!
 //! Only a few are unpacked at once, and each takes as long as its reader. So nobody has more than a
-//! share of the turns, and those whom we do not know never have all of them.
+//! share of the turns, and those whom we do not know never have all of them. Archives that are read
+//! from end to end, for what is in them, have a lane for each of the two.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -37,6 +38,38 @@ impl Reader {
     /// Somebody of whom nothing but the address is known.
     pub fn stranger(address: IpAddr) -> Self {
         Self::Stranger(neighbourhood(address))
+    }
+
+    /// Whether it is somebody of whom nothing but the address is known.
+    pub fn is_stranger(&self) -> bool {
+        matches!(self, Self::Stranger(_))
+    }
+}
+
+/// Where archives are read from end to end, one after the other: those that strangers asked about,
+/// and beside them those that others did.
+#[derive(Debug)]
+pub(super) struct Lanes {
+    known: Arc<Semaphore>,
+    strangers: Arc<Semaphore>,
+}
+
+impl Default for Lanes {
+    fn default() -> Self {
+        Self {
+            known: Arc::new(Semaphore::new(1)),
+            strangers: Arc::new(Semaphore::new(1)),
+        }
+    }
+}
+
+impl Lanes {
+    /// The lane of a reader.
+    pub(super) fn of(&self, reader: &Reader) -> Arc<Semaphore> {
+        Arc::clone(match reader {
+            Reader::Stranger(_) => &self.strangers,
+            Reader::Known(_) => &self.known,
+        })
     }
 }
 
