@@ -171,7 +171,7 @@ const fn state_word(state: KeyState) -> &'static str {
     }
 }
 
-fn key_cells(keys: &[Key], name: &str) -> AnyView {
+fn key_cells(keys: &[Key], name: &str, owner: Option<&str>) -> AnyView {
     let mut known = keys.iter().filter(|key| key.name == name);
     match (known.next(), known.next()) {
         (None, _) => view! {
@@ -184,7 +184,9 @@ fn key_cells(keys: &[Key], name: &str) -> AnyView {
                 <span class="fingerprint wrap">{format::hex_groups(&key.fingerprint)}</span>
             </td>
             <td data-label="Owner">
-                {purpose_word(key.purpose)} <span class="muted">", "{state_word(key.state)}</span>
+                {owner.map(|owner| view! { <b>{format::visible(owner)}</b> ", " })}
+                {purpose_word(key.purpose)}
+                <span class="muted">", "{state_word(key.state)}</span>
             </td>
         }
         .into_any(),
@@ -225,6 +227,15 @@ fn table(page: PathPage, detail: &PathDetail, checked: Option<&Checked>) -> AnyV
         .enumerate()
         .map(|(at, verdict)| {
             let text = verdict.signature.clone();
+            let name = format::visible(&verdict.key);
+            let page = VouchingRoute::key(page.cache.get_value(), &verdict.key);
+            let name = match page {
+                Some(page) => {
+                    let address = href(&Route::Vouching(page));
+                    view! { <a class="cell-link" href=address>{name}</a> }.into_any()
+                }
+                None => name.into_any(),
+            };
             let here = found.and_then(|found| found.signatures.get(at)).map(|verdict| verdict.status);
             let here = match here {
                 Some(status) => signature_chip(status, None),
@@ -233,11 +244,11 @@ fn table(page: PathPage, detail: &PathDetail, checked: Option<&Checked>) -> AnyV
             view! {
                 <tr>
                     <th scope="row">
-                        <b class="mono break">{format::visible(&verdict.key)}</b>
+                        <b class="mono break">{name}</b>
                     </th>
                     <td data-label="In your browser">{here}</td>
                     <td data-label="By the server">{signature_chip(verdict.status, None)}</td>
-                    {key_cells(keys, &verdict.key)}
+                    {key_cells(keys, &verdict.key, verdict.owner.as_deref())}
                     <td class="row-action">{copy_button("Copy the signature", false, move || text.clone())}</td>
                 </tr>
             }

@@ -374,6 +374,18 @@ async fn a60_a61_cells_lead_to_what_they_count_and_a_key_that_goes_breaks_pins()
         says(&browser, "main table", words).await?;
     }
     browser.accessible("the keys of a cache").await?;
+    // Each has a page: whose it is, what rests on it, and where its paths are.
+    browser.open("/c/main/keys/alice-1").await?;
+    for words in [
+        "alice-1:",
+        "Vouches for",
+        "Rests on it alone",
+        "Fingerprint",
+    ] {
+        says(&browser, "main", words).await?;
+    }
+    browser.find("main a[href*='vouch=valid']").await?;
+    browser.find("main a[href*='key=alice-1']").await?;
     let csv = server
         .text("/api/v1/caches/main/coverage?by=pin&format=csv")
         .await?;
