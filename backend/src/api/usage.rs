@@ -25,7 +25,7 @@ use super::problem::{ApiError, excerpt};
 use super::request::{Asked, heavy, nothing_left, pairs, readable, taken};
 use crate::auth;
 use crate::auth::records::{TokenRecord, spelled};
-use crate::ledger::{self, Scope};
+use crate::ledger::{self, RecordId, Scope};
 use crate::site::{Cache, Site};
 use crate::usage::{DAY, HOUR, MissRow, PathRow, Report, Span, UsageRecord};
 
@@ -330,7 +330,7 @@ fn named(view: &ledger::View, who: &str) -> String {
     };
     match kind {
         "token" => {
-            let id = name.parse().ok();
+            let id = name.parse::<RecordId>().ok();
             let token = id.and_then(|id| view.get::<TokenRecord>(Scope::Server, &id));
             match token.as_ref().map(|token| (&token.name, &token.owner)) {
                 Some((label, Some(owner))) => format!("{label} of {owner}"),

@@ -215,7 +215,7 @@ fn joined<K: std::hash::Hash + Eq + Clone, V: Default, R: for<'a> From<(&'a K, &
     for row in ours.iter().chain(theirs) {
         add(map.entry(key(row)).or_default(), row);
     }
-    map.iter().map(R::from).collect()
+    map.iter().map(|(key, value)| R::from((key, value))).collect()
 }
 
 /// Drops what a list has beyond `most`; how many that is.
@@ -242,10 +242,11 @@ impl UsageRecord {
         self.others.misses += cut(&mut self.misses, MOST_MISSES);
     }
 
-    /// Adds what another process counted on the same day, or another day; `most` clients are told
-    /// apart. Says whether it was new.
+    /// Adds what another process counted on the same day; `most` clients of a path are told apart.
+    /// Says whether it was new.
     pub(super) fn absorb(&mut self, other: &Self, most: usize) -> bool {
-        if other.day == self.day && (other.instances.iter()).any(|one| self.instances.contains(one)) {
+        let mut theirs = other.instances.iter();
+        if theirs.any(|one| self.instances.contains(one)) {
             return false;
         }
         self.instances.extend(other.instances.iter().cloned());

@@ -67,7 +67,15 @@ impl Who {
     /// A number that tells it from others.
     pub fn number(&self) -> u32 {
         // Half of the hash is enough to count a few.
-        xxh3_64(self.to_string().as_bytes()) as u32
+        let hash = match self {
+            Self::Four(group) => xxh3_64(group),
+            Self::Six([a, b, c]) => {
+                let number = u64::from(*a) << 32 | u64::from(*b) << 16 | u64::from(*c);
+                xxh3_64(&number.to_be_bytes())
+            }
+            Self::Named(name) => xxh3_64(name.as_bytes()),
+        };
+        hash as u32
     }
 }
 

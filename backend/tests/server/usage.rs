@@ -163,7 +163,7 @@ async fn traffic_gives_exactly_these_figures_also_after_a_restart_and_with_anoth
     check_lists(&server).await;
     // Another process writes its own record, which is added.
     let ledger = server.server.site().ledger.clone();
-    let other = Usage::new(false).expect("random bytes");
+    let other = Usage::new(true, false).expect("random bytes");
     let asker = Asker {
         who: Who::at("203.0.113.1".parse().expect("an address")),
         agent: Some("curl/8 Nix/2.31.0"),
@@ -352,4 +352,26 @@ async fn strangers_learn_nothing_of_a_private_cache_and_readers_no_names() {
     let csv = olga.get(&server, "/caches/main/usage/clients?format=csv").await;
     let text = csv.text().await.expect("text");
     assert!(text.starts_with("name,nix_version,last_seen,hits,misses,bytes\r\ntest of olga,"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_counted_is_called_not_measured() {
+    let mut hash = String::new();
+    let server = TestServer::start(
+        |shelf| hash = shelf.put("app-1.0", &[]).hash,
+        |config| config.caches[0].usage = false,
+    )
+    .await;
+    settled(&server).await;
+    assert_eq!(server.get(&format!("/main/{hash}.narinfo")).await.status(), 200);
+    let shown = usage(&server).await;
+    assert_eq!((&shown["total"], &shown["never_fetched"]), (&Value::Null, &Value::Null));
+    assert!(shown["not_measured"].as_str().is_some_and(|why| why.contains("does not count")));
+    assert_eq!(shown["sources"][0]["connected"], false);
+    let site = server.server.site();
+    let usage = &site.cache("main").expect("main").usage;
+    let fetched = usage.fetched(&site.ledger, "main", &parsed(&hash));
+    assert_eq!(fetched, Fetched::NotMeasured);
+    usage.write(&site.ledger, "main", true).await;
+    assert_eq!(site.ledger.view().list::<UsageRecord>(Scope::Cache("main")).count(), 0);
 }
