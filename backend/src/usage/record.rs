@@ -352,7 +352,7 @@ mod tests {
         (0..40).for_each(|power| times.note(1 << power));
         let counts = Counts {
             hits: u64::from(u32::MAX),
-            nar_bytes: u64::MAX >> 4,
+            nar_bytes: 1 << 50,
             narinfo: times.clone(),
             nar: times,
             ..Counts::default()
