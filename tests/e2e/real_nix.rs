@@ -38,17 +38,30 @@ async fn counted(
     rows: &[serde_json::Value],
 ) -> anyhow::Result<()> {
     let fetched = |row: &&serde_json::Value| paths.iter().any(|path| row["path"] == **path);
-    let sizes = rows.iter().filter(fetched).map(|row| row["file_size"].as_u64());
+    let sizes = rows
+        .iter()
+        .filter(fetched)
+        .map(|row| row["file_size"].as_u64());
     let bytes: u64 = sizes.sum::<Option<u64>>().context("a size is unknown")?;
     let address = format!("/api/v1/caches/{cache}/usage");
     // Bytes are counted when they are sent, which the client may know first.
     let total = server
-        .eventually(std::time::Duration::from_secs(10), "the bytes", async || {
-            let total = server.json(&address).await?["total"].take();
-            Ok((total["nar_bytes"] == bytes).then_some(total))
-        })
+        .eventually(
+            std::time::Duration::from_secs(10),
+            "the bytes",
+            async || {
+                let total = server.json(&address).await?["total"].take();
+                Ok((total["nar_bytes"] == bytes).then_some(total))
+            },
+        )
         .await?;
-    let figures = ["hits", "misses", "nar_requests", "client_errors", "server_errors"];
+    let figures = [
+        "hits",
+        "misses",
+        "nar_requests",
+        "client_errors",
+        "server_errors",
+    ];
     let found = figures.map(|figure| total[figure].as_u64());
     let count = paths.len() as u64;
     ensure!(

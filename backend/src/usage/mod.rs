@@ -97,7 +97,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Seconds since 1970.
 fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+    since.map_or(0, |since| {
+        i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    })
 }
 
 /// The midnight before.
@@ -244,7 +246,10 @@ impl Usage {
     /// Paths that were missed and that no upstream was asked for yet, so many at most.
     pub fn to_ask(&self, most: usize) -> Vec<StorePathHash> {
         let days = self.collected(now());
-        days.values().flat_map(|day| day.to_ask(most)).take(most).collect()
+        days.values()
+            .flat_map(|day| day.to_ask(most))
+            .take(most)
+            .collect()
     }
 
     /// Takes over whether an upstream has a path that was missed.

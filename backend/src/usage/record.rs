@@ -215,7 +215,9 @@ fn joined<K: std::hash::Hash + Eq + Clone, V: Default, R: for<'a> From<(&'a K, &
     for row in ours.iter().chain(theirs) {
         add(map.entry(key(row)).or_default(), row);
     }
-    map.iter().map(|(key, value)| R::from((key, value))).collect()
+    map.iter()
+        .map(|(key, value)| R::from((key, value)))
+        .collect()
 }
 
 /// Drops what a list has beyond `most`; how many that is.
@@ -228,13 +230,20 @@ fn cut<T>(rows: &mut Vec<T>, most: usize) -> u64 {
 impl UsageRecord {
     /// Sorts the lists and cuts them to what a record holds.
     pub(super) fn bound(&mut self) {
-        self.clients
-            .sort_by(|a, b| (b.hits + b.misses, b.bytes, &a.who).cmp(&(a.hits + a.misses, a.bytes, &b.who)));
+        self.clients.sort_by(|a, b| {
+            (b.hits + b.misses, b.bytes, &a.who).cmp(&(a.hits + a.misses, a.bytes, &b.who))
+        });
         self.paths
             .sort_by(|a, b| (b.bytes, b.fetches, a.hash).cmp(&(a.bytes, a.fetches, b.hash)));
         // What an upstream has is of no use to anybody here, so it goes first.
         self.misses.sort_by(|a, b| {
-            let key = |row: &MissRow| (row.elsewhere != Some(true), row.clients.count(), row.requests);
+            let key = |row: &MissRow| {
+                (
+                    row.elsewhere != Some(true),
+                    row.clients.count(),
+                    row.requests,
+                )
+            };
             key(b).cmp(&key(a)).then_with(|| a.hash.cmp(&b.hash))
         });
         self.others.clients += cut(&mut self.clients, MOST_CLIENTS);
@@ -405,7 +414,12 @@ mod tests {
         assert!(text.len() < 220 << 10, "{}", text.len());
         assert_eq!(record.paths[0].bytes, 4_999, "the most come first");
         assert_eq!(record.others.paths, 5_000 - MOST_PATHS as u64);
-        assert!(record.misses.iter().all(|miss| miss.elsewhere == Some(false)));
+        assert!(
+            record
+                .misses
+                .iter()
+                .all(|miss| miss.elsewhere == Some(false))
+        );
         let back: UsageRecord = serde_json::from_str(&text).expect("read back");
         assert_eq!(back, record);
         assert_eq!(back.sum().hits, 24 * u64::from(u32::MAX));

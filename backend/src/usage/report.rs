@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 use snowbank_shared::api::usage::{
-    NeverFetched, Usage as Shown, UsageEvent, UsageGap, UsageItem, UsageOrigin,
-    UsageSource, UsageStep,
+    NeverFetched, Usage as Shown, UsageEvent, UsageGap, UsageItem, UsageOrigin, UsageSource,
+    UsageStep,
 };
 
 use super::count::Counts;
@@ -106,7 +106,9 @@ impl Usage {
         records.sort_by_key(|(single, record)| (record.day, *single));
         for (_, record) in records {
             report.spans.extend_from_slice(&record.spans);
-            report.begins.extend(record.spans.first().map(|span| span.0));
+            report
+                .begins
+                .extend(record.spans.first().map(|span| span.0));
             if !range.has(record.day, record.day + DAY) {
                 continue;
             }
