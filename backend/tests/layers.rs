@@ -16,6 +16,7 @@ const LAYERS: [&str; 26] = [
     "wizard",
     "upstream",
     "withheld",
+    "usage",
     "metrics",
     "web",
     "archive",

@@ -29,6 +29,7 @@ pub mod rotation;
 pub mod signing;
 pub mod uploads;
 mod upstream;
+pub mod usage;
 pub mod vouching;
 
 pub use browse::{FacetCount, Facets, Selection};

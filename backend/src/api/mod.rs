@@ -47,6 +47,7 @@ mod skipped;
 mod tokens;
 mod trust;
 mod uploads;
+mod usage;
 mod vouching;
 mod wizard;
 
@@ -98,6 +99,7 @@ use request::Asked;
         (name = "keys", description = "Contributors' keys: everyone signs with their own"),
         (name = "uploads", description = "What waits to be published, and the rules for uploads"),
         (name = "signatures", description = "Adding and removing signatures, and a cache's keys"),
+        (name = "usage", description = "Who fetches what from a cache"),
         (name = "audit", description = "Who did what"),
         (name = "server", description = "The server itself"),
     ),
@@ -134,6 +136,10 @@ fn computing() -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(vouching::signers))
         .routes(routes!(vouching::coverage))
         .routes(routes!(vouching::acceptance))
+        .routes(routes!(usage::usage))
+        .routes(routes!(usage::paths))
+        .routes(routes!(usage::clients))
+        .routes(routes!(usage::misses))
 }
 
 /// Everything, with what computes as it is given.

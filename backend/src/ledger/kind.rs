@@ -106,6 +106,10 @@ pub const CONFLICTS: Kind = granting("conflicts", ScopeKind::Cache);
 pub const APPROVALS: Kind = granting("approvals", ScopeKind::Cache);
 /// What was not uploaded because an upstream has it, by day and uploader.
 pub const SKIPPED: Kind = granting("skipped", ScopeKind::Cache);
+/// What was counted of the traffic of a cache, by day and process.
+pub const USAGE: Kind = granting("usage", ScopeKind::Cache);
+/// Which paths were fetched, by day and process.
+pub const FETCHED: Kind = granting("fetched", ScopeKind::Cache);
 
 /// Jobs that add or remove signatures.
 pub const SIGN_JOBS: Kind = granting("signjobs", ScopeKind::Cache);
@@ -140,6 +144,8 @@ pub const KINDS: &[Kind] = &[
     CONFLICTS,
     APPROVALS,
     SKIPPED,
+    USAGE,
+    FETCHED,
     SIGN_JOBS,
     CACHE_KEYS,
     ROTATIONS,

@@ -46,5 +46,6 @@ mod upload_vectors;
 mod upload_virtual;
 mod uploads;
 mod upstream;
+mod usage;
 mod visibility;
 mod vouching;
