@@ -104,8 +104,11 @@ impl Places {
     pub(super) fn when(&self, moment: i64) -> Option<u64> {
         let whole = u128::try_from(self.span.end() - self.span.from).ok()?;
         let past = u128::try_from(moment - self.span.from).ok()?;
+        if past > whole {
+            return None;
+        }
         let at = (past * u128::from(WIDE)).checked_div(whole)?;
-        u64::try_from(at).ok().filter(|at| *at <= WIDE)
+        u64::try_from(at).ok()
     }
 
     /// How high a value lies, from the top down.
