@@ -26,6 +26,7 @@ pub mod policy;
 pub mod quarantine;
 pub mod rotation;
 pub mod signing;
+pub mod storage;
 pub mod uploads;
 mod upstream;
 pub mod vouching;
