@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules, lowest first. Those of one line do not use each other.
-const LAYERS: [&str; 25] = [
+const LAYERS: [&str; 26] = [
     "bucket",
     "index",
     "secrets",
@@ -19,6 +19,7 @@ const LAYERS: [&str; 25] = [
     "metrics",
     "web",
     "archive",
+    "sizes",
     "site",
     "substituter",
     "pins",

@@ -30,11 +30,19 @@ pub enum Operation {
     MultipartList,
     /// GetBucketLifecycleConfiguration.
     Lifecycle,
+    /// GetBucketVersioning.
+    Versioning,
+    /// ListObjectVersions.
+    Versions,
+    /// GetObjectLockConfiguration.
+    ObjectLock,
+    /// ListParts.
+    Parts,
 }
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 16] = [
         Self::List,
         Self::Get,
         Self::Head,
@@ -47,6 +55,10 @@ impl Operation {
         Self::MultipartAbort,
         Self::MultipartList,
         Self::Lifecycle,
+        Self::Versioning,
+        Self::Versions,
+        Self::ObjectLock,
+        Self::Parts,
     ];
 
     /// A word for metrics and logs.
@@ -64,6 +76,10 @@ impl Operation {
             Self::MultipartAbort => "multipart-abort",
             Self::MultipartList => "multipart-list",
             Self::Lifecycle => "lifecycle",
+            Self::Versioning => "versioning",
+            Self::Versions => "versions",
+            Self::ObjectLock => "object-lock",
+            Self::Parts => "multipart-parts",
         }
     }
 
@@ -81,6 +97,10 @@ impl Operation {
             Self::MultipartAbort => "s3:AbortMultipartUpload",
             Self::MultipartList => "s3:ListBucketMultipartUploads",
             Self::Lifecycle => "s3:GetLifecycleConfiguration",
+            Self::Versioning => "s3:GetBucketVersioning",
+            Self::Versions => "s3:ListBucketVersions",
+            Self::ObjectLock => "s3:GetBucketObjectLockConfiguration",
+            Self::Parts => "s3:ListMultipartUploadParts",
         }
     }
 
@@ -98,6 +118,10 @@ impl Operation {
             Self::MultipartAbort => "giving up the upload to",
             Self::MultipartList => "listing the unfinished uploads of",
             Self::Lifecycle => "reading the lifecycle rules of",
+            Self::Versioning => "asking for the versioning of",
+            Self::Versions => "listing the versions of",
+            Self::ObjectLock => "asking for the object lock of",
+            Self::Parts => "listing the parts of",
         }
     }
 }
@@ -276,6 +300,21 @@ impl BucketError {
                 }
                 "s3:GetLifecycleConfiguration" => {
                     "allow `s3:GetLifecycleConfiguration` on the bucket for these credentials"
+                }
+                "s3:GetBucketVersioning" => {
+                    "allow `s3:GetBucketVersioning` on the bucket for these credentials"
+                }
+                "s3:ListBucketVersions" => {
+                    "allow `s3:ListBucketVersions` on the bucket for these credentials"
+                }
+                "s3:GetBucketObjectLockConfiguration" => {
+                    "allow `s3:GetBucketObjectLockConfiguration` on the bucket for these credentials"
+                }
+                "s3:ListBucketMultipartUploads" => {
+                    "allow `s3:ListBucketMultipartUploads` on the bucket for the writing credentials"
+                }
+                "s3:ListMultipartUploadParts" => {
+                    "allow `s3:ListMultipartUploadParts` on the bucket's objects for the writing credentials"
                 }
                 _ => {
                     "allow `s3:AbortMultipartUpload` on the bucket's objects for the writing credentials"

@@ -107,6 +107,10 @@ pub const APPROVALS: Kind = granting("approvals", ScopeKind::Cache);
 /// What was not uploaded because an upstream has it, by day and uploader.
 pub const SKIPPED: Kind = granting("skipped", ScopeKind::Cache);
 
+/// What a cache's bucket held, by day.
+pub const SIZES: Kind = granting("sizes", ScopeKind::Cache);
+/// What a cache's owner pays for its bucket.
+pub const PRICES: Kind = granting("prices", ScopeKind::Cache);
 /// Jobs that add or remove signatures.
 pub const SIGN_JOBS: Kind = granting("signjobs", ScopeKind::Cache);
 /// A cache's own keys: which sign, which are retired, which are no longer believed.
@@ -140,6 +144,8 @@ pub const KINDS: &[Kind] = &[
     CONFLICTS,
     APPROVALS,
     SKIPPED,
+    SIZES,
+    PRICES,
     SIGN_JOBS,
     CACHE_KEYS,
     ROTATIONS,

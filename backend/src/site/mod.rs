@@ -29,6 +29,7 @@ use crate::config::{Misses, NarDelivery, PublicUrl, Serve, Slug, UpstreamMode};
 use crate::index::{Id, Index, View, rfc3339};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
+use crate::sizes::Sizes;
 use crate::sync::Answered;
 use crate::upstream::{Upstream, Upstreams};
 use crate::withheld::Withheld;
@@ -129,6 +130,8 @@ pub struct Cache {
     pub upstreams: Upstreams,
     /// What clients are not served, and nobody may upload again.
     pub withheld: Withheld,
+    /// What its bucket holds, by kind of object.
+    pub sizes: Sizes,
 }
 
 impl Site {

@@ -52,10 +52,11 @@ fn rule(operation: &str) -> Option<Rule> {
         | "get_quarantine" | "list_files" | "get_file" | "get_listing" | "get_contents"
         | "list_conflicts" | "get_conflicts" | "get_closure_graph" | "get_why" | "get_diff"
         | "get_mentions" | "find_files" | "list_packages" | "get_package" | "list_signers"
-        | "get_coverage" | "get_acceptance" | "get_log" | "get_history" => Rule::Reads,
+        | "get_coverage" | "get_acceptance" | "get_log" | "get_history"
+        | "get_storage" | "get_prices" => Rule::Reads,
         "set_pin" | "roll_back_pin" | "remove_pin" | "set_quarantine" | "lift_quarantine"
         | "dismiss_conflict" | "list_jobs" | "estimate_job" | "begin_job" | "get_job"
-        | "control_job" | "get_batch" | "take_batch" => Rule::Changes,
+        | "control_job" | "get_batch" | "take_batch" | "check_bucket" => Rule::Changes,
         "end_session"
         | "end_own_sessions"
         | "list_members"
@@ -90,7 +91,8 @@ fn rule(operation: &str) -> Option<Rule> {
         | "go_rotation"
         | "abandon_rotation"
         | "get_revocation"
-        | "revoke_own_key" => Rule::Owner,
+        | "revoke_own_key"
+        | "change_prices" => Rule::Owner,
         "list_approvals" | "get_approval" | "approve_upload" | "reject_upload" | "get_policy"
         | "change_policy" | "try_policy" | "list_skipped" | "plan_upload" | "list_uploads"
         | "get_upload" | "commit_upload" | "cancel_upload" => Rule::Uploads,
