@@ -49,9 +49,9 @@ impl Range {
         let mut pairs = pairs(query)?;
         let mut day = |name: &str| match taken(&mut pairs, name) {
             None => Ok(None),
-            Some(text) => sizes::date(&text).map(Some).ok_or_else(|| {
-                ApiError::bad_parameter(format!("`{name}` is a day: 2026-11-23"))
-            }),
+            Some(text) => sizes::date(&text)
+                .map(Some)
+                .ok_or_else(|| ApiError::bad_parameter(format!("`{name}` is a day: 2026-11-23"))),
         };
         let (from, to) = (day("from")?, day("to")?);
         if let (Some(from), Some(to)) = (from, to)
@@ -167,11 +167,17 @@ fn storage(site: &Site, cache: &Cache, range: &Range, receipts: &[Receipt]) -> S
         .as_ref()
         .map(|latest| latest.facts.clone())
         .unwrap_or_default();
-    facts.extend(latest.as_ref().map(|latest| listing(latest, prices.as_ref())));
+    facts.extend(
+        latest
+            .as_ref()
+            .map(|latest| listing(latest, prices.as_ref())),
+    );
     Storage {
         as_of: latest.as_ref().map(|latest| spelled(latest.at)),
         stored: latest.as_ref().map_or(0, |latest| latest.stored()),
-        classes: latest.map(|latest| latest.classes.clone()).unwrap_or_default(),
+        classes: latest
+            .map(|latest| latest.classes.clone())
+            .unwrap_or_default(),
         unpacked: figures.unpacked,
         codecs: figures.codecs,
         saved: figures.saved,
@@ -190,7 +196,12 @@ fn listing(latest: &SizesRecord, prices: Option<&Prices>) -> BucketFact {
     let objects: u64 = latest
         .classes
         .iter()
-        .filter(|class| !matches!(class.class, ObjectClass::Unfinished | ObjectClass::OldVersions))
+        .filter(|class| {
+            !matches!(
+                class.class,
+                ObjectClass::Unfinished | ObjectClass::OldVersions
+            )
+        })
         .filter_map(|class| class.objects)
         .sum();
     let calls = objects.div_ceil(PAGE).max(1);
@@ -208,7 +219,7 @@ fn listing(latest: &SizesRecord, prices: Option<&Prices>) -> BucketFact {
         name: "Listing".to_owned(),
         state: FactState::Ok,
         words: format!(
-            "{objects} objects are at least {calls} LIST calls of 1,000 keys{}.",
+            "{objects} objects: {calls} LIST calls of up to 1,000 keys{}.",
             cost.unwrap_or_default()
         ),
         remedy: None,

@@ -227,7 +227,9 @@ impl Bucket {
             let said = said
                 .and_then(|date| date.to_str().ok())
                 .and_then(super::read::http_date);
-            Ok(said.map(|said| (said - OffsetDateTime::now_utc()).whole_seconds()))
+            Ok::<_, BucketError>(
+                said.map(|said| (said - OffsetDateTime::now_utc()).whole_seconds()),
+            )
         })
         .await
     }

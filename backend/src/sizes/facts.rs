@@ -31,7 +31,12 @@ pub async fn of(bucket: &Bucket) -> Vec<BucketFact> {
     ]
 }
 
-fn fact(name: &str, state: FactState, words: impl Into<String>, remedy: Option<&str>) -> BucketFact {
+fn fact(
+    name: &str,
+    state: FactState,
+    words: impl Into<String>,
+    remedy: Option<&str>,
+) -> BucketFact {
     BucketFact {
         name: name.to_owned(),
         state,
@@ -45,7 +50,12 @@ fn unanswered(name: &str, error: &BucketError, untold: &str) -> BucketFact {
     if is_unheard_of(error) {
         return fact(name, FactState::Unknown, untold, None);
     }
-    fact(name, FactState::Unknown, unknown(error), Some(error.advice()))
+    fact(
+        name,
+        FactState::Unknown,
+        unknown(error),
+        Some(error.advice()),
+    )
 }
 
 fn versioning(answer: Result<Versioning, BucketError>) -> BucketFact {
@@ -93,7 +103,9 @@ fn lifecycle(answer: Result<Vec<HarmfulRule>, BucketError>) -> BucketFact {
                     "The store will break this cache: {}. Paths then stay listed while their contents are gone, whatever still needs them.",
                     rules.join("; ")
                 ),
-                Some("Take these rules away. Rules that give up unfinished uploads or delete noncurrent versions may stay."),
+                Some(
+                    "Take these rules away. Rules that give up unfinished uploads or delete noncurrent versions may stay.",
+                ),
             )
         }
         Err(error) => unanswered(
@@ -115,14 +127,12 @@ fn lock(answer: Result<Option<String>, BucketError>) -> BucketFact {
         Ok(Some(lock)) => fact(
             LOCK.0,
             FactState::Warn,
-            format!("New objects are locked ({lock}): nothing can be deleted before, a leaked secret neither."),
+            format!(
+                "New objects are locked ({lock}): nothing can be deleted before, a leaked secret neither."
+            ),
             Some("Take the default retention off the bucket, unless it is meant."),
         ),
-        Err(error) => unanswered(
-            LOCK.0,
-            &error,
-            "The store knows no object lock over S3.",
-        ),
+        Err(error) => unanswered(LOCK.0, &error, "The store knows no object lock over S3."),
     }
 }
 
@@ -131,9 +141,12 @@ const COLD: [&str; 2] = ["GLACIER", "DEEP_ARCHIVE"];
 
 fn classes(answer: Result<std::collections::BTreeMap<String, u64>, BucketError>) -> BucketFact {
     match answer {
-        Ok(classes) if classes.is_empty() => {
-            fact(CLASS.0, FactState::Unknown, "There are no objects yet.", None)
-        }
+        Ok(classes) if classes.is_empty() => fact(
+            CLASS.0,
+            FactState::Unknown,
+            "There are no objects yet.",
+            None,
+        ),
         Ok(classes) => {
             let total: u64 = classes.values().sum();
             let of = |(class, objects): (&String, &u64)| format!("{objects} {class}");
@@ -159,7 +172,12 @@ fn classes(answer: Result<std::collections::BTreeMap<String, u64>, BucketError>)
 
 fn clock(answer: Result<Option<i64>, BucketError>) -> BucketFact {
     match answer {
-        Ok(None) => fact(CLOCK.0, FactState::Unknown, "The store does not tell its time.", None),
+        Ok(None) => fact(
+            CLOCK.0,
+            FactState::Unknown,
+            "The store does not tell its time.",
+            None,
+        ),
         Ok(Some(ahead)) => {
             let words = match ahead {
                 -2..=2 => "The store's clock and this machine's agree.".to_owned(),
@@ -190,7 +208,10 @@ pub fn show(facts: &[BucketFact], index: &Index) {
             continue;
         };
         // One finding of each: the bucket as a whole is its object.
-        let shown = view.noted(check).next().map(|finding| finding.reason.clone());
+        let shown = view
+            .noted(check)
+            .next()
+            .map(|finding| finding.reason.clone());
         match fact.state {
             FactState::Warn if shown.as_ref() != Some(&fact.words) => {
                 changes.push(Change::Finding(Finding {
@@ -231,21 +252,40 @@ mod tests {
         };
         let warned = lifecycle(Ok(vec![rule]));
         assert_eq!(warned.state, FactState::Warn);
-        assert!(warned.words.contains("rule `tidy` deletes objects"), "{warned:?}");
+        assert!(
+            warned.words.contains("rule `tidy` deletes objects"),
+            "{warned:?}"
+        );
         assert!(warned.remedy.is_some());
         assert_eq!(lifecycle(Ok(Vec::new())).state, FactState::Ok);
-        for answer in [Versioning::Never, Versioning::Enabled, Versioning::Suspended] {
+        for answer in [
+            Versioning::Never,
+            Versioning::Enabled,
+            Versioning::Suspended,
+        ] {
             let told = versioning(Ok(answer));
             assert_eq!(told.state, FactState::Ok);
             assert_eq!(told.remedy.is_some(), answer != Versioning::Never);
         }
         let of = |class: &str| classes(Ok(BTreeMap::from([(class.to_owned(), 3)]))).state;
-        assert_eq!((of("STANDARD_IA"), of("GLACIER")), (FactState::Ok, FactState::Warn));
+        assert_eq!(
+            (of("STANDARD_IA"), of("GLACIER")),
+            (FactState::Ok, FactState::Warn)
+        );
         assert_eq!(classes(Ok(BTreeMap::new())).state, FactState::Unknown);
-        assert_eq!(lock(Ok(Some("governance, 30 days".to_owned()))).state, FactState::Warn);
+        assert_eq!(
+            lock(Ok(Some("governance, 30 days".to_owned()))).state,
+            FactState::Warn
+        );
         let offset = |ahead| clock(Ok(ahead)).state;
         assert_eq!(offset(None), FactState::Unknown);
-        assert_eq!((offset(Some(-300)), offset(Some(-301))), (FactState::Ok, FactState::Warn));
-        assert_eq!(clock(Ok(Some(-40))).words, "The store's clock is 40 s behind this machine's.");
+        assert_eq!(
+            (offset(Some(-300)), offset(Some(-301))),
+            (FactState::Ok, FactState::Warn)
+        );
+        assert_eq!(
+            clock(Ok(Some(-40))).words,
+            "The store's clock is 40 s behind this machine's."
+        );
     }
 }

@@ -50,7 +50,9 @@ pub fn prices(ledger: &Ledger, cache: &str) -> Option<Prices> {
 fn fault(wish: &Prices) -> Option<String> {
     let currency = wish.currency.trim();
     let fine = (1..=CURRENCY).contains(&currency.chars().count())
-        && !currency.chars().any(|letter| letter.is_control() || letter.is_whitespace());
+        && !currency
+            .chars()
+            .any(|letter| letter.is_control() || letter.is_whitespace());
     if !fine {
         return Some(format!(
             "A currency is a sign or a short name, such as $ or EUR: 1 to {CURRENCY} characters without spaces."

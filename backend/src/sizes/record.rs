@@ -60,14 +60,16 @@ impl SizesRecord {
     /// # Errors
     /// See [`LedgerError`].
     pub async fn keep(&self, ledger: &Ledger, cache: &str) -> Result<(), LedgerError> {
-        let Some(id) = self.day().and_then(|day| day.to_string().parse().ok()) else {
+        let Some(id) = self
+            .day()
+            .and_then(|day| day.to_string().parse::<RecordId>().ok())
+        else {
             return Ok(());
         };
         let latest = |current: Option<&Self>| {
             let stays = current.filter(|current| current.at > self.at);
             Ok::<_, LedgerError>(stays.unwrap_or(self).clone())
         };
-        let id: RecordId = id;
         ledger
             .put(Scope::Cache(cache), &id, "snowbank", latest)
             .await
@@ -92,7 +94,9 @@ pub fn date(text: &str) -> Option<Date> {
 }
 
 /// The days of the wire, from the records of all days: what came is told from the day before.
-pub fn days<'r>(records: impl IntoIterator<Item = (Date, &'r SizesRecord)>) -> Vec<(Date, SizeDay)> {
+pub fn days<'r>(
+    records: impl IntoIterator<Item = (Date, &'r SizesRecord)>,
+) -> Vec<(Date, SizeDay)> {
     let mut before = None::<(Date, u64)>;
     let mut days = Vec::new();
     for (day, record) in records {
@@ -132,7 +136,9 @@ mod tests {
             facts: Vec::new(),
         };
         let records = [held(10, 100), held(11, 130), held(12, 90), held(14, 200)];
-        let records = records.iter().filter_map(|record| Some((record.day()?, record)));
+        let records = records
+            .iter()
+            .filter_map(|record| Some((record.day()?, record)));
         let days = days(records);
         let added: Vec<_> = days.iter().map(|(_, day)| day.added).collect();
         assert_eq!(added, [None, Some(30), Some(0), None]);

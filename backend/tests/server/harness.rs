@@ -157,10 +157,8 @@ impl TestServer {
             let sync = this.server.sync(cache.slug.as_str()).expect("a sync");
             if sync.whole().borrow().is_some() {
                 let mut measured = cache.sizes.measured();
-                measured
-                    .wait_for(Option::is_some)
-                    .await
-                    .expect("measured");
+                let patience = std::time::Duration::from_secs(20);
+                let _ = tokio::time::timeout(patience, measured.wait_for(Option::is_some)).await;
             }
             let index = cache.index.clone();
             tokio::task::spawn_blocking(move || index.settle())
