@@ -44,6 +44,7 @@ mod session;
 mod settings;
 mod signing;
 mod skipped;
+mod storage;
 mod tokens;
 mod trust;
 mod uploads;
@@ -211,6 +212,9 @@ fn routes(computing: OpenApiRouter<Arc<Site>>) -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(uploads::plan, uploads::list))
         .routes(routes!(uploads::one, uploads::cancel))
         .routes(routes!(uploads::commit))
+        .routes(routes!(storage::read))
+        .routes(routes!(storage::prices, storage::change_prices))
+        .routes(routes!(storage::bucket))
         .routes(routes!(settings::read, settings::change))
         .routes(routes!(wizard::test))
         .routes(routes!(audit::list))

@@ -60,6 +60,7 @@ mod selection;
 mod signed;
 mod snapshot;
 mod state;
+mod storage;
 #[cfg(test)]
 mod tests;
 mod traverse;
@@ -88,6 +89,7 @@ pub use packages::{MAX_PACKAGE_PATHS, MAX_PACKAGES, PackageQuery, PackageSort};
 pub use pinned::SignedBy;
 pub use query::{DEFAULT_LIMIT, MAX_LIMIT, Makers, PathQuery, QueryError, Sort, SortField};
 pub use state::IndexParams;
+pub use storage::StorageFigures;
 pub(crate) use view::rfc3339;
 pub use view::{Id, Totals, View};
 pub use vouch::{NoVouch, Vouch};

@@ -111,6 +111,10 @@ pub const USAGE: Kind = granting("usage", ScopeKind::Cache);
 /// Which paths were fetched, by day and process.
 pub const FETCHED: Kind = granting("fetched", ScopeKind::Cache);
 
+/// What a cache's bucket held, by day.
+pub const SIZES: Kind = granting("sizes", ScopeKind::Cache);
+/// What a cache's owner pays for its bucket.
+pub const PRICES: Kind = granting("prices", ScopeKind::Cache);
 /// Jobs that add or remove signatures.
 pub const SIGN_JOBS: Kind = granting("signjobs", ScopeKind::Cache);
 /// A cache's own keys: which sign, which are retired, which are no longer believed.
@@ -146,6 +150,8 @@ pub const KINDS: &[Kind] = &[
     SKIPPED,
     USAGE,
     FETCHED,
+    SIZES,
+    PRICES,
     SIGN_JOBS,
     CACHE_KEYS,
     ROTATIONS,

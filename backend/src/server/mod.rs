@@ -12,6 +12,7 @@ mod counted;
 pub mod dispatch;
 mod embedded;
 mod holding;
+mod measuring;
 mod open;
 mod proven;
 mod ready;
@@ -238,6 +239,7 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
     tasks.spawn(intake.clone().tend());
     tasks.spawn(holding::follow(Arc::clone(&site)));
     tasks.spawn(intake.clone().upkeep());
+    tasks.spawn(measuring::follow(Arc::clone(&site)));
     tasks.spawn(proven::show(Arc::clone(&site)));
     tasks.spawn(counted::keep(Arc::clone(&site)));
     tasks.spawn(state::show_findings(site.ledger.clone(), Arc::clone(&site)));

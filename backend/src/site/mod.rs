@@ -29,6 +29,7 @@ use crate::config::{Misses, NarDelivery, PublicUrl, Serve, Slug, UpstreamMode};
 use crate::index::{Id, Index, View, rfc3339};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
+use crate::sizes::Sizes;
 use crate::sync::Answered;
 use crate::upstream::{Upstream, Upstreams};
 use crate::usage::Usage;
@@ -132,6 +133,8 @@ pub struct Cache {
     pub withheld: Withheld,
     /// Who fetches what.
     pub usage: Usage,
+    /// What its bucket holds, by kind of object.
+    pub sizes: Sizes,
 }
 
 impl Site {

@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use super::count::Counts;
 use super::tally::{OfClient, OfMiss, OfPath};
-use super::who::{Distinct, MOST_DISTINCT, Who};
+use super::who::{Distinct, Who};
 use super::{DAY, KEPT_DAYS};
 use crate::ledger::kind::{FETCHED, Kind, Record, USAGE};
 
@@ -351,6 +351,7 @@ impl Record for FetchedRecord {
 mod tests {
     use super::*;
     use crate::usage::count::Times;
+    use crate::usage::who::MOST_DISTINCT;
 
     #[test]
     fn a_full_day_is_not_too_large_and_says_what_it_leaves_out() {

@@ -34,6 +34,7 @@ mod redirect;
 mod rotation;
 mod signing;
 mod single_sign_on;
+mod storage;
 mod sweep;
 mod upload_faults;
 mod upload_ownership;

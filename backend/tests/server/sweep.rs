@@ -55,10 +55,12 @@ fn rule(operation: &str) -> Option<Rule> {
         | "list_conflicts" | "get_conflicts" | "get_closure_graph" | "get_why" | "get_diff"
         | "get_mentions" | "find_files" | "list_packages" | "get_package" | "list_signers"
         | "get_coverage" | "get_acceptance" | "get_log" | "get_history" | "get_usage"
-        | "list_usage_paths" | "list_usage_misses" => Rule::Reads,
+        | "list_usage_paths" | "list_usage_misses" | "get_storage" | "get_prices" => Rule::Reads,
         "set_pin" | "roll_back_pin" | "remove_pin" | "set_quarantine" | "lift_quarantine"
         | "dismiss_conflict" | "list_jobs" | "estimate_job" | "begin_job" | "get_job"
-        | "control_job" | "get_batch" | "take_batch" | "check_content" => Rule::Changes,
+        | "control_job" | "get_batch" | "take_batch" | "check_content" | "check_bucket" => {
+            Rule::Changes
+        }
         "end_session"
         | "end_own_sessions"
         | "list_members"
@@ -93,7 +95,8 @@ fn rule(operation: &str) -> Option<Rule> {
         | "go_rotation"
         | "abandon_rotation"
         | "get_revocation"
-        | "revoke_own_key" => Rule::Owner,
+        | "revoke_own_key"
+        | "change_prices" => Rule::Owner,
         "list_approvals" | "get_approval" | "approve_upload" | "reject_upload" | "get_policy"
         | "change_policy" | "try_policy" | "list_skipped" | "plan_upload" | "list_uploads"
         | "get_upload" | "commit_upload" | "cancel_upload" => Rule::Uploads,

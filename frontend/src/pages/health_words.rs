@@ -94,6 +94,22 @@ pub fn of(check: &str) -> (&'static str, &'static str) {
             "The listing lacks so many paths at once that a second one has to agree before they are taken out.",
             "If nobody removed them, look at the bucket: a wrong prefix, a rule that expires objects, a broken listing.",
         ),
+        "bucket-lifecycle" => (
+            "The store deletes objects of this cache by their age, or moves them to where they cannot be read. Paths stay listed while their contents are gone.",
+            "Take these rules away. Those that give up unfinished uploads or delete noncurrent versions may stay.",
+        ),
+        "bucket-lock" => (
+            "New objects are locked for a while: nothing can be deleted before, a leaked secret neither.",
+            "Take the default retention off the bucket, unless it is meant.",
+        ),
+        "bucket-class" => (
+            "Objects of this cache lie in an archive class, where clients cannot read them.",
+            "Restore them, and take the rule away that moves them.",
+        ),
+        "bucket-clock" => (
+            "The store's clock and this machine's differ. From 15 minutes on the store refuses every signed request.",
+            "Set this machine's clock by NTP.",
+        ),
         "state-record" => (
             "A setting, pin or plan of this cache cannot be believed: somebody changed the server's state past the server.",
             "Find out who writes into the state area. Then settle it: snowbank state check --settle with its path.",
