@@ -18,6 +18,8 @@ const MOST_CLIENTS: usize = 150;
 const MOST_PATHS: usize = 350;
 /// Misses of a day in a record.
 const MOST_MISSES: usize = 220;
+/// Clients, paths and misses each of a day whose hours are gone.
+const MOST_OLD: usize = 50;
 
 /// A client on a day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -314,10 +316,14 @@ impl UsageRecord {
         }
     }
 
-    /// Puts the hours into the day.
-    pub(super) fn fold_hours(&mut self) {
+    /// Makes an old day small: its hours become the day's, and of its lists the first rows stay.
+    pub(super) fn thin(&mut self) {
         self.total = self.sum();
         self.hours.clear();
+        self.bound();
+        self.others.clients += cut(&mut self.clients, MOST_OLD);
+        self.others.paths += cut(&mut self.paths, MOST_OLD);
+        self.others.misses += cut(&mut self.misses, MOST_OLD);
     }
 
     /// Everything that it counted.
