@@ -26,6 +26,7 @@
 //! many paths: run that off the reactor.
 
 mod accept;
+mod affected;
 mod census;
 mod change;
 mod chunk;
@@ -76,6 +77,7 @@ use std::thread::JoinHandle;
 
 use snowbank_shared::signature::KeyRing;
 
+pub use affected::Affecting;
 pub use accept::{MOST_CHECKS, Question};
 pub use census::Census;
 pub use change::{Change, ChangeToken, ParsedEntry};

@@ -6,6 +6,7 @@
 //! sweeps and writes the indexes.
 
 mod access;
+mod around;
 mod collect;
 mod connection;
 pub mod dispatch;
@@ -238,6 +239,7 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
     tasks.spawn(holding::follow(Arc::clone(&site)));
     tasks.spawn(intake.clone().upkeep());
     tasks.spawn(proven::show(Arc::clone(&site)));
+    tasks.spawn(around::follow(Arc::clone(&site)));
     tasks.spawn(state::show_findings(site.ledger.clone(), Arc::clone(&site)));
     tasks.close();
     Ok(RunningServer {

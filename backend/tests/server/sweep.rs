@@ -54,7 +54,7 @@ fn rule(operation: &str) -> Option<Rule> {
         | "get_mentions" | "find_files" | "list_packages" | "get_package" | "list_signers"
         | "get_coverage" | "get_acceptance" | "get_log" | "get_history" => Rule::Reads,
         "set_pin" | "roll_back_pin" | "remove_pin" | "set_quarantine" | "lift_quarantine"
-        | "dismiss_conflict" | "list_jobs" | "estimate_job" | "begin_job" | "get_job"
+        | "repair_health" | "dismiss_conflict" | "list_jobs" | "estimate_job" | "begin_job" | "get_job"
         | "control_job" | "get_batch" | "take_batch" => Rule::Changes,
         "end_session"
         | "end_own_sessions"
@@ -120,7 +120,8 @@ fn addresses(hash: &str, check: &str) -> Vec<Address> {
                 .replace("{id}", "nothing")
                 .replace("{pin}", "prod")
                 .replace("{job}", "nothing")
-                .replace("{package}", "base");
+                .replace("{package}", "base")
+                .replace("{check}", "content-encoding");
             // It asks for what is chosen.
             let path = if path.ends_with("/selection") {
                 format!("{path}?p={hash}")
