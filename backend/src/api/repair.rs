@@ -82,7 +82,10 @@ pub(super) async fn repair(
 ) -> Result<Json<Repair>, ApiError> {
     let act = RepairAct::of(&check);
     // Whether a check can be repaired is for those who might do it.
-    let needs = act.map_or(snowbank_shared::api::access::Act::Maintain, RepairAct::needs);
+    let needs = act.map_or(
+        snowbank_shared::api::access::Act::Maintain,
+        RepairAct::needs,
+    );
     let cache = asked.cache(&site, &slug, needs)?;
     let act = act.ok_or_else(|| {
         ApiError::unacceptable(

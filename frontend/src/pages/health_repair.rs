@@ -55,16 +55,17 @@ impl Repairing {
             escape(check)
         );
         self.plan.set(None);
-        self.sending.send("POST", address, json(&wish), move |body| {
-            match body.json::<Repair>() {
-                Ok(repair) if repair.dry_run => self.plan.set(Some(repair)),
-                Ok(repair) => {
-                    self.sending.done.set(Some(outcome(&repair)));
-                    self.health.reload();
+        self.sending
+            .send("POST", address, json(&wish), move |body| {
+                match body.json::<Repair>() {
+                    Ok(repair) if repair.dry_run => self.plan.set(Some(repair)),
+                    Ok(repair) => {
+                        self.sending.done.set(Some(outcome(&repair)));
+                        self.health.reload();
+                    }
+                    Err(error) => self.sending.done.set(Some(error.what())),
                 }
-                Err(error) => self.sending.done.set(Some(error.what())),
-            }
-        });
+            });
     }
 }
 
