@@ -176,26 +176,30 @@ async fn steps(
             .map_err(|error| unavailable(&error))?,
         _ => BTreeMap::new(),
     };
-    let with_uploads: Vec<_> = found
+    let total = found.total;
+    let items: Vec<_> = found
         .items
-        .iter()
-        .map(|finding| (finding, uploads.remove(&finding.object)))
+        .into_iter()
+        .map(|finding| {
+            let uploads = uploads.remove(&finding.object);
+            (finding, uploads)
+        })
         .collect();
     let view = &view;
-    let steps: Vec<Option<Step>> = stream::iter(with_uploads)
+    let steps: Vec<Option<Step>> = stream::iter(items)
         .map(|(finding, uploads)| async move {
             let step = match act {
-                RepairAct::Delete => orphan(cache, view, finding).await,
-                RepairAct::Rewrite => encoded(cache, finding).await,
-                RepairAct::Hide => without_nar(cache, view, finding).await,
-                RepairAct::GiveUp => Ok(uploads.map(|uploads| given_up(finding, uploads))),
+                RepairAct::Delete => orphan(cache, view, &finding).await,
+                RepairAct::Rewrite => encoded(cache, &finding).await,
+                RepairAct::Hide => without_nar(cache, view, &finding).await,
+                RepairAct::GiveUp => Ok(uploads.map(|uploads| given_up(&finding, uploads))),
             };
             step.map_err(|error| unavailable(&error))
         })
         .buffered(AT_ONCE)
         .try_collect()
         .await?;
-    Ok((steps.into_iter().flatten().collect(), found.total))
+    Ok((steps.into_iter().flatten().collect(), total))
 }
 
 fn unavailable(error: &BucketError) -> ApiError {
@@ -403,11 +407,14 @@ async fn carry_out(
     }
     if !over.is_empty() {
         let cache = Arc::clone(cache);
-        heavy(site, move || {
+        let settled = heavy(site, move || {
             cache.index.apply(over);
             Ok(())
-        })
-        .await?;
+        });
+        // Where it does not get its turn, the next sweep settles them.
+        if settled.await.is_err() {
+            tracing::info!(check, "what was repaired is shown until the next sweep");
+        }
     }
     if !pairs.is_empty() {
         quarantine::hide(site, cache, pairs, NO_NAR, asked).await?;

@@ -77,8 +77,8 @@ use std::thread::JoinHandle;
 
 use snowbank_shared::signature::KeyRing;
 
-pub use affected::Affecting;
 pub use accept::{MOST_CHECKS, Question};
+pub use affected::Affecting;
 pub use census::Census;
 pub use change::{Change, ChangeToken, ParsedEntry};
 pub use closure::MAX_CLOSURE_LIMIT;

@@ -51,7 +51,7 @@ pub async fn look(cache: &Cache, age: i64) {
                 );
                 (format!("lifecycle rule {}", rule.id), reason)
             });
-            show(cache, EXPIRES, Severity::Error, found.take(MOST).collect());
+            show(cache, EXPIRES, Severity::Error, &found.take(MOST).collect());
         }
         Err(error) => {
             tracing::debug!(cache = %cache.slug, %error, "lifecycle rules are not told");
@@ -70,8 +70,12 @@ pub async fn look(cache: &Cache, age: i64) {
                 };
                 (key.clone(), reason)
             });
-            let found = found.take(MOST).collect();
-            show(cache, UNFINISHED, Severity::Warning, found);
+            show(
+                cache,
+                UNFINISHED,
+                Severity::Warning,
+                &found.take(MOST).collect(),
+            );
         }
         Err(error) => {
             tracing::debug!(cache = %cache.slug, %error, "unfinished uploads are not told");
@@ -80,7 +84,7 @@ pub async fn look(cache: &Cache, age: i64) {
 }
 
 /// Holds what the index shows of a check against what is so.
-fn show(cache: &Cache, check: &str, severity: Severity, found: HashMap<String, String>) {
+fn show(cache: &Cache, check: &str, severity: Severity, found: &HashMap<String, String>) {
     let view = cache.index.view();
     let mut changes: Vec<Change> = Vec::new();
     let mut shown: HashMap<&str, &str> = HashMap::new();
@@ -91,7 +95,7 @@ fn show(cache: &Cache, check: &str, severity: Severity, found: HashMap<String, S
             changes.push(Change::Settled(check.to_owned(), finding.object.clone()));
         }
     }
-    for (object, reason) in &found {
+    for (object, reason) in found {
         if shown.get(object.as_str()).copied() != Some(reason.as_str()) {
             changes.push(Change::Finding(Finding {
                 check: check.to_owned(),

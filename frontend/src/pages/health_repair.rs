@@ -210,7 +210,7 @@ pub fn affected(live: LiveCache, affected: &Affected) -> AnyView {
     let more = affected.root_count - affected.roots.len() as u64;
     let more = (more > 0).then(|| format!("and {} more", format::count(more)));
     let pins = affected.pins.iter().map(|pin| {
-        let (name, revision) = pin.rsplit_once('@').unwrap_or((pin, "1"));
+        let (name, revision) = pin.rsplit_once('@').unwrap_or((pin.as_str(), "1"));
         let revision = revision.parse().unwrap_or(1);
         let address = href(&Route::Pins(PinsRoute::revision(&*slug, name, revision)));
         view! { <a href=address>{pin.clone()}</a> " " }
