@@ -9,14 +9,14 @@ use snowbank_tests::browser::Browser;
 use snowbank_tests::server::Setup;
 
 use super::access::click;
+use super::closure::{demo_bucket, fx1_bucket};
 use super::fx1;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a96_a_nar_deleted_by_hand_is_listed_with_closures_and_pins_and_its_path_is_hidden()
 -> anyhow::Result<()> {
-    let home = tempfile::tempdir()?;
-    snowbank::demo::prepare(home.path())?;
-    let bucket = home.path().join("bucket");
+    let home = demo_bucket()?;
+    let bucket = fx1_bucket(&home)?;
     let narinfo = format!("{}.narinfo", fx1::LEAF_HASH);
     let text = fs::read_to_string(bucket.join(&narinfo))?;
     let url = text.lines().find_map(|line| line.strip_prefix("URL: "));
@@ -35,7 +35,7 @@ async fn a96_a_nar_deleted_by_hand_is_listed_with_closures_and_pins_and_its_path
     browser.open("/c/main/health/nar-missing").await?;
     browser.shows("is not in the bucket").await?;
     browser.shows(&narinfo).await?;
-    browser.shows("closures contain it").await?;
+    browser.shows("2 closures contain it.").await?;
     browser.shows("prod@1").await?;
     let top = &fx1::TOP["/nix/store/".len()..];
     browser
