@@ -637,6 +637,20 @@ pub struct Health {
     /// Of the first missing NARs of this page: the closures and pins that they concern.
     #[serde(default)]
     pub affected: Vec<repair::Affected>,
+    /// How many findings there were, of the check that was asked for or of all: the last 30 days on
+    /// which they were counted, oldest first.
+    #[serde(default)]
+    pub days: Vec<DayCount>,
+}
+
+/// How many there were on one day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct DayCount {
+    /// The day (UTC): `2026-11-23`.
+    pub day: String,
+    /// Findings, as they were counted last on it.
+    pub count: u64,
 }
 
 /// What the last listing of the whole bucket looked at.

@@ -17,7 +17,7 @@ use super::problem::ApiError;
 use super::request::{Paging, heavy, nothing_left, pairs, readable};
 use crate::index::{MAX_FINDINGS_LIMIT, View};
 use crate::pins;
-use crate::site::{Cache, Site};
+use crate::site::{Cache, Site, surroundings};
 use crate::upstream::Holding;
 
 /// Columns of an export: the fields of a finding.
@@ -65,6 +65,7 @@ pub(super) async fn list(
     nothing_left(&pairs)?;
     let Some(export) = export else {
         let looked = Arc::clone(&cache);
+        let days = surroundings::days(&site.ledger, cache.slug.as_str(), check.as_deref());
         let page = heavy(&site, move || {
             let view = looked.index.view();
             let page = view.health(check.as_deref(), paging.limit, paging.cursor.as_deref())?;
@@ -74,6 +75,7 @@ pub(super) async fn list(
         say_what_is_upstream(&cache, &view, &mut page).await;
         let asking = Arc::clone(&site);
         let page = heavy(&site, move || {
+            page.days = days;
             page.affected = affected(&asking, &cache, &view, &page.items);
             Ok(page)
         })

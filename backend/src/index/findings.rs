@@ -185,6 +185,7 @@ impl View {
                 at: rfc3339(bucket.began_at),
             }),
             affected: Vec::new(),
+            days: Vec::new(),
         })
     }
 

@@ -1,24 +1,28 @@
-//! What is wrong around a cache's objects: rules of the bucket that delete them by age, and uploads in
-//! parts that nobody completes. No listing of objects shows either; Health does.
+//! What no listing of a cache's objects shows, and Health does: uploads in parts that nobody completes;
+//! and how many findings there were on which day.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use snowbank_shared::api::{Finding, Severity};
-use time::OffsetDateTime;
+use serde::{Deserialize, Serialize};
+use snowbank_shared::api::{DayCount, Finding, Severity};
+use time::{Duration, OffsetDateTime};
 
 use super::Cache;
 use crate::bucket::{BucketError, Unfinished};
-use crate::index::Change;
+use crate::index::{Change, View};
+use crate::ledger::kind::{HEALTH_DAYS, Kind, Record};
+use crate::ledger::{Ledger, LedgerError, RecordId, Scope};
 
-/// Uploads in parts and files without a narinfo that are younger may still be under way, seconds.
+/// Uploads in parts that are younger may still be under way, seconds.
 pub const GRACE: i64 = 24 * 3600;
-
-/// The check of rules that delete objects by their age, or move them out of reach.
-pub const EXPIRES: &str = "lifecycle-expires";
 /// The check of uploads in parts that were not completed.
 pub const UNFINISHED: &str = "unfinished-upload";
-/// Findings of each of these at most.
+/// Findings of it at most.
 const MOST: usize = 1_000;
+/// How long a day's counts are kept.
+const REMEMBERED: Duration = Duration::days(90);
+/// Days that a page shows.
+const SHOWN: usize = 30;
 
 /// The uploads in parts of a cache that were begun at least so many seconds ago, by the key that each
 /// is for. Those of which the store says no time are left out: they may be a moment old.
@@ -40,74 +44,133 @@ pub async fn unfinished(
     Ok(by_key)
 }
 
-/// Looks, and shows in Health what is so now. What the store does not tell keeps its last findings.
+/// Looks, and shows in Health what is so now. Where the store does not tell, the last findings stay.
 /// `age` as for [`unfinished`].
 pub async fn look(cache: &Cache, age: i64) {
-    match cache.bucket.harmful_rules().await {
-        Ok(rules) => {
-            let found = rules.iter().map(|rule| {
-                let reason = format!(
-                    "the store will break this cache: {rule}. Paths stay listed while their contents are gone"
-                );
-                (format!("lifecycle rule {}", rule.id), reason)
-            });
-            show(cache, EXPIRES, Severity::Error, &found.take(MOST).collect());
-        }
-        Err(error) => {
-            tracing::debug!(cache = %cache.slug, %error, "lifecycle rules are not told");
-        }
-    }
-    match unfinished(cache, age).await {
-        Ok(uploads) => {
-            let found = uploads.iter().map(|(key, uploads)| {
-                let first = uploads.iter().filter_map(|upload| upload.began_at).min();
-                let since = first.map_or_else(String::new, |at| {
-                    format!(", since {}", crate::auth::records::spelled(at))
-                });
-                let reason = match uploads.len() {
-                    1 => format!("an upload in parts was begun and not completed{since}: the store charges for its parts"),
-                    more => format!("{more} uploads in parts were begun and not completed{since}: the store charges for their parts"),
-                };
-                (key.clone(), reason)
-            });
-            show(
-                cache,
-                UNFINISHED,
-                Severity::Warning,
-                &found.take(MOST).collect(),
-            );
-        }
+    let uploads = match unfinished(cache, age).await {
+        Ok(uploads) => uploads,
         Err(error) => {
             tracing::debug!(cache = %cache.slug, %error, "unfinished uploads are not told");
+            return;
         }
+    };
+    let mut found: BTreeMap<String, String> = BTreeMap::new();
+    for (key, uploads) in uploads.into_iter().take(MOST) {
+        let first = uploads.iter().filter_map(|upload| upload.began_at).min();
+        let since = first.map_or_else(String::new, |at| {
+            format!(", since {}", crate::auth::records::spelled(at))
+        });
+        let reason = match uploads.len() {
+            1 => format!(
+                "an upload in parts was begun and not completed{since}: the store charges for its parts"
+            ),
+            more => format!(
+                "{more} uploads in parts were begun and not completed{since}: the store charges for their parts"
+            ),
+        };
+        found.insert(key, reason);
     }
-}
-
-/// Holds what the index shows of a check against what is so.
-fn show(cache: &Cache, check: &str, severity: Severity, found: &HashMap<String, String>) {
     let view = cache.index.view();
     let mut changes: Vec<Change> = Vec::new();
-    let mut shown: HashMap<&str, &str> = HashMap::new();
-    for finding in view.noted(check) {
-        if found.contains_key(&finding.object) {
-            shown.insert(&finding.object, &finding.reason);
-        } else {
-            changes.push(Change::Settled(check.to_owned(), finding.object.clone()));
+    for finding in view.noted(UNFINISHED) {
+        match found.get(&finding.object) {
+            None => changes.push(Change::Settled(
+                UNFINISHED.to_owned(),
+                finding.object.clone(),
+            )),
+            Some(reason) if *reason == finding.reason => {
+                found.remove(&finding.object);
+            }
+            Some(_) => {}
         }
     }
-    for (object, reason) in found {
-        if shown.get(object.as_str()).copied() != Some(reason.as_str()) {
-            changes.push(Change::Finding(Finding {
-                check: check.to_owned(),
-                severity,
-                object: object.clone(),
-                line: None,
-                reason: reason.clone(),
-                hash: None,
-            }));
-        }
-    }
+    changes.extend(found.into_iter().map(|(object, reason)| {
+        Change::Finding(Finding {
+            check: UNFINISHED.to_owned(),
+            severity: Severity::Warning,
+            object,
+            line: None,
+            reason,
+            hash: None,
+        })
+    }));
     if !changes.is_empty() {
         cache.index.apply(changes);
     }
+}
+
+/// How many findings of each check a cache had on a day (UTC), as they were counted last on it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthDay {
+    /// Findings, by check; a check without any is left out.
+    pub counts: BTreeMap<String, u64>,
+    /// When they were counted, seconds since 1970.
+    pub at: i64,
+}
+
+impl Record for HealthDay {
+    const KIND: Kind = HEALTH_DAYS;
+
+    fn expires_at(&self) -> Option<OffsetDateTime> {
+        let at = OffsetDateTime::from_unix_timestamp(self.at).ok()?;
+        at.checked_add(REMEMBERED)
+    }
+}
+
+/// Writes a day's counts down, where they are not what is written already.
+///
+/// # Errors
+/// Where the ledger cannot write them.
+pub async fn note(
+    ledger: &Ledger,
+    cache: &str,
+    counts: BTreeMap<String, u64>,
+) -> Result<(), LedgerError> {
+    let now = OffsetDateTime::now_utc();
+    let scope = Scope::Cache(cache);
+    let Ok(day) = now.date().to_string().parse::<RecordId>() else {
+        return Ok(());
+    };
+    let known = ledger.view().get::<HealthDay>(scope, &day);
+    if known.is_some_and(|known| known.counts == counts) {
+        return Ok(());
+    }
+    let record = HealthDay {
+        counts,
+        at: now.unix_timestamp(),
+    };
+    let write = |_: Option<&HealthDay>| Ok::<_, LedgerError>(record.clone());
+    ledger.put(scope, &day, "server", write).await?;
+    Ok(())
+}
+
+/// The findings of a version, by check. The first call of a version looks at every path: run it off
+/// the reactor.
+pub fn counted(view: &View) -> BTreeMap<String, u64> {
+    let mut counts = BTreeMap::new();
+    // Without a cursor there is nothing to refuse.
+    if let Ok(health) = view.health(None, 1, None) {
+        for check in health.checks {
+            *counts.entry(check.check).or_default() += check.count;
+        }
+    }
+    counts
+}
+
+/// The last 30 days on which findings were counted, oldest first: of one check or of all.
+pub fn days(ledger: &Ledger, cache: &str, check: Option<&str>) -> Vec<DayCount> {
+    let view = ledger.view();
+    let mut days: Vec<DayCount> = view
+        .list::<HealthDay>(Scope::Cache(cache))
+        .map(|day| DayCount {
+            day: day.id.to_string(),
+            count: match check {
+                Some(check) => day.counts.get(check).copied().unwrap_or_default(),
+                None => day.counts.values().sum(),
+            },
+        })
+        .collect();
+    days.sort_by(|a, b| a.day.cmp(&b.day));
+    let over = days.len().saturating_sub(SHOWN);
+    days.split_off(over)
 }

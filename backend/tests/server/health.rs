@@ -219,8 +219,24 @@ async fn compressed_narinfos_are_written_plain_and_unfinished_uploads_are_shown(
     let served = server.text(&format!("/main/{}.narinfo", base.hash)).await;
     assert_eq!(served, base.narinfo);
 
+    // What was counted on a day is written down, once.
+    let site = server.server.site();
+    let cache = &site.caches[0];
+    assert_eq!(found(&server, "unsigned").await["days"], json!([]));
+    let mut counts = surroundings::counted(&cache.index.view());
+    counts.insert("unsigned".to_owned(), 7);
+    for _ in 0..2 {
+        let noted = surroundings::note(&site.ledger, "main", counts.clone()).await;
+        noted.expect("written down");
+    }
+    let days = found(&server, "unsigned").await["days"].clone();
+    assert_eq!(
+        (&days[0]["count"], &days[1]),
+        (&json!(7), &Value::Null),
+        "{days}"
+    );
+
     // An upload in parts is a finding once it is old enough, and is not given up before.
-    let cache = &server.server.site().caches[0];
     let options = PutOptions::default();
     let begun = cache
         .bucket

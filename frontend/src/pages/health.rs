@@ -10,6 +10,7 @@ use crate::api;
 use crate::components::ago::ago;
 use crate::components::api_button::api_button;
 use crate::components::changing::changing;
+use crate::components::chart::sparkline;
 use crate::components::chip::severity_chip;
 use crate::components::copy::copy_button;
 use crate::components::export_menu::{Exported, export_menu};
@@ -69,6 +70,7 @@ pub fn page(slug: &str) -> AnyView {
             } else {
                 view! {
                     {checks(live, &found, check)}
+                    {trend(&found)}
                     {check.get().map(|check| explanation(&check))}
                     {check.get().and_then(|check| health_repair::repair(repairing, &check))}
                     <div class:is-waiting=move || health.is_waiting()>{findings(live, &found)} {foot(&found, cursor)}</div>
@@ -183,6 +185,24 @@ fn checks(live: LiveCache, health: &Health, chosen: Memo<Option<String>>) -> Any
         </nav>
     }
     .into_any()
+}
+
+/// How many findings there were lately, where that is known of several days.
+fn trend(health: &Health) -> Option<AnyView> {
+    let (first, last) = (health.days.first()?, health.days.last()?);
+    if health.days.len() < 2 {
+        return None;
+    }
+    let counts: Vec<u64> = health.days.iter().map(|day| day.count).collect();
+    let words = format!(
+        "{} on {}, {} on {}",
+        format::counted(first.count, "finding", "findings"),
+        first.day,
+        format::count(last.count),
+        last.day
+    );
+    let drawn = sparkline(&counts, words.clone());
+    Some(view! { <p class="muted" id="trend">{drawn} " " {words} "."</p> }.into_any())
 }
 
 /// What the chosen check means and what to do about its findings.

@@ -70,10 +70,6 @@ pub fn of(check: &str) -> (&'static str, &'static str) {
             "A NAR that no narinfo names: an upload that broke off, or a narinfo that was removed. It costs storage and does no harm.",
             "Remove it here once it is older than eight days: by then no upload still wants it.",
         ),
-        "lifecycle-expires" => (
-            "A rule of the bucket deletes objects by their age, or moves them to where they cannot be read at once. Paths stay listed while their contents are gone.",
-            "Take the rule away in the bucket's settings: aws s3api get-bucket-lifecycle-configuration shows it. Snowbank's own retention knows what is in use.",
-        ),
         "unfinished-upload" => (
             "An upload in parts was begun over a day ago and never completed. Its parts cost storage and show in no listing.",
             "Give it up here, or let a lifecycle rule abort incomplete multipart uploads after a few days.",
