@@ -38,6 +38,7 @@ mod pins;
 mod policy;
 pub mod problem;
 mod quarantine;
+mod repair;
 mod request;
 mod rotation;
 mod session;
@@ -171,6 +172,7 @@ fn routes(computing: OpenApiRouter<Arc<Site>>) -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(content::check))
         .routes(routes!(keys::list))
         .routes(routes!(health::list))
+        .routes(routes!(repair::repair))
         .routes(routes!(skipped::list))
         .routes(routes!(events::stream))
         .routes(routes!(live::begin))

@@ -26,6 +26,7 @@
 //! many paths: run that off the reactor.
 
 mod accept;
+mod affected;
 mod census;
 mod change;
 mod chunk;
@@ -78,6 +79,7 @@ use std::thread::JoinHandle;
 use snowbank_shared::signature::KeyRing;
 
 pub use accept::{MOST_CHECKS, Question};
+pub use affected::Affecting;
 pub use census::Census;
 pub use change::{Change, ChangeToken, ParsedEntry};
 pub use closure::MAX_CLOSURE_LIMIT;

@@ -127,6 +127,8 @@ pub const FLAKES: Kind = granting("flakes", ScopeKind::Cache);
 pub const SCRIPTS: Kind = granting("scripts", ScopeKind::Cache);
 /// Keys that clients of a cache were told to trust, by the SHA-256 of their text.
 pub const USED_KEYS: Kind = granting("usedkeys", ScopeKind::Cache);
+/// How many findings a cache had, by day.
+pub const HEALTH_DAYS: Kind = granting("health", ScopeKind::Cache);
 
 /// Every kind. A folder of records that is not of one of them was written by a newer version.
 pub const KINDS: &[Kind] = &[
@@ -158,6 +160,7 @@ pub const KINDS: &[Kind] = &[
     FLAKES,
     SCRIPTS,
     USED_KEYS,
+    HEALTH_DAYS,
 ];
 
 /// Whose record it is.

@@ -6,6 +6,7 @@
 //! sweeps and writes the indexes.
 
 mod access;
+mod around;
 mod collect;
 mod connection;
 mod counted;
@@ -242,6 +243,7 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
     tasks.spawn(measuring::follow(Arc::clone(&site)));
     tasks.spawn(proven::show(Arc::clone(&site)));
     tasks.spawn(counted::keep(Arc::clone(&site)));
+    tasks.spawn(around::follow(Arc::clone(&site)));
     tasks.spawn(state::show_findings(site.ledger.clone(), Arc::clone(&site)));
     tasks.close();
     Ok(RunningServer {

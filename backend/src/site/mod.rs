@@ -9,6 +9,7 @@ mod growth;
 mod live;
 mod lookups;
 mod own_keys;
+pub mod surroundings;
 mod trust;
 
 use std::sync::Arc;

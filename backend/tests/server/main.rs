@@ -16,6 +16,7 @@ mod explore;
 mod files;
 mod find;
 mod harness;
+mod health;
 mod history;
 mod hostile;
 mod issuer;

@@ -57,7 +57,7 @@ fn rule(operation: &str) -> Option<Rule> {
         | "get_coverage" | "get_acceptance" | "get_log" | "get_history" | "get_usage"
         | "list_usage_paths" | "list_usage_misses" | "get_storage" | "get_prices" => Rule::Reads,
         "set_pin" | "roll_back_pin" | "remove_pin" | "set_quarantine" | "lift_quarantine"
-        | "dismiss_conflict" | "list_jobs" | "estimate_job" | "begin_job" | "get_job"
+        | "repair_health" | "dismiss_conflict" | "list_jobs" | "estimate_job" | "begin_job" | "get_job"
         | "control_job" | "get_batch" | "take_batch" | "check_content" | "check_bucket" => {
             Rule::Changes
         }
@@ -126,7 +126,8 @@ fn addresses(hash: &str, check: &str) -> Vec<Address> {
                 .replace("{id}", "nothing")
                 .replace("{pin}", "prod")
                 .replace("{job}", "nothing")
-                .replace("{package}", "base");
+                .replace("{package}", "base")
+                .replace("{check}", "content-encoding");
             // It asks for what is chosen.
             let path = if path.ends_with("/selection") {
                 format!("{path}?p={hash}")

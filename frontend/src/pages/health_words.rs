@@ -68,7 +68,11 @@ pub fn of(check: &str) -> (&'static str, &'static str) {
         ),
         "orphan-nar" => (
             "A NAR that no narinfo names: an upload that broke off, or a narinfo that was removed. It costs storage and does no harm.",
-            "Remove the object when you are sure that no upload is under way.",
+            "Remove it here once it is older than eight days: by then no upload still wants it.",
+        ),
+        "unfinished-upload" => (
+            "An upload in parts was begun over a day ago and never completed. Its parts cost storage and show in no listing.",
+            "Give it up here, or let a lifecycle rule abort incomplete multipart uploads after a few days.",
         ),
         "content-encoding" => (
             "A narinfo is stored compressed, and its header does not say so, or says what is not understood.",
