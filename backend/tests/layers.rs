@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules, lowest first. Those of one line do not use each other.
-const LAYERS: [&str; 26] = [
+const LAYERS: [&str; 27] = [
     "bucket",
     "index",
     "secrets",
@@ -25,6 +25,7 @@ const LAYERS: [&str; 26] = [
     "pins",
     "signing",
     "intake",
+    "retention",
     "api",
     "ui",
     "server",
