@@ -27,6 +27,7 @@ const LAYERS: &[&str] = &[
     "proof",
     "signing",
     "intake",
+    "retention",
     "api",
     "ui",
     "server",

@@ -26,6 +26,7 @@ pub mod pins;
 pub mod policy;
 pub mod quarantine;
 pub mod repair;
+pub mod retention;
 pub mod rotation;
 pub mod signing;
 pub mod storage;

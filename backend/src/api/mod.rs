@@ -40,6 +40,7 @@ pub mod problem;
 mod quarantine;
 mod repair;
 mod request;
+mod retention;
 mod rotation;
 mod session;
 mod settings;
@@ -101,6 +102,7 @@ use request::Asked;
         (name = "keys", description = "Contributors' keys: everyone signs with their own"),
         (name = "uploads", description = "What waits to be published, and the rules for uploads"),
         (name = "signatures", description = "Adding and removing signatures, and a cache's keys"),
+        (name = "retention", description = "What may go, and why: simulated, never deleted"),
         (name = "usage", description = "Who fetches what from a cache"),
         (name = "audit", description = "Who did what"),
         (name = "server", description = "The server itself"),
@@ -211,6 +213,11 @@ fn routes(computing: OpenApiRouter<Arc<Site>>) -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(approvals::reject))
         .routes(routes!(policy::read, policy::change))
         .routes(routes!(policy::try_rules))
+        .routes(routes!(retention::simulate))
+        .routes(routes!(retention::why))
+        .routes(routes!(retention::rules, retention::change))
+        .routes(routes!(retention::plans))
+        .routes(routes!(retention::gone))
         .routes(routes!(uploads::plan, uploads::list))
         .routes(routes!(uploads::one, uploads::cancel))
         .routes(routes!(uploads::commit))
@@ -255,6 +262,7 @@ impl Api {
             .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
             .layer(Extension(intake.clone()))
             .layer(Extension(Proofs::default()))
+            .layer(Extension(Arc::new(retention::PastUs::default())))
             .with_state(Arc::clone(&site));
         Self {
             router,

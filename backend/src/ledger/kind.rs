@@ -90,6 +90,8 @@ pub const KEY_NAMES: Kind = granting("keynames", ScopeKind::Server);
 pub const SERVER_SETTINGS: Kind = granting("server", ScopeKind::Server);
 /// Policy and rules of a cache.
 pub const SETTINGS: Kind = holding("settings");
+/// Which paths may go: a cache's rules of retention.
+pub const RETENTION: Kind = holding("retention");
 /// What must stay.
 pub const PINS: Kind = holding("pins");
 /// What clients are not served, by the act that put it there.
@@ -142,6 +144,7 @@ pub const KINDS: &[Kind] = &[
     KEY_NAMES,
     SERVER_SETTINGS,
     SETTINGS,
+    RETENTION,
     PINS,
     WITHHELD,
     PURGED,

@@ -32,6 +32,7 @@ mod policy;
 mod protocol;
 mod quarantine;
 mod redirect;
+mod retention;
 mod rotation;
 mod signing;
 mod single_sign_on;
