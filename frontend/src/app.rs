@@ -124,6 +124,7 @@ fn draw(parts: Parts, place: Result<Route, RouteError>) -> AnyView {
         Ok(Route::Vouching(VouchingRoute::Rotation { cache })) => {
             Page::Contribute(Decision::Rotation { cache })
         }
+        Ok(Route::Monitoring(route)) => Page::Monitor(route),
         Err(error) => Page::Guide(Guide::NotFound(error)),
     };
     parts.draw(page)

@@ -6,7 +6,7 @@
 //! which `backend/build.rs` cuts and names.
 //!
 //! A part is fetched once, when a page of it is opened. Some seconds after the
-//! start the rest (but for the upload form, whose decoders are large, and for what few decide on) is fetched too, one after the other, so that the next click
+//! start the rest (but for the upload form, whose decoders are large, and for what few decide on or watch) is fetched too, one after the other, so that the next click
 //! waits for nothing and still works once the server was replaced by a newer
 //! one. Who saves data is spared that.
 //!
@@ -19,7 +19,8 @@ use std::time::Duration;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use snowbank_shared::route::{
-    AccessRoute, ConnectRoute, ContributeRoute, ExploreRoute, PinsRoute, RouteError,
+    AccessRoute, ConnectRoute, ContributeRoute, ExploreRoute, MonitoringRoute, PinsRoute,
+    RouteError,
 };
 use wasm_split_helpers::{SplitLoaderError, wasm_split};
 
@@ -43,6 +44,7 @@ pub enum Page {
     Upload(UploadPage),
     Connect(ConnectRoute),
     Guide(Guide),
+    Monitor(MonitoringRoute),
 }
 
 /// What somebody decides on.
@@ -211,6 +213,15 @@ fn guide(page: Guide) -> Result<AnyView, SplitLoaderError> {
     })
 }
 
+/// How a cache is used, and what may go.
+#[wasm_split(monitor, fallible, preload(fetch_monitor))]
+fn monitor(page: MonitoringRoute) -> Result<AnyView, SplitLoaderError> {
+    Ok(match page {
+        MonitoringRoute::Usage { cache, .. } => pages::usage::page(&cache),
+        other => pages::retention::page(&other),
+    })
+}
+
 /// A file of pages.
 #[derive(Debug, Clone, Copy)]
 enum Part {
@@ -222,13 +233,15 @@ enum Part {
     /// Few decide on uploads and keys: only who opens such a page fetches it.
     Contribute,
     Explore,
+    /// Charts: only who watches a cache fetches them.
+    Monitor,
     /// Decoders are large and few people upload: only who opens the page fetches it.
     Upload,
 }
 
 impl Part {
     /// How many there are.
-    const COUNT: usize = 8;
+    const COUNT: usize = 9;
     /// What everybody gets at leisure, in this order.
     const FOR_ALL: [Self; 6] = [
         Self::Browse,
@@ -249,6 +262,7 @@ impl Part {
             Page::Upload(_) => Self::Upload,
             Page::Connect(_) => Self::Connect,
             Page::Guide(_) => Self::Guide,
+            Page::Monitor(_) => Self::Monitor,
         }
     }
 
@@ -262,6 +276,7 @@ impl Part {
             Self::Guide => fetch_guide().await,
             Self::Explore => fetch_explore().await,
             Self::Upload => fetch_upload().await,
+            Self::Monitor => fetch_monitor().await,
         }
     }
 }
@@ -363,6 +378,7 @@ fn drawn(page: Page) -> Option<AnyView> {
         Page::Upload(page) => at_once(upload(page)),
         Page::Connect(page) => at_once(connect(page)),
         Page::Guide(page) => at_once(guide(page)),
+        Page::Monitor(page) => at_once(monitor(page)),
     }
 }
 

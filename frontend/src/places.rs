@@ -3,8 +3,8 @@
 //! that is added here can be found in all four.
 
 use snowbank_shared::route::{
-    AccessRoute, ConnectQuery, ConnectRoute, ContributeRoute, ExploreRoute, PinsRoute, Route,
-    VouchingQuery, VouchingRoute,
+    AccessRoute, ConnectQuery, ConnectRoute, ContributeRoute, ExploreRoute, MonitoringRoute,
+    PinsRoute, Route, VouchingQuery, VouchingRoute,
 };
 
 use crate::components::icon::Icon;
@@ -112,6 +112,22 @@ pub fn places(cache: Option<&str>) -> Vec<Place> {
                 "Health",
                 "findings problems errors warnings",
                 Route::health(cache),
+            ),
+            place(
+                Shelf::OfCacheAside,
+                's',
+                Icon::Usage,
+                "Usage",
+                "statistics size growth cost traffic hit ratio misses clients charts",
+                Route::Monitoring(MonitoringRoute::usage(cache)),
+            ),
+            place(
+                Shelf::OfCacheAside,
+                'r',
+                Icon::Retention,
+                "Retention",
+                "garbage collection gc simulate plan delete free space",
+                Route::Monitoring(MonitoringRoute::gc(cache)),
             ),
             place(
                 Shelf::OfCacheAside,
@@ -361,6 +377,8 @@ pub const fn home_of(route: &Route) -> &'static str {
             "Key rotation"
         }
         Route::Vouching(_) => "Keys",
+        Route::Monitoring(MonitoringRoute::Usage { .. }) => "Usage",
+        Route::Monitoring(_) => "Retention",
         Route::Lookup { .. } => "Look up",
         Route::Connect(_) => "Connect",
         Route::Help | Route::Glossary | Route::Components => "Help",

@@ -26,8 +26,10 @@ pub mod policy;
 pub mod quarantine;
 pub mod rotation;
 pub mod signing;
+pub mod storage;
 pub mod uploads;
 mod upstream;
+pub mod usage;
 pub mod vouching;
 
 pub use browse::{FacetCount, Facets, Selection};

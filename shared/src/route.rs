@@ -12,6 +12,7 @@ mod access;
 mod connect;
 mod contribute;
 mod explore;
+mod monitoring;
 mod pins;
 mod query;
 mod text;
@@ -29,6 +30,7 @@ pub use connect::{
 };
 pub use contribute::{ApprovalsQuery, ContributeRoute};
 pub use explore::{ExploreRoute, PIN, PackagesQuery, ends, ends_text};
+pub use monitoring::MonitoringRoute;
 pub use pins::{PinsRoute, pin_at};
 pub use query::{PathsQuery, Sort, SortKey};
 pub(crate) use text::ESCAPED;
@@ -135,6 +137,8 @@ pub enum Route {
     Explore(ExploreRoute),
     /// Pages about who vouches for what: `/c/{cache}/keys`, `/c/{cache}/signatures`, `/c/{cache}/signing`, `/c/{cache}/rotation`.
     Vouching(VouchingRoute),
+    /// Pages about how a cache is used and what may go: `/c/{cache}/usage`, `/c/{cache}/gc` and below.
+    Monitoring(MonitoringRoute),
 }
 
 /// A tab of a path's page.
@@ -231,6 +235,7 @@ impl Route {
             Self::Pins(route) => Some(route.cache()),
             Self::Explore(route) => Some(route.cache()),
             Self::Vouching(route) => Some(route.cache()),
+            Self::Monitoring(route) => Some(route.cache()),
             Self::Caches
             | Self::Connect(_)
             | Self::Lookup { .. }
@@ -335,6 +340,7 @@ impl fmt::Display for Route {
             Self::Pins(route) => route.fmt(f),
             Self::Explore(route) => route.fmt(f),
             Self::Vouching(route) => route.fmt(f),
+            Self::Monitoring(route) => route.fmt(f),
         }
     }
 }
@@ -428,6 +434,8 @@ impl FromStr for Route {
                     Self::Explore(route?)
                 } else if let Some(route) = VouchingRoute::parse(other, query) {
                     Self::Vouching(route)
+                } else if let Some(route) = MonitoringRoute::parse(other, query) {
+                    Self::Monitoring(route)
                 } else {
                     Self::Pins(PinsRoute::parse(other).ok_or(RouteError::NoSuchPage)?)
                 }

@@ -76,11 +76,15 @@ pub enum Icon {
     Pin,
     /// A box: a package.
     Package,
+    /// Bars on a line: usage.
+    Usage,
+    /// A box with a lid: retention.
+    Retention,
 }
 
 impl Icon {
     /// Every icon, for the page that shows them.
-    pub const ALL: [(Self, &'static str); 35] = [
+    pub const ALL: [(Self, &'static str); 37] = [
         (Self::Caches, "Caches"),
         (Self::Overview, "Overview"),
         (Self::Paths, "Paths"),
@@ -116,6 +120,8 @@ impl Icon {
         (Self::Record, "Record"),
         (Self::Pin, "Pin"),
         (Self::Package, "Package"),
+        (Self::Usage, "Usage"),
+        (Self::Retention, "Retention"),
     ];
 }
 
@@ -166,6 +172,8 @@ impl Icon {
                 "M9.8 2.2 13.8 6.2 11.3 7.2 8.8 9.7 8.3 13 3 7.7 6.3 7.2 8.8 4.7zM5.6 10.4 2.5 13.5"
             }
             Self::Package => "M8 2 13.5 5v6L8 14 2.5 11V5zM2.5 5 8 8l5.5-3M8 8v6",
+            Self::Usage => "M2.5 13.5h11M4.5 13V9M8 13V3.5M11.5 13V6.5",
+            Self::Retention => "M2.5 3h11v3h-11zM3.5 6v7.5h9V6M6.5 9h3",
             Self::Act => "M6.5 3.5h-3v9h9v-3M9 3h4v4M13 3 7.5 8.5",
         }
     }

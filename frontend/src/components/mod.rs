@@ -33,6 +33,7 @@ pub mod omnibox;
 pub mod omnibox_choices;
 pub mod omnibox_names;
 pub mod page_head;
+pub mod plot;
 pub mod shortcuts;
 pub mod signature_bar;
 pub mod size;

@@ -179,6 +179,7 @@ pub fn same_page(a: &Route, b: &Route) -> bool {
         (Route::Connect(a), Route::Connect(b)) => same_page_of_connect(a, b),
         (Route::Lookup { .. }, Route::Lookup { .. }) => true,
         (Route::Explore(a), Route::Explore(b)) => a.is_same_page(b),
+        (Route::Monitoring(a), Route::Monitoring(b)) => a.is_same_page(b),
         (
             Route::Access(AccessRoute::Audit { cache: a, .. }),
             Route::Access(AccessRoute::Audit { cache: b, .. }),

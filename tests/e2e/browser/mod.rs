@@ -41,6 +41,7 @@ mod upload;
 mod upload_sessions;
 mod upload_vectors;
 mod upstreams;
+mod usage;
 mod vouching;
 mod window;
 

@@ -67,6 +67,20 @@ impl Scene {
                 ),
                 ("path-pinned", format!("/c/team/p/{}", fx1::TOP_HASH)),
                 ("quarantine-owner", "/c/team/quarantine".to_owned()),
+                ("usage-storage", "/c/team/usage?range=30d".to_owned()),
+                (
+                    "usage-traffic",
+                    "/c/team/usage?tab=traffic&range=30d".to_owned(),
+                ),
+                (
+                    "usage-misses",
+                    "/c/team/usage?tab=misses&range=30d".to_owned(),
+                ),
+                (
+                    "usage-clients-owner",
+                    "/c/team/usage?tab=clients&range=30d".to_owned(),
+                ),
+                ("usage-sources", "/c/team/usage?tab=sources".to_owned()),
                 ("rotation-owner", "/c/team/rotation".to_owned()),
                 ("signing-owner", "/c/team/signing".to_owned()),
                 ("uploads-owner", "/c/team/uploads".to_owned()),
