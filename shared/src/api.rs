@@ -24,6 +24,7 @@ mod lookup;
 pub mod pins;
 pub mod policy;
 pub mod quarantine;
+pub mod retention;
 pub mod rotation;
 pub mod signing;
 pub mod storage;
