@@ -155,7 +155,7 @@ pub struct Simulation {
     pub at_risk: Option<PathGroup>,
     /// What is new and therefore neither counted nor removed.
     pub grace: PathGroup,
-    /// Rules that were asked for and cannot be applied.
+    /// Rules that cannot be applied now, asked for or not.
     pub disabled: Vec<DisabledRule>,
     /// Millionths of the currency's unit saved each month; `null` where no prices are set.
     pub saves_monthly: Option<u64>,
@@ -163,8 +163,11 @@ pub struct Simulation {
     pub currency: Option<String>,
     /// Rules that come down to the target size; `null` where none was asked for, or none does.
     pub suggested: Option<Rules>,
-    /// Whether anything keeps anything: no pins and no rule that keeps.
-    pub keeps_nothing: bool,
+    /// True where no rule is on: then everything stays.
+    pub no_rules: bool,
+    /// Paths without a receipt: others wrote them past this server. A plan over them needs an
+    /// explicit yes.
+    pub foreign_paths: u64,
     /// Pins of the cache.
     pub pins: u64,
     /// Why no plan can be made now; `null` where one can.
