@@ -18,6 +18,7 @@ use crate::components::store_path::{path_link, path_text};
 use crate::components::term::term;
 use crate::format;
 use crate::pages::path::PathPage;
+use crate::pages::path_retention;
 use crate::state::navigation::href;
 use crate::state::remote::Remote;
 
@@ -31,7 +32,7 @@ pub fn tab(page: PathPage) -> AnyView {
         Some(view! {
             <div class="summary">
                 <div class="summary-main">{sizes(&detail)} {get_it(page, &detail)} {references(page, &detail)} {referrers(page, &detail)}</div>
-                <div class="summary-side">{facts(page, &detail)} {oddities(&detail)}</div>
+                <div class="summary-side">{facts(page, &detail)} {path_retention::kept(page)} {oddities(&detail)}</div>
             </div>
         })
     };

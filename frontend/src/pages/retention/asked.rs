@@ -210,9 +210,10 @@ mod tests {
 
     #[test]
     fn numbers_that_are_too_large_are_cut_and_nonsense_is_passed_over() {
-        let rules = Asked::parse("keep=pins:999,fetched:99999,uploaded:x,what:3&grace=9999&target=0")
-            .first
-            .expect("rules");
+        let rules =
+            Asked::parse("keep=pins:999,fetched:99999,uploaded:x,what:3&grace=9999&target=0")
+                .first
+                .expect("rules");
         assert_eq!(rules.pins, Some(MOST_REVISIONS));
         assert_eq!(rules.fetched_days, Some(MOST_DAYS));
         assert_eq!(rules.uploaded_days, None);

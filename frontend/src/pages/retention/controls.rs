@@ -69,7 +69,10 @@ impl Draft {
             pins: Numbered::new(5),
             fetched: Numbered::new(90),
             uploaded: Numbered::new(30),
-            names: Field::new("Names to keep", "One pattern a line, such as nixos-system-*."),
+            names: Field::new(
+                "Names to keep",
+                "One pattern a line, such as nixos-system-*.",
+            ),
             grace: RwSignal::new(Rules::default().grace_hours),
             target: Field::new(
                 "Target size in GiB",
@@ -223,9 +226,8 @@ fn rule(
     disabled: Signal<Vec<DisabledRule>>,
 ) -> AnyView {
     let label = range.label;
-    let refused = memo(move || {
-        disabled.with(|all| all.iter().find(|one| one.rule == field).cloned())
-    });
+    let refused =
+        memo(move || disabled.with(|all| all.iter().find(|one| one.rule == field).cloned()));
     let reason = move || {
         refused.get().map(|refused| {
             let until = refused.until.map(|until| {

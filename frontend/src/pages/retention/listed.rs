@@ -33,8 +33,8 @@ pub(super) fn group(
     group: &PathGroup,
 ) -> AnyView {
     let rest = group.all.paths.saturating_sub(group.items.len() as u64);
-    let more =
-        (rest > 0).then(|| view! { <p class="muted">{format!("And {} more.", format::count(rest))}</p> });
+    let more = (rest > 0)
+        .then(|| view! { <p class="muted">{format!("And {} more.", format::count(rest))}</p> });
     let list = (!group.items.is_empty()).then(|| paths(cache, Some(rules), &group.items));
     view! {
         <details class="explain gc-group" id=id>
@@ -116,7 +116,11 @@ fn trace(why: &WhyKept) -> AnyView {
         .trace
         .iter()
         .map(|said| {
-            let mark = if said.keeps { "keeps it" } else { "does not keep it" };
+            let mark = if said.keeps {
+                "keeps it"
+            } else {
+                "does not keep it"
+            };
             view! { <li>{format!("{}: {mark}; {}", said.rule, said.why)}</li> }
         })
         .collect_view();

@@ -119,7 +119,11 @@ fn about(cache: &str, plan: &Plan) -> AnyView {
         ),
     ];
     if plan.foreign_paths > 0 {
-        let yes = if plan.foreign { "known" } else { "not yet known" };
+        let yes = if plan.foreign {
+            "known"
+        } else {
+            "not yet known"
+        };
         lines.push(fact(
             "Others write here",
             format!(

@@ -113,7 +113,11 @@ fn difference(first: &Simulation, second: &Simulation) -> String {
 /// Money of millionths of a unit, to the cent: `$3.31`.
 fn money(currency: &str, millionths: u64) -> String {
     let cents = millionths.saturating_add(5_000) / 10_000;
-    format!("{currency}{}.{:02}", format::count(cents / 100), cents % 100)
+    format!(
+        "{currency}{}.{:02}",
+        format::count(cents / 100),
+        cents % 100
+    )
 }
 
 fn figures(title: Option<&'static str>, found: &Simulation) -> AnyView {
@@ -197,7 +201,10 @@ fn risk(cache: &str, found: &Simulation) -> AnyView {
     }
     group(
         "gc-risk",
-        format!("At risk: {} fetched in the last 30 days", weight_words(risk.all)),
+        format!(
+            "At risk: {} fetched in the last 30 days",
+            weight_words(risk.all)
+        ),
         "These would go although clients still ask for them. They would have to be built again, or fetched elsewhere.",
         cache,
         &found.rules,

@@ -81,7 +81,10 @@ impl Retention {
         Remote::new(move || {
             self.live.renewals.track();
             let asked = asked_of_api(&rules()?);
-            Some(gc_path(&self.cache.get_value(), &format!("simulate?{asked}")))
+            Some(gc_path(
+                &self.cache.get_value(),
+                &format!("simulate?{asked}"),
+            ))
         })
     }
 }
@@ -147,7 +150,10 @@ pub(super) fn page(cache: &str) -> AnyView {
     };
     let data = move || {
         let rules = retention.first.get().unwrap_or_default();
-        gc_path(&slug.get_value(), &format!("simulate?{}", asked_of_api(&rules)))
+        gc_path(
+            &slug.get_value(),
+            &format!("simulate?{}", asked_of_api(&rules)),
+        )
     };
     view! {
         <div class="page">
@@ -213,9 +219,7 @@ fn shown(
                     </div>
                 }
             });
-            Some(
-                view! { {result::of(&cache, &found, second.as_deref())} {suggested} }.into_any(),
-            )
+            Some(view! { {result::of(&cache, &found, second.as_deref())} {suggested} }.into_any())
         }
     }
 }
