@@ -175,7 +175,7 @@ fn number(range: &Range, number: RwSignal<u32>) -> AnyView {
     let id = fresh_id();
     let wrong = RwSignal::new(false);
     let notes = format!("{id}-notes");
-    let read = move |text: String| {
+    let read = move |text: &str| {
         let read = text.trim().parse::<u32>().ok();
         let read = read.filter(|read| (least..=most).contains(read));
         wrong.set(read.is_none());
@@ -183,8 +183,6 @@ fn number(range: &Range, number: RwSignal<u32>) -> AnyView {
             number.set(read);
         }
     };
-    let typed = move |event| read(event_target_value(&event));
-    let slid = move |event| read(event_target_value(&event));
     let note = move || {
         wrong.get().then(|| {
             view! { <span class="field-error">{format!("A number from {least} to {most}.")}</span> }
@@ -198,7 +196,7 @@ fn number(range: &Range, number: RwSignal<u32>) -> AnyView {
                 max=slides.to_string()
                 aria-label=format!("{label}, {unit}, slider")
                 prop:value=move || number.get().min(slides).to_string()
-                on:input=slid
+                on:input=move |event| read(&event_target_value(&event))
             />
             <input
                 type="number"
@@ -209,7 +207,7 @@ fn number(range: &Range, number: RwSignal<u32>) -> AnyView {
                 aria-describedby=notes.clone()
                 aria-invalid=move || wrong.get().then_some("true")
                 prop:value=move || number.get().to_string()
-                on:input=typed
+                on:input=move |event| read(&event_target_value(&event))
             />
             <span>{unit}</span>
         </span>

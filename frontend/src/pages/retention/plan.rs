@@ -228,8 +228,8 @@ fn start(planned: Planned, plan: &Plan) -> AnyView {
             sending.readiness(identity().readiness(Some(&cache), RETENTION_NEEDS))
         }
     };
+    let navigation = navigation();
     let go = move || {
-        let navigation = navigation();
         let path = format!("{}/run", planned.path.get_value());
         let body = Some("{}".to_owned());
         planned.sending.send("POST", path, body, move |body| {

@@ -52,7 +52,7 @@ pub(super) fn page(cache: &str, id: &str) -> AnyView {
     let path = gc_path(cache, &format!("runs/{}", escape(id)));
     let source = path.clone();
     let run = Remote::<Run>::new(move || Some(source.clone()));
-    asked_again(run, |run: &Run| goes_on(run.state));
+    asked_again(run, |run: &Run| run.ended_at.is_none());
     let running = Running {
         cache: StoredValue::new(cache.to_owned()),
         path: StoredValue::new(path),

@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 use snowbank_shared::api::access::Act;
 use snowbank_shared::api::retention::{
-    Plan, PlanWish, RETENTION_NEEDS, RetentionRules, Rules, SIMULATING_NEEDS, Simulation,
+    Plan, PlanWish, RETENTION_NEEDS, RetentionRules, Rules, Simulation, USUAL_GRACE_DAYS,
 };
 use snowbank_shared::route::{MonitoringRoute, Route};
 
@@ -320,15 +320,10 @@ fn acts(retention: Retention, found: Remote<Simulation>) -> AnyView {
             _ => retention.ready(RETENTION_NEEDS),
         },
     };
-    let may_not_simulate = move || match retention.ready(SIMULATING_NEEDS) {
-        Readiness::Refused(why) => Some(view! { <p class="muted">{why}</p> }),
-        _ => None,
-    };
     view! {
         <div class="page-actions gc-acts">
             {button_when(Weight::Primary, Some(Icon::Plus), "Create plan…", ready, move || open.set(true))}
         </div>
-        {changing(may_not_simulate)}
         {dialog("Create a plan", open, move || plan_form(retention, found, open))}
     }
     .into_any()
@@ -345,7 +340,7 @@ fn plan_form(retention: Retention, found: Remote<Simulation>, open: RwSignal<boo
         "Machines remember narinfos for 30 days. Fewer days: they fail with “file … does not exist in binary cache” until they forget.",
     );
     let usual = retention.stored.get_now().map(|stored| stored.grace_days);
-    grace.value.set(usual.unwrap_or_default().to_string());
+    grace.value.set(usual.unwrap_or(USUAL_GRACE_DAYS).to_string());
     let rules = StoredValue::new(found.rules.clone());
     let go = move || {
         let Ok(days) = grace.value.get_untracked().trim().parse::<u32>() else {
