@@ -3,6 +3,9 @@
 //! Sizes are bytes of objects as billed, but for those called unpacked: bytes of NARs. Money is in
 //! millionths of the currency's unit, so that it is added without loss. Days are of UTC. What could
 //! not be asked of the bucket is `null`, never zero.
+//!
+//! `/caches/{cache}/storage?from=2026-11-01&to=2026-11-23` answers with [`Storage`]; both days are
+//! included, and only [`days`](Storage::days) depends on them.
 
 use serde::{Deserialize, Serialize};
 

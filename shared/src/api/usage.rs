@@ -3,6 +3,13 @@
 //! Requests are counted by hour and by day of UTC. Narinfos are counted over GET and HEAD; probes of
 //! the live check, refusals (401, 403) and the dashboard itself are not. Sizes are bytes, times of
 //! answering are microseconds. A step that nobody measured is `null`, never zero.
+//!
+//! | address below `/caches/{cache}` | answer |
+//! |---|---|
+//! | `/usage?from=&to=&step=` | [`Usage`]; without a range the last seven days |
+//! | `/usage/paths?from=&to=` | [`UsageList`] of [`UsagePath`], most bytes first |
+//! | `/usage/clients?from=&to=` | [`UsageList`] of [`UsageClient`], last seen first; not for everybody |
+//! | `/usage/misses?from=&to=` | [`UsageList`] of [`UsageMiss`], most clients first |
 
 use serde::{Deserialize, Serialize};
 

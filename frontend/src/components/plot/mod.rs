@@ -219,8 +219,8 @@ impl Plot {
     fn number(&self, series: &Series, step: usize) -> String {
         match series.at(step) {
             Some(value) => series.unit.words(value),
-            None if self.is_measured(step) || series.shape == Shape::Dashed => "—".to_owned(),
-            None => "not measured".to_owned(),
+            None if self.is_gap(step) => "not measured".to_owned(),
+            None => "—".to_owned(),
         }
     }
 

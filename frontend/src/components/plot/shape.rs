@@ -104,8 +104,11 @@ impl Places {
     pub(super) fn when(&self, moment: i64) -> Option<u64> {
         let whole = u128::try_from(self.span.end() - self.span.from).ok()?;
         let past = u128::try_from(moment - self.span.from).ok()?;
+        if past > whole {
+            return None;
+        }
         let at = (past * u128::from(WIDE)).checked_div(whole)?;
-        u64::try_from(at).ok().filter(|at| *at <= WIDE)
+        u64::try_from(at).ok()
     }
 
     /// How high a value lies, from the top down.
@@ -210,6 +213,48 @@ fn path(places: &Places, series: &Series, below: &mut [u64], steps: usize) -> St
     path
 }
 
+/// Names beside the right end, where there are two or three series with an end: which, and how high
+/// from the top down. They lie apart, so that each can be read.
+pub(super) fn names(plot: &Plot, places: &Places) -> Vec<(usize, u64)> {
+    /// As high as a line of text.
+    const APART: u64 = HIGH / 10;
+    let ends: Vec<(usize, &Series)> = plot
+        .drawn()
+        .filter(|(_, series)| matches!(series.shape, Shape::Line | Shape::Stacked))
+        .filter(|(_, series)| series.values.iter().any(Option::is_some))
+        .collect();
+    if !(2..=3).contains(&ends.len()) {
+        return Vec::new();
+    }
+    let mut below = 0_u64;
+    let mut names: Vec<(usize, u64)> = ends
+        .into_iter()
+        .map(|(at, series)| {
+            let last = series.values.iter().rev().find_map(|value| *value);
+            let last = last.unwrap_or_default();
+            let value = if series.shape == Shape::Stacked {
+                below = below.saturating_add(last);
+                below - last / 2
+            } else {
+                last
+            };
+            (at, places.height(value))
+        })
+        .collect();
+    names.sort_by_key(|(_, height)| *height);
+    let mut free = 0;
+    for (_, height) in &mut names {
+        *height = (*height).max(free);
+        free = *height + APART;
+    }
+    let mut end = HIGH;
+    for (_, height) in names.iter_mut().rev() {
+        *height = (*height).min(end);
+        end = height.saturating_sub(APART);
+    }
+    names
+}
+
 /// What is drawn: which series, how, and its path.
 pub(super) fn paths(plot: &Plot, places: &Places) -> Vec<(usize, Shape, String)> {
     let steps = plot.span.steps;
@@ -300,6 +345,26 @@ mod tests {
                 .starts_with("M0 1200L1250 1200L2500 1200L2500 1800L1250 1800L0 1800Z"),
             "{drawn:?}"
         );
+    }
+
+    #[test]
+    fn names_of_two_or_three_lines_lie_apart_and_more_have_none() {
+        let of = |values: &[u64]| {
+            let mut plot = hits();
+            plot.series = values
+                .iter()
+                .map(|&value| {
+                    let values = vec![None, Some(value), None, None];
+                    Series::new("x", Shape::Line, Unit::Permille, values)
+                })
+                .collect();
+            names(&plot, &Places::of(&plot))
+        };
+        assert_eq!(of(&[1000, 500]), [(0, 0), (1, 1200)]);
+        assert_eq!(of(&[500, 501, 502]), [(2, 1196), (1, 1436), (0, 1676)]);
+        assert_eq!(of(&[0, 0, 0]), [(0, 1920), (1, 2160), (2, 2400)]);
+        assert!(of(&[1]).is_empty());
+        assert!(of(&[1, 2, 3, 4]).is_empty());
     }
 
     #[test]

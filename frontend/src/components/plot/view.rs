@@ -5,7 +5,7 @@ use wasm_bindgen::JsCast;
 use web_sys::{Element, KeyboardEvent, MouseEvent};
 
 use super::calendar::{moment_text, ticks};
-use super::shape::{HIGH, Places, WIDE, paths, percent, runs};
+use super::shape::{HIGH, Places, WIDE, names, paths, percent, runs};
 use super::{Plot, Series, Shape, take};
 use crate::components::announcer::announcer;
 use crate::components::changing::changing;
@@ -64,7 +64,7 @@ fn drawn(shown: Shown, plot: &Plot) -> AnyView {
     view! {
         <figure class="plot" id=plot.id aria-labelledby=title>
             <div class="plot-head">
-                <h3 id=title.clone()>{plot.title}</h3>
+                <h2 id=title.clone()>{plot.title}</h2>
                 {tools(shown, plot)}
             </div>
             {says}
@@ -198,12 +198,26 @@ fn area(shown: Shown, plot: &Plot) -> AnyView {
             })
         })
         .collect_view();
+    let beside = names(plot, &places);
+    let frame = if beside.is_empty() {
+        "plot-frame"
+    } else {
+        "plot-frame plot-named"
+    };
+    let beside = beside
+        .into_iter()
+        .filter_map(|(at, height)| {
+            let name = plot.series.get(at)?.name.clone();
+            let top = percent(height, HIGH);
+            Some(view! { <span class=class(at) style:top=top>{name}</span> })
+        })
+        .collect_view();
     let label = format!(
         "{}: chart with {} steps. The left and right arrow keys read them",
         plot.title, plot.span.steps
     );
     view! {
-        <div class="plot-frame">
+        <div class=frame>
             <div class="plot-values" aria-hidden="true">{values}</div>
             <div
                 class="plot-area"
@@ -221,6 +235,7 @@ fn area(shown: Shown, plot: &Plot) -> AnyView {
                 {marks(plot, &places)}
                 {changing(move || cursor(shown))}
             </div>
+            <div class="plot-names" aria-hidden="true">{beside}</div>
             <div class="plot-times" aria-hidden="true">{times}</div>
         </div>
     }

@@ -85,7 +85,7 @@ fn not_theirs(why: &str) -> AnyView {
 
 fn content(usage: Usage, list: &UsageList<UsageClient>) -> AnyView {
     if let Some(why) = &list.not_measured {
-        return not_measured(usage, why);
+        return not_measured(usage, why, &[]);
     }
     if list.items.is_empty() {
         return empty(

@@ -54,7 +54,7 @@ pub(super) fn tab(usage: Usage) -> AnyView {
 
 fn content(usage: Usage, list: &UsageList<UsageMiss>) -> AnyView {
     if let Some(why) = &list.not_measured {
-        return not_measured(usage, why);
+        return not_measured(usage, why, &[]);
     }
     if list.items.is_empty() {
         return empty(

@@ -4,7 +4,7 @@ use leptos::prelude::*;
 use snowbank_shared::api::usage::{Usage as Answer, UsageCounts, UsageList, UsagePath};
 
 use super::Usage;
-use super::figures::{figures, not_measured, usage_path};
+use super::figures::{figures, not_measured, since, usage_path};
 use super::steps::{counts, marks, permille, sources_words};
 use crate::components::changing::changing;
 use crate::components::failure::failure_of;
@@ -29,7 +29,7 @@ pub(super) fn tab(usage: Usage) -> AnyView {
             .is_none()
             .then(|| skeleton(8, "Adding up the requests…")),
         Some(answer) => Some(match &answer.not_measured {
-            Some(why) => not_measured(usage, why),
+            Some(why) => not_measured(usage, why, &answer.sources),
             None => charts(usage.span.get_untracked(), &answer),
         }),
     };
@@ -191,6 +191,7 @@ fn charts(span: Span, answer: &Answer) -> AnyView {
     };
     view! {
         {answer.total.as_ref().map(summary)}
+        {since(span, &answer.sources)}
         <div class="usage-charts">{[hits, egress, latency, errors].map(plot).into_iter().collect_view()}</div>
         {never(answer)}
     }
