@@ -41,7 +41,6 @@ pub(super) fn of(cache: &str, found: &Simulation, second: Option<&Simulation>) -
     };
     view! {
         {nothing}
-        <p class="gc-sentence" id="gc-frees" role="status">{sentence(found)}</p>
         {figures}
         {packages(&found.packages)}
         {risk}
@@ -84,7 +83,7 @@ fn hours(hours: u32) -> String {
 }
 
 /// “Frees 144 GiB (35 %): 14,216 of 41,220 paths would go.”
-fn sentence(found: &Simulation) -> String {
+pub(super) fn sentence(found: &Simulation) -> String {
     if found.frees.paths == 0 {
         return "Nothing would go: every path is kept.".to_owned();
     }

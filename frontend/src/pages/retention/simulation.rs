@@ -180,13 +180,16 @@ pub(super) fn page(cache: &str) -> AnyView {
                 <section class="gc-result" aria-label="Result of the simulation">
                     {failure_of(first)}
                     {failure_of(second)}
+                    <p class="gc-sentence" id="gc-frees" role="status">
+                        {changing(move || first.get().map(|found| result::sentence(&found)))}
+                    </p>
                     <div class:is-waiting=move || first.is_waiting() && first.is_there()>
                         {changing(move || shown(retention, first, second))}
                     </div>
                     {acts(retention, first)}
                 </section>
             </div>
-            {history::lists(cache)}
+            {changing(move || known.get().then(|| history::lists(&slug.get_value())))}
         </div>
     }
     .into_any()
