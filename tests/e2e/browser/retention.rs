@@ -66,10 +66,7 @@ impl Shelf {
             "visibility = \"private\"".to_owned(),
             "sweep = \"1s\"".to_owned(),
         ];
-        let server = Setup::new()
-            .folder("team", &bucket, &lines)
-            .start()
-            .await?;
+        let server = Setup::new().folder("team", &bucket, &lines).start().await?;
         let Some(browser) = Browser::start(&server.origin).await? else {
             return Ok(None);
         };
@@ -141,12 +138,7 @@ impl Shelf {
                 "const box = document.querySelector('dialog[open] input[type=checkbox]'); if (!box) return false; box.click(); return box.checked",
             )
             .await?;
-        fill(
-            browser,
-            "Days until NARs are deleted",
-            &days.to_string(),
-        )
-        .await?;
+        fill(browser, "Days until NARs are deleted", &days.to_string()).await?;
         browser.accessible("creating a plan").await?;
         click(browser, "Create the plan").await?;
         browser
@@ -211,9 +203,7 @@ async fn a90_a91_a92_a93_what_rules_would_free_is_shown_while_they_are_set() -> 
     let before = of_clients(&shelf.bucket)?;
 
     // A90: what is freed follows the slider, and so does the address; a reload keeps both.
-    browser
-        .open("/c/team/gc?keep=uploaded:90&grace=0")
-        .await?;
+    browser.open("/c/team/gc?keep=uploaded:90&grace=0").await?;
     browser.shows("Nothing would go").await?;
     let slid = browser
         .script_async(
@@ -284,11 +274,10 @@ async fn a90_a91_a92_a93_what_rules_would_free_is_shown_while_they_are_set() -> 
     shelf.frees(all).await?;
     browser.open("/c/team/pins/prod").await?;
     click(browser, "Unpin…").await?;
-    browser
-        .shows("2 paths of")
-        .await?;
+    browser.shows("2 paths of").await?;
     let preview = browser.find("#unpin-frees").await?.text().await?;
-    let kept = shelf.send(Method::GET, "/pins/prod", Value::Null).await?["pin"]["exclusive"].clone();
+    let kept =
+        shelf.send(Method::GET, "/pins/prod", Value::Null).await?["pin"]["exclusive"].clone();
     let alone = shelf.stored(&["lib", "app"]);
     ensure!(kept["file_size"] == alone && kept["paths"] == 2, "{kept}");
     ensure!(preview.starts_with("unpin prod@1 frees "), "{preview}");
@@ -325,7 +314,9 @@ async fn a29_a94_a95_a_plan_leaves_what_was_pinned_since_and_a_run_is_undone() -
     browser.accessible("a plan").await?;
     shelf.pin("prod", "old").await?;
     browser.open(&format!("/c/team/gc/plans/{plan}")).await?;
-    browser.shows("1 path of the list became needed since").await?;
+    browser
+        .shows("1 path of the list became needed since")
+        .await?;
     shelf.said("left-out", "old-1.0").await?;
     shelf.run("narinfos are in the trash").await?;
     shelf.said("left-out", "old-1.0").await?;
@@ -343,7 +334,9 @@ async fn a29_a94_a95_a_plan_leaves_what_was_pinned_since_and_a_run_is_undone() -
     browser
         .open(&format!("/c/team/p/{}", shelf.hash("app")))
         .await?;
-    shelf.said("tombstone", "Retention removed this path").await?;
+    shelf
+        .said("tombstone", "Retention removed this path")
+        .await?;
     shelf.said("tombstone", "olga").await?;
     shelf.said("tombstone", &plan).await?;
     browser
@@ -352,7 +345,9 @@ async fn a29_a94_a95_a_plan_leaves_what_was_pinned_since_and_a_run_is_undone() -
             "return !!document.querySelector('#tombstone time[datetime]')",
         )
         .await?;
-    browser.accessible("the page of a path that was removed").await?;
+    browser
+        .accessible("the page of a path that was removed")
+        .await?;
 
     // A95: back as it was, to the byte.
     browser.open(&run).await?;

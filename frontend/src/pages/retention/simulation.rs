@@ -343,7 +343,9 @@ fn plan_form(retention: Retention, found: Remote<Simulation>, open: RwSignal<boo
         "Machines remember narinfos for 30 days. Fewer days: they fail with “file … does not exist in binary cache” until they forget.",
     );
     let usual = retention.stored.get_now().map(|stored| stored.grace_days);
-    grace.value.set(usual.unwrap_or(USUAL_GRACE_DAYS).to_string());
+    grace
+        .value
+        .set(usual.unwrap_or(USUAL_GRACE_DAYS).to_string());
     let rules = StoredValue::new(found.rules.clone());
     let go = move || {
         let Ok(days) = grace.value.get_untracked().trim().parse::<u32>() else {
