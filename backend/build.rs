@@ -6,8 +6,9 @@
 //!    build scripts, so that it does not depend on how the outer build was started.
 //! 2. wasm-split cuts off the parts that pages bring with them (`frontend/src/parts.rs`)
 //!    and writes the script that fetches them; wasm-bindgen, as a library, writes the
-//!    JavaScript glue of the program that is left (target `web`).
-//! 3. Every asset gets a name with the beginning of its SHA-256, and brotli and
+//!    JavaScript glue of the program that is left (target `web`). What the two call each
+//!    other by gets short names (`build/names.rs`).
+//! 3. Every asset gets a name with the beginning of its SHA-256 (parts that of all parts), and brotli and
 //!    gzip twins where they are smaller (level 11 and 9 in release, quick in dev).
 //! 4. `$OUT_DIR/assets.rs` holds the table that `src/ui/assets.rs` includes.
 //!
@@ -34,6 +35,8 @@
 //!
 //! - `SNOWBANK_SKIP_FRONTEND=1` leaves the dashboard out; the server then has a page that says so.
 
+#[path = "build/names.rs"]
+mod names;
 #[path = "build/twins.rs"]
 mod twins;
 
@@ -225,7 +228,7 @@ fn ensure_wasm_target(root: &Path) -> Result<(), String> {
 
 /// The program with its JavaScript glue, and the parts cut off it.
 struct Glue {
-    js: Vec<u8>,
+    js: String,
     wasm: Vec<u8>,
     /// The script that fetches parts, which it calls `./NAME.wasm`.
     parts_js: String,
@@ -278,9 +281,13 @@ fn bind(wasm: &Path, target_dir: &Path, release: bool) -> Result<Glue, String> {
                 .into(),
         );
     }
+    let (js, wasm) = names::shorten(
+        &read_text(&dir.join(APP_JS))?,
+        &read(&dir.join("app_bg.wasm"))?,
+    )?;
     Ok(Glue {
-        js: read(&dir.join(APP_JS))?,
-        wasm: read(&dir.join("app_bg.wasm"))?,
+        js,
+        wasm,
         parts_js: read_text(&dir.join(PARTS_JS))?,
         parts,
     })
@@ -306,24 +313,30 @@ fn assemble(root: &Path, glue: &Glue) -> Result<(String, BTreeMap<String, Vec<u8
     assets.add("{{app_wasm}}", "app", "wasm", glue.wasm.clone());
 
     let mut parts_js = glue.parts_js.clone();
+    // One hash for all of them: where one changes most do, and the first page loads the script that
+    // names them, in which a hash for each would be a kilobyte that no packer makes smaller.
+    let mut all = Sha256::new();
+    for bytes in glue.parts.values() {
+        all.update(Sha256::digest(bytes));
+    }
+    let all = all.finalize();
     for (part, bytes) in &glue.parts {
-        let name = named(part, "wasm", &[bytes]);
+        let name = named(part, "wasm", &[&all]);
         parts_js = parts_js.replace(&format!("\"./{part}.wasm\""), &format!("\"./{name}\""));
         assets.files.insert(name, bytes.clone());
     }
     // These two name each other, so both are named by the content of both.
-    let both: [&[u8]; 2] = [&glue.js, parts_js.as_bytes()];
+    let both = [glue.js.as_bytes(), parts_js.as_bytes()];
     let (app, parts) = (named("app", "js", &both), named("parts", "js", &both));
     // Only where it imports: the program itself keeps calling its imports as they were.
     let refer = |text: &str, to: &str, name: &str| {
         let text = text.replace(&format!("from \"./{to}\""), &format!("from \"./{name}\""));
         without_comments(&text)
     };
-    let app_js = String::from_utf8_lossy(&glue.js);
     assets.insert(
         "{{app_js}}",
         app.clone(),
-        refer(&app_js, PARTS_JS, &parts).into_bytes(),
+        refer(&glue.js, PARTS_JS, &parts).into_bytes(),
     );
     assets.insert(
         "{{parts_js}}",

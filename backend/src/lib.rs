@@ -26,6 +26,7 @@ pub mod ledger;
 pub mod metrics;
 pub mod outbound;
 pub mod pins;
+pub mod proof;
 pub mod secrets;
 pub mod server;
 pub mod signing;

@@ -115,6 +115,9 @@ fn draw(parts: Parts, place: Result<Route, RouteError>) -> AnyView {
         Ok(Route::Pins(route)) => Page::Explore(Explored::Pins(route)),
         Ok(Route::Explore(route)) => Page::Explore(Explored::Paths(route)),
         Ok(Route::Vouching(VouchingRoute::Keys { cache })) => Page::Path(PathPart::Keys { cache }),
+        Ok(Route::Vouching(VouchingRoute::Key { cache, name })) => {
+            Page::Path(PathPart::Key { cache, name })
+        }
         Ok(Route::Vouching(VouchingRoute::Signatures { cache, .. })) => {
             Page::Path(PathPart::Signatures { cache })
         }

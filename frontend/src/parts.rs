@@ -75,6 +75,7 @@ pub enum UploadPage {
 pub enum PathPart {
     Path { cache: String, hash: String },
     Keys { cache: String },
+    Key { cache: String, name: String },
     Signatures { cache: String },
 }
 
@@ -117,6 +118,7 @@ fn path(page: PathPart) -> Result<AnyView, SplitLoaderError> {
     Ok(match page {
         PathPart::Path { cache, hash } => pages::path::page(&cache, &hash),
         PathPart::Keys { cache } => pages::signers::page(&cache),
+        PathPart::Key { cache, name } => pages::signer::page(&cache, &name),
         PathPart::Signatures { cache } => pages::coverage::page(&cache),
     })
 }

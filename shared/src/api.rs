@@ -13,6 +13,7 @@ pub mod audit;
 mod browse;
 pub mod conflicts;
 pub mod connect;
+pub mod content;
 pub mod contributors;
 mod explore;
 pub mod files;
@@ -476,6 +477,9 @@ pub struct SignatureVerdict {
     pub signature: String,
     /// The verdict.
     pub status: SignatureStatus,
+    /// The member whose key of this name is registered; `null` for other keys, and for who is not a
+    /// member.
+    pub owner: Option<String>,
 }
 
 /// Something odd in a narinfo that can be read all the same.

@@ -15,6 +15,7 @@ mod harness;
 mod held_back;
 mod killed;
 mod live_check;
+mod monitoring;
 mod private_cache;
 mod readme;
 mod real_nix;

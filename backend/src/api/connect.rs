@@ -17,6 +17,7 @@ use super::problem::{ApiError, excerpt};
 use super::request::{Asked, body, hash, heavy};
 use crate::auth::{self, Act, On};
 use crate::index::{PathQuery, Sort, SortField};
+use crate::outbound::OutboundError;
 use crate::site::{Cache, ForeignError, MOST_PATHS, Site, Wanted};
 
 /// What the pages of Connect need of the caches that the caller may see.
@@ -53,7 +54,8 @@ fn describe(site: &Site, cache: &Cache) -> ConnectCache {
 }
 
 /// Asks a cache that is not of this server: reads its `nix-cache-info`, and verifies a signature of
-/// one narinfo with the key. Nothing is kept.
+/// one narinfo with the key. Nothing is kept. Only an owner can have private addresses asked, and of
+/// these only what `outbound_allow` lists.
 #[utoipa::path(
     post,
     path = "/connect/test",
@@ -101,7 +103,24 @@ pub(super) async fn test(
         None => signed_here(&site, &key).await?,
     };
     let wanted = Wanted { url, key, paths };
-    let tested = site.foreign.test(&site.access.outbound, &wanted).await?;
+    // What is listed is meant for what owners configure: it is no way for others to look around in there.
+    let is_owner = auth::may(&asked.caller, Act::TestConnection, On::Server).is_ok();
+    let outbound = match is_owner {
+        true => &site.access.outbound,
+        false => &site.access.outbound_for_members,
+    };
+    let tested = site.foreign.test(outbound, &wanted).await;
+    let tested = tested.map_err(|error| match error {
+        ForeignError::Outbound(OutboundError::Private { host }) if !is_owner => {
+            ApiError::unacceptable(
+                "cache-not-reached",
+                format!(
+                    "{host} is at a private or special address: only an owner can have the server ask there."
+                ),
+            )
+        }
+        error => error.into(),
+    })?;
     tracing::info!(url = %tested.url, signature = ?tested.signature, "another cache was asked");
     Ok(Json(tested))
 }

@@ -5,9 +5,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
@@ -23,7 +23,7 @@ use super::cut::{self, at_most};
 use super::large;
 use super::problem::{ApiError, excerpt};
 use super::request::{self, find, heavy, pairs, readable};
-use crate::archive::{Archive, Listed, Look};
+use crate::archive::{Archive, Listed, Look, Reader};
 use crate::index::{Id, View};
 use crate::site::{Cache, Site};
 use crate::substituter::narinfo;
@@ -40,6 +40,10 @@ pub(super) struct Asked {
     pub(super) cache: Arc<Cache>,
     pub(super) path: String,
     pub(super) archive: Archive,
+    /// For whom it is read.
+    pub(super) reader: Reader,
+    /// What its narinfo says that it refers to.
+    pub(super) references: Vec<StorePathHash>,
 }
 
 /// Whether clients are not served a path, so that nobody is shown what is in it.
@@ -52,6 +56,7 @@ pub(super) fn held_back(cache: &Cache, view: &View, id: Id) -> bool {
 /// The path, where the caller may read it and clients get it.
 pub(super) fn asked(
     site: &Site,
+    by: &request::Asked,
     slug: &str,
     hash: StorePathHash,
     headers: &HeaderMap,
@@ -73,6 +78,8 @@ pub(super) fn asked(
     Ok(Asked {
         path: cache.store_dir.display(narinfo.store_path()).to_string(),
         archive: Archive::of(&narinfo),
+        reader: by.reader(),
+        references: narinfo.references().map(|path| path.hash()).collect(),
         cache,
     })
 }
@@ -80,7 +87,7 @@ pub(super) fn asked(
 impl Asked {
     async fn listing(&self, patience: Duration) -> Result<Look<Listed>, ApiError> {
         let archives = &self.cache.archives;
-        let look = archives.listing(&self.cache.bucket, &self.archive, patience);
+        let look = archives.listing(&self.cache.bucket, &self.archive, &self.reader, patience);
         look.await.map_err(|error| ApiError::archive(&error))
     }
 
@@ -146,11 +153,12 @@ fn node<'a>(listing: &'a Listing, path: &[u8]) -> Result<&'a ListingNode, ApiErr
 )]
 pub(super) async fn list(
     State(site): State<Arc<Site>>,
+    Extension(by): Extension<request::Asked>,
     Path((slug, hash)): Path<(String, String)>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Json<Files>, ApiError> {
-    let asked = asked(&site, &slug, request::hash(&hash)?, &headers)?;
+    let asked = asked(&site, &by, &slug, request::hash(&hash)?, &headers)?;
     let (mut path, mut q, mut cursor) = (Vec::new(), None, None);
     for (name, value) in pairs(query.as_deref())? {
         match name.as_str() {
@@ -270,10 +278,11 @@ pub(super) fn named<'a>(
 )]
 pub(super) async fn listing(
     State(site): State<Arc<Site>>,
+    Extension(by): Extension<request::Asked>,
     Path((slug, hash)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let asked = asked(&site, &slug, request::hash(&hash)?, &headers)?;
+    let asked = asked(&site, &by, &slug, request::hash(&hash)?, &headers)?;
     let listed = asked.whole_listing().await?;
     large::json(&site, move || Ok(listed.listing.to_json())).await
 }
@@ -298,14 +307,15 @@ pub(super) async fn listing(
 )]
 pub(super) async fn contents(
     State(site): State<Arc<Site>>,
+    Extension(by): Extension<request::Asked>,
     Path((slug, hash)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let asked = asked(&site, &slug, request::hash(&hash)?, &headers)?;
+    let asked = asked(&site, &by, &slug, request::hash(&hash)?, &headers)?;
     let cache = &asked.cache;
     let look = cache
         .archives
-        .contents(&cache.bucket, &asked.archive, SHORT)
+        .contents(&cache.bucket, &asked.archive, &asked.reader, SHORT)
         .await
         .map_err(|error| ApiError::archive(&error))?;
     let mut contents = Contents {
@@ -354,6 +364,7 @@ pub(super) async fn contents(
 )]
 pub(super) async fn one(
     State(site): State<Arc<Site>>,
+    Extension(by): Extension<request::Asked>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
@@ -366,7 +377,7 @@ pub(super) async fn one(
     let slug = decoded(parts.next());
     let hash = decoded(parts.nth(1));
     let path = place(parts.nth(1).unwrap_or_default())?;
-    let asked = asked(&site, &slug, request::hash(&hash)?, &headers)?;
+    let asked = asked(&site, &by, &slug, request::hash(&hash)?, &headers)?;
     let most = cut::head(uri.query())?;
     let listed = asked.whole_listing().await?;
     let ListingNode::Regular {
@@ -385,7 +396,14 @@ pub(super) async fn one(
         .to_vec();
     let mut file = cache
         .archives
-        .file(&cache.bucket, &asked.archive, path, *size, *nar_offset)
+        .file(
+            &cache.bucket,
+            &asked.archive,
+            path,
+            *size,
+            *nar_offset,
+            &asked.reader,
+        )
         .await
         .map_err(|error| ApiError::archive(&error))?;
     // What it is shows in its first bytes.

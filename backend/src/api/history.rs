@@ -82,20 +82,21 @@ pub(super) async fn one(
         true => RECEIPTS,
         false => RECEIPTS_OF_STRANGERS,
     };
-    let (receipts, all_receipts) = match site.ledger.latest_receipts(&slug, most).await {
+    let (receipts, all_receipts) = match site.ledger.known_receipts(&slug, Some(most)).await {
         Ok(receipts) => {
             let all = receipts.len() < most;
             (receipts, all)
         }
         Err(error) => {
             tracing::warn!(%error, "receipts could not be read for a history");
-            (Vec::new(), false)
+            (Arc::default(), false)
         }
     };
     let of_path = hash.to_string();
     let receipts: Vec<Receipt> = receipts
-        .into_iter()
+        .iter()
         .filter(|receipt| receipt.path == of_path)
+        .cloned()
         .collect();
     let may_audit = auth::may(&asked.caller, Act::ReadAudit, cache.on()).is_ok();
     let audit = if may_audit {

@@ -1,7 +1,7 @@
 //! Answers of tens of megabytes: written off the reactor, and only a few in memory at once.
 //!
-//! Each has a permit until it is sent, and goes after a while even where the client does not read:
-//! the connection has one small piece of it at a time.
+//! Each has a permit until it is sent, and goes after a while where the client does not read, or
+//! reads slower than [`SLOWEST`]: the connection has one small piece of it at a time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use super::problem::ApiError;
 use super::request::heavy;
+use crate::archive::{Pace, SLOWEST};
 use crate::site::Site;
 
 /// How long a request waits until another answer was sent.
@@ -44,7 +45,7 @@ pub(super) async fn json(
     tokio::spawn(async move {
         let sent = timeout(LONGEST, send(text, sender.clone())).await;
         drop(permit);
-        if sent.is_err() {
+        if !sent.unwrap_or(false) {
             // Breaks the connection off, so that the client sees it.
             let late = std::io::Error::other("the answer was not read in time");
             let _ = sender.send(Err(late)).await;
@@ -60,17 +61,20 @@ pub(super) async fn json(
     Ok(response)
 }
 
-/// Hands a text over piece by piece. They are copies: one that is not sent keeps no more than itself.
-async fn send(text: String, sender: mpsc::Sender<Result<Bytes, std::io::Error>>) {
+/// Hands a text over piece by piece; `false` where it is taken too slowly. They are copies: one that
+/// is not sent keeps no more than itself.
+async fn send(text: String, sender: mpsc::Sender<Result<Bytes, std::io::Error>>) -> bool {
+    let mut pace = Pace::new(SLOWEST);
     for piece in text.as_bytes().chunks(PIECE) {
-        if sender
-            .send(Ok(Bytes::copy_from_slice(piece)))
-            .await
-            .is_err()
-        {
-            return;
+        let handing = sender.send(Ok(Bytes::copy_from_slice(piece)));
+        match pace.hand_over(piece.len(), handing).await {
+            Some(Ok(())) => {}
+            // Nobody is there any more.
+            Some(Err(_)) => return true,
+            None => return false,
         }
     }
+    true
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
@@ -14,7 +15,7 @@ use snowbank_shared::narinfo::NarInfo;
 use super::cut::{self, at_most};
 use super::files::held_back;
 use super::problem::ApiError;
-use super::request::{self, find, readable};
+use super::request::{self, Asked, find, readable};
 use crate::archive::ArchiveError;
 use crate::site::Site;
 
@@ -40,6 +41,7 @@ use crate::site::Site;
 )]
 pub(super) async fn one(
     State(site): State<Arc<Site>>,
+    Extension(asked): Extension<Asked>,
     Path((slug, hash)): Path<(String, String)>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
@@ -64,7 +66,10 @@ pub(super) async fn one(
             )
         })?;
     let key = format!("log/{deriver}");
-    let opened = cache.archives.log(&cache.bucket, &key).await;
+    let opened = cache
+        .archives
+        .log(&cache.bucket, &key, &asked.reader())
+        .await;
     let mut text = opened.map_err(|error| match error {
         ArchiveError::Missing => ApiError::no_log(
             "no-log",

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Path, RawQuery, State};
+use axum::{Extension, Json};
 use http::HeaderMap;
 use snowbank_shared::api::{Mentions, Problem};
 
 use super::files::{SHORT, asked};
 use super::problem::{ApiError, excerpt};
-use super::request::{self, nothing_left, pairs, taken};
+use super::request::{self, Asked, nothing_left, pairs, taken};
 use crate::archive::Look;
+use crate::auth::Caller;
 use crate::site::Site;
 
 /// Bytes of an archive, unpacked, above which it is read only for who said that they want it.
@@ -18,7 +19,8 @@ const LARGE: u64 = 200 << 20;
 
 /// Which files of a path mention another one: in their contents, as the target of a symlink, in a name. That is how
 /// Nix finds references. The archive is read once, whatever lies beside it; meanwhile `reading` says how far that is.
-/// One above 200 MiB is not read before `large=true` asks for it: until then `asks` is true.
+/// One above 200 MiB is not read before `large=true` asks for it: until then `asks` is true. Each question reads the
+/// archive, so strangers may ask for the path itself and for what its narinfo says that it refers to, and not for large archives.
 #[utoipa::path(
     get,
     path = "/caches/{cache}/paths/{hash}/mentions",
@@ -33,18 +35,19 @@ const LARGE: u64 = 200 << 20;
     responses(
         (status = 200, body = Mentions),
         (status = 400, body = Problem, content_type = "application/problem+json", description = "A parameter is missing or means nothing"),
-        (status = 401, body = Problem, content_type = "application/problem+json", description = "The cache is private"),
+        (status = 401, body = Problem, content_type = "application/problem+json", description = "The cache is private, or only members may ask for that"),
         (status = 404, body = Problem, content_type = "application/problem+json", description = "No such cache, path or archive"),
         (status = 422, body = Problem, content_type = "application/problem+json", description = "The archive cannot be read"),
     ),
 )]
 pub(super) async fn list(
     State(site): State<Arc<Site>>,
+    Extension(by): Extension<Asked>,
     Path((slug, hash)): Path<(String, String)>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Json<Mentions>, ApiError> {
-    let asked = asked(&site, &slug, request::hash(&hash)?, &headers)?;
+    let asked = asked(&site, &by, &slug, request::hash(&hash)?, &headers)?;
     let mut pairs = pairs(query.as_deref())?;
     let of = taken(&mut pairs, "of").ok_or_else(|| {
         ApiError::bad_parameter("`of` names the path that is looked for by its hash part")
@@ -61,6 +64,11 @@ pub(super) async fn list(
         }
     };
     nothing_left(&pairs)?;
+    if let Caller::Stranger(stranger) = &by.caller
+        && (large || (of != asked.archive.hash && !asked.references.contains(&of)))
+    {
+        return Err(ApiError::login_needed(*stranger));
+    }
     let mut mentions = Mentions {
         path: asked.path.clone(),
         of: of.to_string(),
@@ -76,7 +84,7 @@ pub(super) async fn list(
     let cache = &asked.cache;
     let look = cache
         .archives
-        .mentions(&cache.bucket, &asked.archive, of, SHORT)
+        .mentions(&cache.bucket, &asked.archive, of, &asked.reader, SHORT)
         .await
         .map_err(|error| ApiError::archive(&error))?;
     match look {

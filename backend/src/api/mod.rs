@@ -12,6 +12,7 @@ mod browse;
 mod caches;
 mod conflicts;
 mod connect;
+mod content;
 mod contributors;
 mod cut;
 mod ending;
@@ -31,6 +32,7 @@ pub mod machine;
 mod me;
 mod members;
 mod mentions;
+mod monitoring;
 mod paths;
 mod pins;
 mod policy;
@@ -67,6 +69,7 @@ use utoipa_axum::routes;
 
 use crate::auth::Caller;
 use crate::intake::Intake;
+use crate::proof::Proofs;
 use crate::signing::Signing;
 use crate::site::Site;
 use crate::web::{Body, RequestId, Response, headers};
@@ -158,6 +161,7 @@ fn routes(computing: OpenApiRouter<Arc<Site>>) -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(rotation::abandon))
         .routes(routes!(rotation::revocation, rotation::revoke))
         .routes(routes!(conflicts::dismiss))
+        .routes(routes!(content::check))
         .routes(routes!(keys::list))
         .routes(routes!(health::list))
         .routes(routes!(skipped::list))
@@ -165,6 +169,8 @@ fn routes(computing: OpenApiRouter<Arc<Site>>) -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(live::begin))
         .routes(routes!(live::look))
         .routes(routes!(about::about))
+        .routes(routes!(monitoring::alert_rules))
+        .routes(routes!(monitoring::dashboard))
         .routes(routes!(me::me))
         .routes(routes!(session::look_at_link))
         .routes(routes!(session::begin, session::end))
@@ -236,6 +242,7 @@ impl Api {
             .fallback(|| async { ApiError::no_endpoint() })
             .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
             .layer(Extension(intake.clone()))
+            .layer(Extension(Proofs::default()))
             .with_state(Arc::clone(&site));
         Self {
             router,

@@ -239,6 +239,15 @@ pub(super) async fn one(
         Ok(detail)
     })
     .await?;
+    if asked.is_known() {
+        let contributors = site.access.contributors();
+        for verdict in &mut detail.signatures {
+            let holder = contributors
+                .iter()
+                .find(|holder| holder.key.name() == verdict.key);
+            verdict.owner = holder.map(|holder| holder.owner.clone());
+        }
+    }
     let good = |verdict: &&SignatureVerdict| {
         matches!(
             verdict.status,

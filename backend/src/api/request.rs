@@ -9,6 +9,7 @@ use http::HeaderMap;
 use serde::de::DeserializeOwned;
 use snowbank_shared::store_path::StorePathHash;
 
+use crate::archive::Reader;
 use crate::auth::{self, Act, By, Caller, MemberCaller, On, Refusal};
 use crate::index::{Id, QueryError, View};
 use crate::site::{Cache, Site};
@@ -83,6 +84,14 @@ impl Asked {
     /// Whether it is somebody we know: strangers are not told who the members are, nor who did something.
     pub(super) fn is_known(&self) -> bool {
         !matches!(self.caller, Caller::Stranger(_))
+    }
+
+    /// For whom something is unpacked.
+    pub(super) fn reader(&self) -> Reader {
+        match &self.caller {
+            Caller::Stranger(_) => Reader::stranger(self.client),
+            Caller::Member(_) | Caller::Token(_) => Reader::Known(self.caller.actor()),
+        }
     }
 
     /// Counts a try to sign in.

@@ -24,6 +24,7 @@ use super::request::{self, Asked, find, heavy, nothing_left, pairs, readable, ta
 use crate::auth::Caller;
 use crate::auth::records::spelled;
 use crate::index::{Cut, MAX_COVERAGE_ROWS, MOST_CHECKS, Question, SignedWith, View};
+use crate::ledger::Receipt;
 use crate::pins;
 use crate::site::{Cache, Site};
 
@@ -57,13 +58,15 @@ pub(super) async fn uploaders(
     let _turn = turn.map_err(|_| {
         ApiError::busy("All receipts are being read for others; try again in a few seconds.")
     })?;
-    let mut receipts = site.ledger.receipts(cache.slug.as_str()).await?.receipts;
+    let receipts = site.ledger.known_receipts(cache.slug.as_str(), None);
+    let receipts = receipts.await?;
     heavy(site, move || {
         // The newest receipt of a path counts.
+        let mut receipts: Vec<&Receipt> = receipts.iter().collect();
         receipts.sort_by_key(|receipt| receipt.first_seen);
         let named = receipts
             .into_iter()
-            .filter_map(|receipt| Some((receipt.path.parse().ok()?, receipt.by)));
+            .filter_map(|receipt| Some((receipt.path.parse().ok()?, receipt.by.clone())));
         Ok(named.collect::<HashMap<StorePathHash, String>>())
     })
     .await

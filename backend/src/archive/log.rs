@@ -2,33 +2,32 @@
 //! says so. They go out as text, piece by piece, and within bounds.
 
 use std::io::{self, BufRead, Read};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures_util::StreamExt as _;
 use snowbank_shared::narinfo::Compression;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 
-use super::{ArchiveError, Archives, FileStream, PIECE, codec, next, pieces};
+use super::outflow::{SLOWEST, outflow};
+use super::{ArchiveError, Archives, FileStream, PIECE, Reader, codec, next, pieces};
 use crate::bucket::{Bucket, Object};
 
 /// Bytes of a log, unpacked; a longer one breaks off.
 const MOST: u64 = 512 << 20;
 /// How long one is read, at most.
 const LONGEST: Duration = Duration::from_secs(5 * 60);
-/// How long one waits for its turn.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Archives {
-    /// The text of the log under a key, unpacked.
+    /// The text of the log under a key, unpacked for `reader`.
     ///
     /// # Errors
     /// [`ArchiveError::Missing`] where there is none; and the others.
-    pub async fn log(&self, bucket: &Bucket, key: &str) -> Result<FileStream, ArchiveError> {
-        let turn = tokio::time::timeout(PATIENCE, Arc::clone(&self.files).acquire_owned());
-        let turn = turn.await.map_err(|_| ArchiveError::Busy)?;
+    pub async fn log(
+        &self,
+        bucket: &Bucket,
+        key: &str,
+        reader: &Reader,
+    ) -> Result<FileStream, ArchiveError> {
+        let turn = self.files.turn(reader).await?;
         let Object {
             body,
             content_encoding,
@@ -39,15 +38,14 @@ impl Archives {
             Some(header) => declared(&header)?,
         };
         let stored = pieces(body);
-        let (sink, text) = mpsc::channel(3);
+        let (mut out, text) = outflow(SLOWEST);
         tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            let send = |piece: Bytes| sink.blocking_send(Ok(piece)).is_ok();
-            if let Err(error) = unpack(stored, declared, send) {
-                let _ = sink.blocking_send(Err(io::Error::other(error)));
+            if let Err(error) = unpack(stored, declared, |piece| out.send(piece)) {
+                out.fail(io::Error::other(error));
             }
         });
-        Ok(ReceiverStream::new(text).boxed())
+        Ok(text)
     }
 }
 
@@ -88,7 +86,7 @@ fn sniffed(first: &[u8]) -> Option<Compression> {
 fn unpack(
     mut stored: impl BufRead,
     declared: Option<Compression>,
-    send: impl Fn(Bytes) -> bool,
+    mut send: impl FnMut(Bytes) -> bool,
 ) -> Result<(), ArchiveError> {
     let broken = |error: io::Error| ArchiveError::Broken(error.to_string());
     // Something in between may have unpacked it and left the header: then its text is there.

@@ -14,17 +14,21 @@
 //! have the narinfo's NarHash. A file is never found by a listing's word alone: in an unpacked
 //! archive the length in front of it must be the file's, in a packed one its path is looked for.
 //!
-//! **Bounds.** One archive at a time is read for a listing in each cache, off the reactor, for at most
-//! [`LONGEST`]; listings are bounded in nodes and bytes ([`LISTING`], [`CONTENTS`]); of each kind
+//! **Bounds.** One archive at a time is read for a listing in each cache for strangers, and one for
+//! others, off the reactor, for at most
+//! [`LONGEST`]; a file or log is unpacked for as long as its reader takes it at [`SLOWEST`] at least,
+//! and nobody has all turns (`turns.rs`); listings are bounded in nodes and bytes ([`LISTING`], [`CONTENTS`]); of each kind
 //! so many nodes are kept in memory, those not used for longest go first. Nothing is written
 //! into the bucket: paths that came through this server have their `.ls` already, and what others
 //! filled is not ours to fill up.
 
 pub mod codec;
 mod log;
+mod outflow;
 mod pieces;
 mod shelf;
 mod single;
+mod turns;
 
 use std::io::Read;
 use std::sync::Arc;
@@ -42,11 +46,14 @@ use tokio::sync::Semaphore;
 
 use crate::bucket::{Bucket, BucketError};
 
+pub use outflow::{Pace, SLOWEST, Speed};
 pub use pieces::{Pieces, pieces};
 pub use shelf::Look;
 pub use single::FileStream;
+pub use turns::Reader;
 
 use shelf::Shelf;
+use turns::{Lanes, Turns};
 
 /// How large a listing may be.
 pub const LISTING: ListingLimits = ListingLimits {
@@ -72,8 +79,6 @@ const LARGEST_LS: usize = 64 << 20;
 const PIECE: usize = 128 * 1024;
 /// Archives of a cache that are read for their hash alone at once.
 const PROOFS_AT_ONCE: usize = 2;
-/// Files of a cache that are unpacked for somebody at once.
-const FILES_AT_ONCE: usize = 6;
 
 /// An archive, as a narinfo names it.
 #[derive(Debug, Clone)]
@@ -170,9 +175,8 @@ pub struct Archives {
     listings: Shelf<Listed>,
     contents: Shelf<Vec<FileEntry>>,
     mentions: Shelf<MentionedBy>,
-    /// One at a time.
-    turn: Arc<Semaphore>,
-    files: Arc<Semaphore>,
+    lanes: Lanes,
+    files: Turns,
     proofs: Arc<Semaphore>,
 }
 
@@ -182,8 +186,8 @@ impl Default for Archives {
             listings: Shelf::new(KEPT_LISTINGS, |listed| nodes(&listed.listing.root)),
             contents: Shelf::new(KEPT_CONTENTS, Vec::len),
             mentions: Shelf::new(KEPT_MENTIONS, |found| found.items.len()),
-            turn: Arc::new(Semaphore::new(1)),
-            files: Arc::new(Semaphore::new(FILES_AT_ONCE)),
+            lanes: Lanes::default(),
+            files: Turns::default(),
             proofs: Arc::new(Semaphore::new(PROOFS_AT_ONCE)),
         }
     }
@@ -207,9 +211,10 @@ impl Archives {
         &self,
         bucket: &Bucket,
         archive: &Archive,
+        reader: &Reader,
         patience: Duration,
     ) -> Result<Look<Listed>, ArchiveError> {
-        let turn = Arc::clone(&self.turn);
+        let turn = self.lanes.of(reader);
         let (bucket, wanted) = (bucket.bulk(), archive.clone());
         let make = |read: Arc<AtomicU64>| async move {
             if let Some(listing) = beside(&bucket, &wanted).await? {
@@ -229,7 +234,9 @@ impl Archives {
                 by: ListedBy::Nar,
             })
         };
-        self.listings.look(archive.name(), patience, make).await
+        self.listings
+            .look(archive.name(), reader, patience, make)
+            .await
     }
 
     /// The tree of an archive where it is known without reading that: because somebody did, or
@@ -256,14 +263,18 @@ impl Archives {
     }
 
     /// Reads an archive from its first byte to its last and says whether it is the narinfo's. Nothing
-    /// of it is kept, and nothing that was kept is believed.
+    /// of it is kept, and nothing that was kept is believed. `read` grows by the bytes that were read.
     ///
     /// # Errors
     /// See [`ArchiveError`]: [`ArchiveError::Differs`] where hash or size are other ones.
-    pub async fn proven(&self, bucket: &Bucket, archive: &Archive) -> Result<(), ArchiveError> {
+    pub async fn proven(
+        &self,
+        bucket: &Bucket,
+        archive: &Archive,
+        read: Arc<AtomicU64>,
+    ) -> Result<(), ArchiveError> {
         // It is never closed.
         let _turn = Arc::clone(&self.proofs).acquire_owned().await.ok();
-        let read = Arc::default();
         through(&bucket.bulk(), archive, read, |look| look(&mut |_| ())).await
     }
 
@@ -275,9 +286,10 @@ impl Archives {
         &self,
         bucket: &Bucket,
         archive: &Archive,
+        reader: &Reader,
         patience: Duration,
     ) -> Result<Look<Vec<FileEntry>>, ArchiveError> {
-        let turn = Arc::clone(&self.turn);
+        let turn = self.lanes.of(reader);
         let (bucket, wanted) = (bucket.bulk(), archive.clone());
         let make = |read: Arc<AtomicU64>| async move {
             let _turn = turn.acquire_owned().await.ok();
@@ -289,7 +301,9 @@ impl Archives {
             })
             .await
         };
-        self.contents.look(archive.name(), patience, make).await
+        self.contents
+            .look(archive.name(), reader, patience, make)
+            .await
     }
 
     /// The files of an archive that mention the path of this hash; or how far it was read.
@@ -301,9 +315,10 @@ impl Archives {
         bucket: &Bucket,
         archive: &Archive,
         of: StorePathHash,
+        reader: &Reader,
         patience: Duration,
     ) -> Result<Look<MentionedBy>, ArchiveError> {
-        let turn = Arc::clone(&self.turn);
+        let turn = self.lanes.of(reader);
         let (bucket, wanted) = (bucket.bulk(), archive.clone());
         let make = |read: Arc<AtomicU64>| async move {
             let _turn = turn.acquire_owned().await.ok();
@@ -316,7 +331,7 @@ impl Archives {
             .await
         };
         let name = format!("{} {of}", archive.name());
-        self.mentions.look(name, patience, make).await
+        self.mentions.look(name, reader, patience, make).await
     }
 }
 

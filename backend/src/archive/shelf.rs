@@ -7,10 +7,14 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::ArchiveError;
+use super::{ArchiveError, Reader};
 
 /// Archives that are read, or wait for that, at most.
 const MOST_JOBS: usize = 16;
+/// Of these for strangers, all together.
+const FOR_STRANGERS: usize = 10;
+/// For one stranger.
+const FOR_ONE_STRANGER: usize = 3;
 /// How long a failure is remembered, so that who asks again in a moment hears of it.
 const FAILED_FOR: Duration = Duration::from_secs(20);
 
@@ -34,6 +38,8 @@ struct Kept<T> {
 struct Job<T> {
     read: Arc<AtomicU64>,
     outcome: watch::Receiver<Option<Outcome<T>>>,
+    /// For whom it was begun.
+    by: Reader,
 }
 
 struct Inner<T> {
@@ -43,6 +49,17 @@ struct Inner<T> {
     clock: u64,
     jobs: HashMap<String, Job<T>>,
     failed: HashMap<String, (ArchiveError, Instant)>,
+}
+
+impl<T> Inner<T> {
+    /// Whether one more can be begun for this reader.
+    fn has_room_for(&self, reader: &Reader) -> bool {
+        let jobs = || self.jobs.values().map(|job| &job.by);
+        let strangers = jobs().filter(|by| by.is_stranger()).count();
+        let own = jobs().filter(|by| *by == reader).count();
+        let fits = !reader.is_stranger() || (strangers < FOR_STRANGERS && own < FOR_ONE_STRANGER);
+        fits && self.jobs.len() < MOST_JOBS
+    }
 }
 
 /// Values by the name of their archive; together they weigh no more than so much.
@@ -81,11 +98,13 @@ impl<T: Send + Sync + 'static> Shelf<T> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The value of this name, where it is there within `patience`; `make` makes it where nobody does.
+    /// The value of this name, where it is there within `patience`; `make` makes it, for this reader,
+    /// where nobody does.
     /// That goes on when who asked has left.
     pub(super) async fn look<F>(
         &self,
         name: String,
+        reader: &Reader,
         patience: Duration,
         make: impl FnOnce(Arc<AtomicU64>) -> F,
     ) -> Result<Look<T>, ArchiveError>
@@ -106,13 +125,14 @@ impl<T: Send + Sync + 'static> Shelf<T> {
             }
             match inner.jobs.get(&name) {
                 Some(job) => (Arc::clone(&job.read), job.outcome.clone()),
-                None if inner.jobs.len() >= MOST_JOBS => return Err(ArchiveError::Busy),
+                None if !inner.has_room_for(reader) => return Err(ArchiveError::Busy),
                 None => {
                     let read = Arc::new(AtomicU64::new(0));
                     let outcome = self.begin(name.clone(), make(Arc::clone(&read)));
                     let job = Job {
                         read: Arc::clone(&read),
                         outcome: outcome.clone(),
+                        by: reader.clone(),
                     };
                     inner.jobs.insert(name, job);
                     (read, outcome)
@@ -210,8 +230,18 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(5);
 
+    fn ada() -> Reader {
+        Reader::Known("member:ada".to_owned())
+    }
+
     async fn ready(shelf: &Shelf<usize>, name: &str, value: usize) -> Arc<usize> {
-        let look = shelf.look(name.to_owned(), PATIENCE, |_| async move { Ok(value) });
+        let ada = ada();
+        let look = shelf.look(
+            name.to_owned(),
+            &ada,
+            PATIENCE,
+            |_| async move { Ok(value) },
+        );
         match look.await.expect("made") {
             Look::Ready(value) => value,
             Look::Reading(_) => panic!("not ready"),
@@ -235,26 +265,51 @@ mod tests {
     #[tokio::test]
     async fn many_who_ask_wait_for_one() {
         let shelf = Shelf::<usize>::new(10, |_| 1);
+        let ada = ada();
         let (go, wait) = tokio::sync::oneshot::channel::<()>();
-        let first = shelf.look("a".to_owned(), Duration::ZERO, |read| async move {
+        let first = shelf.look("a".to_owned(), &ada, Duration::ZERO, |read| async move {
             read.store(7, Ordering::Relaxed);
             let _ = wait.await;
             Ok(1)
         });
         assert!(matches!(first.await, Ok(Look::Reading(_))));
         tokio::task::yield_now().await;
-        let again = shelf.look("a".to_owned(), Duration::ZERO, |_| async { Ok(2) });
+        let again = shelf.look("a".to_owned(), &ada, Duration::ZERO, |_| async { Ok(2) });
         assert!(matches!(again.await, Ok(Look::Reading(7))));
         go.send(()).expect("it waits");
         assert_eq!(*ready(&shelf, "a", 3).await, 1);
-        let failed = shelf.look("x".to_owned(), PATIENCE, |_| async {
+        let failed = shelf.look("x".to_owned(), &ada, PATIENCE, |_| async {
             Err(ArchiveError::Missing)
         });
         assert!(matches!(failed.await, Err(ArchiveError::Missing)));
-        let told = shelf.look("x".to_owned(), PATIENCE, |_| async { Ok(1) });
+        let told = shelf.look("x".to_owned(), &ada, PATIENCE, |_| async { Ok(1) });
         assert!(
             matches!(told.await, Err(ArchiveError::Missing)),
             "for a while"
         );
+    }
+
+    #[tokio::test]
+    async fn strangers_leave_room_for_members() {
+        let shelf = Shelf::<usize>::new(10, |_| 1);
+        let begun = async |name: String, reader: Reader| {
+            let look = shelf.look(name, &reader, Duration::ZERO, |_| std::future::pending());
+            matches!(look.await, Ok(Look::Reading(_)))
+        };
+        let stranger = |last| Reader::stranger([192, 0, 2, last].into());
+        let mut count = 0;
+        for last in 1..=9 {
+            for number in 0..9 {
+                count += usize::from(begun(format!("{last} {number}"), stranger(last)).await);
+            }
+            assert!(count <= usize::from(last) * FOR_ONE_STRANGER);
+        }
+        assert_eq!(count, FOR_STRANGERS);
+        // What is read already is waited for by anybody.
+        assert!(begun("1 0".to_owned(), stranger(200)).await);
+        for number in 0..MOST_JOBS {
+            count += usize::from(begun(format!("ada {number}"), ada()).await);
+        }
+        assert_eq!(count, MOST_JOBS);
     }
 }

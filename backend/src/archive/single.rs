@@ -1,8 +1,6 @@
 //! One file of an archive, as a stream.
 
 use std::io;
-use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, BoxStream};
@@ -10,23 +8,21 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use snowbank_shared::contents::Place;
 use snowbank_shared::nar::{Event, NarParser};
 use snowbank_shared::narinfo::Compression;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 
-use super::{Archive, ArchiveError, Archives, PIECE, next, pieces};
+use super::outflow::{SLOWEST, outflow};
+use super::{Archive, ArchiveError, Archives, PIECE, Reader, next, pieces};
 use crate::bucket::{Bucket, ByteRange};
 
 /// The bytes of a file. It breaks off with an error where they are not those of the listing.
 pub type FileStream = BoxStream<'static, io::Result<Bytes>>;
 
-/// How long a file waits for its turn to be unpacked.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of the number before a file's contents.
 const LENGTH: u64 = 8;
 
 impl Archives {
     /// The contents of the file at `path`, which the listing says has `size` bytes, at `offset` of the
-    /// unpacked archive. Of an archive that is not packed only these bytes are read.
+    /// unpacked archive. Of an archive that is not packed only these bytes are read; another one is
+    /// unpacked for `reader`.
     ///
     /// # Errors
     /// See [`ArchiveError`].
@@ -37,6 +33,7 @@ impl Archives {
         path: Vec<u8>,
         size: u64,
         offset: Option<u64>,
+        reader: &Reader,
     ) -> Result<FileStream, ArchiveError> {
         if archive.codec == Some(Compression::None)
             && let Some(start) = offset.and_then(|offset| offset.checked_sub(LENGTH))
@@ -44,21 +41,19 @@ impl Archives {
         {
             return Ok(file);
         }
-        let turn = tokio::time::timeout(PATIENCE, Arc::clone(&self.files).acquire_owned());
-        let turn = turn.await.map_err(|_| ArchiveError::Busy)?;
+        let turn = self.files.turn(reader).await?;
         let source = pieces::of_archive(bucket, archive).await?;
-        let (sink, file) = mpsc::channel(3);
+        let (mut out, file) = outflow(SLOWEST);
         tokio::task::spawn_blocking(move || {
             let _turn = turn;
             let found = source.unpacked().and_then(|mut unpacked| {
-                let send = |piece: Bytes| sink.blocking_send(Ok(piece)).is_ok();
-                find(&mut *unpacked, &path, size, send)
+                find(&mut *unpacked, &path, size, |piece| out.send(piece))
             });
             if let Err(error) = found {
-                let _ = sink.blocking_send(Err(io::Error::other(error)));
+                out.fail(io::Error::other(error));
             }
         });
-        Ok(ReceiverStream::new(file).boxed())
+        Ok(file)
     }
 }
 
@@ -104,7 +99,7 @@ fn find(
     unpacked: &mut dyn io::Read,
     path: &[u8],
     size: u64,
-    send: impl Fn(Bytes) -> bool,
+    mut send: impl FnMut(Bytes) -> bool,
 ) -> Result<(), ArchiveError> {
     let mut parser = NarParser::new();
     let mut place = Place::default();

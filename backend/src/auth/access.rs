@@ -50,6 +50,8 @@ pub struct Access {
     pub cookies: Cookies,
     /// Calls that owners configure.
     pub outbound: Outbound,
+    /// Calls that a member asks for: to the open internet only, whatever the owner has listed.
+    pub outbound_for_members: Outbound,
     /// How often an address may try to sign in.
     pub sign_ins: PerAddress,
     /// How often an address may ask what computes.
@@ -97,6 +99,7 @@ impl Access {
                 .collect(),
             cookies: Cookies::of(public_url),
             outbound,
+            outbound_for_members: Outbound::new(Policy::default()),
             sign_ins: PerAddress::new(SIGN_IN),
             queries: PerAddress::new(QUERIES),
             turns: PerToken::default(),

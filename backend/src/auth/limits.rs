@@ -96,7 +96,7 @@ impl PerAddress {
 }
 
 /// The address, or the first half of it where that is one machine's.
-fn neighbourhood(address: IpAddr) -> IpAddr {
+pub fn neighbourhood(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => {
             let bits = v6.to_bits() >> 64 << 64;

@@ -19,7 +19,7 @@ use time::OffsetDateTime;
 
 use super::waiting::Needs;
 use super::{Intake, Refusal, Sender, UploadPolicy, judge};
-use crate::archive::{Archive, ArchiveError, LONGEST, Look};
+use crate::archive::{Archive, ArchiveError, LONGEST, Look, Reader};
 use crate::auth::records::now;
 use crate::index::rfc3339;
 use crate::ledger::kind::{CONFLICTS, Kind, Record};
@@ -322,13 +322,14 @@ impl Intake {
 
 async fn compared(cache: &Cache, kept: &Archive, newcomer: &Archive) -> Comparison {
     let both = async {
+        let ours = Reader::Known("server".to_owned());
         let first = cache
             .archives
-            .contents(&cache.bucket, kept, LONGEST)
+            .contents(&cache.bucket, kept, &ours, LONGEST)
             .await?;
         let second = cache
             .archives
-            .contents(&cache.bucket, newcomer, LONGEST)
+            .contents(&cache.bucket, newcomer, &ours, LONGEST)
             .await?;
         Ok::<_, ArchiveError>((first, second))
     };

@@ -6,9 +6,14 @@
 //! while it is published, then the index has it or has it not. The question and the holding are one
 //! step under one lock. Other replicas hold their own: each may overshoot by what it is told at the
 //! moment, until it hears of the others' publications.
+//!
+//! What is announced and comes slowly does not keep the room for ever: an announcement counts for as
+//! long as a usual line needs ([`announced_for`]), and then no more. Who takes longer is asked for room
+//! again when all has come.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use http::StatusCode;
 
@@ -24,6 +29,24 @@ const UNCOUNTED: &str = "what the cache holds could not be counted";
 struct Hold {
     bytes: u64,
     holders: usize,
+    /// Until when; `None`: until it is let go.
+    until: Option<Instant>,
+}
+
+impl Hold {
+    fn counts(&self, now: Instant) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
+}
+
+/// Whatever its size, an announcement counts so long.
+const AT_LEAST: Duration = Duration::from_secs(10 * 60);
+/// Bytes a second that a usual line moves: 8 Mbit/s.
+const USUAL: u64 = 1_000_000;
+
+/// How long the announcement of an archive counts.
+fn announced_for(bytes: u64) -> Duration {
+    AT_LEAST + Duration::from_secs(bytes / USUAL)
 }
 
 /// The archives for which room is held, by cache and key: one archive is held once, however many
@@ -36,7 +59,7 @@ impl Held {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Holds room for an archive, where there is any: `count` gets the sizes of what others hold in
+    /// Holds room for an archive `until` then, where there is any: `count` gets the sizes of what others hold in
     /// the cache, by key, and says how many bytes are taken and how many this one needs.
     ///
     /// # Errors
@@ -46,12 +69,14 @@ impl Held {
         cache: &str,
         key: &str,
         most: u64,
+        until: Option<Instant>,
         count: impl FnOnce(&HashMap<String, u64>) -> (u64, u64),
     ) -> Result<Holding, (u64, u64)> {
         let mut held = self.lock();
+        let now = Instant::now();
         let others: HashMap<String, u64> = held
             .iter()
-            .filter(|((of, other), _)| of == cache && other != key)
+            .filter(|((of, other), hold)| of == cache && other != key && hold.counts(now))
             .map(|((_, other), hold)| (other.clone(), hold.bytes))
             .collect();
         let (taken, bytes) = count(&others);
@@ -62,12 +87,18 @@ impl Held {
         let hold = held.entry(place.clone()).or_insert(Hold {
             bytes: 0,
             holders: 0,
+            until,
         });
         hold.bytes = hold.bytes.max(bytes);
+        hold.until = match (hold.until, until) {
+            (Some(one), Some(other)) => Some(one.max(other)),
+            _ => None,
+        };
         hold.holders += 1;
         Ok(Holding {
             held: self.clone(),
             place,
+            until,
         })
     }
 }
@@ -77,6 +108,14 @@ impl Held {
 pub(super) struct Holding {
     held: Held,
     place: (String, String),
+    until: Option<Instant>,
+}
+
+impl Holding {
+    /// Whether the room may be others' by now.
+    pub(super) fn is_over(&self) -> bool {
+        self.until.is_some_and(|until| until <= Instant::now())
+    }
 }
 
 impl Drop for Holding {
@@ -145,19 +184,21 @@ impl Intake {
         };
         let (intake, cache) = (self.clone(), Arc::clone(cache));
         let (owner, key) = (owner.to_owned(), key.to_owned());
+        let until = Instant::now() + announced_for(length);
         let counted = move || {
             // Counted before the lock is taken: the first sum of a version looks at every path.
             published_bytes(&cache.index.view());
-            let held = intake
-                .0
-                .arriving
-                .hold(cache.slug.as_str(), &key, most, |arriving| {
-                    let asked_about = HashSet::from([key.as_str()]);
-                    let taken = intake.taken(&cache, &owner, &asked_about, arriving);
-                    // A body whose length nobody said needs some room too; when it has come it is
-                    // asked about again.
-                    (taken, length.max(1))
-                });
+            let held =
+                intake
+                    .0
+                    .arriving
+                    .hold(cache.slug.as_str(), &key, most, Some(until), |arriving| {
+                        let asked_about = HashSet::from([key.as_str()]);
+                        let taken = intake.taken(&cache, &owner, &asked_about, arriving);
+                        // A body whose length nobody said needs some room too; when it has come it is
+                        // asked about again.
+                        (taken, length.max(1))
+                    });
             held.map(Some)
                 .map_err(|(_, left)| exceeded(length, left, most, "kept"))
         };
@@ -226,7 +267,7 @@ impl Intake {
         let key = key.to_owned();
         let counted = move || {
             published_bytes(&cache.index.view());
-            let held = publishing.hold(cache.slug.as_str(), &key, most, |others| {
+            let held = publishing.hold(cache.slug.as_str(), &key, most, None, |others| {
                 // Under the lock: who held room before and shows by now is in this view.
                 let view = cache.index.view();
                 let needed = match view.ids_by_nar(&key).is_empty() {
@@ -257,22 +298,32 @@ mod tests {
     #[test]
     fn room_that_is_held_is_nobody_elses_until_it_is_let_go() {
         let held = Held::default();
-        let first = held.hold("main", "a", 10, needs(6)).expect("room");
+        let first = held.hold("main", "a", 10, None, needs(6)).expect("room");
         assert_eq!(
-            held.hold("main", "b", 10, needs(6)).expect_err("none"),
+            held.hold("main", "b", 10, None, needs(6))
+                .expect_err("none"),
             (6, 4)
         );
-        let second = held.hold("main", "b", 10, needs(4)).expect("the rest");
+        let second = held
+            .hold("main", "b", 10, None, needs(4))
+            .expect("the rest");
         // The same archive is held once; another cache has a quota of its own.
-        let again = held.hold("main", "a", 10, needs(6)).expect("the same");
-        let other = held.hold("other", "b", 10, needs(10)).expect("its own");
+        let again = held
+            .hold("main", "a", 10, None, needs(6))
+            .expect("the same");
+        let other = held
+            .hold("other", "b", 10, None, needs(10))
+            .expect("its own");
         drop(first);
         assert_eq!(
-            held.hold("main", "c", 10, needs(1)).expect_err("none"),
+            held.hold("main", "c", 10, None, needs(1))
+                .expect_err("none"),
             (1, 0)
         );
         drop(again);
-        let third = held.hold("main", "c", 10, needs(6)).expect("room again");
+        let third = held
+            .hold("main", "c", 10, None, needs(6))
+            .expect("room again");
         drop((second, third, other));
         assert!(held.lock().is_empty());
     }
@@ -287,7 +338,8 @@ mod tests {
                     let (held, start) = (&held, &start);
                     scope.spawn(move || {
                         start.wait();
-                        held.hold("main", &number.to_string(), 10, needs(3)).ok()
+                        held.hold("main", &number.to_string(), 10, None, needs(3))
+                            .ok()
                     })
                 })
                 .collect();
@@ -295,5 +347,30 @@ mod tests {
             all.map(|one| one.join().expect("no panic")).collect()
         });
         assert_eq!(told.iter().flatten().count(), 3);
+    }
+
+    #[tokio::test]
+    async fn an_announcement_counts_for_a_while_only() {
+        let held = Held::default();
+        let soon = Instant::now() + Duration::from_millis(50);
+        let slow = held
+            .hold("main", "a", 10, Some(soon), needs(10))
+            .expect("room");
+        assert!(!slow.is_over());
+        held.hold("main", "b", 10, Some(soon), needs(1))
+            .expect_err("none");
+        tokio::time::sleep(soon.saturating_duration_since(Instant::now())).await;
+        assert!(slow.is_over());
+        let other = held.hold("main", "b", 10, None, needs(10)).expect("room");
+        // Who was too slow is asked again, and finds it taken.
+        held.hold("main", "a", 10, Some(soon), needs(10))
+            .expect_err("none");
+        drop((slow, other));
+        assert!(held.lock().is_empty());
+        assert_eq!(announced_for(0), AT_LEAST);
+        assert_eq!(
+            announced_for(60 * USUAL),
+            AT_LEAST + Duration::from_secs(60)
+        );
     }
 }

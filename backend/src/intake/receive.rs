@@ -7,7 +7,7 @@ use snowbank_shared::hash::{Sha256, nix32};
 
 use super::body::Upload;
 use super::examine::{Bounds, Examination, Facts};
-use super::quota::largest_file;
+use super::quota::{Holding, largest_file};
 use super::session::Part;
 use super::sink::Sink;
 use super::step::Step;
@@ -32,7 +32,7 @@ impl Intake {
         let promised = promised(key)?;
         let owner = sender.owner();
         // Let go when it is remembered as come, or is given up.
-        let _room = self.room(cache, &owner, key, upload.length).await?;
+        let room = self.room(cache, &owner, key, upload.length).await?;
         if super::content_encoding(sender.request).is_some_and(|coding| coding != "identity") {
             return Err(Refusal::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -71,10 +71,11 @@ impl Intake {
                 return Err(refusal);
             }
         };
-        // Who did not say how much would come has no room for it yet.
+        // Who did not say how much would come has no room for it yet, and who took long has none any more.
+        let is_over = room.as_ref().is_some_and(Holding::is_over);
         let rest = match upload.length {
-            Some(_) => Ok(None),
-            None => self.room(cache, &owner, key, Some(facts.file_size)).await,
+            Some(_) if !is_over => Ok(None),
+            _ => self.room(cache, &owner, key, Some(facts.file_size)).await,
         };
         let _rest = match rest {
             Ok(rest) => rest,

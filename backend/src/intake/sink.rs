@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::step::{Step, StopAt};
 use crate::bucket::{Bucket, BucketError, Multipart, Part, PutOptions};
@@ -33,16 +33,22 @@ impl UnderWay {
     }
 }
 
+/// A part that the store has, and its memory where nobody holds it.
+type Arrived = (Part, Option<Vec<u8>>);
+
 /// An object that comes into being only when it is completed.
 pub(super) struct Sink {
     bucket: Bucket,
     key: String,
     mark: String,
-    buffer: BytesMut,
+    /// What fills; at most a part.
+    buffer: Vec<u8>,
+    /// The memory of a part that arrived: two go round.
+    spare: Option<Vec<u8>>,
     upload: Option<Multipart>,
     parts: Vec<Part>,
     /// The part that is on its way while the next one fills.
-    sending: Option<tokio::task::JoinHandle<Result<Part, BucketError>>>,
+    sending: Option<tokio::task::JoinHandle<Result<Arrived, BucketError>>>,
     sent: u32,
     under_way: UnderWay,
     stop_at: StopAt,
@@ -61,7 +67,8 @@ impl Sink {
             bucket,
             key: key.to_owned(),
             mark,
-            buffer: BytesMut::new(),
+            buffer: Vec::new(),
+            spare: None,
             upload: None,
             parts: Vec::new(),
             sending: None,
@@ -78,13 +85,28 @@ impl Sink {
         }
     }
 
-    pub(super) async fn push(&mut self, piece: Bytes) -> Result<(), BucketError> {
-        self.buffer.extend_from_slice(&piece);
-        if self.buffer.len() > PART {
-            let part = self.buffer.split_to(PART).freeze();
-            self.send(part).await?;
+    pub(super) async fn push(&mut self, mut piece: Bytes) -> Result<(), BucketError> {
+        while !piece.is_empty() {
+            // A full one goes when there is more: the last part is never empty.
+            if self.buffer.len() == PART {
+                let part = std::mem::take(&mut self.buffer);
+                self.send(part.into()).await?;
+                self.buffer = self.spare.take().unwrap_or_default();
+            }
+            let taken = piece.split_to(piece.len().min(PART - self.buffer.len()));
+            self.room_for(taken.len());
+            self.buffer.extend_from_slice(&taken);
         }
         Ok(())
+    }
+
+    /// Twice as much as before, and never more than a part.
+    fn room_for(&mut self, more: usize) {
+        let (length, room) = (self.buffer.len(), self.buffer.capacity());
+        if length + more > room {
+            let wanted = (room * 2).max(length + more).min(PART);
+            self.buffer.reserve_exact(wanted - length);
+        }
     }
 
     async fn send(&mut self, bytes: Bytes) -> Result<(), BucketError> {
@@ -105,7 +127,9 @@ impl Sink {
         self.sent += 1;
         let (bucket, number) = (self.bucket.clone(), self.sent);
         self.sending = Some(tokio::spawn(async move {
-            bucket.multipart_part(&upload, number, bytes).await
+            let memory = bytes.clone();
+            let part = bucket.multipart_part(&upload, number, bytes).await?;
+            Ok((part, memory.is_unique().then(|| Vec::from(memory))))
         }));
         Ok(())
     }
@@ -119,7 +143,14 @@ impl Sink {
         let part = sending.await;
         self.sending = None;
         match part {
-            Ok(part) => self.parts.push(part?),
+            Ok(part) => {
+                let (part, memory) = part?;
+                self.parts.push(part);
+                self.spare = memory.map(|mut memory| {
+                    memory.clear();
+                    memory
+                });
+            }
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
         if self.parts.len() == 1 {
@@ -129,7 +160,7 @@ impl Sink {
     }
 
     pub(super) async fn complete(mut self) -> Result<(), BucketError> {
-        let rest = self.buffer.split().freeze();
+        let rest = Bytes::from(std::mem::take(&mut self.buffer));
         if self.upload.is_none() {
             self.bucket.put(&self.key, rest, &self.options()).await?;
             return Ok(());

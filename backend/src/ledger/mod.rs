@@ -81,6 +81,7 @@ mod opening;
 mod pen;
 mod receipts;
 mod refresh;
+mod remembered;
 mod seal;
 mod store;
 mod transfer;
@@ -213,6 +214,7 @@ struct Inner {
     audit: mpsc::Sender<Waiting>,
     /// By cache.
     receipts: Mutex<BTreeMap<String, mpsc::Sender<Waiting>>>,
+    remembered: remembered::Remembered,
     talk: Mutex<Talk>,
     talking: Notify,
     news: broadcast::Sender<News>,
@@ -273,6 +275,7 @@ impl Ledger {
             writing: tokio::sync::Mutex::new(()),
             audit,
             receipts: Mutex::default(),
+            remembered: remembered::Remembered::default(),
             talk: Mutex::default(),
             talking: Notify::new(),
             news: broadcast::Sender::new(4096),

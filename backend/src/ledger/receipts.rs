@@ -65,7 +65,9 @@ impl Ledger {
         self.receipts_of(cache)
             .try_send(waiting)
             .map_err(|_| LedgerError::Closed("too many receipts wait for the bucket".to_owned()))?;
-        journal::answered(answer).await
+        let written = journal::answered(answer).await;
+        self.0.remembered.one_more();
+        written
     }
 
     /// Every receipt of a cache, and where their chains are broken.

@@ -9,6 +9,7 @@ use snowbank_shared::api::rotation::KeyPlace;
 use snowbank_shared::api::{KeyPurpose, KeyState};
 use snowbank_shared::signature::{KeyRing, KnownKey, PublicKey};
 
+use super::SigningError;
 use crate::ledger::kind::{CACHE_KEYS, Kind, Record};
 use crate::ledger::{RecordId, Scope};
 use crate::secrets;
@@ -68,6 +69,17 @@ impl KeysRecord {
         }
     }
 
+    /// Refuses keys among which clients are told to trust none, once this one is gone.
+    ///
+    /// # Errors
+    /// Where there is no other.
+    pub(super) fn leave_one(&self, cache: &Cache, gone: &str) -> Result<(), SigningError> {
+        match self.over(cache.keys.configured()).trusted.is_empty() {
+            true => Err(SigningError::Blocked(the_last(gone))),
+            false => Ok(()),
+        }
+    }
+
     /// The keys as they are with it.
     pub(super) fn over(&self, configured: &KeysNow) -> KeysNow {
         let state = |key: &PublicKey| self.find(key).map(|kept| kept.state);
@@ -117,6 +129,13 @@ impl KeysRecord {
             trusted,
         }
     }
+}
+
+/// Why the last key stays.
+pub(super) fn the_last(name: &str) -> String {
+    format!(
+        "{name} is the last key that clients are told to trust: without another one they could accept nothing. Create the next key and distribute it first; that takes a minute."
+    )
 }
 
 /// Where a secret key is kept that the server made for a cache.

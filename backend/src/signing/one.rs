@@ -269,7 +269,11 @@ async fn content(
     }
     looked.cost.requests.get += 1;
     looked.cost.read_bytes += narinfo.file_size().unwrap_or(archive.nar_size);
-    match cache.archives.proven(&cache.bucket, &archive).await {
+    match cache
+        .archives
+        .proven(&cache.bucket, &archive, std::sync::Arc::default())
+        .await
+    {
         Ok(()) => {
             looked.content = Some(ContentStatus::Verified);
             *proven = Some(name);

@@ -12,7 +12,7 @@ use snowbank_shared::api::rotation::{Revocation, RevokeOwnKey, RevokeThen};
 use snowbank_shared::api::signing::{ContentRule, Job, JobAct, JobWish};
 use snowbank_shared::signature::PublicKey;
 
-use super::keys::KeptKey;
+use super::keys::{KeptKey, the_last};
 use super::rotate::{kept_place, reason};
 use super::rotation::{RotationRecord, named, only_by};
 use super::{Order, Signing, SigningError};
@@ -35,12 +35,7 @@ fn trusted(cache: &Cache, name: &str) -> Result<PublicKey, SigningError> {
 fn blocked(cache: &Cache, key: &PublicKey) -> Option<String> {
     let now = cache.keys.now();
     let others = now.trusted.iter().any(|other| other != key);
-    (!others).then(|| {
-        format!(
-            "{} is the last key that clients are told to trust: without another one they could accept nothing. Create the next key and distribute it first; that takes a minute.",
-            key.name()
-        )
-    })
+    (!others).then(|| the_last(key.name()))
 }
 
 impl Signing {
@@ -131,6 +126,7 @@ impl Signing {
         self.change_keys(cache, by, |keys| {
             keys.set(revoked.clone());
             keys.sign = Some(sign.clone());
+            keys.leave_one(cache, key.name())
         })
         .await?;
         let detail = [

@@ -160,8 +160,11 @@ impl Signing {
             at: now(),
             by: by.actor.clone(),
         };
-        self.change_keys(cache, by, |keys| keys.set(kept.clone()))
-            .await?;
+        self.change_keys(cache, by, |keys| {
+            keys.set(kept.clone());
+            Ok(())
+        })
+        .await?;
         let record = RotationRecord {
             old: old.to_string(),
             new: new.to_string(),
@@ -234,6 +237,7 @@ impl Signing {
                 self.change_keys(cache, by, |keys| {
                     keys.set(at.clone());
                     keys.sign = Some(both.clone());
+                    Ok(())
                 })
                 .await?;
                 next.distributed_at = next.distributed_at.or(Some(now()));
@@ -266,8 +270,11 @@ impl Signing {
                     )));
                 }
                 let alone = vec![new.clone()];
-                self.change_keys(cache, by, |keys| keys.sign = Some(alone.clone()))
-                    .await?;
+                self.change_keys(cache, by, |keys| {
+                    keys.sign = Some(alone.clone());
+                    Ok(())
+                })
+                .await?;
                 next.switched_at = next.switched_at.or(Some(now()));
             }
             Step::Retire => {
@@ -278,8 +285,11 @@ impl Signing {
                     at: now(),
                     by: by.actor.clone(),
                 };
-                self.change_keys(cache, by, |keys| keys.set(retired.clone()))
-                    .await?;
+                self.change_keys(cache, by, |keys| {
+                    keys.set(retired.clone());
+                    keys.leave_one(cache, record.old_name())
+                })
+                .await?;
                 next.retired_at = Some(now());
             }
         }
@@ -317,6 +327,7 @@ impl Signing {
                 KeyPlace::Server | KeyPlace::Offline => keys.set(ended.clone()),
             }
             keys.sign = Some(alone.clone());
+            Ok(())
         })
         .await?;
         let mut next = record.clone();
@@ -360,12 +371,13 @@ impl Signing {
         }
     }
 
-    /// Changes the cache's keys, here at once and on other replicas when they look.
+    /// Changes the cache's keys, here at once and on other replicas when they look. `change` gets them
+    /// as they lie in the ledger, once more where somebody was faster; what it refuses is refused.
     pub(super) async fn change_keys(
         &self,
         cache: &Cache,
         by: &By,
-        mut change: impl FnMut(&mut KeysRecord),
+        mut change: impl FnMut(&mut KeysRecord) -> Result<(), SigningError>,
     ) -> Result<(), SigningError> {
         let site = &self.0.site;
         let scope = Scope::Cache(cache.slug.as_str());
@@ -376,8 +388,8 @@ impl Signing {
                 &by.actor,
                 |current: Option<&KeysRecord>| {
                     let mut next = current.cloned().unwrap_or_default();
-                    change(&mut next);
-                    Ok::<_, LedgerError>(next)
+                    change(&mut next)?;
+                    Ok::<_, SigningError>(next)
                 },
             )
             .await?;

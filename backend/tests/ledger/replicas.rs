@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use snowbank::bucket::embedded::faults::{Action, Rule};
 use snowbank::bucket::embedded::operation::Operation;
-use snowbank::ledger::{LedgerError, News, Pace, Scope, Trouble, kind};
+use snowbank::ledger::{LedgerError, News, Pace, Receipt, Scope, Trouble, kind};
 
 use super::world::{Pass, Person, World, id, opened, person};
 
@@ -180,4 +180,38 @@ async fn a_write_whose_answer_is_lost_happens_once() {
         .get::<Person>(Scope::Server, &id("ada"))
         .expect("there");
     assert_eq!((ada.name.len(), ada.sequence), (20, 21));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn receipts_that_were_read_count_for_a_while_and_until_one_is_written_here() {
+    let world = World::new().await;
+    let (one, two) = (world.replica("one").await, world.replica("two").await);
+    let receipt = |path: &str| Receipt {
+        path: path.to_owned(),
+        nar_hash: "sha256:0".to_owned(),
+        nar_key: format!("nar/{path}.nar"),
+        nar_etag: None,
+        narinfo: String::new(),
+        by: "member:ada".to_owned(),
+        key: None,
+        first_seen: 1,
+        verified_at: None,
+        verified_by: None,
+    };
+    let known = async |most| {
+        let known = one.known_receipts("main", most).await.expect("receipts");
+        known.len()
+    };
+    assert_eq!((known(None).await, known(Some(9)).await), (0, 0));
+    let written = two.receipt("main", &receipt("a")).await;
+    written.expect("written");
+    // Not read again so soon: who asks often does not have the bucket read each time.
+    assert_eq!((known(None).await, known(Some(9)).await), (0, 0));
+    assert_eq!(known(Some(1)).await, 1, "another question");
+    let written = one.receipt("main", &receipt("b")).await;
+    written.expect("written");
+    assert_eq!((known(None).await, known(Some(9)).await), (2, 2));
+    assert_eq!(known(Some(1)).await, 1);
+    let anew = one.receipts("main").await.expect("receipts");
+    assert_eq!(anew.receipts.len(), 2);
 }

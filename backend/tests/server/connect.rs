@@ -61,7 +61,11 @@ async fn another_cache_is_believed_once_a_signature_of_it_was_verified() {
     let reader = olga
         .invite(&ours, "rita", json!([{"role": "reader", "cache": "main"}]))
         .await;
-    let tested = reader
+    // What the owner has listed is meant for what owners configure.
+    let answer = refused(&ours, &reader, wish(&key.to_string(), Some(&path))).await;
+    assert_eq!(answer.0, 422, "{}", answer.1);
+    assert!(answer.1.contains("only an owner"), "{}", answer.1);
+    let tested = olga
         .post(&ours, "/connect/test", wish(&key.to_string(), Some(&path)))
         .await;
     let tested = read(tested).await;

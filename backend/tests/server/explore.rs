@@ -286,8 +286,8 @@ async fn the_files_that_mention_a_path_are_found_and_a_large_archive_is_asked_ab
                     &[base.hash.as_bytes(), b" ", base.hash.as_bytes()].concat(),
                 ),
             ];
-            let app = shelf.put_of("app-1.0", archive(&files));
-            let mut large = shelf.make("large-1.0", &[], false);
+            let app = shelf.put_with("app-1.0", archive(&files), &[&base]);
+            let mut large = shelf.make("large-1.0", &[&base], false);
             let size = format!("NarSize: {}", large.nar.len());
             large.narinfo = large.narinfo.replace(&size, "NarSize: 300000000");
             shelf.write(&large);
@@ -330,11 +330,12 @@ async fn the_files_that_mention_a_path_are_found_and_a_large_archive_is_asked_ab
         (&true.into(), &300_000_000.into())
     );
     for (address, status) in [
-        // It is not what its narinfo says, which reading it shows.
+        // Each question reads the archive: strangers ask what its page asks, and nothing large.
         (
             at(&large.hash, &format!("?of={}&large=true", base.hash)),
-            422,
+            401,
         ),
+        (at(&base.hash, &format!("?of={}", app.hash)), 401),
         (at(&app.hash, ""), 400),
         (at(&app.hash, "?of=short"), 400),
         (
@@ -350,5 +351,15 @@ async fn the_files_that_mention_a_path_are_found_and_a_large_archive_is_asked_ab
         ),
     ] {
         assert_eq!(server.get(&address).await.status(), status, "{address}");
+    }
+    let olga = owner(&server).await;
+    for (hash, of, status) in [
+        // It is not what its narinfo says, which reading it shows.
+        (&large.hash, format!("{}&large=true", base.hash), 422),
+        (&base.hash, app.hash.clone(), 200),
+    ] {
+        let address = format!("/caches/main/paths/{hash}/mentions?of={of}");
+        let answer = olga.get(&server, &address).await;
+        assert_eq!(answer.status(), status, "{address}");
     }
 }

@@ -27,6 +27,15 @@ async fn the_history_of_a_path_is_put_together_from_what_is_kept() {
     let app = Made::file("app-1", "app", &[], &alice.key);
     assert_eq!(site.upload(&alice, &app).await.0, 200);
     let hash = app.parts.store_path.hash().to_string();
+    // Whose key it is, members are told beside each signature.
+    let detail = format!("/caches/main/paths/{hash}");
+    let members = site.owner.json(server, &detail).await;
+    let strangers = server.json(&format!("/api/v1{detail}")).await;
+    for (detail, owner) in [(&members, json!("alice")), (&strangers, Value::Null)] {
+        let mut signatures = detail["signatures"].as_array().expect("a list").iter();
+        let hers = signatures.find(|one| one["key"] == alice.key.name());
+        assert_eq!(hers.expect("her signature")["owner"], owner, "{detail}");
+    }
     let wish = json!({"path": hash, "expected": 0, "note": "first light"});
     let pinned = site
         .owner

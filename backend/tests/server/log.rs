@@ -3,8 +3,11 @@
 use std::io::Write as _;
 
 use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::harness::{Shelf, Shelved, TestServer, header};
+use crate::people::owner;
 
 const TEXT: &str = "unpacking sources\n\u{1b}[31merror\u{1b}[0m: <script>alert(1)</script>\n";
 
@@ -74,4 +77,44 @@ async fn a_log_is_found_by_its_derivation_and_shown_as_text() {
     }
     let absent = "/api/v1/caches/main/paths/00000000000000000000000000000000/log";
     assert_eq!(server.get(absent).await.status(), 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_that_do_not_read_keep_no_member_from_a_log() {
+    // More than what lies between a server and a client that does not read.
+    const LONG: usize = 48 << 20;
+    let mut hash = String::new();
+    let server = TestServer::start(
+        |shelf| {
+            let made = shelf.put("long-1", &[]);
+            let key = derived(shelf, &made, "long-1");
+            shelf.file(&key, &b"all the same line\n".repeat(LONG / 18));
+            hash = made.hash;
+        },
+        |_| {},
+    )
+    .await;
+    let olga = owner(&server).await;
+    let address = format!("/caches/main/paths/{hash}/log");
+    let mut held = Vec::new();
+    for number in 0..8 {
+        let mut stream = TcpStream::connect(server.server.addr)
+            .await
+            .expect("a connection");
+        let request = format!("GET /api/v1{address} HTTP/1.1\r\nhost: localhost\r\n\r\n");
+        let sent = stream.write_all(request.as_bytes()).await;
+        sent.expect("a request");
+        // The first two are being answered, the others wait for them.
+        if number < 2 {
+            let mut status = [0; 12];
+            stream.read_exact(&mut status).await.expect("an answer");
+            assert_eq!(&status, b"HTTP/1.1 200");
+        }
+        held.push(stream);
+    }
+    let answer = olga.get(&server, &address).await;
+    assert_eq!(answer.status(), 200);
+    let text = answer.bytes().await.expect("all of it");
+    assert_eq!(text.len(), LONG / 18 * 18);
+    drop(held);
 }

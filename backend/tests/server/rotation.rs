@@ -278,3 +278,25 @@ async fn a_key_is_revoked_at_once_but_never_the_last_one() {
         assert!(audit.contains(act), "{act}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_keys_that_are_revoked_at_one_moment_one_stays() {
+    let (server, _) = rotated().await;
+    let olga = owner(&server).await;
+    let wish = json!({"old": "test-1", "name": "test-2", "place": "server"});
+    read(olga.post(&server, ROTATION, wish).await).await;
+    step(&server, &olga, json!({"step": "distribute"})).await;
+    let path = "/caches/main/revocation";
+    let wish = |name: &str| json!({"key": name, "confirm": name, "then": "keep", "reason": "both were stolen"});
+    let (one, other) = tokio::join!(
+        olga.post(&server, path, wish("test-1")),
+        olga.post(&server, path, wish("test-2")),
+    );
+    let mut answers = [one.status().as_u16(), other.status().as_u16()];
+    answers.sort_unstable();
+    assert_eq!(answers, [200, 409]);
+    let lines = conf(&server).await;
+    let left = ["test-1:", "test-2:"].map(|name| lines.contains(name));
+    let refused = [one, other].map(|answer| answer.status() == 409);
+    assert_eq!(left, refused, "{lines}");
+}

@@ -44,7 +44,9 @@ fn rule(operation: &str) -> Option<Rule> {
         | "begin_session"
         | "begin_single_sign_on"
         | "finish_single_sign_on"
-        | "exchange_identity" => Rule::Open,
+        | "exchange_identity"
+        | "get_alert_rules"
+        | "get_dashboard" => Rule::Open,
         "get_cache" | "list_paths" | "get_path" | "get_closure" | "get_referrers"
         | "get_signatures" | "get_raw" | "get_facets" | "get_selection" | "get_growth"
         | "list_keys" | "get_health" | "stream_events" | "list_referrers" | "list_signatures"
@@ -55,7 +57,7 @@ fn rule(operation: &str) -> Option<Rule> {
         | "get_coverage" | "get_acceptance" | "get_log" | "get_history" => Rule::Reads,
         "set_pin" | "roll_back_pin" | "remove_pin" | "set_quarantine" | "lift_quarantine"
         | "dismiss_conflict" | "list_jobs" | "estimate_job" | "begin_job" | "get_job"
-        | "control_job" | "get_batch" | "take_batch" => Rule::Changes,
+        | "control_job" | "get_batch" | "take_batch" | "check_content" => Rule::Changes,
         "end_session"
         | "end_own_sessions"
         | "list_members"

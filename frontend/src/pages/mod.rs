@@ -70,6 +70,7 @@ mod revoking;
 pub mod rotation;
 pub mod rotation_steps;
 pub mod settings;
+pub mod signer;
 pub mod signers;
 pub mod signing;
 pub mod signing_job;

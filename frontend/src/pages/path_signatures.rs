@@ -2,10 +2,14 @@
 //! this browser does, the text that was signed, and what no signature covers.
 
 use leptos::prelude::*;
+use snowbank_shared::api::access::Act;
+use snowbank_shared::api::content::ContentCheck;
 use snowbank_shared::api::{Key, KeyPurpose, KeyState, PathDetail, SignatureStatus};
 use snowbank_shared::route::{Route, VouchingRoute};
 
+use crate::api;
 use crate::components::announcer::announcer;
+use crate::components::button::{Weight, button_when};
 use crate::components::changing::changing;
 use crate::components::chip::{content_chip, content_words, signature_chip, signature_words};
 use crate::components::code::code_line;
@@ -16,7 +20,9 @@ use crate::format;
 use crate::pages::accept;
 use crate::pages::path::PathPage;
 use crate::state::derived::memo;
+use crate::state::identity::identity;
 use crate::state::navigation::href;
+use crate::state::sending::Sending;
 use crate::verification::{Verification, disagreements, fingerprint_parts, verify};
 
 /// The outcome of one check, and when it was made.
@@ -49,6 +55,7 @@ pub fn tab(page: PathPage) -> AnyView {
         }
     };
     let acceptance = accept::of_path(page);
+    let checking = Checking::new();
     let body = move || {
         let detail = page.detail.get()?;
         let checked = checked.get();
@@ -57,6 +64,7 @@ pub fn tab(page: PathPage) -> AnyView {
             {table(page, &detail, checked.as_ref())}
             {what_was_signed(&detail, checked.as_ref())}
             {content(&detail)}
+            {content_check(page, checking)}
         })
     };
     let after = move || {
@@ -163,7 +171,7 @@ const fn state_word(state: KeyState) -> &'static str {
     }
 }
 
-fn key_cells(keys: &[Key], name: &str) -> AnyView {
+fn key_cells(keys: &[Key], name: &str, owner: Option<&str>) -> AnyView {
     let mut known = keys.iter().filter(|key| key.name == name);
     match (known.next(), known.next()) {
         (None, _) => view! {
@@ -176,7 +184,9 @@ fn key_cells(keys: &[Key], name: &str) -> AnyView {
                 <span class="fingerprint wrap">{format::hex_groups(&key.fingerprint)}</span>
             </td>
             <td data-label="Owner">
-                {purpose_word(key.purpose)} <span class="muted">", "{state_word(key.state)}</span>
+                {owner.map(|owner| view! { <b>{format::visible(owner)}</b> ", " })}
+                {purpose_word(key.purpose)}
+                <span class="muted">", "{state_word(key.state)}</span>
             </td>
         }
         .into_any(),
@@ -217,6 +227,15 @@ fn table(page: PathPage, detail: &PathDetail, checked: Option<&Checked>) -> AnyV
         .enumerate()
         .map(|(at, verdict)| {
             let text = verdict.signature.clone();
+            let name = format::visible(&verdict.key);
+            let page = VouchingRoute::key(page.cache.get_value(), &verdict.key);
+            let name = match page {
+                Some(page) => {
+                    let address = href(&Route::Vouching(page));
+                    view! { <a class="cell-link" href=address>{name}</a> }.into_any()
+                }
+                None => name.into_any(),
+            };
             let here = found.and_then(|found| found.signatures.get(at)).map(|verdict| verdict.status);
             let here = match here {
                 Some(status) => signature_chip(status, None),
@@ -225,11 +244,11 @@ fn table(page: PathPage, detail: &PathDetail, checked: Option<&Checked>) -> AnyV
             view! {
                 <tr>
                     <th scope="row">
-                        <b class="mono break">{format::visible(&verdict.key)}</b>
+                        <b class="mono break">{name}</b>
                     </th>
                     <td data-label="In your browser">{here}</td>
                     <td data-label="By the server">{signature_chip(verdict.status, None)}</td>
-                    {key_cells(keys, &verdict.key)}
+                    {key_cells(keys, &verdict.key, verdict.owner.as_deref())}
                     <td class="row-action">{copy_button("Copy the signature", false, move || text.clone())}</td>
                 </tr>
             }
@@ -337,6 +356,67 @@ fn content(detail: &PathDetail) -> AnyView {
             <h2 id="content-title">"Content"</h2>
             <p>{content_chip(detail.row.content)} " " {meaning}</p>
         </section>
+    }
+    .into_any()
+}
+
+/// A look at the path's bytes, on demand.
+#[derive(Clone, Copy)]
+struct Checking {
+    sending: Sending,
+    /// Bytes read so far, while the server reads.
+    read: RwSignal<Option<u64>>,
+}
+
+impl Checking {
+    fn new() -> Self {
+        Self {
+            sending: Sending::new(),
+            read: RwSignal::new(None),
+        }
+    }
+
+    /// Asks for it, again and again until there is an answer.
+    fn ask(self, page: PathPage) {
+        let path = api::path_path(&page.cache.get_value(), &page.hash.get_value(), "check");
+        self.sending.send("POST", path, None, move |body| {
+            let found = match body.json::<ContentCheck>() {
+                Ok(found) => found,
+                Err(error) => return self.sending.done.set(Some(error.why())),
+            };
+            self.read.set(found.running.then_some(found.read_bytes));
+            if found.running {
+                return self.ask(page);
+            }
+            let words = match found.reason {
+                Some(reason) => format!("Not checked: {}", format::visible(&reason)),
+                None => format!("Checked just now: {}.", content_words(found.content).2),
+            };
+            announcer().say(&words);
+            self.sending.done.set(Some(words));
+            page.detail.reload();
+        });
+    }
+}
+
+fn content_check(page: PathPage, checking: Checking) -> AnyView {
+    let ready = move || {
+        let cache = page.cache.get_value();
+        let may = identity().readiness(Some(&cache), Act::Maintain);
+        checking.sending.readiness(may)
+    };
+    let progress = move || {
+        let read = checking.read.get()?;
+        let words = format!("Reading the archive: {} so far.", format::size_short(read));
+        Some(view! { <p id="content-progress">{words}</p> })
+    };
+    view! {
+        <p class="actions">
+            {button_when(Weight::Plain, Some(Icon::Again), "Check the content now", ready, move || checking.ask(page))}
+        </p>
+        <p class="muted">"The server reads the whole archive and holds it against NarHash and NarSize."</p>
+        {changing(progress)}
+        {checking.sending.notice()}
     }
     .into_any()
 }

@@ -2,8 +2,9 @@
 //! narinfo, what it refers to and what refers to it.
 
 use leptos::prelude::*;
+use snowbank_shared::api::vouching::Acceptance;
 use snowbank_shared::api::{Page, PathDetail, PathRow};
-use snowbank_shared::route::{ExploreRoute, PathTab, Route};
+use snowbank_shared::route::{ExploreRoute, PathTab, Route, VouchingQuery};
 
 use crate::api;
 use crate::components::ago::ago;
@@ -17,6 +18,7 @@ use crate::components::size::{size, size_or};
 use crate::components::store_path::{path_link, path_text};
 use crate::components::term::term;
 use crate::format;
+use crate::pages::accept::acceptance_path;
 use crate::pages::path::PathPage;
 use crate::pages::path_retention;
 use crate::state::navigation::href;
@@ -27,11 +29,20 @@ const SHOWN: usize = 12;
 
 /// The tab.
 pub fn tab(page: PathPage) -> AnyView {
+    // Once for the page, not for each time that it is drawn anew.
+    let accepted = Remote::<Acceptance>::new(move || {
+        if page.live.cache.get()?.keys.is_empty() {
+            return None;
+        }
+        page.detail.get()?;
+        let (cache, hash) = (page.cache.get_value(), page.hash.get_value());
+        Some(acceptance_path(&cache, &[], &[], &hash))
+    });
     let body = move || {
         let detail = page.detail.get()?;
         Some(view! {
             <div class="summary">
-                <div class="summary-main">{sizes(&detail)} {get_it(page, &detail)} {references(page, &detail)} {referrers(page, &detail)}</div>
+                <div class="summary-main">{sizes(&detail)} {get_it(page, accepted, &detail)} {references(page, &detail)} {referrers(page, &detail)}</div>
                 <div class="summary-side">{facts(page, &detail)} {path_retention::kept(page)} {oddities(&detail)}</div>
             </div>
         })
@@ -129,7 +140,89 @@ fn sizes(detail: &PathDetail) -> AnyView {
     .into_any()
 }
 
-fn get_it(page: PathPage, detail: &PathDetail) -> AnyView {
+/// Whether a machine that trusts what this cache tells it to trust takes the path with all it needs.
+fn verdict(page: PathPage, accepted: Remote<Acceptance>) -> AnyView {
+    let words = move || {
+        if page.live.cache.get()?.keys.is_empty() {
+            let words = "This cache tells clients of no key: a machine accepts what other keys vouch for that it trusts.";
+            return Some(view! { <p class="muted">{words}</p> }.into_any());
+        }
+        let Some(answer) = accepted.get() else {
+            return accepted
+                .is_waiting()
+                .then(|| view! { <p class="muted">"Judging the closure…"</p> }.into_any());
+        };
+        let query = VouchingQuery {
+            path: page.hash.get_value(),
+            ..VouchingQuery::default()
+        };
+        let address = href(&Route::Vouching(query.of(page.cache.get_value())));
+        let (word, why) = judged(&answer);
+        Some(
+            view! {
+                <p>
+                    {chip(word)}
+                    " "
+                    {why}
+                    " "
+                    <a href=address>"Why"</a>
+                </p>
+            }
+            .into_any(),
+        )
+    };
+    view! { <div id="accepted" aria-live="polite">{failure_of(accepted)} {changing(words)}</div> }
+        .into_any()
+}
+
+/// The verdict in words.
+fn judged(answer: &Acceptance) -> ((Tone, Icon, &'static str, &'static str), String) {
+    let paths = format::counted(answer.paths, "path", "paths");
+    if answer.refused > 0 {
+        let word = (
+            Tone::Bad,
+            Icon::Cross,
+            "Refused",
+            "A machine that trusts this cache's keys does not get all that this path needs",
+        );
+        let why = format!(
+            "A machine that trusts this cache's keys refuses {} of the {paths} of its closure.",
+            format::count(answer.refused)
+        );
+        return (word, why);
+    }
+    if answer.unchecked > 0 {
+        let word = (
+            Tone::Unknown,
+            Icon::Help,
+            "Not judged",
+            "Its signatures were not all checked",
+        );
+        let why = format!(
+            "{} of the {paths} of its closure were not judged.",
+            format::count(answer.unchecked)
+        );
+        return (word, why);
+    }
+    let word = (
+        Tone::Ok,
+        Icon::Tick,
+        "Accepted",
+        "By a machine that trusts this cache's keys",
+    );
+    let mut why = match answer.paths {
+        1 => "A machine that trusts this cache's keys accepts it.".to_owned(),
+        _ => {
+            format!("A machine that trusts this cache's keys accepts it and its closure, {paths}.")
+        }
+    };
+    if answer.missing > 0 {
+        why.push_str(" What this cache lacks of it is not judged.");
+    }
+    (word, why)
+}
+
+fn get_it(page: PathPage, accepted: Remote<Acceptance>, detail: &PathDetail) -> AnyView {
     let connect = href(&Route::connect(page.cache.get_value()));
     let get = if detail.withheld.is_some() || detail.held.is_some() {
         view! { <p class="muted">"Not from here: clients are not served this path."</p> }.into_any()
@@ -143,6 +236,7 @@ fn get_it(page: PathPage, detail: &PathDetail) -> AnyView {
                 <p>"On a machine that " <a href=connect>"uses this cache"</a></p>
             </div>
             {get}
+            {verdict(page, accepted)}
         </section>
     }
     .into_any()

@@ -292,7 +292,7 @@ fn revoke(rotating: Rotating, names: &[String]) -> AnyView {
         ),
         (
             "strip".to_owned(),
-            "Loses this key's signatures, everywhere".to_owned(),
+            "Stays, and every signature of this key is removed: from all paths that have one, whenever they came".to_owned(),
         ),
     ];
     let notice = RwSignal::new(None::<String>);

@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 use snowbank_shared::api::vouching::Signer;
 use snowbank_shared::api::{Key, KeyPurpose, KeyState, Page};
-use snowbank_shared::route::{PathsQuery, Route, VouchingQuery};
+use snowbank_shared::route::{PathsQuery, Route, VouchingQuery, VouchingRoute};
 
 use crate::api;
 use crate::components::ago::ago;
@@ -124,8 +124,18 @@ fn rows(cache: &str, found: &Page<Signer>) -> AnyView {
     .into_any()
 }
 
+/// How many paths, and how large they are together.
+pub(super) fn counted(paths: u64, bytes: u64) -> AnyView {
+    view! {
+        {format::counted(paths, "path", "paths")}
+        " "
+        <span class="muted">{size(bytes)}</span>
+    }
+    .into_any()
+}
+
 /// A link to the paths of a filter, or a plain nought.
-fn paths_of(cache: &str, how: &str, name: &str, paths: u64, words: AnyView) -> AnyView {
+pub(super) fn paths_of(cache: &str, how: &str, name: &str, paths: u64, words: AnyView) -> AnyView {
     if paths == 0 {
         return view! { <span class="none">"none"</span> }.into_any();
     }
@@ -140,13 +150,13 @@ fn paths_of(cache: &str, how: &str, name: &str, paths: u64, words: AnyView) -> A
 }
 
 fn row(cache: &str, signer: &Signer) -> AnyView {
-    let counted = |paths: u64, bytes: u64| {
-        view! {
-            {format::counted(paths, "path", "paths")}
-            " "
-            <span class="muted">{size(bytes)}</span>
+    let name = format::visible(&signer.name);
+    let name = match VouchingRoute::key(cache, &signer.name) {
+        Some(page) => {
+            let address = href(&Route::Vouching(page));
+            view! { <a class="cell-link" href=address>{name}</a> }.into_any()
         }
-        .into_any()
+        None => name.into_any(),
     };
     let vouches = paths_of(
         cache,
@@ -199,7 +209,7 @@ fn row(cache: &str, signer: &Signer) -> AnyView {
         <tr>
             <th scope="row" class="grow wide">
                 <div class="cell-two">
-                    <b class="mono break">{format::visible(&signer.name)}</b>
+                    <b class="mono break">{name}</b>
                     {fingerprints}
                 </div>
             </th>
@@ -253,7 +263,7 @@ pub fn state_chip(purpose: KeyPurpose, state: KeyState) -> AnyView {
     })
 }
 
-fn states(keys: &[Key]) -> AnyView {
+pub(super) fn states(keys: &[Key]) -> AnyView {
     match keys {
         [] => chip((
             Tone::Unknown,
@@ -271,7 +281,7 @@ fn states(keys: &[Key]) -> AnyView {
     }
 }
 
-fn whose(signer: &Signer) -> AnyView {
+pub(super) fn whose(signer: &Signer) -> AnyView {
     let Some(key) = signer.keys.first() else {
         return view! { <span class="none">"unknown"</span> }.into_any();
     };

@@ -4,11 +4,13 @@
 use std::time::Duration;
 
 use leptos::prelude::*;
+use snowbank_shared::api::access::Act;
 use snowbank_shared::api::{Mentions, WhyStep};
 use snowbank_shared::contents::{Mention, Mentioned, address_of};
 use snowbank_shared::route::{PathTab, Route};
 
 use crate::api;
+use crate::components::button::{Weight, button_when};
 use crate::components::changing::changing;
 use crate::components::failure::failure_now;
 use crate::components::icon::{Icon, icon};
@@ -16,6 +18,7 @@ use crate::components::layout::{progress, table};
 use crate::components::skeleton::skeleton;
 use crate::format;
 use crate::state::derived::effect;
+use crate::state::identity::identity;
 use crate::state::navigation::href;
 use crate::state::remote::Remote;
 
@@ -77,13 +80,14 @@ fn answer(cache: &str, hash: &str, found: &Mentions, wish: RwSignal<Wish>) -> An
             "The archive has {} unpacked, and the server reads all of it.",
             format::size(found.nar_size)
         );
+        // Strangers do not have large archives read.
+        let readiness = move || identity().readiness(None, Act::SeeMembers);
+        let read = button_when(Weight::Plain, None, "Read it", readiness, move || {
+            wish.set(Wish::Anyway);
+        });
         return view! {
             <p>{words}</p>
-            <p>
-                <button type="button" class="button" on:click=move |_| wish.set(Wish::Anyway)>
-                    "Read it"
-                </button>
-            </p>
+            <p>{read}</p>
         }
         .into_any();
     }

@@ -146,6 +146,7 @@ mod tests {
                 key: "team-1".to_owned(),
                 signature: "team-1:s".to_owned(),
                 status: SignatureStatus::Valid,
+                owner: Some("ada".to_owned()),
             }],
             fingerprint: "1;…".to_owned(),
             oddities: vec![Oddity {

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use super::escape;
-use super::text::{QueryWriter, pairs};
+use super::text::{QueryWriter, is_segment, pairs};
 
 /// A page about who vouches for what.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -13,6 +13,13 @@ pub enum VouchingRoute {
     Keys {
         /// Slug of the cache.
         cache: String,
+    },
+    /// `/c/{cache}/keys/{name}`: one of them.
+    Key {
+        /// Slug of the cache.
+        cache: String,
+        /// The key's name, as `Sig` lines say it.
+        name: String,
     },
     /// `/c/{cache}/signatures`: how much each key covers, and what goes with it.
     Signatures {
@@ -98,10 +105,20 @@ impl VouchingRoute {
     pub fn cache(&self) -> &str {
         match self {
             Self::Keys { cache }
+            | Self::Key { cache, .. }
             | Self::Signatures { cache, .. }
             | Self::Signing { cache, .. }
             | Self::Rotation { cache } => cache,
         }
+    }
+
+    /// The page of a key; `None` where its name, which anybody can write into a narinfo, is no part of
+    /// an address.
+    pub fn key(cache: impl Into<String>, name: &str) -> Option<Self> {
+        is_segment(name).then(|| Self::Key {
+            cache: cache.into(),
+            name: name.to_owned(),
+        })
     }
 
     /// The page of a path's segments; `None` where it is another's.
@@ -109,6 +126,10 @@ impl VouchingRoute {
         Some(match segments {
             ["c", cache, "keys"] => Self::Keys {
                 cache: (*cache).to_owned(),
+            },
+            ["c", cache, "keys", name] => Self::Key {
+                cache: (*cache).to_owned(),
+                name: (*name).to_owned(),
             },
             ["c", cache, "signatures"] => Self::Signatures {
                 cache: (*cache).to_owned(),
@@ -130,6 +151,9 @@ impl fmt::Display for VouchingRoute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (cache, page, query) = match self {
             Self::Keys { cache } => (cache, "keys", ""),
+            Self::Key { cache, name } => {
+                return write!(f, "/c/{}/keys/{}", escape(cache), escape(name));
+            }
             Self::Signatures { cache, query } => (cache, "signatures", query.as_str()),
             Self::Signing { cache, query } => (cache, "signing", query.as_str()),
             Self::Rotation { cache } => (cache, "rotation", ""),
@@ -156,6 +180,14 @@ mod tests {
         };
         for (route, text) in [
             (VouchingRoute::Keys { cache: cache() }, "/c/main/keys"),
+            (
+                VouchingRoute::key("main", "cache.nixos.org-1").expect("a page"),
+                "/c/main/keys/cache.nixos.org-1",
+            ),
+            (
+                VouchingRoute::key("main", "a/b c").expect("a page"),
+                "/c/main/keys/a%2Fb%20c",
+            ),
             (VouchingQuery::default().of("main"), "/c/main/signatures"),
             (
                 asked.of("main"),
@@ -188,7 +220,10 @@ mod tests {
             panic!("it is the page of signatures");
         };
         assert_eq!(VouchingQuery::parse(&query), asked);
-        let none = "/c/main/keys/more".parse::<Route>();
+        for name in ["", "..", "a\nb"] {
+            assert_eq!(VouchingRoute::key("main", name), None, "{name}");
+        }
+        let none = "/c/main/keys/name/more".parse::<Route>();
         assert_eq!(none, Err(RouteError::NoSuchPage));
     }
 }

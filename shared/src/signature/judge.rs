@@ -259,5 +259,6 @@ fn verdict(text: &str, status: SignatureStatus) -> SignatureVerdict {
         key: text.split_once(':').map_or("", |(name, _)| name).to_owned(),
         signature: text.to_owned(),
         status,
+        owner: None,
     }
 }

@@ -365,7 +365,10 @@ async fn memory_of_one(options: &Options, figures: &mut Figures) -> anyhow::Resu
         ),
     ] {
         let file = archive::packed(&nar, extension, pack)?;
-        let site = Site::start(home, &apart.store()?, None).await?;
+        // A server of its own for each, with a state of its own.
+        let own = home.join(id);
+        std::fs::create_dir_all(&own)?;
+        let site = Site::start(&own, &apart.store()?, None).await?;
         let sender = site.sender()?;
         // A small one first: connections and threads are no part of what an archive takes.
         let small = home.join(format!("small-{id}"));

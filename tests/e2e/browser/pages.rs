@@ -98,6 +98,8 @@ pub(super) async fn all(server: &Server) -> anyhow::Result<Vec<Named>> {
         ("upload", "/c/main/upload".to_owned()),
         ("pins", "/c/main/pins".to_owned()),
         ("cache-keys", "/c/main/keys".to_owned()),
+        ("cache-key", "/c/main/keys/snowbank-demo-1".to_owned()),
+        ("cache-key-none", "/c/main/keys/nobody-1".to_owned()),
         ("coverage", "/c/main/signatures".to_owned()),
         (
             "coverage-dropped",

@@ -374,6 +374,18 @@ async fn a60_a61_cells_lead_to_what_they_count_and_a_key_that_goes_breaks_pins()
         says(&browser, "main table", words).await?;
     }
     browser.accessible("the keys of a cache").await?;
+    // Each has a page: whose it is, what rests on it, and where its paths are.
+    browser.open("/c/main/keys/alice-1").await?;
+    for words in [
+        "alice-1:",
+        "Vouches for",
+        "Rests on it alone",
+        "Fingerprint",
+    ] {
+        says(&browser, "main", words).await?;
+    }
+    browser.find("main a[href*='vouch=valid']").await?;
+    browser.find("main a[href*='key=alice-1']").await?;
     let csv = server
         .text("/api/v1/caches/main/coverage?by=pin&format=csv")
         .await?;
@@ -464,6 +476,76 @@ async fn a60_a61_cells_lead_to_what_they_count_and_a_key_that_goes_breaks_pins()
         server.status(&format!("/main/{hash}.narinfo")).await? == 200,
         "it is served as before"
     );
+    browser.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a55_the_content_of_each_is_checked_on_demand_and_one_is_a_mismatch() -> anyhow::Result<()>
+{
+    // FX2 as it lies in the demo; behind its URL what its twin is, which somebody signed rightly.
+    let demo = Server::demo().await?;
+    let object = format!("{}.narinfo", super::FX2_HASH);
+    let fx2 = demo.text(&format!("/main/{object}")).await?;
+    drop(demo);
+    let url = fx2
+        .lines()
+        .find(|line| line.starts_with("URL: "))
+        .context("a URL")?;
+    let signer = key("team-1", 55)?;
+    let twin = super::upload::Made::new("twin-1.0", b"another build", &[], Some(&signer))?;
+    let own = format!("URL: {}", twin.narinfo.url());
+    let home = tempfile::tempdir()?;
+    let bucket = home.path().join("bucket");
+    std::fs::create_dir_all(bucket.join("nar"))?;
+    std::fs::write(bucket.join(&object), &fx2)?;
+    std::fs::write(
+        bucket.join(twin.narinfo_key()),
+        twin.narinfo.text().replace(&own, url),
+    )?;
+    std::fs::write(bucket.join(&url["URL: ".len()..]), &twin.stored)?;
+    let lines = [format!(
+        "public_keys = [{:?}]",
+        signer.public_key().to_string()
+    )];
+    let server = Setup::new().folder("main", &bucket, &lines).start().await?;
+    server.indexed("main").await?;
+    let Some(browser) = Browser::start(&server.origin).await? else {
+        return Ok(());
+    };
+    // Who may not sees that it can be done, and by whom.
+    let page = format!("/c/main/p/{}/signatures", super::FX2_HASH);
+    browser.open(&page).await?;
+    browser
+        .until(
+            "the button, disabled",
+            "return [...document.querySelectorAll('button')].some(it => it.textContent.trim() === 'Check the content now' && it.getAttribute('aria-disabled') === 'true')",
+        )
+        .await?;
+    server
+        .owner("olga")
+        .await?
+        .sit_down(&browser, &server)
+        .await?;
+    browser.open(&page).await?;
+    super::access::click(&browser, "Check the content now").await?;
+    browser.shows("Checked just now: Mismatch.").await?;
+    browser.accessible("a mismatch").await?;
+    let twin_hash = twin.path().hash().to_string();
+    browser
+        .open(&format!("/c/main/p/{twin_hash}/signatures"))
+        .await?;
+    super::access::click(&browser, "Check the content now").await?;
+    browser.shows("Checked just now: Verified.").await?;
+    for (hash, word) in [(super::FX2_HASH, "mismatch"), (&twin_hash, "verified")] {
+        let row = server
+            .json(&format!("/api/v1/caches/main/paths/{hash}"))
+            .await?;
+        ensure!(row["content"] == word, "{hash}: {}", row["content"]);
+    }
+    // It is a finding, beside that of the URL.
+    browser.open("/c/main/health/nar-hash-mismatch").await?;
+    let css = format!("#findings a[href$='/p/{}']", super::FX2_HASH);
+    browser.find(&css).await?;
     browser.finish().await
 }
 

@@ -100,7 +100,7 @@ struct Lane {
     /// Whether the archive lies there already, by somebody else: then it is looked at and not kept.
     is_there: bool,
     /// Room for it in the cache's quota.
-    _room: Option<Holding>,
+    room: Option<Holding>,
 }
 
 impl Slot {
@@ -343,7 +343,7 @@ impl Arriving {
                     &self.intake.0.stop_at,
                 ),
                 is_there,
-                _room: room,
+                room,
             },
         };
         *lock(&slot.at) = Instant::now();
@@ -392,6 +392,20 @@ impl Arriving {
         if !is_last {
             return Ok(Some(lane));
         }
+        // Who took long has no room any more.
+        let mut again = None;
+        if lane.room.as_ref().is_some_and(Holding::is_over) {
+            let asked =
+                self.intake
+                    .room(&self.cache, &self.place.1, &self.key, Some(self.file_size));
+            match asked.await {
+                Ok(room) => again = room,
+                Err(refusal) => {
+                    lane.sink.give_up().await;
+                    return Err(refusal);
+                }
+            }
+        }
         let judged = lane.examination.finish().await;
         match judged.and_then(|facts| keeps(promised(&self.key)?, facts)) {
             Ok(facts) => {
@@ -407,6 +421,8 @@ impl Arriving {
                     Arc::new(facts),
                     !lane.is_there,
                 );
+                // It is remembered as come: that counts from here on.
+                drop((lane.room, again));
                 Ok(None)
             }
             Err(refusal) => {

@@ -3,9 +3,10 @@
 use leptos::prelude::*;
 use snowbank_shared::api::Cache;
 use snowbank_shared::api::connect::TestedCache;
+use snowbank_shared::route::{Route, VouchingRoute};
 
 use crate::format;
-use crate::state::navigation::with_base;
+use crate::state::navigation::{href, with_base};
 
 /// The keys of the chosen caches, each with its fingerprint, to be compared.
 pub fn key_list(caches: &[Cache], others: &[TestedCache]) -> AnyView {
@@ -13,9 +14,17 @@ pub fn key_list(caches: &[Cache], others: &[TestedCache]) -> AnyView {
         .iter()
         .flat_map(|cache| {
             cache.keys.iter().map(move |key| {
+                let name = key.name.clone();
+                let name = match VouchingRoute::key(cache.slug.as_str(), &key.name) {
+                    Some(page) => {
+                        let address = href(&Route::Vouching(page));
+                        view! { <a class="cell-link" href=address>{name}</a> }.into_any()
+                    }
+                    None => name.into_any(),
+                };
                 view! {
                     <li>
-                        <b class="mono">{key.name.clone()}</b>
+                        <b class="mono">{name}</b>
                         <span class="fingerprint">{format!("SHA256 {}", format::hex_groups(&key.fingerprint))}</span>
                         <a href=with_base(&format!("/c/{}/keys.txt", cache.slug))>"keys.txt"</a>
                     </li>

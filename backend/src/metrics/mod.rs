@@ -2,7 +2,12 @@
 //!
 //! What is counted as it happens lives here; what the caches know by themselves (paths,
 //! requests to the bucket, the age of the index) is read at each scrape by a collector
-//! that the server registers.
+//! that the server registers. What there is stands in one table, [`series`], from which the
+//! [`dashboard`] for Grafana and the [`rules`] for Prometheus come too.
+
+pub mod dashboard;
+pub mod rules;
+pub mod series;
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -86,6 +91,12 @@ fn time_histogram() -> Histogram {
     Histogram::new(exponential_buckets(0.0005, 4.0, 9))
 }
 
+/// Under the name and the help of the table.
+fn register(registry: &mut Registry, name: &str, metric: impl prometheus_client::registry::Metric) {
+    let series = series::series(name);
+    registry.register(series.name, series.help, metric);
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("snowbank");
@@ -95,32 +106,12 @@ impl Default for Metrics {
         let nar_bytes = Family::default();
         let connections = Gauge::default();
         let event_streams = Gauge::default();
-        registry.register(
-            "requests",
-            "Requests answered, but for narinfos from memory",
-            Family::clone(&requests),
-        );
-        registry.register(
-            "request_seconds",
-            "Seconds until the head of the answer",
-            Family::clone(&seconds),
-        );
-        registry.register(
-            "narinfos",
-            "Requests for narinfos",
-            Family::clone(&narinfos),
-        );
-        registry.register(
-            "nar_sent_bytes",
-            "Bytes of archives sent",
-            Family::clone(&nar_bytes),
-        );
-        registry.register("connections", "Open connections", connections.clone());
-        registry.register(
-            "event_streams",
-            "Open streams of events",
-            event_streams.clone(),
-        );
+        register(&mut registry, "requests", Family::clone(&requests));
+        register(&mut registry, "request_seconds", Family::clone(&seconds));
+        register(&mut registry, "narinfos", Family::clone(&narinfos));
+        register(&mut registry, "nar_sent_bytes", Family::clone(&nar_bytes));
+        register(&mut registry, "connections", connections.clone());
+        register(&mut registry, "event_streams", event_streams.clone());
         Self {
             registry: Mutex::new(registry),
             requests,
