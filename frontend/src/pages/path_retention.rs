@@ -19,18 +19,20 @@ use crate::state::identity::identity;
 use crate::state::navigation::href;
 use crate::state::remote::Remote;
 
-/// Why the path stays, or would go, by the rules of the cache.
-pub fn kept(page: PathPage) -> AnyView {
-    let ready = memo(move || identity().readiness(Some(&page.cache.get_value()), SIMULATING_NEEDS));
-    let answer = Remote::<WhyKept>::new(move || {
-        page.live.renewals.track();
+/// Asks why the path stays, or would go, by the rules of the cache; where who looks may know.
+pub fn asked(page: PathPage) -> Remote<WhyKept> {
+    Remote::new(move || {
         // A pin that was just made is an answer.
         page.detail.get()?;
-        (ready.get() == Readiness::Ready).then(|| {
-            let (cache, hash) = (page.cache.get_value(), page.hash.get_value());
-            format!("/caches/{}/gc/why/{hash}", escape(&cache))
-        })
-    });
+        let (cache, hash) = (page.cache.get_value(), page.hash.get_value());
+        let may = identity().may(Some(&cache), SIMULATING_NEEDS);
+        may.then(|| format!("/caches/{}/gc/why/{hash}", escape(&cache)))
+    })
+}
+
+/// The answer.
+pub fn kept(page: PathPage, answer: Remote<WhyKept>) -> AnyView {
+    let ready = memo(move || identity().readiness(Some(&page.cache.get_value()), SIMULATING_NEEDS));
     let body = move || match (ready.get(), answer.get()) {
         (Readiness::Refused(why), _) => Some(view! { <p class="muted">{why}</p> }.into_any()),
         (_, Some(why)) => Some(told(&page.cache.get_value(), &why)),

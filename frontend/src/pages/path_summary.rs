@@ -38,12 +38,13 @@ pub fn tab(page: PathPage) -> AnyView {
         let (cache, hash) = (page.cache.get_value(), page.hash.get_value());
         Some(acceptance_path(&cache, &[], &[], &hash))
     });
+    let why = path_retention::asked(page);
     let body = move || {
         let detail = page.detail.get()?;
         Some(view! {
             <div class="summary">
                 <div class="summary-main">{sizes(&detail)} {get_it(page, accepted, &detail)} {references(page, &detail)} {referrers(page, &detail)}</div>
-                <div class="summary-side">{facts(page, &detail)} {path_retention::kept(page)} {oddities(&detail)}</div>
+                <div class="summary-side">{facts(page, &detail)} {path_retention::kept(page, why)} {oddities(&detail)}</div>
             </div>
         })
     };
