@@ -9,7 +9,7 @@
 //! ```
 //!
 //! The modules have an order, lowest first: bucket, index, secrets, ledger, sync, config,
-//! outbound, auth, wizard, upstream, withheld, metrics, web, archive, site, substituter, pins, signing, intake, api, ui, server, demo, bench_data, cli. Each may use
+//! outbound, auth, wizard, upstream, withheld, usage, metrics, web, archive, site, substituter, pins, signing, intake, retention, api, ui, server, demo, bench_data, cli. Each may use
 //! only what stands before it; `tests/layers.rs` holds that rule.
 
 pub mod api;
@@ -27,6 +27,7 @@ pub mod metrics;
 pub mod outbound;
 pub mod pins;
 pub mod proof;
+pub mod retention;
 pub mod secrets;
 pub mod server;
 pub mod signing;
@@ -35,6 +36,7 @@ pub mod substituter;
 pub mod sync;
 pub mod ui;
 pub mod upstream;
+pub mod usage;
 pub mod web;
 pub mod withheld;
 pub mod wizard;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules, lowest first. Those of one line do not use each other.
-const LAYERS: [&str; 26] = [
+const LAYERS: [&str; 28] = [
     "bucket",
     "index",
     "secrets",
@@ -16,6 +16,7 @@ const LAYERS: [&str; 26] = [
     "wizard",
     "upstream",
     "withheld",
+    "usage",
     "metrics",
     "web",
     "archive",
@@ -25,6 +26,7 @@ const LAYERS: [&str; 26] = [
     "proof",
     "signing",
     "intake",
+    "retention",
     "api",
     "ui",
     "server",

@@ -39,6 +39,7 @@ mod policy;
 pub mod problem;
 mod quarantine;
 mod request;
+mod retention;
 mod rotation;
 mod session;
 mod settings;
@@ -47,6 +48,7 @@ mod skipped;
 mod tokens;
 mod trust;
 mod uploads;
+mod usage;
 mod vouching;
 mod wizard;
 
@@ -98,6 +100,8 @@ use request::Asked;
         (name = "keys", description = "Contributors' keys: everyone signs with their own"),
         (name = "uploads", description = "What waits to be published, and the rules for uploads"),
         (name = "signatures", description = "Adding and removing signatures, and a cache's keys"),
+        (name = "retention", description = "What may go, and why: simulated, never deleted"),
+        (name = "usage", description = "Who fetches what from a cache"),
         (name = "audit", description = "Who did what"),
         (name = "server", description = "The server itself"),
     ),
@@ -134,6 +138,12 @@ fn computing() -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(vouching::signers))
         .routes(routes!(vouching::coverage))
         .routes(routes!(vouching::acceptance))
+        .routes(routes!(usage::usage))
+        .routes(routes!(usage::paths))
+        .routes(routes!(usage::clients))
+        .routes(routes!(usage::misses))
+        .routes(routes!(retention::simulate))
+        .routes(routes!(retention::why))
 }
 
 /// Everything, with what computes as it is given.
@@ -202,6 +212,9 @@ fn routes(computing: OpenApiRouter<Arc<Site>>) -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(approvals::reject))
         .routes(routes!(policy::read, policy::change))
         .routes(routes!(policy::try_rules))
+        .routes(routes!(retention::rules, retention::change))
+        .routes(routes!(retention::plans))
+        .routes(routes!(retention::gone))
         .routes(routes!(uploads::plan, uploads::list))
         .routes(routes!(uploads::one, uploads::cancel))
         .routes(routes!(uploads::commit))
@@ -243,6 +256,7 @@ impl Api {
             .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
             .layer(Extension(intake.clone()))
             .layer(Extension(Proofs::default()))
+            .layer(Extension(Arc::new(retention::PastUs::default())))
             .with_state(Arc::clone(&site));
         Self {
             router,

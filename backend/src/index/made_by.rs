@@ -1,8 +1,11 @@
 //! Which paths a derivation made, by what their narinfos say; and what a path refers to in vain.
 
-use snowbank_shared::narinfo::NarInfo;
-use snowbank_shared::store_path::StorePath;
+use std::collections::{HashMap, HashSet};
 
+use snowbank_shared::narinfo::NarInfo;
+use snowbank_shared::store_path::{StorePath, StorePathHash};
+
+use super::chunk::ABSENT;
 use super::key::base_text;
 use super::view::{Id, View};
 
@@ -32,6 +35,23 @@ impl View {
             })
             .take(MOST)
             .collect()
+    }
+
+    /// Names of paths that are not here, as far as paths that are here refer to them.
+    pub fn names_of_absent(
+        &self,
+        wanted: &HashSet<StorePathHash>,
+    ) -> HashMap<StorePathHash, String> {
+        let graph = &self.graph;
+        let known = graph.base.links.absent.len() + graph.overlay.absent.len();
+        let mut found = HashMap::new();
+        for index in 0..u32::try_from(known).unwrap_or(ABSENT) {
+            let (hash, name) = graph.base_name(ABSENT | index);
+            if wanted.contains(&hash) {
+                found.insert(hash, name.to_owned());
+            }
+        }
+        found
     }
 
     /// What a path refers to and is not here.

@@ -90,6 +90,8 @@ pub const KEY_NAMES: Kind = granting("keynames", ScopeKind::Server);
 pub const SERVER_SETTINGS: Kind = granting("server", ScopeKind::Server);
 /// Policy and rules of a cache.
 pub const SETTINGS: Kind = holding("settings");
+/// Which paths may go: a cache's rules of retention.
+pub const RETENTION: Kind = holding("retention");
 /// What must stay.
 pub const PINS: Kind = holding("pins");
 /// What clients are not served, by the act that put it there.
@@ -106,6 +108,10 @@ pub const CONFLICTS: Kind = granting("conflicts", ScopeKind::Cache);
 pub const APPROVALS: Kind = granting("approvals", ScopeKind::Cache);
 /// What was not uploaded because an upstream has it, by day and uploader.
 pub const SKIPPED: Kind = granting("skipped", ScopeKind::Cache);
+/// What was counted of the traffic of a cache, by day and process.
+pub const USAGE: Kind = granting("usage", ScopeKind::Cache);
+/// Which paths were fetched, by day and process.
+pub const FETCHED: Kind = granting("fetched", ScopeKind::Cache);
 
 /// Jobs that add or remove signatures.
 pub const SIGN_JOBS: Kind = granting("signjobs", ScopeKind::Cache);
@@ -132,6 +138,7 @@ pub const KINDS: &[Kind] = &[
     KEY_NAMES,
     SERVER_SETTINGS,
     SETTINGS,
+    RETENTION,
     PINS,
     WITHHELD,
     PURGED,
@@ -140,6 +147,8 @@ pub const KINDS: &[Kind] = &[
     CONFLICTS,
     APPROVALS,
     SKIPPED,
+    USAGE,
+    FETCHED,
     SIGN_JOBS,
     CACHE_KEYS,
     ROTATIONS,

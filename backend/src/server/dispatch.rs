@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::request::Parts;
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use snowbank_shared::api::Visibility;
@@ -20,6 +20,7 @@ use snowbank_shared::route::{PinsRoute, Route, RouteError};
 
 use super::access;
 use super::connection::Answering;
+use super::counted;
 use crate::api::problem::ApiError;
 use crate::api::{Api, explore, machine};
 use crate::auth::{self, Act, Caller};
@@ -97,7 +98,8 @@ impl Dispatch {
     }
 
     /// A narinfo, where memory has the answer.
-    fn remembered(&self, request: &Request) -> Option<Response> {
+    fn remembered(&self, request: &Request, peer: SocketAddr) -> Option<Response> {
+        let begun = Instant::now();
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return None;
         }
@@ -107,11 +109,16 @@ impl Dispatch {
         if held || intake::may_be_asked(cache, request.headers(), &hash) {
             return None;
         }
+        let mut caller = Caller::ANONYMOUS;
         if cache.visibility != Visibility::Public {
-            let caller = self.site.access.caller(request.headers());
+            caller = self.site.access.caller(request.headers());
             auth::may(&caller, Act::Read, cache.on()).ok()?;
         }
         let mut response = substituter::narinfo::from_memory(cache, &hash)?;
+        let client = client(peer, request.headers(), &self.trusted_proxies);
+        let asker = counted::asker(&caller, client, request.headers(), begun);
+        let found = response.status() == StatusCode::OK;
+        cache.usage.narinfo(hash, found, &asker);
         let id = RequestId::next();
         response.headers_mut().insert(X_REQUEST_ID, id.header());
         tracing::debug!(
@@ -129,7 +136,7 @@ impl Dispatch {
         let begun = Instant::now();
         let id = RequestId::next();
         let (parts, body) = request.into_parts();
-        let client = client(peer, &parts, &self.trusted_proxies);
+        let client = client(peer, &parts.headers, &self.trusted_proxies);
         let answered = AssertUnwindSafe(self.chosen(&parts, body, id, client))
             .catch_unwind()
             .await;
@@ -219,13 +226,22 @@ impl Dispatch {
             if let Some(answer) = self.intake.held(cache, rest, request) {
                 return (endpoint, answer);
             }
-            if let Some(answer) = self.intake.elsewhere(cache, rest, request).await {
-                return (endpoint, answer);
-            }
-            return (
-                endpoint,
-                substituter::answer(&self.site, cache, rest, request, (id, client)).await,
-            );
+            let begun = Instant::now();
+            let answer = match self.intake.elsewhere(cache, rest, request).await {
+                Some(answer) => answer,
+                None => {
+                    substituter::answer(&self.site, cache, rest, request, (id, client)).await
+                }
+            };
+            let counting = counted::Counting {
+                site: &self.site,
+                cache,
+                rest,
+                request,
+                client,
+                begun,
+            };
+            return (endpoint, counting.count(answer));
         }
         (Endpoint::Page, self.page(path, request, client).await)
     }
@@ -306,7 +322,7 @@ impl Dispatch {
 
 impl Answering for Dispatch {
     async fn answer(self: &Arc<Self>, request: Request, peer: SocketAddr) -> Response {
-        match self.remembered(&request) {
+        match self.remembered(&request, peer) {
             Some(response) => response,
             // On the heap, so that the short way does not carry its state.
             None => Box::pin(Arc::clone(self).routed(request, peer)).await,
@@ -344,10 +360,13 @@ async fn small_body(body: Incoming, most: usize) -> Result<Bytes, ApiError> {
 }
 
 /// Who asks: the nearest address on the way that is not a proxy of ours.
-fn client(peer: SocketAddr, request: &Parts, trusted: &[AddressBlock]) -> IpAddr {
+fn client(peer: SocketAddr, request: &HeaderMap, trusted: &[AddressBlock]) -> IpAddr {
     let is_trusted = |address: IpAddr| trusted.iter().any(|block| block.contains(address));
     let mut nearest = peer.ip().to_canonical();
-    let forwarded = request.headers.get_all("x-forwarded-for");
+    if trusted.is_empty() {
+        return nearest;
+    }
+    let forwarded = request.get_all("x-forwarded-for");
     let hops: Vec<&str> = forwarded
         .iter()
         .filter_map(|value| value.to_str().ok())
@@ -381,7 +400,7 @@ mod tests {
             }
             client(
                 peer.parse().expect("an address"),
-                &request.into_parts().0,
+                request.headers(),
                 &trusted,
             )
             .to_string()

@@ -8,6 +8,7 @@
 mod access;
 mod collect;
 mod connection;
+mod counted;
 pub mod dispatch;
 mod embedded;
 mod holding;
@@ -238,6 +239,7 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
     tasks.spawn(holding::follow(Arc::clone(&site)));
     tasks.spawn(intake.clone().upkeep());
     tasks.spawn(proven::show(Arc::clone(&site)));
+    tasks.spawn(counted::keep(Arc::clone(&site)));
     tasks.spawn(state::show_findings(site.ledger.clone(), Arc::clone(&site)));
     tasks.close();
     Ok(RunningServer {
@@ -358,6 +360,7 @@ impl RunningServer {
         {
             tracing::warn!("answers under way did not end in time and are cut off");
         }
+        counted::write_last(&self.site).await;
         self.opened.close().await;
     }
 }

@@ -25,6 +25,7 @@ use crate::secrets::{self, StateSecret};
 use crate::site::{Cache, CacheCounters, Lookups, OwnKeys, Trust};
 use crate::sync::{Hints, Schedule, Sync, SyncHandle, SyncParams};
 use crate::upstream::{Upstream, Upstreams};
+use crate::usage::Usage;
 use crate::withheld::Withheld;
 
 /// Where the state of any server lies unless told otherwise; never part of a cache.
@@ -241,6 +242,7 @@ async fn open(
             Outbound::new(Policy::new(&config.outbound_allow)),
         ),
         withheld,
+        usage: Usage::new(!declared.upstreams.is_empty())?,
     };
     Ok((cache, sync))
 }

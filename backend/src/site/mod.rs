@@ -31,6 +31,7 @@ use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::sync::Answered;
 use crate::upstream::{Upstream, Upstreams};
+use crate::usage::Usage;
 use crate::withheld::Withheld;
 
 pub use counters::CacheCounters;
@@ -129,6 +130,8 @@ pub struct Cache {
     pub upstreams: Upstreams,
     /// What clients are not served, and nobody may upload again.
     pub withheld: Withheld,
+    /// Who fetches what.
+    pub usage: Usage,
 }
 
 impl Site {

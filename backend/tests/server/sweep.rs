@@ -54,7 +54,8 @@ fn rule(operation: &str) -> Option<Rule> {
         | "get_quarantine" | "list_files" | "get_file" | "get_listing" | "get_contents"
         | "list_conflicts" | "get_conflicts" | "get_closure_graph" | "get_why" | "get_diff"
         | "get_mentions" | "find_files" | "list_packages" | "get_package" | "list_signers"
-        | "get_coverage" | "get_acceptance" | "get_log" | "get_history" => Rule::Reads,
+        | "get_coverage" | "get_acceptance" | "get_log" | "get_history" | "get_usage"
+        | "list_usage_paths" | "list_usage_misses" => Rule::Reads,
         "set_pin" | "roll_back_pin" | "remove_pin" | "set_quarantine" | "lift_quarantine"
         | "dismiss_conflict" | "list_jobs" | "estimate_job" | "begin_job" | "get_job"
         | "control_job" | "get_batch" | "take_batch" | "check_content" => Rule::Changes,
@@ -96,7 +97,7 @@ fn rule(operation: &str) -> Option<Rule> {
         "list_approvals" | "get_approval" | "approve_upload" | "reject_upload" | "get_policy"
         | "change_policy" | "try_policy" | "list_skipped" | "plan_upload" | "list_uploads"
         | "get_upload" | "commit_upload" | "cancel_upload" => Rule::Uploads,
-        "list_audit" | "list_cache_audit" | "check_audit" => Rule::Audit,
+        "list_audit" | "list_cache_audit" | "check_audit" | "list_usage_clients" => Rule::Audit,
         _ => return None,
     })
 }

@@ -10,7 +10,9 @@ use anyhow::{Context as _, ensure};
 use reqwest::Method;
 use serde_json::Value;
 use snowbank::index::Index;
-use snowbank_shared::store_path::StorePathHash;
+use snowbank::retention::{Facts, PinnedPath, simulate};
+use snowbank::usage::FetchLog;
+use snowbank_shared::api::retention::Rules;
 use snowbank_tests::people::Person;
 use snowbank_tests::server::Server;
 
@@ -282,22 +284,47 @@ fn words(blob: &Blob) -> anyhow::Result<Vec<String>> {
     Ok(words)
 }
 
-/// d6: everything that a thousandth of the paths keep, and its bytes: what a collection of garbage
-/// has to find out. No route asks it yet.
+/// d6: a simulation of retention where a thousandth of the paths are pinned.
 pub fn garbage(options: &Options, figures: &mut Figures, index: &Index) -> anyhow::Result<()> {
     let view = index.view();
-    let roots: Vec<StorePathHash> = view.hashes().step_by(1_000).collect();
-    let sets = [roots];
+    let pins: Vec<PinnedPath> = view
+        .hashes()
+        .step_by(1_000)
+        .map(|path| PinnedPath {
+            pin: path.to_string(),
+            revision: 1,
+            place: 0,
+            path,
+        })
+        .collect();
+    let rules = Rules {
+        pins: Some(1),
+        uploaded_days: None,
+        ..Rules::default()
+    };
+    let fetches = FetchLog::default();
+    let facts = Facts {
+        view: &view,
+        pins: &pins,
+        fetches: &fetches,
+        // Nothing is new.
+        now: i64::from(u32::MAX),
+    };
     let mut rounds = Vec::new();
     for _ in 0..options.rounds {
         let begin = Instant::now();
-        let kept = view.exclusive(&sets);
+        let simulation = simulate(facts, &rules);
         rounds.push(begin.elapsed().as_secs_f64() * 1000.0);
-        ensure!(kept.len() == 1, "one set, and {} answers", kept.len());
+        let stays = simulation.after.paths;
+        ensure!(
+            stays >= pins.len() as u64 && simulation.now.paths == view.len(),
+            "{stays} of {} paths stay",
+            simulation.now.paths
+        );
     }
     let what = format!(
-        "what {} roots keep, and its bytes, in the index",
-        sets[0].len()
+        "a simulation of retention with {} pins, in the index",
+        pins.len()
     );
     figures.numbers("d6", &what, &rounds, "ms", 50.0, 100.0)
 }

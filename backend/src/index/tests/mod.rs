@@ -6,6 +6,7 @@ mod coverage;
 mod durability;
 mod explore;
 mod health;
+mod keep;
 mod model;
 mod paging;
 mod properties;

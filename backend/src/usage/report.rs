@@ -1,0 +1,298 @@
+//! What was counted in a range, by all servers together.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::{Duration, Instant};
+
+use snowbank_shared::api::usage::{
+    NeverFetched, Usage as Shown, UsageCounts, UsageEvent, UsageGap, UsageItem, UsageOrigin,
+    UsageSource, UsageStep,
+};
+
+use super::count::Counts;
+use super::record::{UsageRecord, united};
+use super::{DAY, Fetched, HOUR, HOURS_DAYS, Usage, day_of, lock, now};
+use crate::auth::records::spelled;
+use crate::index::View;
+use crate::ledger::{Ledger, Scope};
+
+/// Clients that are told apart for one path over a range.
+const MOST_TOLD_APART: usize = 1_000;
+/// Gaps and events of an answer.
+const MOST_LISTED: usize = 100;
+/// Seconds that nobody measured and that are no gap: a server that was started anew.
+const SLACK: i64 = 30;
+/// Days after its upload after which a path that nobody fetched is worth a word, and of measuring
+/// before anything is said.
+const UNUSED_DAYS: i64 = 30;
+/// How long the sum of what was never fetched is believed.
+const REMEMBERED: Duration = Duration::from_secs(300);
+
+/// When the sum was made, and what it was.
+pub(super) type Remembered = (Instant, Option<NeverFetched>);
+
+/// A range of whole steps, seconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// Its first moment.
+    pub from: i64,
+    /// Where it ends.
+    pub to: i64,
+}
+
+impl Span {
+    /// The range that holds these moments, in whole steps.
+    pub fn of(from: i64, to: i64, step: UsageStep) -> Self {
+        let step = seconds(step);
+        Self {
+            from: from.div_euclid(step) * step,
+            to: -((-to).div_euclid(step)) * step,
+        }
+    }
+
+    const fn has(self, from: i64, to: i64) -> bool {
+        from < self.to && to > self.from
+    }
+}
+
+const fn seconds(step: UsageStep) -> i64 {
+    match step {
+        UsageStep::Hour => HOUR,
+        UsageStep::Day => DAY,
+    }
+}
+
+/// `2026-11-23`
+pub(super) fn day_text(day: i64) -> String {
+    spelled(day).chars().take(10).collect()
+}
+
+/// What was counted on the days of a range.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    days: BTreeMap<i64, UsageRecord>,
+    /// All spans that are known, also those outside of the range.
+    spans: Vec<(i64, i64)>,
+    /// When a process began to count, seconds since 1970.
+    begins: Vec<i64>,
+    now: i64,
+}
+
+impl Usage {
+    /// What was counted on the days that a range touches. Call it off the reactor.
+    pub fn report(&self, ledger: &Ledger, slug: &str, range: Span) -> Report {
+        let now = now();
+        let mut report = Report {
+            now,
+            ..Report::default()
+        };
+        // A record that holds others comes before them: `2026-11-23-all` is put first by hand.
+        let mut records: Vec<(bool, UsageRecord)> = Vec::new();
+        let days = self.collected(now);
+        for entry in ledger.view().list::<UsageRecord>(Scope::Cache(slug)) {
+            let own = entry.instances.contains(&self.instance) && entry.instances.len() == 1;
+            if own && days.contains_key(&entry.day) {
+                continue;
+            }
+            let is_whole = entry.id.as_str().ends_with("-all");
+            records.push((!is_whole, (*entry.record).clone()));
+        }
+        for (day, known) in &*days {
+            records.push((true, known.record(*day, &self.instance)));
+        }
+        drop(days);
+        records.sort_by_key(|(single, record)| (record.day, *single));
+        for (_, record) in records {
+            report.spans.extend_from_slice(&record.spans);
+            report.begins.extend(record.spans.first().map(|span| span.0));
+            if !range.has(record.day, record.day + DAY) {
+                continue;
+            }
+            let day = record.day;
+            let known = report.days.entry(day);
+            let known = known.or_insert_with(|| UsageRecord::empty(day));
+            known.absorb(&record, MOST_TOLD_APART);
+        }
+        report.spans = united(std::mem::take(&mut report.spans), SLACK);
+        report
+    }
+
+    /// What was uploaded more than 30 days ago and not fetched since measuring began; `None` where
+    /// that is not 30 days yet. Remembered for minutes; call it off the reactor.
+    pub fn never_fetched(&self, ledger: &Ledger, slug: &str, view: &View) -> Option<NeverFetched> {
+        if let Some((at, known)) = &*lock(&self.never)
+            && at.elapsed() < REMEMBERED
+        {
+            return known.clone();
+        }
+        let log = self.fetch_log(ledger, slug);
+        let old = now() - UNUSED_DAYS * DAY;
+        let since = log.fully_measured_since().filter(|since| *since <= old);
+        let found = since.map(|since| {
+            let mut found = NeverFetched {
+                since: spelled(since),
+                paths: 0,
+                bytes: 0,
+            };
+            let mut archives = HashSet::new();
+            for id in view.ids() {
+                if view.added_at(id) > old
+                    || matches!(log.fetched(&view.hash(id)), Fetched::At { .. })
+                {
+                    continue;
+                }
+                found.paths += 1;
+                let url = xxhash_rust::xxh3::xxh3_64(view.url(id).as_bytes());
+                if archives.insert(url) {
+                    found.bytes += view.file_size(id).unwrap_or(0);
+                }
+            }
+            found
+        });
+        *lock(&self.never) = Some((Instant::now(), found.clone()));
+        found
+    }
+}
+
+impl Report {
+    /// Whether any moment between these was measured.
+    fn is_measured(&self, from: i64, to: i64) -> bool {
+        self.spans.iter().any(|span| span.0 < to && span.1 > from)
+    }
+
+    fn counts(&self, from: i64, step: UsageStep) -> Option<Counts> {
+        if !self.is_measured(from, from + seconds(step)) {
+            return None;
+        }
+        let day = self.days.get(&day_of(from));
+        match step {
+            UsageStep::Day => Some(day.map(UsageRecord::sum).unwrap_or_default()),
+            // What has no hours any more is not known by the hour.
+            UsageStep::Hour if day.is_some_and(|day| day.total != Counts::default()) => None,
+            UsageStep::Hour => {
+                let hour = (from - day_of(from)) / HOUR;
+                let hours = day.into_iter().flat_map(|day| &day.hours);
+                let mut of_hour = hours.filter(|(known, _)| i64::from(*known) == hour);
+                Some(of_hour.next().map(|(_, counts)| counts.clone()).unwrap_or_default())
+            }
+        }
+    }
+
+    /// Why nothing is known of a range; `None` where something is.
+    pub fn not_measured(&self, range: Span) -> Option<String> {
+        if self.is_measured(range.from, range.to) {
+            return None;
+        }
+        Some(match self.spans.first() {
+            Some((first, _)) => format!(
+                "This server did not count in this time. It counts since {}. \
+                 Requests that go to the bucket directly are not counted here.",
+                spelled(*first)
+            ),
+            None => "This server has not counted anything yet. Requests that go to the bucket \
+                     directly are not counted here: let clients use this server's address."
+                .to_owned(),
+        })
+    }
+
+    /// The series of a range, its sum, and where it comes from.
+    pub fn shown(&self, range: Span, step: UsageStep, never: Option<NeverFetched>) -> Shown {
+        let mut items = Vec::new();
+        let mut sum = None::<Counts>;
+        let mut from = range.from;
+        while from < range.to {
+            let counts = self.counts(from, step);
+            if let Some(counts) = &counts {
+                sum.get_or_insert_default().add(counts);
+            }
+            items.push(UsageItem {
+                from: spelled(from),
+                counts: counts.as_ref().map(Counts::shown),
+            });
+            from += seconds(step);
+        }
+        Shown {
+            from: spelled(range.from),
+            to: spelled(range.to),
+            step,
+            as_of: spelled(self.now),
+            not_measured: self.not_measured(range),
+            sources: self.sources(range),
+            items,
+            total: sum.as_ref().map(Counts::shown) as Option<UsageCounts>,
+            events: self.events(range),
+            never_fetched: never,
+        }
+    }
+
+    fn events(&self, range: Span) -> Vec<UsageEvent> {
+        let mut begins = self.begins.clone();
+        // A process that counts over midnight begins a record there.
+        begins.retain(|at| range.has(*at, at + 1) && *at != day_of(*at));
+        begins.sort_unstable();
+        begins.dedup();
+        let newest = begins.len().saturating_sub(MOST_LISTED);
+        let started = |at: &i64| UsageEvent {
+            at: spelled(*at),
+            words: "Started".to_owned(),
+        };
+        begins[newest..].iter().map(started).collect()
+    }
+
+    fn sources(&self, range: Span) -> Vec<UsageSource> {
+        let between = self.spans.windows(2).map(|two| (two[0].1, two[1].0));
+        let mut gaps: Vec<UsageGap> = between
+            .filter(|(from, to)| range.has(*from, *to))
+            .map(|(from, to)| UsageGap {
+                from: spelled(from),
+                to: spelled(to),
+            })
+            .collect();
+        let oldest = gaps.len().saturating_sub(MOST_LISTED);
+        gaps.drain(..oldest);
+        let own = UsageSource {
+            source: UsageOrigin::Own,
+            connected: true,
+            first: self.spans.first().map(|span| spelled(span.0)),
+            last: self.spans.last().map(|span| spelled(span.1)),
+            lag_seconds: Some(0),
+            gaps,
+            approximate: false,
+            note: Some(format!(
+                "It counts what goes through this server. Hours are kept for {HOURS_DAYS} days."
+            )),
+        };
+        let not_set_up = |source, words: &str| UsageSource {
+            source,
+            connected: false,
+            first: None,
+            last: None,
+            lag_seconds: None,
+            gaps: Vec::new(),
+            approximate: true,
+            note: Some(words.to_owned()),
+        };
+        vec![
+            own,
+            not_set_up(
+                UsageOrigin::S3Logs,
+                "Not read. Requests that go to the bucket directly are not measured: let clients use this server's address.",
+            ),
+            not_set_up(
+                UsageOrigin::CdnLogs,
+                "Not read. What a CDN answers from its own store does not reach this server and is not measured.",
+            ),
+        ]
+    }
+
+    /// Who did what on all days of the range together; lists only.
+    pub fn lists(&self) -> UsageRecord {
+        let mut whole = UsageRecord::empty(0);
+        for day in self.days.values() {
+            whole.add_lists(day, MOST_TOLD_APART);
+            whole.others.clients += day.others.clients;
+            whole.others.paths += day.others.paths;
+            whole.others.misses += day.others.misses;
+        }
+        whole
+    }
+}
