@@ -6,7 +6,7 @@ use serde::Deserialize;
 use snowbank_shared::api::access::Act;
 use snowbank_shared::api::quarantine::{HeldBack, LiftQuarantine, QUARANTINE_NEEDS, SetQuarantine};
 use snowbank_shared::api::{PathDetail, pins::SetPin};
-use snowbank_shared::route::{MonitoringRoute, PinsRoute, Route, escape};
+use snowbank_shared::route::{PinsRoute, Route, escape};
 
 use crate::components::ago::ago;
 use crate::components::banner::banner;
@@ -97,7 +97,7 @@ pub fn acts(page: PathPage, sending: Sending) -> AnyView {
         .get()
         .is_some_and(|detail| detail.held.is_some());
     let hide = (!held).then(|| {
-        button_when(
+        let entry = button_when(
             Weight::Quiet,
             None,
             "Hide from clients…",
@@ -106,21 +106,12 @@ pub fn acts(page: PathPage, sending: Sending) -> AnyView {
                 close_menus(None);
                 hiding.set(true);
             },
-        )
+        );
+        menu(Icon::More, "More", true, entry)
     });
-    let purge = href(&Route::Monitoring(MonitoringRoute::Purge {
-        cache: page.cache.get_value(),
-        hash: page.hash.get_value(),
-    }));
-    let more = menu(
-        Icon::More,
-        "More",
-        true,
-        view! { {hide} <a href=purge>"Purge…"</a> },
-    );
     view! {
         {button_when(Weight::Plain, Some(Icon::Pin), "Pin…", move || ready(Act::Maintain), move || pinning.set(true))}
-        {more}
+        {hide}
         {dialog("Pin this path", pinning, move || pin_form(page, sending, pinning))}
         {dialog("Hide this path from clients", hiding, move || hide_form(page, sending, hiding))}
     }

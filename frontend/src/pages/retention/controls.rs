@@ -228,11 +228,7 @@ fn rule(
         memo(move || disabled.with(|all| all.iter().find(|one| one.rule == field).cloned()));
     let reason = move || {
         refused.get().map(|refused| {
-            let until = refused.until.map(|until| {
-                let day = until.split('T').next().unwrap_or_default().to_owned();
-                format!(" It can be used from {day} on.")
-            });
-            view! { <small class="refusal" id=format!("gc-{field}-reason")>{refused.reason} {until}</small> }
+            view! { <small class="refusal" id=format!("gc-{field}-reason")>{refused.reason}</small> }
         })
     };
     let slider = number(range, rule.number);

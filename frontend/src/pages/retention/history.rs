@@ -6,11 +6,9 @@ use snowbank_shared::api::retention::{Plan, RetentionHistory, Run, RunState};
 use super::listed::weight_words;
 use super::{gc_path, plan_address, run_route};
 use crate::components::ago::ago;
-use crate::components::banner::empty;
 use crate::components::changing::changing;
 use crate::components::failure::failure_of;
 use crate::components::layout::{section, table};
-use crate::components::skeleton::skeleton;
 use crate::format;
 use crate::state::navigation::href;
 use crate::state::remote::Remote;
@@ -38,38 +36,33 @@ pub(super) const fn goes_on(state: RunState) -> bool {
     )
 }
 
-/// Both lists.
+/// Both lists, where there is something in them.
 pub(super) fn lists(cache: &str) -> AnyView {
     let path = gc_path(cache, "plans");
     let found = Remote::<RetentionHistory>::new(move || Some(path.clone()));
     let slug = cache.to_owned();
-    let list = move || match found.get() {
-        None => found
-            .is_waiting()
-            .then(|| skeleton(3, "Asking for plans and runs…")),
-        Some(found) if found.plans.is_empty() && found.runs.is_empty() => Some(empty(
-            "No plans and no runs yet",
-            view! { <p>"A plan freezes what a simulation found. A run carries it out, and can be undone while the NARs remain."</p> },
-        )),
-        Some(found) => {
-            let plans = found.plans.iter().map(|found| plan(&slug, found));
-            let runs = found.runs.iter().map(|found| run(&slug, found));
-            Some(table(
-                "Plans and runs",
-                "table is-roomy",
-                &[
-                    ("What", "grow", ""),
-                    ("State", "", ""),
-                    ("Frees", "number", "Bytes as stored"),
-                    ("By", "col-2", ""),
-                    ("When", "col-2", ""),
-                ],
-                plans.chain(runs).collect::<Vec<_>>(),
-            ))
+    let list = move || {
+        let found = found.get()?;
+        if found.plans.is_empty() && found.runs.is_empty() {
+            return None;
         }
+        let plans = found.plans.iter().map(|found| plan(&slug, found));
+        let runs = found.runs.iter().map(|found| run(&slug, found));
+        let list = table(
+            "Plans and runs",
+            "table is-roomy",
+            &[
+                ("What", "grow", ""),
+                ("State", "", ""),
+                ("Frees", "number", "Bytes as stored"),
+                ("By", "col-2", ""),
+                ("When", "col-2", ""),
+            ],
+            plans.chain(runs).collect::<Vec<_>>(),
+        );
+        Some(section("Plans and runs", (), list))
     };
-    let body = view! { {failure_of(found)} {changing(list)} };
-    section("Plans and runs", (), body)
+    view! { {failure_of(found)} {changing(list)} }.into_any()
 }
 
 fn plan(cache: &str, plan: &Plan) -> AnyView {

@@ -83,6 +83,7 @@ pub(super) fn paths(cache: &str, rules: Option<&Rules>, items: &[ListedPath]) ->
 /// Why a path stays or goes by these rules: asked when it is opened.
 fn why(cache: &str, hash: &str, rules: &Rules) -> AnyView {
     let path = gc_path(cache, &format!("why/{hash}?{}", asked_of_api(rules)));
+    let rules = rules.clone();
     let open = RwSignal::new(false);
     let answer = Remote::<WhyKept>::new(move || open.get().then(|| path.clone()));
     let says = move || {
@@ -94,7 +95,7 @@ fn why(cache: &str, hash: &str, rules: &Rules) -> AnyView {
                 .is_waiting()
                 .then(|| view! { <p class="muted">"Asking…"</p> }.into_any());
         };
-        Some(trace(&why))
+        Some(trace(&why, &rules))
     };
     view! {
         <details class="explain gc-why" on:toggle=move |_| open.set(true)>
@@ -106,12 +107,19 @@ fn why(cache: &str, hash: &str, rules: &Rules) -> AnyView {
     .into_any()
 }
 
-fn trace(why: &WhyKept) -> AnyView {
+/// The server answers by the rules of the cache; where others are simulated, that is said.
+fn trace(why: &WhyKept, simulated: &Rules) -> AnyView {
+    let same = Rules {
+        target_size: simulated.target_size,
+        ..why.rules.clone()
+    } == *simulated;
+    let whose = if same { "" } else { "By the rules of the cache, not by these: " };
     let verdict = match (&why.by, why.kept) {
-        (Some(by), true) => format!("Stays: {by}."),
-        (None, true) => "Stays.".to_owned(),
-        (_, false) => "Goes: no rule keeps it, and nothing that stays needs it.".to_owned(),
+        (Some(by), true) => format!("{whose}stays, {by}."),
+        (None, true) => format!("{whose}stays."),
+        (_, false) => format!("{whose}goes, for no rule keeps it and nothing that stays needs it."),
     };
+    let verdict = format::sentence(&verdict);
     let rules = why
         .trace
         .iter()

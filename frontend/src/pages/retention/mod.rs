@@ -17,6 +17,7 @@ mod simulation;
 use leptos::prelude::*;
 use snowbank_shared::route::{MonitoringRoute, Route, escape};
 
+use crate::api::ApiError;
 use crate::components::button::{Readiness, Weight, button, button_when, link_button};
 use crate::components::dialog::dialog;
 use crate::components::field::{Field, text_field};
@@ -41,6 +42,11 @@ pub fn page(route: &MonitoringRoute) -> AnyView {
 /// An address below `/api/v1/caches/{cache}/gc`.
 fn gc_path(cache: &str, rest: &str) -> String {
     format!("/caches/{}/gc/{rest}", escape(cache))
+}
+
+/// Whether what was asked for is not there, and not the endpoint that would have it.
+fn is_absent(error: &ApiError) -> bool {
+    error.is_not_found() && error.code() != Some("no-such-endpoint")
 }
 
 /// The page of a plan.

@@ -8,7 +8,7 @@ use snowbank_shared::route::{MonitoringRoute, Route, escape};
 use super::asked::{Asked, in_words};
 use super::history::day;
 use super::listed::{left_out, paths, weight_words};
-use super::{Question, framed, gc_path, question, run_route};
+use super::{Question, framed, gc_path, is_absent, question, run_route};
 use crate::components::ago::ago;
 use crate::components::banner::banner;
 use crate::components::button::{Readiness, Weight, button, button_when, link_button};
@@ -57,7 +57,7 @@ pub(super) fn page(cache: &str, id: &str) -> AnyView {
             weight_words(plan.frees)
         ))
     };
-    let absent = memo(move || plan.error().is_some_and(|error| error.is_not_found()));
+    let absent = memo(move || plan.error().is_some_and(|error| is_absent(&error)));
     let body = move || {
         if absent.get() {
             let words = view! { <p>"It expired, or there never was one of this id. What a run removed stands on the run’s page and in the audit."</p> };

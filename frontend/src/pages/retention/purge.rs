@@ -4,7 +4,7 @@ use leptos::prelude::*;
 use snowbank_shared::api::retention::{PurgePreview, PurgeWish, Purged, RETENTION_NEEDS};
 use snowbank_shared::route::{Route, escape};
 
-use super::{Question, framed, question};
+use super::{Question, framed, is_absent, question};
 use crate::components::banner::banner;
 use crate::components::button::{Readiness, Weight, button_when, link_button};
 use crate::components::changing::changing;
@@ -45,7 +45,7 @@ pub(super) fn page(cache: &str, hash: &str) -> AnyView {
         sending: Sending::new(),
         purged: RwSignal::new(None),
     };
-    let absent = memo(move || found.error().is_some_and(|error| error.is_not_found()));
+    let absent = memo(move || found.error().is_some_and(|error| is_absent(&error)));
     let body = move || {
         if let Some(purged) = purging.purged.get() {
             return Some(done(purging, &purged));

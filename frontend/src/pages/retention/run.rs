@@ -6,7 +6,7 @@ use snowbank_shared::route::{AccessRoute, AuditQuery, Route, escape};
 
 use super::history::{day, goes_on, state_words};
 use super::listed::left_out;
-use super::{framed, gc_path, plan_address};
+use super::{framed, gc_path, is_absent, plan_address};
 use crate::components::ago::ago;
 use crate::components::banner::{alert, banner};
 use crate::components::button::{Weight, button_when, link_button};
@@ -59,7 +59,7 @@ pub(super) fn page(cache: &str, id: &str) -> AnyView {
         run,
         sending: Sending::new(),
     };
-    let absent = memo(move || run.error().is_some_and(|error| error.is_not_found()));
+    let absent = memo(move || run.error().is_some_and(|error| is_absent(&error)));
     let sentence = move || Some(format::sentence(state_words(run.get()?.state)));
     let state = memo(move || run.get().map(|run| (run.state, run.undo_until.clone())));
     let body = move || {
