@@ -30,6 +30,47 @@ async fn serve(closure: &Closure, codecs: &[&str]) -> anyhow::Result<(Server, Te
     Ok((server, home))
 }
 
+/// Whether the cache counted that one client fetched each of these paths once, and nothing else.
+async fn counted(
+    server: &Server,
+    cache: &str,
+    paths: &[String],
+    rows: &[serde_json::Value],
+) -> anyhow::Result<()> {
+    let fetched = |row: &&serde_json::Value| paths.iter().any(|path| row["path"] == **path);
+    let sizes = rows
+        .iter()
+        .filter(fetched)
+        .map(|row| row["file_size"].as_u64());
+    let bytes: u64 = sizes.sum::<Option<u64>>().context("a size is unknown")?;
+    let address = format!("/api/v1/caches/{cache}/usage");
+    // Bytes are counted when they are sent, which the client may know first.
+    let total = server
+        .eventually(
+            std::time::Duration::from_secs(10),
+            "the bytes",
+            async || {
+                let total = server.json(&address).await?["total"].take();
+                Ok((total["nar_bytes"] == bytes).then_some(total))
+            },
+        )
+        .await?;
+    let figures = [
+        "hits",
+        "misses",
+        "nar_requests",
+        "client_errors",
+        "server_errors",
+    ];
+    let found = figures.map(|figure| total[figure].as_u64());
+    let count = paths.len() as u64;
+    ensure!(
+        found == [count, 0, count, 0, 0].map(Some),
+        "{cache}: {count} paths were fetched, and counted is {total}"
+    );
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nix_substitutes_the_closure_in_every_codec_with_only_the_caches_key_trusted()
 -> anyhow::Result<()> {
@@ -70,6 +111,7 @@ async fn nix_substitutes_the_closure_in_every_codec_with_only_the_caches_key_tru
             nix.closure(&store, &closure.app)? == expected,
             "{codec}: another closure arrived"
         );
+        counted(&server, codec, &expected, &rows).await?;
         nix.run(
             "nix",
             &[

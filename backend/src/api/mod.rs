@@ -142,8 +142,6 @@ fn computing() -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(usage::paths))
         .routes(routes!(usage::clients))
         .routes(routes!(usage::misses))
-        .routes(routes!(retention::simulate))
-        .routes(routes!(retention::why))
 }
 
 /// Everything, with what computes as it is given.
@@ -212,6 +210,8 @@ fn routes(computing: OpenApiRouter<Arc<Site>>) -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(approvals::reject))
         .routes(routes!(policy::read, policy::change))
         .routes(routes!(policy::try_rules))
+        .routes(routes!(retention::simulate))
+        .routes(routes!(retention::why))
         .routes(routes!(retention::rules, retention::change))
         .routes(routes!(retention::plans))
         .routes(routes!(retention::gone))

@@ -133,8 +133,8 @@ pub(super) async fn simulate(
     RawQuery(query): RawQuery,
 ) -> Result<Json<Simulation>, ApiError> {
     let cache = asked.cache(&site, &slug, SIMULATING_NEEDS)?;
-    let rules = asked_rules(query.as_deref())?
-        .unwrap_or_else(|| retention::shown(&site, &cache).rules);
+    let rules =
+        asked_rules(query.as_deref())?.unwrap_or_else(|| retention::shown(&site, &cache).rules);
     let foreign_paths = past_us.of(&site, &asked, &cache).await?;
     let asking = Arc::clone(&site);
     heavy(&site, move || {

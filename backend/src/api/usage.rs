@@ -14,9 +14,7 @@ use http::HeaderMap;
 use serde::Serialize;
 use snowbank_shared::api::Problem;
 use snowbank_shared::api::access::Act;
-use snowbank_shared::api::usage::{
-    Usage, UsageClient, UsageList, UsageMiss, UsagePath, UsageStep,
-};
+use snowbank_shared::api::usage::{Usage, UsageClient, UsageList, UsageMiss, UsagePath, UsageStep};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -25,7 +23,7 @@ use super::problem::{ApiError, excerpt};
 use super::request::{Asked, heavy, nothing_left, pairs, readable, taken};
 use crate::auth;
 use crate::auth::records::{TokenRecord, spelled};
-use crate::ledger::{self, Scope};
+use crate::ledger::{self, RecordId, Scope};
 use crate::site::{Cache, Site};
 use crate::usage::{DAY, HOUR, MissRow, PathRow, Report, Span, UsageRecord};
 
@@ -43,15 +41,38 @@ const ROWS: usize = 500;
 /// The fields of a path.
 const PATH_COLUMNS: &[&str] = &["hash", "name", "fetches", "bytes", "clients", "root"];
 /// The fields of a client.
-const CLIENT_COLUMNS: &[&str] = &["name", "nix_version", "last_seen", "hits", "misses", "bytes"];
+const CLIENT_COLUMNS: &[&str] = &[
+    "name",
+    "nix_version",
+    "last_seen",
+    "hits",
+    "misses",
+    "bytes",
+];
 /// The fields of a miss.
 const MISS_COLUMNS: &[&str] = &[
-    "hash", "name", "clients", "requests", "first", "last", "uploaded_at",
+    "hash",
+    "name",
+    "clients",
+    "requests",
+    "first",
+    "last",
+    "uploaded_at",
 ];
 /// The fields of a step.
 const STEP_COLUMNS: &[&str] = &[
-    "from", "hits", "misses", "useful_misses", "nar_requests", "nar_bytes", "client_errors",
-    "server_errors", "narinfo_p50", "narinfo_p95", "nar_p50", "nar_p95",
+    "from",
+    "hits",
+    "misses",
+    "useful_misses",
+    "nar_requests",
+    "nar_bytes",
+    "client_errors",
+    "server_errors",
+    "narinfo_p50",
+    "narinfo_p95",
+    "nar_p50",
+    "nar_p95",
 ];
 
 /// What is asked for.
@@ -188,7 +209,9 @@ pub(super) async fn usage(
     let of = Arc::clone(&site);
     heavy(&site, move || {
         let view = cache.index.view();
-        let never = cache.usage.never_fetched(&of.ledger, cache.slug.as_str(), &view);
+        let never = cache
+            .usage
+            .never_fetched(&of.ledger, cache.slug.as_str(), &view);
         let shown = report(&of, &cache, &wanted).shown(wanted.range, wanted.step, never);
         let Some(export) = wanted.export else {
             return Ok(Json(shown).into_response());
@@ -236,7 +259,9 @@ pub(super) async fn paths(
     let of = Arc::clone(&site);
     heavy(&site, move || {
         let report = report(&of, &cache, &wanted);
-        let UsageRecord { mut paths, others, .. } = report.lists();
+        let UsageRecord {
+            mut paths, others, ..
+        } = report.lists();
         paths.sort_by(|a, b| (b.bytes, b.fetches, a.hash).cmp(&(a.bytes, a.fetches, b.hash)));
         let total = paths.len() as u64 + others.paths;
         paths.truncate(ROWS);
@@ -300,7 +325,11 @@ pub(super) async fn clients(
     let of = Arc::clone(&site);
     heavy(&site, move || {
         let report = report(&of, &cache, &wanted);
-        let UsageRecord { mut clients, others, .. } = report.lists();
+        let UsageRecord {
+            mut clients,
+            others,
+            ..
+        } = report.lists();
         clients.sort_by(|a, b| (b.last, &a.who).cmp(&(a.last, &b.who)));
         let total = clients.len() as u64 + others.clients;
         clients.truncate(ROWS);
@@ -330,7 +359,7 @@ fn named(view: &ledger::View, who: &str) -> String {
     };
     match kind {
         "token" => {
-            let id = name.parse().ok();
+            let id = name.parse::<RecordId>().ok();
             let token = id.and_then(|id| view.get::<TokenRecord>(Scope::Server, &id));
             match token.as_ref().map(|token| (&token.name, &token.owner)) {
                 Some((label, Some(owner))) => format!("{label} of {owner}"),
@@ -378,7 +407,9 @@ pub(super) async fn misses(
     let of = Arc::clone(&site);
     heavy(&site, move || {
         let report = report(&of, &cache, &wanted);
-        let UsageRecord { mut misses, others, .. } = report.lists();
+        let UsageRecord {
+            mut misses, others, ..
+        } = report.lists();
         misses.retain(|miss| miss.elsewhere != Some(true));
         let key = |miss: &MissRow| (miss.clients.count(), miss.requests, miss.last);
         misses.sort_by(|a, b| key(b).cmp(&key(a)).then_with(|| a.hash.cmp(&b.hash)));
@@ -390,7 +421,9 @@ pub(super) async fn misses(
         let item = |miss: &MissRow| {
             // What was held back was here before.
             let id = view.find(&miss.hash);
-            let later = id.map(|id| view.added_at(id)).filter(|at| *at >= miss.first);
+            let later = id
+                .map(|id| view.added_at(id))
+                .filter(|at| *at >= miss.first);
             UsageMiss {
                 hash: miss.hash.to_string(),
                 name: id

@@ -40,6 +40,8 @@ pub struct CacheConfig {
     pub misses: Misses,
     /// How NARs reach the client.
     pub nar: NarDelivery,
+    /// Whether it is counted who fetches what.
+    pub usage: bool,
     /// Bytes of an archive at most, packed or not.
     pub max_nar_size: u64,
     /// Bytes of all archives at most, as stored.
@@ -197,6 +199,7 @@ impl CacheConfig {
             serve: Serve::All,
             misses: Misses::Index,
             nar: NarDelivery::Proxy,
+            usage: true,
             max_nar_size: MAX_NAR_SIZE,
             max_bytes: None,
             sweep: Duration::from_secs(60),
@@ -259,6 +262,9 @@ impl CacheConfig {
                 ("proxy", NarDelivery::Proxy),
                 ("redirect", NarDelivery::Redirect),
             ])
+        })?;
+        let usage = take(&mut table, "usage", |given| {
+            given.word(&[("count", true), ("off", false)])
         })?;
         let bytes = |given: &Given| given.integer(1..=i64::MAX).map(i64::unsigned_abs);
         let max_nar_size = take(&mut table, "max_nar_size", bytes)?;
@@ -332,6 +338,7 @@ impl CacheConfig {
                 Misses::Bucket
             }),
             nar: nar.unwrap_or(NarDelivery::Proxy),
+            usage: usage.unwrap_or(true),
             max_nar_size: max_nar_size.unwrap_or(MAX_NAR_SIZE),
             max_bytes,
             sweep: sweep.unwrap_or(Duration::from_secs(if embedded { 60 } else { 600 })),

@@ -301,6 +301,12 @@ pub const SETTINGS: &[Setting] = &[
         "send NARs through the server, or send clients to the bucket with a presigned URL",
     ),
     setting(
+        "caches.SLUG.usage",
+        "count or off",
+        "count",
+        "count who fetches what; off: nothing is counted or kept",
+    ),
+    setting(
         "caches.SLUG.sweep",
         "a time such as 60s, 10m, 1h",
         "1m for a folder, else 10m",

@@ -117,7 +117,9 @@ fn a_bucket_has_the_defaults_of_a_bucket() {
         (Misses::Bucket, NarDelivery::Redirect, Serve::Signed)
     );
     assert_eq!(cache.sweep, Duration::from_secs(120));
-    assert!(!cache.make_key);
+    assert!(!cache.make_key && cache.usage);
+    let off = load("[caches.t]\nbucket = 'b'\nusage = 'off'", &[], &[]).expect("fine");
+    assert!(!off.caches[0].usage);
 }
 
 #[test]

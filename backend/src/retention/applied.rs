@@ -95,7 +95,11 @@ impl<'a> Applied<'a> {
 
     /// The rule about fetches, where it cannot be applied, asked for or not.
     pub fn disabled(&self) -> Option<DisabledRule> {
-        let wanted = self.rules.fetched_days.unwrap_or(0).max(FETCHES_MEASURED_DAYS);
+        let wanted = self
+            .rules
+            .fetched_days
+            .unwrap_or(0)
+            .max(FETCHES_MEASURED_DAYS);
         let measured = self.facts.fetches.fully_measured_since();
         if measured.is_some_and(|from| from <= since(self.facts.now, wanted)) {
             return None;

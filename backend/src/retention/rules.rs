@@ -34,7 +34,10 @@ pub fn fault(rules: &Rules) -> Option<String> {
         days.filter(|days| !(1..=MOST_DAYS).contains(days))
             .map(|days| format!("`{name}` cannot be {days}: it is 1 to {MOST_DAYS} days."))
     };
-    if let Some(pins) = rules.pins.filter(|pins| !(1..=MOST_REVISIONS).contains(pins)) {
+    if let Some(pins) = rules
+        .pins
+        .filter(|pins| !(1..=MOST_REVISIONS).contains(pins))
+    {
         return Some(format!(
             "`pins` cannot be {pins}: it is 1 to {MOST_REVISIONS} revisions."
         ));
@@ -53,8 +56,8 @@ pub fn fault(rules: &Rules) -> Option<String> {
     if rules.names.len() > MOST_NAMES {
         return Some(format!("`names` has more than {MOST_NAMES} patterns."));
     }
-    let odd = |name: &&String| name.is_empty() || name.len() > LONGEST_NAME;
-    if rules.names.iter().any(|name| odd(&name)) {
+    let odd = |name: &String| name.is_empty() || name.len() > LONGEST_NAME;
+    if rules.names.iter().any(odd) {
         return Some(format!(
             "Each of `names` has 1 to {LONGEST_NAME} characters, as names of store paths do."
         ));

@@ -28,7 +28,10 @@ pub fn simulate(facts: Facts<'_>, rules: &Rules) -> Simulation {
     let mut kept = view.nothing_kept();
     let mut grace = Vec::new();
     if applied.is_on() {
-        view.keep(&mut kept, view.ids().filter(|id| applied.keeps(*id).is_some()));
+        view.keep(
+            &mut kept,
+            view.ids().filter(|id| applied.keeps(*id).is_some()),
+        );
         grace = view
             .ids()
             .filter(|id| !kept.has(*id) && applied.is_new(*id))

@@ -34,7 +34,9 @@ pub(super) fn asker<'a>(
 ) -> Asker<'a> {
     Asker {
         who: Who::of(caller, client),
-        agent: headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok()),
+        agent: headers
+            .get(USER_AGENT)
+            .and_then(|agent| agent.to_str().ok()),
         took: begun.elapsed(),
     }
 }
@@ -151,7 +153,10 @@ pub(super) async fn keep(site: Arc<Site>) {
                 // What was not asked for by then is asked for the next time.
                 _ = tokio::time::timeout(ASKING, asking) => {}
             }
-            cache.usage.write(&site.ledger, cache.slug.as_str(), false).await;
+            cache
+                .usage
+                .write(&site.ledger, cache.slug.as_str(), false)
+                .await;
         }
     }
 }
@@ -160,7 +165,10 @@ pub(super) async fn keep(site: Arc<Site>) {
 pub(super) async fn write_last(site: &Site) {
     let writing = async {
         for cache in &site.caches {
-            cache.usage.write(&site.ledger, cache.slug.as_str(), true).await;
+            cache
+                .usage
+                .write(&site.ledger, cache.slug.as_str(), true)
+                .await;
         }
     };
     if tokio::time::timeout(LAST, writing).await.is_err() {

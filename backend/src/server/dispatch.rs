@@ -229,9 +229,7 @@ impl Dispatch {
             let begun = Instant::now();
             let answer = match self.intake.elsewhere(cache, rest, request).await {
                 Some(answer) => answer,
-                None => {
-                    substituter::answer(&self.site, cache, rest, request, (id, client)).await
-                }
+                None => substituter::answer(&self.site, cache, rest, request, (id, client)).await,
             };
             let counting = counted::Counting {
                 site: &self.site,

@@ -242,7 +242,7 @@ async fn open(
             Outbound::new(Policy::new(&config.outbound_allow)),
         ),
         withheld,
-        usage: Usage::new(!declared.upstreams.is_empty())?,
+        usage: Usage::new(declared.usage, !declared.upstreams.is_empty())?,
     };
     Ok((cache, sync))
 }

@@ -133,7 +133,10 @@ mod tests {
             let mut times = Times::default();
             times.note(micros);
             let (real, told) = (micros.min(LONGEST), times.percentile(50).expect("one"));
-            assert!(told > real && told <= real + real / 4 + 1, "{micros}: {told}");
+            assert!(
+                told > real && told <= real + real / 4 + 1,
+                "{micros}: {told}"
+            );
             assert_eq!(times.percentile(95), Some(told));
         }
         assert_eq!(Times::default().percentile(95), None);

@@ -112,7 +112,9 @@ impl Usage {
         };
         for entry in view.list::<FetchedRecord>(Scope::Cache(slug)) {
             let bytes = STANDARD.decode(&entry.paths).unwrap_or_default();
-            let paths = bytes.chunks_exact(8).filter_map(|path| path.try_into().ok());
+            let paths = bytes
+                .chunks_exact(8)
+                .filter_map(|path| path.try_into().ok());
             note(&mut paths.map(u64::from_be_bytes), entry.day);
         }
         for entry in view.list::<UsageRecord>(Scope::Cache(slug)) {

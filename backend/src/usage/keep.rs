@@ -60,10 +60,8 @@ impl Usage {
                 };
                 (number, record, paths.len() == IN_PART)
             };
-            let parts = match known.news {
-                true => known.fetched.chunks(IN_PART).enumerate(),
-                false => [].chunks(IN_PART).enumerate(),
-            };
+            let fetched: &[u64] = if known.news { &known.fetched } else { &[] };
+            let parts = fetched.chunks(IN_PART).enumerate();
             let parts = parts.skip(known.full_parts).map(part).collect();
             work.push(Work {
                 day: *day,
@@ -80,12 +78,13 @@ impl Usage {
         let day = day_text(work.day);
         // First what was fetched: a day that counts as measured has it.
         for (number, part, _) in &work.parts {
-            let Ok(id) = format!("{day}-{}-{number}", self.instance).parse() else {
+            let id = format!("{day}-{}-{number}", self.instance);
+            let Ok(id) = id.parse::<RecordId>() else {
                 continue;
             };
             put(ledger, slug, &id, part).await?;
         }
-        match format!("{day}-{}", self.instance).parse() {
+        match format!("{day}-{}", self.instance).parse::<RecordId>() {
             Ok(id) => match put(ledger, slug, &id, &work.record).await {
                 // Another server has joined this day with others and ended this record.
                 Err(LedgerError::Exists(_)) => Ok(()),
@@ -137,9 +136,8 @@ impl Usage {
         }
         let mut folded = 0;
         for (day, records) in days {
-            let id: RecordId = match format!("{}-all", day_text(day)).parse() {
-                Ok(id) => id,
-                Err(_) => continue,
+            let Ok(id) = format!("{}-all", day_text(day)).parse::<RecordId>() else {
+                continue;
             };
             let hours_go = day < old && records.iter().any(|(_, record)| !record.hours.is_empty());
             let others: Vec<_> = records.iter().filter(|(known, _)| *known != id).collect();
@@ -187,7 +185,7 @@ impl Usage {
         let wanted: Vec<StorePathHash> = self.to_ask(most);
         for hash in wanted {
             let answers = upstreams.ask(hash).await;
-            let any = |presence| answers.iter().any(|answer| answer.presence == presence);
+            let any = |presence: Presence| answers.iter().any(|answer| answer.presence == presence);
             if any(Presence::Present) {
                 self.told(&hash, true);
             } else if !any(Presence::Unknown) {

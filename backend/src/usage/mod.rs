@@ -20,6 +20,9 @@
 //! Days that are over become one record ([`keep`]); after [`HOURS_DAYS`] days it has no hours any
 //! more; it ends after [`KEPT_DAYS`] days.
 //!
+//! *Off.* `caches.SLUG.usage = "off"` counts nothing of a cache; what was counted before stays until it
+//! ends.
+//!
 //! *Other sources.* Requests that go to the bucket directly, or are answered by a CDN, are in nobody's
 //! figures here, and the list of sources says so.
 
@@ -76,6 +79,8 @@ pub struct Asker<'a> {
 pub struct Usage {
     /// Of this process.
     instance: String,
+    /// Whether it counts at all.
+    counts: bool,
     /// Whether somebody else may have what is missed.
     asks_upstreams: bool,
     /// When it began to count, seconds since 1970.
@@ -92,7 +97,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Seconds since 1970.
 fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+    since.map_or(0, |since| {
+        i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    })
 }
 
 /// The midnight before.
@@ -110,18 +117,21 @@ fn shard() -> usize {
 }
 
 impl Usage {
-    /// Begins to count.
+    /// Begins to count, unless that is switched off. `asks_upstreams`: somebody else may have what is
+    /// missed.
     ///
     /// # Errors
     /// Where the system gives no random bytes.
-    pub fn new(asks_upstreams: bool) -> Result<Self, SecretError> {
+    pub fn new(counts: bool, asks_upstreams: bool) -> Result<Self, SecretError> {
         let instance: [u8; 8] = secrets::random()?;
-        Ok(Self::of(u64::from_be_bytes(instance), asks_upstreams, now()))
+        let usage = Self::of(u64::from_be_bytes(instance), asks_upstreams, now());
+        Ok(Self { counts, ..usage })
     }
 
     fn of(instance: u64, asks_upstreams: bool, began: i64) -> Self {
         Self {
             instance: format!("{instance:016x}"),
+            counts: true,
             asks_upstreams,
             began,
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
@@ -132,6 +142,9 @@ impl Usage {
 
     /// Counts into this thread's hour.
     fn count(&self, now: i64, add: impl FnOnce(&mut Tally)) {
+        if !self.counts {
+            return;
+        }
         let hour = now.div_euclid(HOUR) * HOUR;
         let mut tallies = lock(&self.shards[shard()]);
         if tallies.last().is_none_or(|tally| tally.hour != hour) {
@@ -209,9 +222,13 @@ impl Usage {
     fn collected(&self, now: i64) -> MutexGuard<'_, BTreeMap<i64, Day>> {
         let mut days = lock(&self.days);
         for shard in &self.shards {
-            for tally in std::mem::take(&mut *lock(shard)) {
+            let tallies = std::mem::take(&mut *lock(shard));
+            for tally in tallies {
                 days.entry(day_of(tally.hour)).or_default().add(tally);
             }
+        }
+        if !self.counts {
+            return days;
         }
         days.entry(day_of(now)).or_default();
         for (day, known) in &mut *days {
@@ -229,7 +246,10 @@ impl Usage {
     /// Paths that were missed and that no upstream was asked for yet, so many at most.
     pub fn to_ask(&self, most: usize) -> Vec<StorePathHash> {
         let days = self.collected(now());
-        days.values().flat_map(|day| day.to_ask(most)).take(most).collect()
+        days.values()
+            .flat_map(|day| day.to_ask(most))
+            .take(most)
+            .collect()
     }
 
     /// Takes over whether an upstream has a path that was missed.

@@ -215,7 +215,9 @@ fn joined<K: std::hash::Hash + Eq + Clone, V: Default, R: for<'a> From<(&'a K, &
     for row in ours.iter().chain(theirs) {
         add(map.entry(key(row)).or_default(), row);
     }
-    map.iter().map(R::from).collect()
+    map.iter()
+        .map(|(key, value)| R::from((key, value)))
+        .collect()
 }
 
 /// Drops what a list has beyond `most`; how many that is.
@@ -228,13 +230,20 @@ fn cut<T>(rows: &mut Vec<T>, most: usize) -> u64 {
 impl UsageRecord {
     /// Sorts the lists and cuts them to what a record holds.
     pub(super) fn bound(&mut self) {
-        self.clients
-            .sort_by(|a, b| (b.hits + b.misses, b.bytes, &a.who).cmp(&(a.hits + a.misses, a.bytes, &b.who)));
+        self.clients.sort_by(|a, b| {
+            (b.hits + b.misses, b.bytes, &a.who).cmp(&(a.hits + a.misses, a.bytes, &b.who))
+        });
         self.paths
             .sort_by(|a, b| (b.bytes, b.fetches, a.hash).cmp(&(a.bytes, a.fetches, b.hash)));
         // What an upstream has is of no use to anybody here, so it goes first.
         self.misses.sort_by(|a, b| {
-            let key = |row: &MissRow| (row.elsewhere != Some(true), row.clients.count(), row.requests);
+            let key = |row: &MissRow| {
+                (
+                    row.elsewhere != Some(true),
+                    row.clients.count(),
+                    row.requests,
+                )
+            };
             key(b).cmp(&key(a)).then_with(|| a.hash.cmp(&b.hash))
         });
         self.others.clients += cut(&mut self.clients, MOST_CLIENTS);
@@ -242,10 +251,11 @@ impl UsageRecord {
         self.others.misses += cut(&mut self.misses, MOST_MISSES);
     }
 
-    /// Adds what another process counted on the same day, or another day; `most` clients are told
-    /// apart. Says whether it was new.
+    /// Adds what another process counted on the same day; `most` clients of a path are told apart.
+    /// Says whether it was new.
     pub(super) fn absorb(&mut self, other: &Self, most: usize) -> bool {
-        if other.day == self.day && (other.instances.iter()).any(|one| self.instances.contains(one)) {
+        let mut theirs = other.instances.iter();
+        if theirs.any(|one| self.instances.contains(one)) {
             return false;
         }
         self.instances.extend(other.instances.iter().cloned());
@@ -351,7 +361,7 @@ mod tests {
         (0..40).for_each(|power| times.note(1 << power));
         let counts = Counts {
             hits: u64::from(u32::MAX),
-            nar_bytes: u64::MAX >> 4,
+            nar_bytes: 1 << 50,
             narinfo: times.clone(),
             nar: times,
             ..Counts::default()
@@ -404,7 +414,12 @@ mod tests {
         assert!(text.len() < 220 << 10, "{}", text.len());
         assert_eq!(record.paths[0].bytes, 4_999, "the most come first");
         assert_eq!(record.others.paths, 5_000 - MOST_PATHS as u64);
-        assert!(record.misses.iter().all(|miss| miss.elsewhere == Some(false)));
+        assert!(
+            record
+                .misses
+                .iter()
+                .all(|miss| miss.elsewhere == Some(false))
+        );
         let back: UsageRecord = serde_json::from_str(&text).expect("read back");
         assert_eq!(back, record);
         assert_eq!(back.sum().hits, 24 * u64::from(u32::MAX));

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 use snowbank_shared::api::usage::{
-    NeverFetched, Usage as Shown, UsageCounts, UsageEvent, UsageGap, UsageItem, UsageOrigin,
-    UsageSource, UsageStep,
+    NeverFetched, Usage as Shown, UsageEvent, UsageGap, UsageItem, UsageOrigin, UsageSource,
+    UsageStep,
 };
 
 use super::count::Counts;
@@ -75,6 +75,8 @@ pub struct Report {
     /// When a process began to count, seconds since 1970.
     begins: Vec<i64>,
     now: i64,
+    /// Whether this server counts nothing.
+    off: bool,
 }
 
 impl Usage {
@@ -83,6 +85,7 @@ impl Usage {
         let now = now();
         let mut report = Report {
             now,
+            off: !self.counts,
             ..Report::default()
         };
         // A record that holds others comes before them: `2026-11-23-all` is put first by hand.
@@ -103,7 +106,9 @@ impl Usage {
         records.sort_by_key(|(single, record)| (record.day, *single));
         for (_, record) in records {
             report.spans.extend_from_slice(&record.spans);
-            report.begins.extend(record.spans.first().map(|span| span.0));
+            report
+                .begins
+                .extend(record.spans.first().map(|span| span.0));
             if !range.has(record.day, record.day + DAY) {
                 continue;
             }
@@ -170,9 +175,11 @@ impl Report {
             UsageStep::Hour if day.is_some_and(|day| day.total != Counts::default()) => None,
             UsageStep::Hour => {
                 let hour = (from - day_of(from)) / HOUR;
-                let hours = day.into_iter().flat_map(|day| &day.hours);
-                let mut of_hour = hours.filter(|(known, _)| i64::from(*known) == hour);
-                Some(of_hour.next().map(|(_, counts)| counts.clone()).unwrap_or_default())
+                let known = day.and_then(|day| {
+                    let mut hours = day.hours.iter();
+                    hours.find(|(known, _)| i64::from(*known) == hour)
+                });
+                Some(known.map(|(_, counts)| counts.clone()).unwrap_or_default())
             }
         }
     }
@@ -181,6 +188,9 @@ impl Report {
     pub fn not_measured(&self, range: Span) -> Option<String> {
         if self.is_measured(range.from, range.to) {
             return None;
+        }
+        if self.off {
+            return Some("This server does not count who fetches what: `usage` of the cache is off in its configuration.".to_owned());
         }
         Some(match self.spans.first() {
             Some((first, _)) => format!(
@@ -218,7 +228,7 @@ impl Report {
             not_measured: self.not_measured(range),
             sources: self.sources(range),
             items,
-            total: sum.as_ref().map(Counts::shown) as Option<UsageCounts>,
+            total: sum.as_ref().map(Counts::shown),
             events: self.events(range),
             never_fetched: never,
         }
@@ -251,7 +261,7 @@ impl Report {
         gaps.drain(..oldest);
         let own = UsageSource {
             source: UsageOrigin::Own,
-            connected: true,
+            connected: !self.off,
             first: self.spans.first().map(|span| spelled(span.0)),
             last: self.spans.last().map(|span| spelled(span.1)),
             lag_seconds: Some(0),

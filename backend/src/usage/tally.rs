@@ -259,7 +259,9 @@ impl Day {
             day,
             instances: vec![instance.to_owned()],
             spans: self.spans.clone(),
-            hours: (self.hours.iter())
+            hours: self
+                .hours
+                .iter()
                 .map(|(hour, counts)| (((hour - day) / HOUR).clamp(0, 23) as u8, counts.clone()))
                 .collect(),
             total: Counts::default(),

@@ -66,14 +66,20 @@ fn requests_are_counted_by_hour_client_and_path_and_none_twice() {
         .collect();
     assert_eq!(
         clients,
-        [("192.0.2.0/24".to_owned(), 3, 1), ("198.51.100.0/24".to_owned(), 0, 1)]
+        [
+            ("192.0.2.0/24".to_owned(), 3, 1),
+            ("198.51.100.0/24".to_owned(), 0, 1)
+        ]
     );
     assert_eq!(record.clients[0].nix.as_deref(), Some("2.18.1"));
     let miss = &record.misses[0];
     assert_eq!((miss.requests, miss.clients.count()), (2, 2));
     assert_eq!((miss.first, miss.last), (TODAY + HOUR, TODAY + HOUR + 5));
     assert_eq!(miss.elsewhere, Some(false), "there is nobody to ask");
-    assert_eq!((record.paths[0].fetches, record.paths[0].clients.count()), (1, 1));
+    assert_eq!(
+        (record.paths[0].fetches, record.paths[0].clients.count()),
+        (1, 1)
+    );
     assert_eq!(days[&TODAY].fetched, [short(&hash(1))]);
     drop(days);
     // Asked again, nothing is added.
@@ -90,7 +96,9 @@ fn what_an_upstream_has_is_no_useful_miss_whenever_that_is_known() {
     usage.told(&hash(1), true);
     usage.told(&hash(2), false);
     usage.narinfo_at(TODAY + 2 * HOUR, hash(1), false, &one);
-    let sum = usage.collected(TODAY + 3 * HOUR)[&TODAY].record(TODAY, "a").sum();
+    let sum = usage.collected(TODAY + 3 * HOUR)[&TODAY]
+        .record(TODAY, "a")
+        .sum();
     assert_eq!((sum.misses, sum.elsewhere), (3, 2));
     assert_eq!(sum.shown().useful_misses, 1);
 }
@@ -108,7 +116,10 @@ fn records_of_two_processes_add_up_and_one_counts_once() {
     assert!(whole.absorb(&second, MOST_DISTINCT));
     assert!(!whole.absorb(&first, MOST_DISTINCT), "it is in it");
     assert_eq!(whole.sum().misses, 3);
-    assert_eq!((whole.misses[0].requests, whole.misses[0].clients.count()), (3, 2));
+    assert_eq!(
+        (whole.misses[0].requests, whole.misses[0].clients.count()),
+        (3, 2)
+    );
     assert_eq!(whole.spans, [(TODAY + 1_000, TODAY + 3 * HOUR + 1)]);
     // Without its hours it says the same of the day.
     let sum = whole.sum();

@@ -67,7 +67,15 @@ impl Who {
     /// A number that tells it from others.
     pub fn number(&self) -> u32 {
         // Half of the hash is enough to count a few.
-        xxh3_64(self.to_string().as_bytes()) as u32
+        let hash = match self {
+            Self::Four(group) => xxh3_64(group),
+            Self::Six([a, b, c]) => {
+                let number = u64::from(*a) << 32 | u64::from(*b) << 16 | u64::from(*c);
+                xxh3_64(&number.to_be_bytes())
+            }
+            Self::Named(name) => xxh3_64(name.as_bytes()),
+        };
+        hash as u32
     }
 }
 
@@ -103,7 +111,10 @@ impl From<Who> for String {
 pub fn nix_version(agent: &str) -> Option<&str> {
     let rest = &agent[agent.find("Nix/")? + "Nix/".len()..];
     let fine = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'+');
-    let end = rest.bytes().take(LONGEST_VERSION).take_while(|byte| fine(*byte));
+    let end = rest
+        .bytes()
+        .take(LONGEST_VERSION)
+        .take_while(|byte| fine(*byte));
     let version = &rest[..end.count()];
     version
         .starts_with(|first: char| first.is_ascii_digit())
@@ -160,7 +171,10 @@ mod tests {
     #[test]
     fn a_version_is_read_from_what_nix_says() {
         assert_eq!(nix_version("curl/8.5.0 Nix/2.18.1"), Some("2.18.1"));
-        assert_eq!(nix_version("Nix/2.31pre20250101_abc x"), Some("2.31pre20250101_abc"));
+        assert_eq!(
+            nix_version("Nix/2.31pre20250101_abc x"),
+            Some("2.31pre20250101_abc")
+        );
         for odd in ["", "curl/8", "Nix/", "Nix/<script>", "Mozilla/5.0"] {
             assert_eq!(nix_version(odd), None, "{odd}");
         }

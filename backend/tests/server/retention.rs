@@ -74,10 +74,7 @@ async fn a_simulation_counts_shared_archives_once_and_touches_nothing() {
         by_age["frees"],
         json!({"paths": 4, "bytes": bytes(&[lib, app, old])})
     );
-    assert_eq!(
-        by_age["after"],
-        json!({"paths": 1, "bytes": bytes(&[two])})
-    );
+    assert_eq!(by_age["after"], json!({"paths": 1, "bytes": bytes(&[two])}));
     // A91: of two narinfos on one NAR one alone frees nothing, both free it once.
     let names = "names=lib-*&names=app-*&names=old-*&grace_hours=0";
     let alone = simulated(&server, &olga, &format!("{names}&names=twin-two-*")).await;
@@ -85,7 +82,10 @@ async fn a_simulation_counts_shared_archives_once_and_touches_nothing() {
     let both = simulated(&server, &olga, names).await;
     assert_eq!(both["frees"], json!({"paths": 2, "bytes": 5_000}));
     let packages = both["packages"].as_array().expect("packages");
-    let sum: u64 = packages.iter().filter_map(|one| one["bytes"].as_u64()).sum();
+    let sum: u64 = packages
+        .iter()
+        .filter_map(|one| one["bytes"].as_u64())
+        .sum();
     assert_eq!((packages.len(), sum), (2, 5_000));
 
     // What a rule keeps keeps what it needs, whatever its age.
@@ -132,7 +132,10 @@ async fn rules_are_the_owners_and_say_why_a_path_stays() {
     let mary = olga.invite(&server, "mary", grants).await;
     let path = "/caches/main/gc/rules";
     let mut rules = mary.json(&server, path).await;
-    assert_eq!((&rules["revision"], &rules["by"]), (&json!(0), &Value::Null));
+    assert_eq!(
+        (&rules["revision"], &rules["by"]),
+        (&json!(0), &Value::Null)
+    );
     rules["rules"] = json!({"pins": 1, "uploaded_days": 30, "grace_hours": 0});
     let put = |who: Actor, wish: Value| {
         let server = &server;

@@ -55,10 +55,25 @@ fn rule(operation: &str) -> Option<Rule> {
         | "list_conflicts" | "get_conflicts" | "get_closure_graph" | "get_why" | "get_diff"
         | "get_mentions" | "find_files" | "list_packages" | "get_package" | "list_signers"
         | "get_coverage" | "get_acceptance" | "get_log" | "get_history" | "get_usage"
-        | "list_usage_paths" | "list_usage_misses" => Rule::Reads,
-        "set_pin" | "roll_back_pin" | "remove_pin" | "set_quarantine" | "lift_quarantine"
-        | "dismiss_conflict" | "list_jobs" | "estimate_job" | "begin_job" | "get_job"
-        | "control_job" | "get_batch" | "take_batch" | "check_content" => Rule::Changes,
+        | "list_usage_paths" | "list_usage_misses" | "gone_path" => Rule::Reads,
+        "set_pin"
+        | "roll_back_pin"
+        | "remove_pin"
+        | "set_quarantine"
+        | "lift_quarantine"
+        | "dismiss_conflict"
+        | "list_jobs"
+        | "estimate_job"
+        | "begin_job"
+        | "get_job"
+        | "control_job"
+        | "get_batch"
+        | "take_batch"
+        | "check_content"
+        | "simulate_retention"
+        | "why_kept"
+        | "get_retention_rules"
+        | "list_retention_plans" => Rule::Changes,
         "end_session"
         | "end_own_sessions"
         | "list_members"
@@ -93,7 +108,8 @@ fn rule(operation: &str) -> Option<Rule> {
         | "go_rotation"
         | "abandon_rotation"
         | "get_revocation"
-        | "revoke_own_key" => Rule::Owner,
+        | "revoke_own_key"
+        | "change_retention_rules" => Rule::Owner,
         "list_approvals" | "get_approval" | "approve_upload" | "reject_upload" | "get_policy"
         | "change_policy" | "try_policy" | "list_skipped" | "plan_upload" | "list_uploads"
         | "get_upload" | "commit_upload" | "cancel_upload" => Rule::Uploads,
@@ -308,8 +324,11 @@ async fn every_address_asks_who_it_is() {
             "{what} as the owner: {status}"
         );
         if rule == Rule::Reads {
-            // Nobody built it here: it has no log.
-            let read = if operation == "get_log" { 404 } else { 200 };
+            // Nobody built it here: it has no log. And nobody took it out.
+            let read = match operation.as_str() {
+                "get_log" | "gone_path" => 404,
+                _ => 200,
+            };
             assert_eq!(ask(&reads).await, read, "{what} with its token");
         }
         swept += 1;

@@ -42,7 +42,10 @@ async fn total(server: &TestServer, bytes: u64) -> Value {
             let fields = total.as_object_mut().expect("counts");
             for percentile in ["narinfo_p50", "narinfo_p95", "nar_p50", "nar_p95"] {
                 let micros = fields.remove(percentile).expect("a percentile");
-                assert!(micros.as_u64().is_some_and(|micros| micros > 0), "{percentile}");
+                assert!(
+                    micros.as_u64().is_some_and(|micros| micros > 0),
+                    "{percentile}"
+                );
             }
             return total;
         }
@@ -90,15 +93,22 @@ async fn traffic_gives_exactly_these_figures_also_after_a_restart_and_with_anoth
         (two, "/main/nar/nothing.nar".to_owned(), None, 404),
         // These are not counted.
         (one, "/main/nix-cache-info".to_owned(), None, 200),
-        (one, format!("/main/{}.ls", app.hash), None, 404),
+        (one, format!("/main/{unknown}.ls"), None, 404),
         (one, "/api/v1/caches/main/paths".to_owned(), None, 200),
-        (one, "/c/main".to_owned(), None, 200),
     ] {
-        assert_eq!(get_as(&server, client, &path, range).await, status, "{path}");
+        assert_eq!(
+            get_as(&server, client, &path, range).await,
+            status,
+            "{path}"
+        );
     }
     let head = server.head(&narinfo(&app.hash)).await;
     assert_eq!(head.status(), 200);
-    assert_eq!(server.head(&nar).await.status(), 200, "no request for a NAR");
+    assert_eq!(
+        server.head(&nar).await.status(),
+        200,
+        "no request for a NAR"
+    );
     let bytes = 2 * app.nar.len() as u64;
     let expected = json!({
         "hits": 4, "misses": 3, "useful_misses": 3, "nar_requests": 3, "nar_bytes": bytes,
@@ -109,7 +119,10 @@ async fn traffic_gives_exactly_these_figures_also_after_a_restart_and_with_anoth
     assert_eq!(shown["step"], "hour");
     let measured = |shown: &Value| {
         let items = shown["items"].as_array().expect("items").clone();
-        items.iter().filter(|item| !item["counts"].is_null()).count()
+        items
+            .iter()
+            .filter(|item| !item["counts"].is_null())
+            .count()
     };
     assert!((1..=2).contains(&measured(&shown)), "the others are gaps");
     assert_eq!(shown["items"].as_array().map(Vec::len), Some(7 * 24));
@@ -139,7 +152,13 @@ async fn traffic_gives_exactly_these_figures_also_after_a_restart_and_with_anoth
             .as_array()
             .expect("items")
             .iter()
-            .map(|row| (row["hash"].clone(), row["name"].clone(), row["clients"].clone()))
+            .map(|row| {
+                (
+                    row["hash"].clone(),
+                    row["name"].clone(),
+                    row["clients"].clone(),
+                )
+            })
             .collect();
         assert_eq!(
             rows,
@@ -163,7 +182,7 @@ async fn traffic_gives_exactly_these_figures_also_after_a_restart_and_with_anoth
     check_lists(&server).await;
     // Another process writes its own record, which is added.
     let ledger = server.server.site().ledger.clone();
-    let other = Usage::new(false).expect("random bytes");
+    let other = Usage::new(true, false).expect("random bytes");
     let asker = Asker {
         who: Who::at("203.0.113.1".parse().expect("an address")),
         agent: Some("curl/8 Nix/2.31.0"),
@@ -196,7 +215,12 @@ async fn traffic_gives_exactly_these_figures_also_after_a_restart_and_with_anoth
         .iter()
         .map(|row| {
             let text = |field: &str| row[field].as_str().unwrap_or_default().to_owned();
-            (text("name"), text("nix_version"), row["hits"].clone(), row["bytes"].clone())
+            (
+                text("name"),
+                text("nix_version"),
+                row["hits"].clone(),
+                row["bytes"].clone(),
+            )
         })
         .collect();
     seen.sort_by(|a, b| a.0.cmp(&b.0));
@@ -227,7 +251,13 @@ async fn a_day_that_is_over_becomes_one_record_and_says_the_same() {
         day,
         instances: vec![instance.to_owned()],
         spans: vec![(day, day + DAY)],
-        hours: vec![(3, Counts { hits, ..Counts::default() })],
+        hours: vec![(
+            3,
+            Counts {
+                hits,
+                ..Counts::default()
+            },
+        )],
         total: Counts::default(),
         clients: Vec::new(),
         paths: Vec::new(),
@@ -237,30 +267,37 @@ async fn a_day_that_is_over_becomes_one_record_and_says_the_same() {
         ends: None,
     };
     let (recent, old) = (today - 3 * DAY, today - 50 * DAY);
-    for (day, instance, hits) in [
-        (recent, "one", 5),
-        (recent, "two", 7),
-        (old, "one", 11),
-    ] {
+    for (day, instance, hits) in [(recent, "one", 5), (recent, "two", 7), (old, "one", 11)] {
         let id = format!("{day}-{instance}").parse().expect("a name");
         let record = of(day, instance, hits);
         let put = |_: Option<&UsageRecord>| Ok::<_, LedgerError>(record.clone());
         let scope = Scope::Cache("main");
-        site.ledger.put(scope, &id, "test", put).await.expect("written");
+        site.ledger
+            .put(scope, &id, "test", put)
+            .await
+            .expect("written");
     }
     let spelled = |day: i64| {
         let time = time::OffsetDateTime::from_unix_timestamp(day).expect("a time");
         time.date().to_string()
     };
     let asked = async |day: i64, step: &str| {
-        let range = format!("from={}&to={}&step={step}", spelled(day), spelled(day + DAY));
-        server.json(&format!("/api/v1/caches/main/usage?{range}")).await
+        let range = format!(
+            "from={}&to={}&step={step}",
+            spelled(day),
+            spelled(day + DAY)
+        );
+        server
+            .json(&format!("/api/v1/caches/main/usage?{range}"))
+            .await
     };
     let records = || {
         let view = site.ledger.view();
         let records: Vec<_> = view.list::<UsageRecord>(Scope::Cache("main")).collect();
         let old_days = records.iter().filter(|entry| entry.day < today);
-        old_days.map(|entry| (entry.day, entry.instances.len())).collect::<Vec<_>>()
+        old_days
+            .map(|entry| (entry.day, entry.instances.len()))
+            .collect::<Vec<_>>()
     };
     assert_eq!(records().len(), 3);
     assert_eq!(asked(recent, "day").await["total"]["hits"], 12);
@@ -271,7 +308,10 @@ async fn a_day_that_is_over_becomes_one_record_and_says_the_same() {
     let mut joined = records();
     joined.sort_unstable();
     assert_eq!(joined, [(old, 1), (recent, 2)]);
-    assert_eq!(asked(recent, "hour").await["items"][3]["counts"]["hits"], 12);
+    assert_eq!(
+        asked(recent, "hour").await["items"][3]["counts"]["hits"],
+        12
+    );
     assert_eq!(asked(old, "day").await["total"]["hits"], 11);
     // Its hours are gone, and no hour is said to have had nothing.
     let hours = asked(old, "hour").await;
@@ -280,8 +320,14 @@ async fn a_day_that_is_over_becomes_one_record_and_says_the_same() {
     }));
     // A gap of weeks is one.
     let range = format!("from={}&to={}&step=day", spelled(old), spelled(today));
-    let shown = server.json(&format!("/api/v1/caches/main/usage?{range}")).await;
-    assert_eq!(shown["sources"][0]["gaps"].as_array().map(Vec::len), Some(2), "{shown}");
+    let shown = server
+        .json(&format!("/api/v1/caches/main/usage?{range}"))
+        .await;
+    assert_eq!(
+        shown["sources"][0]["gaps"].as_array().map(Vec::len),
+        Some(2),
+        "{shown}"
+    );
     assert_eq!(shown["items"][1]["counts"], Value::Null);
 }
 
@@ -299,7 +345,9 @@ async fn strangers_learn_nothing_of_a_private_cache_and_readers_no_names() {
     let reader = Actor::with_token(secret);
     let narinfo = format!("/main/{hash}.narinfo");
     let bearer = format!("Bearer {secret}");
-    let answer = server.get_with(&narinfo, &[("authorization", bearer.as_str())]).await;
+    let answer = server
+        .get_with(&narinfo, &[("authorization", bearer.as_str())])
+        .await;
     assert_eq!(answer.status(), 200);
     // A refusal is no miss.
     assert_eq!(server.get(&narinfo).await.status(), 401);
@@ -308,7 +356,11 @@ async fn strangers_learn_nothing_of_a_private_cache_and_readers_no_names() {
         let path = format!("/caches/main/usage{part}");
         assert_eq!(stranger.get(&server, &path).await.status(), 401, "{part}");
         let expected = if part == "/clients" { 403 } else { 200 };
-        assert_eq!(reader.get(&server, &path).await.status(), expected, "{part}");
+        assert_eq!(
+            reader.get(&server, &path).await.status(),
+            expected,
+            "{part}"
+        );
         assert_eq!(olga.get(&server, &path).await.status(), 200, "{part}");
     }
     let total = reader.json(&server, "/caches/main/usage").await["total"].take();
@@ -338,7 +390,9 @@ async fn strangers_learn_nothing_of_a_private_cache_and_readers_no_names() {
         "from=2026-01-01&to=2026-03-01&step=hour",
         "q=x",
     ] {
-        let answer = olga.get(&server, &format!("/caches/main/usage?{odd}")).await;
+        let answer = olga
+            .get(&server, &format!("/caches/main/usage?{odd}"))
+            .await;
         assert_eq!(answer.status(), 400, "{odd}");
     }
     let csv = olga
@@ -349,7 +403,50 @@ async fn strangers_learn_nothing_of_a_private_cache_and_readers_no_names() {
         csv.text().await.expect("text"),
         "from,hits\r\n2020-01-01T00:00:00Z,\r\n"
     );
-    let csv = olga.get(&server, "/caches/main/usage/clients?format=csv").await;
+    let csv = olga
+        .get(&server, "/caches/main/usage/clients?format=csv")
+        .await;
     let text = csv.text().await.expect("text");
-    assert!(text.starts_with("name,nix_version,last_seen,hits,misses,bytes\r\ntest of olga,"), "{text}");
+    assert!(
+        text.starts_with("name,nix_version,last_seen,hits,misses,bytes\r\ntest of olga,"),
+        "{text}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_counted_is_called_not_measured() {
+    let mut hash = String::new();
+    let server = TestServer::start(
+        |shelf| hash = shelf.put("app-1.0", &[]).hash,
+        |config| config.caches[0].usage = false,
+    )
+    .await;
+    settled(&server).await;
+    assert_eq!(
+        server.get(&format!("/main/{hash}.narinfo")).await.status(),
+        200
+    );
+    let shown = usage(&server).await;
+    assert_eq!(
+        (&shown["total"], &shown["never_fetched"]),
+        (&Value::Null, &Value::Null)
+    );
+    assert!(
+        shown["not_measured"]
+            .as_str()
+            .is_some_and(|why| why.contains("does not count"))
+    );
+    assert_eq!(shown["sources"][0]["connected"], false);
+    let site = server.server.site();
+    let usage = &site.cache("main").expect("main").usage;
+    let fetched = usage.fetched(&site.ledger, "main", &parsed(&hash));
+    assert_eq!(fetched, Fetched::NotMeasured);
+    usage.write(&site.ledger, "main", true).await;
+    assert_eq!(
+        site.ledger
+            .view()
+            .list::<UsageRecord>(Scope::Cache("main"))
+            .count(),
+        0
+    );
 }

@@ -47,10 +47,10 @@ use std::process::ExitCode;
 use measure::Figures;
 
 /// The figures that can be asked for.
-const IDS: [&str; 33] = [
+const IDS: [&str; 34] = [
     "a1", "a2", "a3", "a4", "b1", "b2", "b3", "b4", "c1", "c2", "c3", "c4", "d1", "d2", "d3", "d5",
     "d6", "e1", "e3", "e5", "e7", "e8", "e9", "f1", "f2", "f3", "f4a", "f4b", "f5", "f6", "g1",
-    "h4", "sign",
+    "h4", "i1", "sign",
 ];
 
 /// What the command line asks for.
@@ -162,7 +162,7 @@ fn measure_all() -> anyhow::Result<bool> {
         if options.wants(&["b1", "b2", "b4"]) {
             refresh::measure(&options, &mut figures).await?;
         }
-        if options.wants(&["e1", "e3"]) {
+        if options.wants(&["e1", "e3", "i1"]) {
             narinfo::measure(&options, &mut figures).await?;
         }
         if options.wants(&["e5", "e7", "e8"]) {

@@ -1,5 +1,6 @@
 //! e1, e3: what a narinfo costs the server in CPU time, against nginx with the
-//! same files, and what one that is not there costs.
+//! same files, and what one that is not there costs. i1: what counting it costs,
+//! against the same server with `usage = "off"`.
 //!
 //! CPU time per request, not requests per second: it does not depend on who
 //! else uses the machine. Snowbank runs with its default log, which has no line
@@ -29,7 +30,7 @@ const CONNECTIONS: &str = "16";
 /// open within the usual limit of open files.
 const NAMES: usize = 10_000;
 
-/// Measures e1 and e3.
+/// Measures e1, e3 and i1.
 pub async fn measure(options: &Options, figures: &mut Figures) -> anyhow::Result<()> {
     for program in ["nginx", "wrk"] {
         let found = Command::new(program)
@@ -38,26 +39,34 @@ pub async fn measure(options: &Options, figures: &mut Figures) -> anyhow::Result
             .stderr(Stdio::null())
             .status();
         if found.is_err() {
-            figures.skip("e1, e3", &format!("{program} is not installed"));
+            figures.skip("e1, e3, i1", &format!("{program} is not installed"));
             return Ok(());
         }
     }
     let folder = part::folder()?;
     let cache = folder.path().join("cache");
     let paths = options.paths_or(100_000, 10_000);
-    bench_data::to_folder(
-        &Plan {
-            keeps_encoding: false,
-            ..Plan::new(paths, 1)
-        },
-        &cache,
-    )?;
+    let plan = Plan {
+        keeps_encoding: false,
+        ..Plan::new(paths, 1)
+    };
+    bench_data::to_folder(&plan, &cache)?;
     let hits = write_keys(&cache, folder.path())?;
     let misses = write_misses(folder.path(), paths)?;
     let seconds = if options.small { 2 } else { 4 };
     println!("narinfos of {paths} paths, {CONNECTIONS} connections, {seconds} s each");
 
-    let server = snowbank(folder.path(), &cache).await?;
+    let server = snowbank(folder.path(), &cache, true).await?;
+    if options.wants(&["i1"]) {
+        // A folder is served by one server: the other has the same files.
+        let same = folder.path().join("same");
+        bench_data::to_folder(&plan, &same)?;
+        let uncounted = snowbank(folder.path(), &same, false).await?;
+        counting(options, figures, (&server, &uncounted), &hits)?;
+    }
+    if !options.wants(&["e1", "e3"]) {
+        return Ok(());
+    }
     let logging = Nginx::start(folder.path(), &cache, true).await?;
     let quiet = Nginx::start(folder.path(), &cache, false).await?;
     let ours = [server.part.id()];
@@ -113,23 +122,55 @@ pub async fn measure(options: &Options, figures: &mut Figures) -> anyhow::Result
     )
 }
 
+/// i1: the same load on a server that counts who fetches what, and on one that does not.
+fn counting(
+    options: &Options,
+    figures: &mut Figures,
+    (server, uncounted): (&Server, &Server),
+    hits: &Path,
+) -> anyhow::Result<()> {
+    let seconds = if options.small { 2 } else { 4 };
+    let of = |server: &Server, seconds| {
+        load(&server.origin, "/main/", hits, seconds, &[server.part.id()])?.all_good()
+    };
+    // A first touch of each, not counted.
+    of(server, 1)?;
+    of(uncounted, 1)?;
+    let mut rounds = Vec::new();
+    for _ in 0..options.rounds {
+        rounds.push((of(server, seconds)?.micros, of(uncounted, seconds)?.micros));
+    }
+    figures.ratio(
+        Figure {
+            id: "i1",
+            what: "narinfo, CPU with counting",
+            anchor: "the same server without",
+            unit: "µs",
+            target: Some(1.05),
+        },
+        &rounds,
+    )
+}
+
 /// A server over the folder, whose index is ready.
 struct Server {
     part: Part,
     origin: String,
 }
 
-async fn snowbank(home: &Path, cache: &Path) -> anyhow::Result<Server> {
-    let config = home.join("snowbank.toml");
+/// One that counts who fetches what, or does not.
+async fn snowbank(home: &Path, cache: &Path, counts: bool) -> anyhow::Result<Server> {
+    let usage = if counts { "count" } else { "off" };
+    let config = home.join(format!("snowbank-{usage}.toml"));
     fs::write(
         &config,
         format!(
-            "listen = \"127.0.0.1:0\"\ndata_dir = {:?}\n\n[caches.main]\nfolder = {:?}\n",
-            home.join("data").display().to_string(),
+            "listen = \"127.0.0.1:0\"\ndata_dir = {:?}\n\n[caches.main]\nfolder = {:?}\nusage = \"{usage}\"\n",
+            home.join(format!("data-{usage}")).display().to_string(),
             cache.display().to_string()
         ),
     )?;
-    let log = File::create(home.join("snowbank.log"))?;
+    let log = File::create(home.join(format!("snowbank-{usage}.log")))?;
     let part = Part::server(&config, log, Some(1))?;
     let origin = origin(&part.line)?;
     let client = reqwest::Client::builder()
