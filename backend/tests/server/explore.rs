@@ -276,7 +276,7 @@ async fn the_files_that_mention_a_path_are_found_and_a_large_archive_is_asked_ab
     let mut made = None;
     let server = TestServer::start(
         |shelf| {
-            let base = shelf.put("base-1.0", &[]);
+            let base = shelf.put_of("base-1.0", archive(&[(b"x", b"nothing")]));
             let script = format!("#!/bin/sh\nexec {}/{}/bin/x", "/nix/store", base.path);
             let files: [(&[u8], &[u8]); 3] = [
                 (b"plain", b"nothing of it"),
