@@ -47,6 +47,7 @@ mod path_keep;
 mod path_log;
 pub mod path_raw;
 pub mod path_referrers;
+pub mod path_retention;
 pub mod path_signatures;
 pub mod path_summary;
 pub mod path_why;

@@ -16,6 +16,7 @@ use crate::components::icon::Icon;
 use crate::components::size::{size, size_or};
 use crate::pages::lookup_table::upstream_chip;
 use crate::pages::path::PathPage;
+use crate::pages::path_retention;
 use crate::state::navigation::href;
 use crate::state::remote::Remote;
 use crate::state::session::session;
@@ -48,6 +49,7 @@ pub fn content(page: PathPage) -> AnyView {
     });
     view! {
         <section class="section absent">
+            {path_retention::gone(page)}
             <p>
                 "No path with the hash " <code class="break">{hash.clone()}</code>
                 " is in this cache. The hash itself is well formed. " {changing(checked)}

@@ -20,6 +20,7 @@ use crate::components::term::term;
 use crate::format;
 use crate::pages::accept::acceptance_path;
 use crate::pages::path::PathPage;
+use crate::pages::path_retention;
 use crate::state::navigation::href;
 use crate::state::remote::Remote;
 
@@ -37,12 +38,13 @@ pub fn tab(page: PathPage) -> AnyView {
         let (cache, hash) = (page.cache.get_value(), page.hash.get_value());
         Some(acceptance_path(&cache, &[], &[], &hash))
     });
+    let why = path_retention::asked(page);
     let body = move || {
         let detail = page.detail.get()?;
         Some(view! {
             <div class="summary">
                 <div class="summary-main">{sizes(&detail)} {get_it(page, accepted, &detail)} {references(page, &detail)} {referrers(page, &detail)}</div>
-                <div class="summary-side">{facts(page, &detail)} {oddities(&detail)}</div>
+                <div class="summary-side">{facts(page, &detail)} {path_retention::kept(page, why)} {oddities(&detail)}</div>
             </div>
         })
     };

@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 use snowbank_shared::api::access::Act;
 use snowbank_shared::api::pins::{PinDetail, PinRevision, RollBackPin, SetPin};
-use snowbank_shared::route::{ExploreRoute, PIN, PinsRoute, Route};
+use snowbank_shared::route::{ExploreRoute, MonitoringRoute, PIN, PinsRoute, Route};
 
 use crate::components::ago::ago;
 use crate::components::api_button::api_button;
@@ -370,8 +370,17 @@ fn acts(page: PinPage, pin: &PinDetail) -> AnyView {
                     "{} of {size} lose the only pin that keeps them. Nothing is deleted now: retention decides about them from then on.",
                     format::counted(exclusive.paths, "path", "paths"),
                 );
+                let frees = format!(
+                    "unpin {}@{newest} frees {size}",
+                    page.name.get_value()
+                );
+                let simulate = href(&Route::Monitoring(MonitoringRoute::gc(page.cache.get_value())));
                 view! {
                     <p><b>{words}</b></p>
+                    <p>
+                        "Where no other rule keeps them, " <b id="unpin-frees">{frees}</b> ". "
+                        <a class="cell-link" href=simulate>"Simulate retention"</a>
+                    </p>
                     <p>"The name can be given again. Its numbers go on, so that no revision ever means two paths."</p>
                 }.into_any()
             },

@@ -31,6 +31,7 @@ mod pictures;
 mod pins;
 mod preferences;
 mod proxy;
+mod retention;
 mod revoking;
 mod rotation;
 mod scene;

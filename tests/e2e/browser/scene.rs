@@ -81,6 +81,17 @@ impl Scene {
                     "/c/team/usage?tab=clients&range=30d".to_owned(),
                 ),
                 ("usage-sources", "/c/team/usage?tab=sources".to_owned()),
+                ("gc-owner", "/c/team/gc".to_owned()),
+                (
+                    "gc-compared",
+                    "/c/team/gc?keep=pins:5&grace=0&b=keep%3Duploaded%3A30".to_owned(),
+                ),
+                ("gc-plan", planned(&server, &olga).await?),
+                (
+                    "gc-plan-gone",
+                    "/c/team/gc/plans/0123456789abcdef".to_owned(),
+                ),
+                ("gc-run-gone", "/c/team/gc/runs/0123456789abcdef".to_owned()),
                 ("rotation-owner", "/c/team/rotation".to_owned()),
                 ("signing-owner", "/c/team/signing".to_owned()),
                 ("uploads-owner", "/c/team/uploads".to_owned()),
