@@ -119,7 +119,7 @@ impl Shelf {
         self.browser.until(&what, &script).await
     }
 
-    /// Waits until an element has this text. 
+    /// Waits until an element has this text.
     async fn said(&self, id: &str, text: &str) -> anyhow::Result<()> {
         let script = format!(
             "return document.getElementById('{id}')?.textContent.includes('{text}') ?? false"

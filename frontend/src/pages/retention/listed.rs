@@ -113,7 +113,11 @@ fn trace(why: &WhyKept, simulated: &Rules) -> AnyView {
         target_size: simulated.target_size,
         ..why.rules.clone()
     } == *simulated;
-    let whose = if same { "" } else { "By the rules of the cache, not by these: " };
+    let whose = if same {
+        ""
+    } else {
+        "By the rules of the cache, not by these: "
+    };
     let verdict = match (&why.by, why.kept) {
         (Some(by), true) => format!("{whose}stays, {by}."),
         (None, true) => format!("{whose}stays."),
