@@ -38,16 +38,23 @@ pub struct Removal {
     pub paths: u64,
     /// Bytes as stored of their NARs, each once; those that are missing count nothing.
     pub bytes: u64,
-    /// Paths that would go, in no order that means anything, with the bytes that go with each: those of
-    /// a NAR that several paths share count with one of them, and with none where one of them stays.
-    pub going: Vec<(Id, u64)>,
+    /// Paths that would go, in no order that means anything.
+    pub going: Vec<Id>,
+    /// By row the bytes as stored that go with it.
+    freed: Vec<u64>,
 }
 
 impl Removal {
     /// Bytes as stored that would go.
     pub fn freed(&self) -> u64 {
-        let bytes = self.going.iter().map(|(_, bytes)| bytes);
+        let bytes = self.freed.iter();
         bytes.fold(0, |sum, bytes| sum.saturating_add(*bytes))
+    }
+
+    /// Bytes as stored that would go with a path: those of a NAR that several paths share count with
+    /// one of them, and with none where one of them stays.
+    pub fn freed_with(&self, id: Id) -> u64 {
+        self.freed[id.0 as usize]
     }
 }
 
@@ -86,8 +93,10 @@ impl View {
     /// What goes where only this stays. Looks at every path: run it off the reactor.
     pub fn removal(&self, kept: &Kept) -> Removal {
         let graph = &self.graph;
-        let mut removal = Removal::default();
-        let mut freed = vec![0u64; graph.rows() as usize];
+        let mut removal = Removal {
+            freed: vec![0; graph.rows() as usize],
+            ..Removal::default()
+        };
         self.each_nar(|rows| {
             let present = rows
                 .iter()
@@ -98,13 +107,13 @@ impl View {
                 .unwrap_or(0);
             removal.bytes = removal.bytes.saturating_add(size);
             if rows.iter().all(|&row| !kept.has(Id(row))) {
-                freed[rows[0] as usize] = size;
+                removal.freed[rows[0] as usize] = size;
             }
         });
         for row in graph.all_live() {
             removal.paths += 1;
             if !kept.has(Id(row)) {
-                removal.going.push((Id(row), freed[row as usize]));
+                removal.going.push(Id(row));
             }
         }
         removal

@@ -8,8 +8,9 @@ use snowbank_shared::api::{PackagePath, PackageRow, Page};
 use snowbank_shared::package::{Package, compare_versions};
 
 use super::graph::Graph;
+use super::keep::{Kept, Removal};
 use super::query::QueryError;
-use super::view::{View, known, rfc3339};
+use super::view::{Id, View, known, rfc3339};
 
 /// Most rows of a page of packages.
 pub const MAX_PACKAGES: usize = 200;
@@ -250,5 +251,35 @@ impl View {
             }
         };
         Some((rows.into_iter().map(path).collect(), total))
+    }
+
+    /// What goes of each package, most bytes first, at most so many of them: name, paths, bytes as
+    /// stored. The first call of a version looks at every path: run it off the reactor.
+    pub fn going_by_package(
+        &self,
+        kept: &Kept,
+        removal: &Removal,
+        most: usize,
+    ) -> Vec<(String, u64, u64)> {
+        let index = self.package_index();
+        let mut sums: Vec<(u64, u64, &Group)> = Vec::new();
+        for group in &index.groups {
+            let (mut paths, mut bytes) = (0u64, 0u64);
+            for id in index.rows(group).iter().map(|&row| Id(row)) {
+                if !kept.has(id) {
+                    paths += 1;
+                    bytes = bytes.saturating_add(removal.freed_with(id));
+                }
+            }
+            if paths > 0 {
+                sums.push((bytes, paths, group));
+            }
+        }
+        // Groups are in the order of their names, and stay so among equals.
+        sums.sort_by_key(|(bytes, paths, _)| std::cmp::Reverse((*bytes, *paths)));
+        sums.truncate(most);
+        sums.into_iter()
+            .map(|(bytes, paths, group)| (group.name.to_string(), paths, bytes))
+            .collect()
     }
 }

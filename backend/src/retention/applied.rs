@@ -134,6 +134,21 @@ impl<'a> Applied<'a> {
             || (self.rules.fetched_days.is_some() && self.fetches_are_measured)
     }
 
+    /// The paths that rules keep by themselves.
+    pub fn roots(&self) -> Vec<Id> {
+        let view = self.facts.view;
+        let pinned = self.pins.keys().filter_map(|hash| view.find(hash));
+        let mut roots: Vec<Id> = pinned.collect();
+        // Pins are few: what asks every path is asked only where there are such rules.
+        if self.rules.uploaded_days.is_some()
+            || self.rules.fetched_days.is_some()
+            || !self.rules.names.is_empty()
+        {
+            roots.extend(view.ids().filter(|id| self.keeps(*id).is_some()));
+        }
+        roots
+    }
+
     /// What a rule keeps this path itself by.
     pub fn keeps(&self, id: Id) -> Option<Reason> {
         let view = self.facts.view;

@@ -1,16 +1,15 @@
 //! What rules would keep and remove. A pure function: nothing is read or written.
 
 use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use snowbank_shared::api::retention::{
     ListedPath, PackageWeight, PathGroup, Rules, Simulation, Weight,
 };
-use snowbank_shared::package;
 
 use super::applied::{Applied, Facts};
 use crate::auth::records::spelled;
-use crate::index::{Id, Removal, View};
+use crate::index::{Id, View};
 use crate::usage::{DAY, Fetched};
 
 /// Packages that are named.
@@ -28,10 +27,7 @@ pub fn simulate(facts: Facts<'_>, rules: &Rules) -> Simulation {
     let mut kept = view.nothing_kept();
     let mut grace = Vec::new();
     if applied.is_on() {
-        view.keep(
-            &mut kept,
-            view.ids().filter(|id| applied.keeps(*id).is_some()),
-        );
+        view.keep(&mut kept, applied.roots());
         grace = view
             .ids()
             .filter(|id| !kept.has(*id) && applied.is_new(*id))
@@ -48,7 +44,7 @@ pub fn simulate(facts: Facts<'_>, rules: &Rules) -> Simulation {
     let risky: Vec<Id> = removal
         .going
         .iter()
-        .map(|(id, _)| *id)
+        .copied()
         .filter(|id| applied.fetched_since(*id, AT_RISK_DAYS))
         .collect();
     // What is known to be fetched is told also where not all of the days were measured; that nothing was
@@ -70,7 +66,11 @@ pub fn simulate(facts: Facts<'_>, rules: &Rules) -> Simulation {
             bytes: removal.bytes.saturating_sub(frees.bytes),
         },
         frees,
-        packages: packages(view, &removal),
+        packages: view
+            .going_by_package(&kept, &removal, MOST_PACKAGES)
+            .into_iter()
+            .map(|(name, paths, bytes)| PackageWeight { name, paths, bytes })
+            .collect(),
         at_risk: (measured || !risky.is_empty()).then(|| group(view, &applied, risky)),
         grace: group(view, &applied, grace),
         disabled: applied.disabled().into_iter().collect(),
@@ -84,27 +84,6 @@ pub fn simulate(facts: Facts<'_>, rules: &Rules) -> Simulation {
         revision: view.revision().to_owned(),
         as_of: view.swept_at().map(spelled),
     }
-}
-
-/// What goes, by package, largest first.
-fn packages(view: &View, removal: &Removal) -> Vec<PackageWeight> {
-    let mut weights: HashMap<&str, Weight> = HashMap::new();
-    for (id, bytes) in &removal.going {
-        let weight = weights.entry(package::split(view.name(*id)).0).or_default();
-        weight.paths += 1;
-        weight.bytes = weight.bytes.saturating_add(*bytes);
-    }
-    let mut sorted: Vec<(&str, Weight)> = weights.into_iter().collect();
-    sorted.sort_unstable_by_key(|(name, weight)| (Reverse((weight.bytes, weight.paths)), *name));
-    sorted.truncate(MOST_PACKAGES);
-    sorted
-        .into_iter()
-        .map(|(name, weight)| PackageWeight {
-            name: name.to_owned(),
-            paths: weight.paths,
-            bytes: weight.bytes,
-        })
-        .collect()
 }
 
 /// Paths, largest first; a NAR that several of them share counts once.

@@ -57,10 +57,8 @@ pub fn why(facts: Facts<'_>, rules: &Rules, id: Id) -> WhyKept {
     }
     // What refers to its hash by another name is no referrer of the index, and keeps it all the same.
     let mut kept = view.nothing_kept();
-    let roots = view
-        .ids()
-        .filter(|root| applied.keeps(*root).is_some() || applied.is_new(*root));
-    view.keep(&mut kept, roots);
+    view.keep(&mut kept, applied.roots());
+    view.keep(&mut kept, view.ids().filter(|root| applied.is_new(*root)));
     why.kept = kept.has(id);
     if why.kept {
         why.by = Some("a path that stays refers to its hash by another name".to_owned());

@@ -87,9 +87,17 @@ proptest! {
             .map(|(_, size)| *size)
             .sum();
         prop_assert_eq!(removal.freed(), freed);
-        let going: BTreeSet<Id> = removal.going.iter().map(|(id, _)| *id).collect();
+        let going: BTreeSet<Id> = removal.going.iter().copied().collect();
         prop_assert_eq!(going.len(), removal.going.len());
         prop_assert_eq!(going.len(), model.paths.len() - stays.len());
+        let by_package = view.going_by_package(&found, &removal, usize::MAX);
+        let (mut paths, mut bytes) = (0u64, 0u64);
+        for (_, some, size) in &by_package {
+            prop_assert!(*some > 0);
+            paths += some;
+            bytes += size;
+        }
+        prop_assert_eq!((paths, bytes), (going.len() as u64, freed));
 
         // Chains are real, begin at a root, and are there for all that the index's references reach.
         let places: BTreeSet<Id> = roots.iter().map(|&number| id(&view, number)).collect();
