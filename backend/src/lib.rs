@@ -32,6 +32,7 @@ pub mod secrets;
 pub mod server;
 pub mod signing;
 pub mod site;
+pub mod sizes;
 pub mod substituter;
 pub mod sync;
 pub mod ui;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules, lowest first. Those of one line do not use each other.
-const LAYERS: [&str; 28] = [
+const LAYERS: &[&str] = &[
     "bucket",
     "index",
     "secrets",
@@ -20,6 +20,7 @@ const LAYERS: [&str; 28] = [
     "metrics",
     "web",
     "archive",
+    "sizes",
     "site",
     "substituter",
     "pins",

@@ -25,6 +25,7 @@ mod lookup;
 pub mod pins;
 pub mod policy;
 pub mod quarantine;
+pub mod repair;
 pub mod retention;
 pub mod rotation;
 pub mod signing;
@@ -637,6 +638,38 @@ pub struct Health {
     pub revision: String,
     /// When the bucket was last swept; `null`: not yet.
     pub as_of: Option<String>,
+    /// Objects of the last listing of the whole bucket; `null`: not yet.
+    #[serde(default)]
+    pub counted: Option<Counted>,
+    /// Of the first missing NARs of this page: the closures and pins that they concern.
+    #[serde(default)]
+    pub affected: Vec<repair::Affected>,
+    /// How many findings there were, of the check that was asked for or of all: the last 30 days on
+    /// which they were counted, oldest first.
+    #[serde(default)]
+    pub days: Vec<DayCount>,
+}
+
+/// How many there were on one day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct DayCount {
+    /// The day (UTC): `2026-11-23`.
+    pub day: String,
+    /// Findings, as they were counted last on it.
+    pub count: u64,
+}
+
+/// What the last listing of the whole bucket looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct Counted {
+    /// Narinfos that the index holds.
+    pub narinfos: u64,
+    /// Objects that were listed.
+    pub objects: u64,
+    /// When the listing began.
+    pub at: String,
 }
 
 /// How often one check found something.

@@ -1,5 +1,6 @@
 //! `/caches/{cache}/health`: what is wrong in the bucket.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::Json;
@@ -7,14 +8,16 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::future::join_all;
 use http::HeaderMap;
+use snowbank_shared::api::repair::Affected;
 use snowbank_shared::api::{Finding, Health, Problem};
-use snowbank_shared::store_path::StorePath;
+use snowbank_shared::store_path::{StorePath, StorePathHash};
 
 use super::export::{Export, Table, by_cursor, fields};
 use super::problem::ApiError;
 use super::request::{Paging, heavy, nothing_left, pairs, readable};
 use crate::index::{MAX_FINDINGS_LIMIT, View};
-use crate::site::{Cache, Site};
+use crate::pins;
+use crate::site::{Cache, Site, surroundings};
 use crate::upstream::Holding;
 
 /// Columns of an export: the fields of a finding.
@@ -62,6 +65,7 @@ pub(super) async fn list(
     nothing_left(&pairs)?;
     let Some(export) = export else {
         let looked = Arc::clone(&cache);
+        let days = surroundings::days(&site.ledger, cache.slug.as_str(), check.as_deref());
         let page = heavy(&site, move || {
             let view = looked.index.view();
             let page = view.health(check.as_deref(), paging.limit, paging.cursor.as_deref())?;
@@ -69,6 +73,13 @@ pub(super) async fn list(
         });
         let (mut page, view) = page.await?;
         say_what_is_upstream(&cache, &view, &mut page).await;
+        let asking = Arc::clone(&site);
+        let page = heavy(&site, move || {
+            page.days = days;
+            page.affected = affected(&asking, &cache, &view, &page.items);
+            Ok(page)
+        })
+        .await?;
         return Ok(Json(page).into_response());
     };
     let table = heavy(&site, move || {
@@ -88,6 +99,50 @@ pub(super) async fn list(
     })
     .await?;
     export.answer(&site, table)
+}
+
+/// Missing NARs of a page whose closures and pins are named, with roots and pins of each.
+const TRACED: usize = 20;
+const MOST_ROOTS: usize = 10;
+const MOST_PINS: usize = 50;
+
+/// Whom the missing NARs of a page concern. The walk is over what refers to each, so only for the
+/// first of them.
+fn affected(site: &Site, cache: &Cache, view: &View, items: &[Finding]) -> Vec<Affected> {
+    let missing = items
+        .iter()
+        .filter(|finding| finding.check == "nar-missing")
+        .take(TRACED);
+    let mut all = Vec::new();
+    let mut known = None;
+    for finding in missing {
+        let hash = finding.hash.as_deref().and_then(|hash| hash.parse().ok());
+        let Some(id) = hash.and_then(|hash| view.find(&hash)) else {
+            continue;
+        };
+        let concerned = view.affecting(id);
+        let paths: HashSet<StorePathHash> =
+            concerned.paths.iter().map(|&id| view.hash(id)).collect();
+        let mut keeping = Vec::new();
+        for pin in known.get_or_insert_with(|| pins::all(&site.ledger, cache.slug.as_str())) {
+            for revision in &pin.revisions {
+                if keeping.len() < MOST_PINS && paths.contains(&revision.path.hash()) {
+                    keeping.push(format!("{}@{}", pin.id, revision.number));
+                }
+            }
+        }
+        let roots = concerned.roots.iter().take(MOST_ROOTS);
+        all.push(Affected {
+            object: finding.object.clone(),
+            closures: paths.len() as u64 - 1,
+            roots: roots
+                .map(|&id| format!("{}-{}", view.hash(id), view.name(id)))
+                .collect(),
+            root_count: concerned.roots.len() as u64,
+            pins: keeping,
+        });
+    }
+    all
 }
 
 /// Findings of a page that the upstreams are asked about, and references of each.

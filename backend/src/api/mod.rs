@@ -38,6 +38,7 @@ mod pins;
 mod policy;
 pub mod problem;
 mod quarantine;
+mod repair;
 mod request;
 mod retention;
 mod rotation;
@@ -45,6 +46,7 @@ mod session;
 mod settings;
 mod signing;
 mod skipped;
+mod storage;
 mod tokens;
 mod trust;
 mod uploads;
@@ -172,6 +174,7 @@ fn routes(computing: OpenApiRouter<Arc<Site>>) -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(content::check))
         .routes(routes!(keys::list))
         .routes(routes!(health::list))
+        .routes(routes!(repair::repair))
         .routes(routes!(skipped::list))
         .routes(routes!(events::stream))
         .routes(routes!(live::begin))
@@ -218,6 +221,9 @@ fn routes(computing: OpenApiRouter<Arc<Site>>) -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(uploads::plan, uploads::list))
         .routes(routes!(uploads::one, uploads::cancel))
         .routes(routes!(uploads::commit))
+        .routes(routes!(storage::read))
+        .routes(routes!(storage::prices, storage::change_prices))
+        .routes(routes!(storage::bucket))
         .routes(routes!(settings::read, settings::change))
         .routes(routes!(wizard::test))
         .routes(routes!(audit::list))

@@ -2,105 +2,7 @@
 
 use std::time::Duration;
 
-/// A request that S3 knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[repr(usize)]
-pub enum Operation {
-    /// ListObjectsV2.
-    List,
-    /// GetObject, whole or a range.
-    Get,
-    /// HeadObject.
-    Head,
-    /// PutObject, conditional or not.
-    Put,
-    /// DeleteObject.
-    Delete,
-    /// CopyObject, or UploadPartCopy above 5 GiB.
-    Copy,
-    /// CreateMultipartUpload.
-    MultipartCreate,
-    /// UploadPart.
-    MultipartPart,
-    /// CompleteMultipartUpload.
-    MultipartComplete,
-    /// AbortMultipartUpload.
-    MultipartAbort,
-    /// ListMultipartUploads.
-    MultipartList,
-    /// GetBucketLifecycleConfiguration.
-    Lifecycle,
-}
-
-impl Operation {
-    /// Every operation.
-    pub const ALL: [Self; 12] = [
-        Self::List,
-        Self::Get,
-        Self::Head,
-        Self::Put,
-        Self::Delete,
-        Self::Copy,
-        Self::MultipartCreate,
-        Self::MultipartPart,
-        Self::MultipartComplete,
-        Self::MultipartAbort,
-        Self::MultipartList,
-        Self::Lifecycle,
-    ];
-
-    /// A word for metrics and logs.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::List => "list",
-            Self::Get => "get",
-            Self::Head => "head",
-            Self::Put => "put",
-            Self::Delete => "delete",
-            Self::Copy => "copy",
-            Self::MultipartCreate => "multipart-create",
-            Self::MultipartPart => "multipart-part",
-            Self::MultipartComplete => "multipart-complete",
-            Self::MultipartAbort => "multipart-abort",
-            Self::MultipartList => "multipart-list",
-            Self::Lifecycle => "lifecycle",
-        }
-    }
-
-    /// The IAM action that a policy has to allow for it.
-    pub const fn action(self) -> &'static str {
-        match self {
-            Self::List => "s3:ListBucket",
-            Self::Get | Self::Head => "s3:GetObject",
-            Self::Put
-            | Self::Copy
-            | Self::MultipartCreate
-            | Self::MultipartPart
-            | Self::MultipartComplete => "s3:PutObject",
-            Self::Delete => "s3:DeleteObject",
-            Self::MultipartAbort => "s3:AbortMultipartUpload",
-            Self::MultipartList => "s3:ListBucketMultipartUploads",
-            Self::Lifecycle => "s3:GetLifecycleConfiguration",
-        }
-    }
-
-    const fn doing(self) -> &'static str {
-        match self {
-            Self::List => "listing",
-            Self::Get => "reading",
-            Self::Head => "looking up",
-            Self::Put => "writing",
-            Self::Delete => "deleting",
-            Self::Copy => "copying to",
-            Self::MultipartCreate => "beginning an upload to",
-            Self::MultipartPart => "uploading a part of",
-            Self::MultipartComplete => "completing the upload to",
-            Self::MultipartAbort => "giving up the upload to",
-            Self::MultipartList => "listing the unfinished uploads of",
-            Self::Lifecycle => "reading the lifecycle rules of",
-        }
-    }
-}
+use super::Operation;
 
 /// What kind of failure it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -276,6 +178,21 @@ impl BucketError {
                 }
                 "s3:GetLifecycleConfiguration" => {
                     "allow `s3:GetLifecycleConfiguration` on the bucket for these credentials"
+                }
+                "s3:GetBucketVersioning" => {
+                    "allow `s3:GetBucketVersioning` on the bucket for these credentials"
+                }
+                "s3:ListBucketVersions" => {
+                    "allow `s3:ListBucketVersions` on the bucket for these credentials"
+                }
+                "s3:GetBucketObjectLockConfiguration" => {
+                    "allow `s3:GetBucketObjectLockConfiguration` on the bucket for these credentials"
+                }
+                "s3:ListBucketMultipartUploads" => {
+                    "allow `s3:ListBucketMultipartUploads` on the bucket for the writing credentials"
+                }
+                "s3:ListMultipartUploadParts" => {
+                    "allow `s3:ListMultipartUploadParts` on the bucket's objects for the writing credentials"
                 }
                 _ => {
                     "allow `s3:AbortMultipartUpload` on the bucket's objects for the writing credentials"

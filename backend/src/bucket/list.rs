@@ -199,7 +199,7 @@ impl Bucket {
     }
 
     /// The query, its names sorted as the signature wants them.
-    fn query(&self, request: &ListRequest, token: Option<&str>, prefix: &str) -> String {
+    pub(super) fn query(&self, request: &ListRequest, token: Option<&str>, prefix: &str) -> String {
         let mut query = String::with_capacity(128);
         let mut add = |name: &str, value: &str| {
             if !query.is_empty() {

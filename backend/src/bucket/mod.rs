@@ -29,11 +29,13 @@ pub mod counts;
 pub mod embedded;
 pub mod encoding;
 pub mod error;
+pub mod facts;
 pub mod lifecycle;
 mod lines;
 pub mod list;
 pub mod multipart;
 pub mod object;
+mod operation;
 pub mod probe;
 mod read;
 pub mod retry;
@@ -46,11 +48,13 @@ pub mod write;
 
 pub use config::{BucketConfig, CredentialSource, Credentials, Limits};
 pub use counts::{Counts, RequestCounts};
-pub use error::{BucketError, BucketErrorKind, Operation};
+pub use error::{BucketError, BucketErrorKind};
+pub use facts::{OldVersions, Versioning};
 pub use lifecycle::HarmfulRule;
 pub use list::{ListPage, ListRequest};
 pub use multipart::{Multipart, Part};
 pub use object::{ContentRange, ETag, Object, ObjectBody, ObjectMeta, SmallObject};
+pub use operation::Operation;
 pub use probe::Capabilities;
 pub use read::{ByteRange, Described, Presigned};
 pub use retry::RetryPolicy;
@@ -73,6 +77,8 @@ use transport::Transport;
 pub struct Bucket {
     inner: Arc<Inner>,
     lane: Lane,
+    /// What lies under hidden prefixes is there for this handle.
+    sees_hidden: bool,
 }
 
 /// Which queue a request waits in, so that a sweep never makes a client wait.
@@ -132,6 +138,7 @@ impl Bucket {
                 limits: config.limits,
             }),
             lane: Lane::Interactive,
+            sees_hidden: false,
         })
     }
 
@@ -142,6 +149,16 @@ impl Bucket {
         Self {
             inner: Arc::clone(&self.inner),
             lane: Lane::Bulk,
+            sees_hidden: self.sees_hidden,
+        }
+    }
+
+    /// The same bucket, with what is hidden: for counting what lies there, never for serving it.
+    #[must_use]
+    pub(crate) fn with_hidden(&self) -> Self {
+        Self {
+            sees_hidden: true,
+            ..self.clone()
         }
     }
 
@@ -203,10 +220,12 @@ impl Bucket {
 
     /// Whether an absolute key is out of this handle's reach.
     fn is_hidden(&self, absolute: &str) -> bool {
-        self.inner
-            .hidden
-            .iter()
-            .any(|hidden| absolute.starts_with(hidden.as_str()))
+        !self.sees_hidden
+            && self
+                .inner
+                .hidden
+                .iter()
+                .any(|hidden| absolute.starts_with(hidden.as_str()))
     }
 
     fn error(

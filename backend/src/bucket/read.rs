@@ -391,7 +391,7 @@ pub(super) fn mark(headers: &HeaderMap) -> Option<String> {
 }
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT`: RFC 2822 but for the zone's name.
-fn http_date(value: &str) -> Option<OffsetDateTime> {
+pub(super) fn http_date(value: &str) -> Option<OffsetDateTime> {
     if let Some(date) = fixed_date(value.as_bytes()) {
         return Some(date);
     }

@@ -70,4 +70,43 @@ impl Bucket {
         }
         Ok(found)
     }
+
+    /// The bytes that an unfinished upload holds so far.
+    ///
+    /// # Errors
+    /// See [`BucketErrorKind`](super::BucketErrorKind). One that ended meanwhile is not found.
+    pub async fn multipart_bytes(&self, upload: &Multipart) -> Result<u64, BucketError> {
+        let mut bytes = 0u64;
+        let mut after = None::<String>;
+        for _ in 0..MOST_PAGES {
+            let page = self
+                .attempt(Operation::Parts, |_| {
+                    let request = self
+                        .inner
+                        .clients
+                        .write
+                        .list_parts()
+                        .bucket(&self.inner.name)
+                        .key(&upload.absolute)
+                        .upload_id(&upload.upload_id)
+                        .set_part_number_marker(after.clone());
+                    async move {
+                        request.send().await.map_err(|error| {
+                            self.sdk_error(Operation::Parts, &upload.absolute, &error)
+                        })
+                    }
+                })
+                .await?;
+            for part in page.parts() {
+                let size = part.size().and_then(|size| u64::try_from(size).ok());
+                bytes = bytes.saturating_add(size.unwrap_or_default());
+            }
+            let next = page.next_part_number_marker().map(str::to_owned);
+            if page.is_truncated() != Some(true) || next.is_none() || next == after {
+                break;
+            }
+            after = next;
+        }
+        Ok(bytes)
+    }
 }

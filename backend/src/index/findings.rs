@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
-use snowbank_shared::api::{CheckCount, ContentStatus, Finding, Health, Severity, SignatureStatus};
+use snowbank_shared::api::{
+    CheckCount, ContentStatus, Counted, Finding, Health, Severity, SignatureStatus,
+};
 
 use snowbank_shared::narinfo::object_key;
 
@@ -177,6 +179,13 @@ impl View {
             total,
             revision: self.revision().to_owned(),
             as_of: self.swept_at().map(rfc3339),
+            counted: self.totals().bucket.as_ref().map(|bucket| Counted {
+                narinfos: self.len(),
+                objects: bucket.objects,
+                at: rfc3339(bucket.began_at),
+            }),
+            affected: Vec::new(),
+            days: Vec::new(),
         })
     }
 

@@ -26,6 +26,7 @@
 //! many paths: run that off the reactor.
 
 mod accept;
+mod affected;
 mod census;
 mod change;
 mod chunk;
@@ -61,6 +62,7 @@ mod selection;
 mod signed;
 mod snapshot;
 mod state;
+mod storage;
 #[cfg(test)]
 mod tests;
 mod traverse;
@@ -78,6 +80,7 @@ use std::thread::JoinHandle;
 use snowbank_shared::signature::KeyRing;
 
 pub use accept::{MOST_CHECKS, Question};
+pub use affected::Affecting;
 pub use census::Census;
 pub use change::{Change, ChangeToken, ParsedEntry};
 pub use closure::MAX_CLOSURE_LIMIT;
@@ -90,6 +93,7 @@ pub use packages::{MAX_PACKAGE_PATHS, MAX_PACKAGES, PackageQuery, PackageSort};
 pub use pinned::SignedBy;
 pub use query::{DEFAULT_LIMIT, MAX_LIMIT, Makers, PathQuery, QueryError, Sort, SortField};
 pub use state::IndexParams;
+pub use storage::StorageFigures;
 pub(crate) use view::rfc3339;
 pub use view::{Id, Totals, View};
 pub use vouch::{NoVouch, Vouch};

@@ -113,6 +113,10 @@ pub const USAGE: Kind = granting("usage", ScopeKind::Cache);
 /// Which paths were fetched, by day and process.
 pub const FETCHED: Kind = granting("fetched", ScopeKind::Cache);
 
+/// What a cache's bucket held, by day.
+pub const SIZES: Kind = granting("sizes", ScopeKind::Cache);
+/// What a cache's owner pays for its bucket.
+pub const PRICES: Kind = granting("prices", ScopeKind::Cache);
 /// Jobs that add or remove signatures.
 pub const SIGN_JOBS: Kind = granting("signjobs", ScopeKind::Cache);
 /// A cache's own keys: which sign, which are retired, which are no longer believed.
@@ -125,6 +129,8 @@ pub const FLAKES: Kind = granting("flakes", ScopeKind::Cache);
 pub const SCRIPTS: Kind = granting("scripts", ScopeKind::Cache);
 /// Keys that clients of a cache were told to trust, by the SHA-256 of their text.
 pub const USED_KEYS: Kind = granting("usedkeys", ScopeKind::Cache);
+/// How many findings a cache had, by day.
+pub const HEALTH_DAYS: Kind = granting("health", ScopeKind::Cache);
 
 /// Every kind. A folder of records that is not of one of them was written by a newer version.
 pub const KINDS: &[Kind] = &[
@@ -149,12 +155,15 @@ pub const KINDS: &[Kind] = &[
     SKIPPED,
     USAGE,
     FETCHED,
+    SIZES,
+    PRICES,
     SIGN_JOBS,
     CACHE_KEYS,
     ROTATIONS,
     FLAKES,
     SCRIPTS,
     USED_KEYS,
+    HEALTH_DAYS,
 ];
 
 /// Whose record it is.

@@ -6,12 +6,14 @@
 //! sweeps and writes the indexes.
 
 mod access;
+mod around;
 mod collect;
 mod connection;
 mod counted;
 pub mod dispatch;
 mod embedded;
 mod holding;
+mod measuring;
 mod open;
 mod proven;
 mod ready;
@@ -238,8 +240,10 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
     tasks.spawn(intake.clone().tend());
     tasks.spawn(holding::follow(Arc::clone(&site)));
     tasks.spawn(intake.clone().upkeep());
+    tasks.spawn(measuring::follow(Arc::clone(&site)));
     tasks.spawn(proven::show(Arc::clone(&site)));
     tasks.spawn(counted::keep(Arc::clone(&site)));
+    tasks.spawn(around::follow(Arc::clone(&site)));
     tasks.spawn(state::show_findings(site.ledger.clone(), Arc::clone(&site)));
     tasks.close();
     Ok(RunningServer {

@@ -23,6 +23,7 @@ use crate::metrics::Metrics;
 use crate::outbound::{Outbound, Policy};
 use crate::secrets::{self, StateSecret};
 use crate::site::{Cache, CacheCounters, Lookups, OwnKeys, Trust};
+use crate::sizes::Sizes;
 use crate::sync::{Hints, Schedule, Sync, SyncHandle, SyncParams};
 use crate::upstream::{Upstream, Upstreams};
 use crate::usage::Usage;
@@ -197,6 +198,8 @@ async fn open(
     };
     let sync = Sync::spawn(&bucket, index.clone(), Arc::clone(&key_ring), params);
     let withheld = Withheld::remembering(&index.view());
+    let areas = std::iter::once(STATE_AREA.to_owned()).chain(config.state.hidden_from(declared));
+    let sizes = Sizes::new(sync.whole(), areas, bucket.prefix());
     let cache = Cache {
         slug: slug.clone(),
         title: declared.title.clone(),
@@ -243,6 +246,7 @@ async fn open(
         ),
         withheld,
         usage: Usage::new(declared.usage, !declared.upstreams.is_empty())?,
+        sizes,
     };
     Ok((cache, sync))
 }

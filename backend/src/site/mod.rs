@@ -9,6 +9,7 @@ mod growth;
 mod live;
 mod lookups;
 mod own_keys;
+pub mod surroundings;
 mod trust;
 
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use crate::config::{Misses, NarDelivery, PublicUrl, Serve, Slug, UpstreamMode};
 use crate::index::{Id, Index, View, rfc3339};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
+use crate::sizes::Sizes;
 use crate::sync::Answered;
 use crate::upstream::{Upstream, Upstreams};
 use crate::usage::Usage;
@@ -132,6 +134,8 @@ pub struct Cache {
     pub withheld: Withheld,
     /// Who fetches what.
     pub usage: Usage,
+    /// What its bucket holds, by kind of object.
+    pub sizes: Sizes,
 }
 
 impl Site {

@@ -186,12 +186,14 @@ impl Sync {
         let (commands, inbox) = mpsc::unbounded_channel();
         let (status, status_receiver) = watch::channel(task::initial_status(&index, &params));
         let (cache_info, cache_info_receiver) = watch::channel(None);
+        let (whole, whole_receiver) = watch::channel(None);
         let task = Task::new(
             bucket.bulk(),
             index.clone(),
             params,
             status,
             cache_info,
+            whole,
             stop.clone(),
         );
         let answered = task.answered();
@@ -204,6 +206,7 @@ impl Sync {
             status: status_receiver,
             answered,
             cache_info: cache_info_receiver,
+            whole: whole_receiver,
             stop,
             join,
         }
@@ -219,6 +222,7 @@ pub struct SyncHandle {
     status: watch::Receiver<IndexStatus>,
     answered: Answered,
     cache_info: watch::Receiver<Option<CacheInfo>>,
+    whole: watch::Receiver<Option<Arc<WholeSummary>>>,
     stop: CancellationToken,
     join: JoinHandle<()>,
 }
@@ -237,6 +241,11 @@ impl SyncHandle {
     /// The bucket's own `nix-cache-info`, as last read; `None`: not yet, or none that parses.
     pub fn cache_info(&self) -> watch::Receiver<Option<CacheInfo>> {
         self.cache_info.clone()
+    }
+
+    /// What the last whole sweep of this process counted; `None`: none has ended well yet.
+    pub fn whole(&self) -> watch::Receiver<Option<Arc<WholeSummary>>> {
+        self.whole.clone()
     }
 
     /// For whoever hears what changed before a sweep sees it.

@@ -18,7 +18,7 @@ use super::noted::Noted;
 use super::progress::{Answered, Live};
 use super::removal::Removals;
 use super::root::RootSweep;
-use super::whole::WholeSweep;
+use super::whole::{WholeSummary, WholeSweep};
 use super::{Schedule, Summary, SyncError, SyncParams, cache_info, off_the_reactor};
 use crate::bucket::Bucket;
 use crate::bucket::retry::random_fraction;
@@ -45,6 +45,7 @@ pub(super) struct Task {
     status: watch::Sender<IndexStatus>,
     answered: Answered,
     cache_info: watch::Sender<Option<CacheInfo>>,
+    whole: watch::Sender<Option<Arc<WholeSummary>>>,
     stop: CancellationToken,
     judging: Arc<Semaphore>,
     noted: Arc<Noted>,
@@ -79,6 +80,7 @@ impl Task {
         params: SyncParams,
         status: watch::Sender<IndexStatus>,
         cache_info: watch::Sender<Option<CacheInfo>>,
+        whole: watch::Sender<Option<Arc<WholeSummary>>>,
         stop: CancellationToken,
     ) -> Self {
         Self {
@@ -89,6 +91,7 @@ impl Task {
             status,
             answered: Answered::default(),
             cache_info,
+            whole,
             stop,
             noted: Arc::default(),
             removals: Removals::default(),
@@ -283,6 +286,7 @@ impl Task {
             };
             let found = sweep.run().await?;
             self.whole_at = Some(found.began_at);
+            self.whole.send_replace(Some(Arc::new(found.clone())));
             summary.whole = Some(found);
         }
         summary.took = begun.elapsed();

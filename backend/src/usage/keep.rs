@@ -154,7 +154,7 @@ impl Usage {
                     whole.absorb(record, MOST_DISTINCT);
                 }
                 if hours_go {
-                    whole.fold_hours();
+                    whole.thin();
                 }
                 whole.bound();
                 Ok::<_, LedgerError>(whole)

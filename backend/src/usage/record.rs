@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use super::count::Counts;
 use super::tally::{OfClient, OfMiss, OfPath};
-use super::who::{Distinct, MOST_DISTINCT, Who};
+use super::who::{Distinct, Who};
 use super::{DAY, KEPT_DAYS};
 use crate::ledger::kind::{FETCHED, Kind, Record, USAGE};
 
@@ -18,6 +18,8 @@ const MOST_CLIENTS: usize = 150;
 const MOST_PATHS: usize = 350;
 /// Misses of a day in a record.
 const MOST_MISSES: usize = 220;
+/// Clients, paths and misses each of a day whose hours are gone.
+const MOST_OLD: usize = 50;
 
 /// A client on a day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -314,10 +316,14 @@ impl UsageRecord {
         }
     }
 
-    /// Puts the hours into the day.
-    pub(super) fn fold_hours(&mut self) {
+    /// Makes an old day small: its hours become the day's, and of its lists the first rows stay.
+    pub(super) fn thin(&mut self) {
         self.total = self.sum();
         self.hours.clear();
+        self.bound();
+        self.others.clients += cut(&mut self.clients, MOST_OLD);
+        self.others.paths += cut(&mut self.paths, MOST_OLD);
+        self.others.misses += cut(&mut self.misses, MOST_OLD);
     }
 
     /// Everything that it counted.
@@ -351,6 +357,7 @@ impl Record for FetchedRecord {
 mod tests {
     use super::*;
     use crate::usage::count::Times;
+    use crate::usage::who::MOST_DISTINCT;
 
     #[test]
     fn a_full_day_is_not_too_large_and_says_what_it_leaves_out() {

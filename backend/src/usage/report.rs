@@ -1,6 +1,7 @@
 //! What was counted in a range, by all servers together.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use snowbank_shared::api::usage::{
@@ -88,8 +89,8 @@ impl Usage {
             off: !self.counts,
             ..Report::default()
         };
-        // A record that holds others comes before them: `2026-11-23-all` is put first by hand.
-        let mut records: Vec<(bool, UsageRecord)> = Vec::new();
+        // A record that holds others has to come before them.
+        let mut records: Vec<(bool, Arc<UsageRecord>)> = Vec::new();
         let days = self.collected(now);
         for entry in ledger.view().list::<UsageRecord>(Scope::Cache(slug)) {
             let own = entry.instances.contains(&self.instance) && entry.instances.len() == 1;
@@ -97,10 +98,10 @@ impl Usage {
                 continue;
             }
             let is_whole = entry.id.as_str().ends_with("-all");
-            records.push((!is_whole, (*entry.record).clone()));
+            records.push((!is_whole, Arc::clone(&entry.record)));
         }
         for (day, known) in &*days {
-            records.push((true, known.record(*day, &self.instance)));
+            records.push((true, Arc::new(known.record(*day, &self.instance))));
         }
         drop(days);
         records.sort_by_key(|(single, record)| (record.day, *single));

@@ -123,7 +123,7 @@ fn records_of_two_processes_add_up_and_one_counts_once() {
     assert_eq!(whole.spans, [(TODAY + 1_000, TODAY + 3 * HOUR + 1)]);
     // Without its hours it says the same of the day.
     let sum = whole.sum();
-    whole.fold_hours();
+    whole.thin();
     assert_eq!((whole.sum(), whole.hours.len()), (sum, 0));
 }
 

@@ -158,6 +158,13 @@ impl TestServer {
                 .expect("a sync")
                 .sweep_now()
                 .await;
+            // What is asked of the bucket after a whole sweep must not mix with what a test counts.
+            let sync = this.server.sync(cache.slug.as_str()).expect("a sync");
+            if sync.whole().borrow().is_some() {
+                let mut measured = cache.sizes.measured();
+                let patience = std::time::Duration::from_secs(20);
+                let _ = tokio::time::timeout(patience, measured.wait_for(Option::is_some)).await;
+            }
             let index = cache.index.clone();
             tokio::task::spawn_blocking(move || index.settle())
                 .await

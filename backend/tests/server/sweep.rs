@@ -55,25 +55,11 @@ fn rule(operation: &str) -> Option<Rule> {
         | "list_conflicts" | "get_conflicts" | "get_closure_graph" | "get_why" | "get_diff"
         | "get_mentions" | "find_files" | "list_packages" | "get_package" | "list_signers"
         | "get_coverage" | "get_acceptance" | "get_log" | "get_history" | "get_usage"
-        | "list_usage_paths" | "list_usage_misses" | "gone_path" => Rule::Reads,
-        "set_pin"
-        | "roll_back_pin"
-        | "remove_pin"
-        | "set_quarantine"
-        | "lift_quarantine"
-        | "dismiss_conflict"
-        | "list_jobs"
-        | "estimate_job"
-        | "begin_job"
-        | "get_job"
-        | "control_job"
-        | "get_batch"
-        | "take_batch"
-        | "check_content"
-        | "simulate_retention"
-        | "why_kept"
-        | "get_retention_rules"
-        | "list_retention_plans" => Rule::Changes,
+        | "list_usage_paths" | "list_usage_misses" | "get_storage" | "get_prices" | "gone_path" => Rule::Reads,
+        "set_pin" | "roll_back_pin" | "remove_pin" | "set_quarantine" | "lift_quarantine"
+        | "repair_health" | "dismiss_conflict" | "list_jobs" | "estimate_job" | "begin_job" | "get_job"
+        | "control_job" | "get_batch" | "take_batch" | "check_content" | "check_bucket"
+        | "simulate_retention" | "why_kept" | "get_retention_rules" | "list_retention_plans" => Rule::Changes,
         "end_session"
         | "end_own_sessions"
         | "list_members"
@@ -109,7 +95,7 @@ fn rule(operation: &str) -> Option<Rule> {
         | "abandon_rotation"
         | "get_revocation"
         | "revoke_own_key"
-        | "change_retention_rules" => Rule::Owner,
+        | "change_prices" | "change_retention_rules" => Rule::Owner,
         "list_approvals" | "get_approval" | "approve_upload" | "reject_upload" | "get_policy"
         | "change_policy" | "try_policy" | "list_skipped" | "plan_upload" | "list_uploads"
         | "get_upload" | "commit_upload" | "cancel_upload" => Rule::Uploads,
@@ -139,7 +125,8 @@ fn addresses(hash: &str, check: &str) -> Vec<Address> {
                 .replace("{id}", "nothing")
                 .replace("{pin}", "prod")
                 .replace("{job}", "nothing")
-                .replace("{package}", "base");
+                .replace("{package}", "base")
+                .replace("{check}", "content-encoding");
             // It asks for what is chosen.
             let path = if path.ends_with("/selection") {
                 format!("{path}?p={hash}")

@@ -5,6 +5,8 @@
 
 #[path = "../../../tests/src/garage.rs"]
 mod garage;
+
+mod facts;
 mod stores;
 mod suite;
 

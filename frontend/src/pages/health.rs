@@ -2,6 +2,7 @@
 //! object, the line and the reason.
 
 use leptos::prelude::*;
+use snowbank_shared::api::repair::Affected;
 use snowbank_shared::api::{CheckCount, Finding, Health, Severity};
 use snowbank_shared::route::Route;
 
@@ -9,6 +10,7 @@ use crate::api;
 use crate::components::ago::ago;
 use crate::components::api_button::api_button;
 use crate::components::changing::changing;
+use crate::components::chart::sparkline;
 use crate::components::chip::severity_chip;
 use crate::components::copy::copy_button;
 use crate::components::export_menu::{Exported, export_menu};
@@ -19,6 +21,7 @@ use crate::components::page_head::{heading, page_title};
 use crate::components::skeleton::skeleton;
 use crate::format;
 use crate::pages::cache::absent_or_failed;
+use crate::pages::health_repair::{self, Repairing};
 use crate::pages::health_words;
 use crate::state::derived::effect;
 use crate::state::live::{LiveCache, live_cache};
@@ -52,6 +55,11 @@ pub fn page(slug: &str) -> AnyView {
         live.renewals.track();
         Some(source())
     });
+    let repairing = Repairing::new(slug, health);
+    effect(move || {
+        check.track();
+        repairing.forget();
+    });
     let body = move || match health.get() {
         None if health.error().is_none() => skeleton(8, "Reading the findings…"),
         None => ().into_any(),
@@ -62,7 +70,9 @@ pub fn page(slug: &str) -> AnyView {
             } else {
                 view! {
                     {checks(live, &found, check)}
+                    {trend(&found)}
                     {check.get().map(|check| explanation(&check))}
+                    {check.get().and_then(|check| health_repair::repair(repairing, &check))}
                     <div class:is-waiting=move || health.is_waiting()>{findings(live, &found)} {foot(&found, cursor)}</div>
                 }
                 .into_any()
@@ -88,6 +98,7 @@ pub fn page(slug: &str) -> AnyView {
             {index_banner(live)}
             {absent_or_failed(live)}
             {failure_of(health)}
+            {repairing.sending.notice()}
             {changing(body)}
         </div>
     }
@@ -130,10 +141,15 @@ fn nothing_found(live: LiveCache, health: &Health) -> AnyView {
         Some(time) => view! { {format::counted(paths, "narinfo was", "narinfos were")} " read " {ago(time)} "." }.into_any(),
         None => view! { "The first sweep is not complete yet." }.into_any(),
     };
+    let counted = health.counted.as_ref().map(|counted| {
+        let objects = format::counted(counted.objects, "object", "objects");
+        view! { <p>"The whole bucket, " {objects} ", was counted " {ago(&counted.at)} "."</p> }
+    });
     view! {
         <section class="empty">
             <h2>{if health.as_of.is_some() { "No problems found" } else { "Not known yet" }}</h2>
             <p>{when}</p>
+            {counted}
         </section>
     }
     .into_any()
@@ -169,6 +185,24 @@ fn checks(live: LiveCache, health: &Health, chosen: Memo<Option<String>>) -> Any
         </nav>
     }
     .into_any()
+}
+
+/// How many findings there were lately, where that is known of several days.
+fn trend(health: &Health) -> Option<AnyView> {
+    let (first, last) = (health.days.first()?, health.days.last()?);
+    if health.days.len() < 2 {
+        return None;
+    }
+    let counts: Vec<u64> = health.days.iter().map(|day| day.count).collect();
+    let words = format!(
+        "{} on {}, {} on {}",
+        format::counted(first.count, "finding", "findings"),
+        first.day,
+        format::count(last.count),
+        last.day
+    );
+    let drawn = sparkline(&counts, words.clone());
+    Some(view! { <p class="muted" id="trend">{drawn} " " {words} "."</p> }.into_any())
 }
 
 /// What the chosen check means and what to do about its findings.
@@ -213,13 +247,17 @@ fn hash_of(base: &str) -> Option<&str> {
     (fits && !name.is_empty()).then_some(hash)
 }
 
-fn finding(live: LiveCache, finding: &Finding) -> AnyView {
+fn finding(live: LiveCache, finding: &Finding, affected: &[Affected]) -> AnyView {
     let object = finding.object.clone();
     // Reasons of the parser begin with the line themselves.
     let place = finding
         .line
         .map(|line| format!("line {line}"))
         .filter(|place| !finding.reason.starts_with(place.as_str()));
+    let affected = affected
+        .iter()
+        .find(|affected| finding.check == "nar-missing" && affected.object == finding.object)
+        .map(|affected| health_repair::affected(live, affected));
     let open = finding.hash.clone().map(|hash| {
         view! { <a href=href(&Route::path(live.slug(), hash))>"open the path"</a> }
     });
@@ -232,6 +270,7 @@ fn finding(live: LiveCache, finding: &Finding) -> AnyView {
                     {place.map(|place| view! { <span class="muted nowrap">{place}</span> })}
                     {open}
                 </span>
+                {affected}
             </th>
             <td data-label="Check" class="mono">{finding.check.clone()}</td>
             <td data-label="Severity">{severity_chip(finding.severity)}</td>
@@ -256,7 +295,7 @@ fn findings(live: LiveCache, health: &Health) -> AnyView {
                         </th>
                     </tr>
                 </thead>
-                <tbody>{health.items.iter().map(|item| finding(live, item)).collect_view()}</tbody>
+                <tbody>{health.items.iter().map(|item| finding(live, item, &health.affected)).collect_view()}</tbody>
             </table>
         </div>
     }

@@ -68,7 +68,11 @@ pub fn of(check: &str) -> (&'static str, &'static str) {
         ),
         "orphan-nar" => (
             "A NAR that no narinfo names: an upload that broke off, or a narinfo that was removed. It costs storage and does no harm.",
-            "Remove the object when you are sure that no upload is under way.",
+            "Remove it here once it is older than eight days: by then no upload still wants it.",
+        ),
+        "unfinished-upload" => (
+            "An upload in parts was begun over a day ago and never completed. Its parts cost storage and show in no listing.",
+            "Give it up here, or let a lifecycle rule abort incomplete multipart uploads after a few days.",
         ),
         "content-encoding" => (
             "A narinfo is stored compressed, and its header does not say so, or says what is not understood.",
@@ -93,6 +97,22 @@ pub fn of(check: &str) -> (&'static str, &'static str) {
         "many-removed" => (
             "The listing lacks so many paths at once that a second one has to agree before they are taken out.",
             "If nobody removed them, look at the bucket: a wrong prefix, a rule that expires objects, a broken listing.",
+        ),
+        "bucket-lifecycle" => (
+            "The store deletes objects of this cache by their age, or moves them to where they cannot be read. Paths stay listed while their contents are gone.",
+            "Take these rules away. Those that give up unfinished uploads or delete noncurrent versions may stay.",
+        ),
+        "bucket-lock" => (
+            "New objects are locked for a while: nothing can be deleted before, a leaked secret neither.",
+            "Take the default retention off the bucket, unless it is meant.",
+        ),
+        "bucket-class" => (
+            "Objects of this cache lie in an archive class, where clients cannot read them.",
+            "Restore them, and take the rule away that moves them.",
+        ),
+        "bucket-clock" => (
+            "The store's clock and this machine's differ. From 15 minutes on the store refuses every signed request.",
+            "Set this machine's clock by NTP.",
         ),
         "state-record" => (
             "A setting, pin or plan of this cache cannot be believed: somebody changed the server's state past the server.",

@@ -11,14 +11,14 @@ use tempfile::TempDir;
 use super::{fx1, pages};
 
 /// The demo's bucket in a folder of its own, to be changed before it is served.
-fn demo_bucket() -> anyhow::Result<TempDir> {
+pub(super) fn demo_bucket() -> anyhow::Result<TempDir> {
     let home = tempfile::tempdir()?;
     snowbank::demo::prepare(home.path())?;
     Ok(home)
 }
 
 /// FX1 alone, as a bucket.
-fn fx1_bucket(home: &TempDir) -> anyhow::Result<std::path::PathBuf> {
+pub(super) fn fx1_bucket(home: &TempDir) -> anyhow::Result<std::path::PathBuf> {
     let demo = home.path().join("bucket");
     let bucket = home.path().join("fx1");
     fs::create_dir_all(bucket.join("nar"))?;

@@ -14,6 +14,7 @@ mod doctor;
 mod every_page;
 mod explore;
 mod files;
+mod health;
 mod hostile;
 mod indexing;
 mod keyboard;

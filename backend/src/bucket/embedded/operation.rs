@@ -82,9 +82,16 @@ impl Target {
             (&Method::GET, true) if has("location") => Operation::Location,
             (&Method::GET, true) if has("uploads") => Operation::ListUploads,
             (&Method::GET, true)
-                if ["versioning", "acl", "policy", "lifecycle"]
-                    .into_iter()
-                    .any(has) =>
+                if [
+                    "versioning",
+                    "acl",
+                    "policy",
+                    "lifecycle",
+                    "object-lock",
+                    "versions",
+                ]
+                .into_iter()
+                .any(has) =>
             {
                 Operation::Other
             }
