@@ -86,7 +86,6 @@ impl Scene {
                     "gc-compared",
                     "/c/team/gc?keep=pins:5&grace=0&b=keep%3Duploaded%3A30".to_owned(),
                 ),
-                ("gc-plan", planned(&server, &olga).await?),
                 (
                     "gc-plan-gone",
                     "/c/team/gc/plans/0123456789abcdef".to_owned(),
