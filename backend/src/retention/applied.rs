@@ -104,20 +104,19 @@ impl<'a> Applied<'a> {
         if measured.is_some_and(|from| from <= since(self.facts.now, wanted)) {
             return None;
         }
-        let until = measured.map(|from| from + i64::from(wanted) * DAY);
+        // Where nothing is measured yet, measuring begins now at the earliest.
+        let until = measured.unwrap_or(self.facts.now) + i64::from(wanted) * DAY;
         let from = match measured {
             Some(from) => format!("they are since {}", date(from)),
             None => "they are not yet".to_owned(),
         };
-        let when = until
-            .map(|until| format!(", so from {} on", date(until)))
-            .unwrap_or_default();
         Some(DisabledRule {
             rule: "fetched_days".to_owned(),
             reason: format!(
-                "It can be used once fetches were measured without a gap for {wanted} days; {from}{when}."
+                "It can be used once fetches were measured without a gap for {wanted} days; {from}, so from {} on at the earliest.",
+                date(until)
             ),
-            until: until.map(spelled),
+            until: Some(spelled(until)),
         })
     }
 
