@@ -9,7 +9,7 @@
 //! ```
 //!
 //! The modules have an order, lowest first: bucket, index, secrets, ledger, sync, config,
-//! outbound, auth, wizard, upstream, withheld, metrics, web, archive, site, substituter, pins, signing, intake, api, ui, server, demo, bench_data, cli. Each may use
+//! outbound, auth, wizard, upstream, withheld, metrics, web, archive, site, substituter, pins, verify, signing, intake, api, ui, server, demo, bench_data, cli. Each may use
 //! only what stands before it; `tests/layers.rs` holds that rule.
 
 pub mod api;
@@ -34,6 +34,7 @@ pub mod substituter;
 pub mod sync;
 pub mod ui;
 pub mod upstream;
+pub mod verify;
 pub mod web;
 pub mod withheld;
 pub mod wizard;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules, lowest first. Those of one line do not use each other.
-const LAYERS: [&str; 25] = [
+const LAYERS: [&str; 26] = [
     "bucket",
     "index",
     "secrets",
@@ -22,6 +22,7 @@ const LAYERS: [&str; 25] = [
     "site",
     "substituter",
     "pins",
+    "verify",
     "signing",
     "intake",
     "api",

@@ -28,6 +28,7 @@ pub mod rotation;
 pub mod signing;
 pub mod uploads;
 mod upstream;
+pub mod verify;
 pub mod vouching;
 
 pub use browse::{FacetCount, Facets, Selection};

@@ -45,6 +45,7 @@ mod skipped;
 mod tokens;
 mod trust;
 mod uploads;
+mod verify;
 mod vouching;
 mod wizard;
 
@@ -158,6 +159,7 @@ fn routes(computing: OpenApiRouter<Arc<Site>>) -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(rotation::abandon))
         .routes(routes!(rotation::revocation, rotation::revoke))
         .routes(routes!(conflicts::dismiss))
+        .routes(routes!(verify::check))
         .routes(routes!(keys::list))
         .routes(routes!(health::list))
         .routes(routes!(skipped::list))

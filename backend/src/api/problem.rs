@@ -187,7 +187,7 @@ impl ApiError {
     }
 
     /// 503: the bucket.
-    fn bucket_unavailable(detail: String) -> Self {
+    pub(super) fn bucket_unavailable(detail: String) -> Self {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "bucket-unavailable",

@@ -21,6 +21,7 @@
 //! filled is not ours to fill up.
 
 pub mod codec;
+mod examine;
 mod log;
 mod pieces;
 mod shelf;
@@ -28,7 +29,7 @@ mod single;
 
 use std::io::Read;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use sha2::Digest as _;
@@ -42,6 +43,7 @@ use tokio::sync::Semaphore;
 
 use crate::bucket::{Bucket, BucketError};
 
+pub use examine::Examined;
 pub use pieces::{Pieces, pieces};
 pub use shelf::Look;
 pub use single::FileStream;
@@ -255,16 +257,19 @@ impl Archives {
         Ok(Some(listed))
     }
 
-    /// Reads an archive from its first byte to its last and says whether it is the narinfo's. Nothing
-    /// of it is kept, and nothing that was kept is believed.
+    /// Reads an archive from its first byte to its last and says what it is. Nothing of it is kept, and
+    /// nothing that was kept is believed.
     ///
     /// # Errors
-    /// See [`ArchiveError`]: [`ArchiveError::Differs`] where hash or size are other ones.
-    pub async fn proven(&self, bucket: &Bucket, archive: &Archive) -> Result<(), ArchiveError> {
+    /// See [`ArchiveError`]: [`ArchiveError::Differs`] where it is longer than the narinfo says.
+    pub async fn examined(
+        &self,
+        bucket: &Bucket,
+        archive: &Archive,
+    ) -> Result<Examined, ArchiveError> {
         // It is never closed.
         let _turn = Arc::clone(&self.proofs).acquire_owned().await.ok();
-        let read = Arc::default();
-        through(&bucket.bulk(), archive, read, |look| look(&mut |_| ())).await
+        examine::archive(&bucket.bulk(), archive).await
     }
 
     /// Everything in an archive, with hashes; or how far it was read.
@@ -358,6 +363,7 @@ async fn through<T: Send + 'static>(
     work: impl FnOnce(&mut LookThrough<'_>) -> Result<T, ArchiveError> + Send + 'static,
 ) -> Result<T, ArchiveError> {
     let source = pieces::of_archive(bucket, archive).await?;
+    let failed = source.failed();
     let (nar_hash, nar_size) = (archive.nar_hash, archive.nar_size);
     let end = Instant::now() + LONGEST;
     let worked = tokio::task::spawn_blocking(move || {
@@ -390,12 +396,25 @@ async fn through<T: Send + 'static>(
             Ok(())
         })
     });
-    worked.await.unwrap_or_else(|error| {
-        tracing::error!(%error, "reading an archive panicked");
-        Err(ArchiveError::Broken(
-            "reading it failed in the server".to_owned(),
-        ))
-    })
+    ended(worked.await, &failed)
+}
+
+/// What a thread found that read an archive. Where the bucket failed meanwhile, or the thread, nothing
+/// was found.
+fn ended<T>(
+    worked: Result<Result<T, ArchiveError>, tokio::task::JoinError>,
+    failed: &AtomicBool,
+) -> Result<T, ArchiveError> {
+    match worked {
+        Ok(Err(_)) if failed.load(Ordering::Relaxed) => Err(ArchiveError::Bucket),
+        Ok(found) => found,
+        Err(error) => {
+            tracing::error!(%error, "reading an archive panicked");
+            Err(ArchiveError::Unsupported(
+                "something that made the server's reader fail".to_owned(),
+            ))
+        }
+    }
 }
 
 /// The next bytes; `None` at the end.

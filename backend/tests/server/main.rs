@@ -44,5 +44,6 @@ mod upload_vectors;
 mod upload_virtual;
 mod uploads;
 mod upstream;
+mod verify;
 mod visibility;
 mod vouching;

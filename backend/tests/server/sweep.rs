@@ -54,7 +54,7 @@ fn rule(operation: &str) -> Option<Rule> {
         | "get_mentions" | "find_files" | "list_packages" | "get_package" | "list_signers"
         | "get_coverage" | "get_acceptance" | "get_log" | "get_history" => Rule::Reads,
         "set_pin" | "roll_back_pin" | "remove_pin" | "set_quarantine" | "lift_quarantine"
-        | "dismiss_conflict" | "list_jobs" | "estimate_job" | "begin_job" | "get_job"
+        | "dismiss_conflict" | "check_content" | "list_jobs" | "estimate_job" | "begin_job" | "get_job"
         | "control_job" | "get_batch" | "take_batch" => Rule::Changes,
         "end_session"
         | "end_own_sessions"
