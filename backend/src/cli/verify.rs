@@ -79,10 +79,6 @@ impl Tally {
             PROVEN
         }
     }
-
-    fn seen(self) -> u64 {
-        self.proven + self.problems + self.unchecked
-    }
 }
 
 /// Never fails otherwise than by its exit code: 1 would say that problems were found.
@@ -123,13 +119,10 @@ fn check(args: &VerifyArgs) -> anyhow::Result<Tally> {
         let mut tally = Tally::default();
         for (cache, sync) in opened.caches() {
             let hashes = if named.is_empty() {
-                match sync.sweep_whole_now().await {
-                    Ok(_) => {}
-                    Err(error) => {
-                        tally.unchecked += 1;
-                        eprintln!("{}: {error}", cache.slug);
-                        continue;
-                    }
+                if let Err(error) = sync.sweep_whole_now().await {
+                    tally.unchecked += 1;
+                    eprintln!("{}: {error}", cache.slug);
+                    continue;
                 }
                 let (of, sample) = (Arc::clone(cache), args.which.sample);
                 let (hashes, unreadable) =
@@ -184,6 +177,7 @@ async fn paths(
     tally: &mut Tally,
 ) -> anyhow::Result<()> {
     let total = hashes.len();
+    let mut seen = 0_u64;
     let checking = stream::iter(hashes)
         .map(|hash| async move { (hash, verify::path(cache, hash).await) })
         .buffer_unordered(AT_ONCE);
@@ -213,8 +207,9 @@ async fn paths(
                 unchecked(args, cache, &hash.to_string(), &none.to_string())?;
             }
         }
-        if tally.seen() % EVERY == 0 {
-            eprintln!("{}: {} of {total} looked at", cache.slug, tally.seen());
+        seen += 1;
+        if seen.is_multiple_of(EVERY) {
+            eprintln!("{}: {seen} of {total} looked at", cache.slug);
         }
     }
     Ok(())
