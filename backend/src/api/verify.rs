@@ -30,7 +30,7 @@ use crate::verify::{self, NoVerdict};
         (status = 403, body = Problem, content_type = "application/problem+json", description = "Needs Maintainer"),
         (status = 404, body = Problem, content_type = "application/problem+json", description = "No such cache or path"),
         (status = 422, body = Problem, content_type = "application/problem+json", description = "No verdict: the narinfo or the archive cannot be read here"),
-        (status = 503, body = Problem, content_type = "application/problem+json", description = "No verdict: the bucket failed"),
+        (status = 503, body = Problem, content_type = "application/problem+json", description = "No verdict: the bucket failed, or too many checks are asked for"),
     ),
 )]
 pub(super) async fn check(
@@ -41,9 +41,11 @@ pub(super) async fn check(
     let cache = asked.cache(&site, &slug, Act::Maintain)?;
     let hash = request::hash(&hash)?;
     find(&cache, &cache.index.view(), hash)?;
+    let place = cache.archives.place().map_err(NoVerdict::from)?;
     let by = asked.by();
     // Goes on where the browser leaves: what was read is kept.
     let checking = tokio::spawn(async move {
+        let _place = place;
         let checked = verify::path(&cache, hash).await?;
         checked.keep(&site, &cache, &by.actor).await;
         let shown = checked.shown(&cache);

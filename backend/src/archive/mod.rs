@@ -39,7 +39,7 @@ use snowbank_shared::hash::Sha256;
 use snowbank_shared::nar::{Event, Listing, ListingBuilder, ListingLimits, ListingNode, NarParser};
 use snowbank_shared::narinfo::{Compression, NarInfo};
 use snowbank_shared::store_path::StorePathHash;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::bucket::{Bucket, BucketError};
 
@@ -74,6 +74,8 @@ const LARGEST_LS: usize = 64 << 20;
 const PIECE: usize = 128 * 1024;
 /// Archives of a cache that are read for their hash alone at once.
 const PROOFS_AT_ONCE: usize = 2;
+/// Checks of archives that people asked for and that are not over.
+const ASKED_AT_ONCE: usize = 8;
 /// Files of a cache that are unpacked for somebody at once.
 const FILES_AT_ONCE: usize = 6;
 
@@ -176,6 +178,7 @@ pub struct Archives {
     turn: Arc<Semaphore>,
     files: Arc<Semaphore>,
     proofs: Arc<Semaphore>,
+    asked: Arc<Semaphore>,
 }
 
 impl Default for Archives {
@@ -187,6 +190,7 @@ impl Default for Archives {
             turn: Arc::new(Semaphore::new(1)),
             files: Arc::new(Semaphore::new(FILES_AT_ONCE)),
             proofs: Arc::new(Semaphore::new(PROOFS_AT_ONCE)),
+            asked: Arc::new(Semaphore::new(ASKED_AT_ONCE)),
         }
     }
 }
@@ -270,6 +274,15 @@ impl Archives {
         // It is never closed.
         let _turn = Arc::clone(&self.proofs).acquire_owned().await.ok();
         examine::archive(&bucket.bulk(), archive).await
+    }
+
+    /// A place among the checks that people ask for; it is free again when it is dropped.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Busy`] where all are taken.
+    pub fn place(&self) -> Result<OwnedSemaphorePermit, ArchiveError> {
+        let place = Arc::clone(&self.asked).try_acquire_owned();
+        place.map_err(|_| ArchiveError::Busy)
     }
 
     /// Everything in an archive, with hashes; or how far it was read.
