@@ -24,7 +24,7 @@ const LAYERS: &[&str] = &[
     "site",
     "substituter",
     "pins",
-    "proof",
+    "verify",
     "signing",
     "intake",
     "retention",

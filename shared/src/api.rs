@@ -13,7 +13,6 @@ pub mod audit;
 mod browse;
 pub mod conflicts;
 pub mod connect;
-pub mod content;
 pub mod contributors;
 mod explore;
 pub mod files;
@@ -33,6 +32,7 @@ pub mod storage;
 pub mod uploads;
 mod upstream;
 pub mod usage;
+pub mod verify;
 pub mod vouching;
 
 pub use browse::{FacetCount, Facets, Selection};

@@ -169,6 +169,15 @@ fn written(site: &Site, cache: &Cache, hash: StorePathHash, receipts: &[Receipt]
         });
     }
     for receipt in receipts {
+        let by = receipt.by.strip_prefix("member:").unwrap_or(&receipt.by);
+        // One that a later check wrote says nothing of how the path came.
+        if let (Some(how), Some(at)) = (&receipt.verified_by, receipt.verified_at)
+            && how != "upload"
+        {
+            let words = format!("Content verified ({how}): NarHash {}", receipt.nar_hash);
+            items.push(entry(at, Happening::Act, words, Some(by)));
+            continue;
+        }
         let key = receipt.key.as_deref().and_then(|key| key.split(':').next());
         let how = match (&receipt.verified_by, receipt.verified_at) {
             (Some(by), Some(_)) => format!(", its content verified by {by}"),
@@ -178,7 +187,7 @@ fn written(site: &Site, cache: &Cache, hash: StorePathHash, receipts: &[Receipt]
             receipt.first_seen,
             Happening::Received,
             format!("Received with NarHash {}{how}", receipt.nar_hash),
-            Some(receipt.by.strip_prefix("member:").unwrap_or(&receipt.by)),
+            Some(by),
         );
         received.detail = key.map(|key| format!("Vouched for by the key {key}"));
         items.push(received);

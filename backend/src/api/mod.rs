@@ -12,7 +12,6 @@ mod browse;
 mod caches;
 mod conflicts;
 mod connect;
-mod content;
 mod contributors;
 mod cut;
 mod ending;
@@ -51,6 +50,7 @@ mod tokens;
 mod trust;
 mod uploads;
 mod usage;
+mod verify;
 mod vouching;
 mod wizard;
 
@@ -73,7 +73,6 @@ use utoipa_axum::routes;
 
 use crate::auth::Caller;
 use crate::intake::Intake;
-use crate::proof::Proofs;
 use crate::signing::Signing;
 use crate::site::Site;
 use crate::web::{Body, RequestId, Response, headers};
@@ -171,7 +170,7 @@ fn routes(computing: OpenApiRouter<Arc<Site>>) -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(rotation::abandon))
         .routes(routes!(rotation::revocation, rotation::revoke))
         .routes(routes!(conflicts::dismiss))
-        .routes(routes!(content::check))
+        .routes(routes!(verify::check))
         .routes(routes!(keys::list))
         .routes(routes!(health::list))
         .routes(routes!(repair::repair))
@@ -261,7 +260,6 @@ impl Api {
             .fallback(|| async { ApiError::no_endpoint() })
             .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
             .layer(Extension(intake.clone()))
-            .layer(Extension(Proofs::default()))
             .layer(Extension(Arc::new(retention::PastUs::default())))
             .with_state(Arc::clone(&site));
         Self {

@@ -23,6 +23,7 @@
 //! filled is not ours to fill up.
 
 pub mod codec;
+mod examine;
 mod log;
 mod outflow;
 mod pieces;
@@ -32,7 +33,7 @@ mod turns;
 
 use std::io::Read;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use sha2::Digest as _;
@@ -42,10 +43,11 @@ use snowbank_shared::hash::Sha256;
 use snowbank_shared::nar::{Event, Listing, ListingBuilder, ListingLimits, ListingNode, NarParser};
 use snowbank_shared::narinfo::{Compression, NarInfo};
 use snowbank_shared::store_path::StorePathHash;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::bucket::{Bucket, BucketError};
 
+pub use examine::Examined;
 pub use outflow::{Pace, SLOWEST, Speed};
 pub use pieces::{Pieces, pieces};
 pub use shelf::Look;
@@ -79,6 +81,8 @@ const LARGEST_LS: usize = 64 << 20;
 const PIECE: usize = 128 * 1024;
 /// Archives of a cache that are read for their hash alone at once.
 const PROOFS_AT_ONCE: usize = 2;
+/// Checks of archives that people asked for and that are not over.
+const ASKED_AT_ONCE: usize = 8;
 
 /// An archive, as a narinfo names it.
 #[derive(Debug, Clone)]
@@ -178,6 +182,7 @@ pub struct Archives {
     lanes: Lanes,
     files: Turns,
     proofs: Arc<Semaphore>,
+    asked: Arc<Semaphore>,
 }
 
 impl Default for Archives {
@@ -189,6 +194,7 @@ impl Default for Archives {
             lanes: Lanes::default(),
             files: Turns::default(),
             proofs: Arc::new(Semaphore::new(PROOFS_AT_ONCE)),
+            asked: Arc::new(Semaphore::new(ASKED_AT_ONCE)),
         }
     }
 }
@@ -262,20 +268,28 @@ impl Archives {
         Ok(Some(listed))
     }
 
-    /// Reads an archive from its first byte to its last and says whether it is the narinfo's. Nothing
-    /// of it is kept, and nothing that was kept is believed. `read` grows by the bytes that were read.
+    /// Reads an archive from its first byte to its last and says what it is. Nothing of it is kept, and
+    /// nothing that was kept is believed.
     ///
     /// # Errors
-    /// See [`ArchiveError`]: [`ArchiveError::Differs`] where hash or size are other ones.
-    pub async fn proven(
+    /// See [`ArchiveError`]: [`ArchiveError::Differs`] where it is longer than the narinfo says.
+    pub async fn examined(
         &self,
         bucket: &Bucket,
         archive: &Archive,
-        read: Arc<AtomicU64>,
-    ) -> Result<(), ArchiveError> {
+    ) -> Result<Examined, ArchiveError> {
         // It is never closed.
         let _turn = Arc::clone(&self.proofs).acquire_owned().await.ok();
-        through(&bucket.bulk(), archive, read, |look| look(&mut |_| ())).await
+        examine::archive(&bucket.bulk(), archive).await
+    }
+
+    /// A place among the checks that people ask for; it is free again when it is dropped.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Busy`] where all are taken.
+    pub fn place(&self) -> Result<OwnedSemaphorePermit, ArchiveError> {
+        let place = Arc::clone(&self.asked).try_acquire_owned();
+        place.map_err(|_| ArchiveError::Busy)
     }
 
     /// Everything in an archive, with hashes; or how far it was read.
@@ -373,6 +387,7 @@ async fn through<T: Send + 'static>(
     work: impl FnOnce(&mut LookThrough<'_>) -> Result<T, ArchiveError> + Send + 'static,
 ) -> Result<T, ArchiveError> {
     let source = pieces::of_archive(bucket, archive).await?;
+    let failed = source.failed();
     let (nar_hash, nar_size) = (archive.nar_hash, archive.nar_size);
     let end = Instant::now() + LONGEST;
     let worked = tokio::task::spawn_blocking(move || {
@@ -405,12 +420,25 @@ async fn through<T: Send + 'static>(
             Ok(())
         })
     });
-    worked.await.unwrap_or_else(|error| {
-        tracing::error!(%error, "reading an archive panicked");
-        Err(ArchiveError::Broken(
-            "reading it failed in the server".to_owned(),
-        ))
-    })
+    ended(worked.await, &failed)
+}
+
+/// What a thread found that read an archive. Where the bucket failed meanwhile, or the thread, nothing
+/// was found.
+fn ended<T>(
+    worked: Result<Result<T, ArchiveError>, tokio::task::JoinError>,
+    failed: &AtomicBool,
+) -> Result<T, ArchiveError> {
+    match worked {
+        Ok(Err(_)) if failed.load(Ordering::Relaxed) => Err(ArchiveError::Bucket),
+        Ok(found) => found,
+        Err(error) => {
+            tracing::error!(%error, "reading an archive panicked");
+            Err(ArchiveError::Unsupported(
+                "something that made the server's reader fail".to_owned(),
+            ))
+        }
+    }
 }
 
 /// The next bytes; `None` at the end.

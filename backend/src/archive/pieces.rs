@@ -1,6 +1,8 @@
 //! The bytes of an object as a thread reads them.
 
 use std::io::{self, BufRead, BufReader, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -19,6 +21,7 @@ const WAITING: usize = 3;
 pub struct Pieces {
     source: mpsc::Receiver<Result<Bytes, BucketError>>,
     current: Bytes,
+    failed: Arc<AtomicBool>,
 }
 
 /// The bytes of an object for a thread.
@@ -34,6 +37,7 @@ pub fn pieces(mut body: ObjectBody) -> Pieces {
     Pieces {
         source,
         current: Bytes::new(),
+        failed: Arc::default(),
     }
 }
 
@@ -43,7 +47,10 @@ impl BufRead for Pieces {
             match self.source.blocking_recv() {
                 None => break,
                 Some(Ok(piece)) => self.current = piece,
-                Some(Err(error)) => return Err(io::Error::other(error)),
+                Some(Err(error)) => {
+                    self.failed.store(true, Ordering::Relaxed);
+                    return Err(io::Error::other(error));
+                }
             }
         }
         Ok(&self.current)
@@ -95,8 +102,19 @@ pub(super) async fn of_archive(bucket: &Bucket, archive: &Archive) -> Result<Sou
 }
 
 impl Source {
+    /// Set once the bucket failed in the midst of the object: what was read then says nothing of it.
+    pub(super) fn failed(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.pieces.failed)
+    }
+
     /// The archive, unpacked; on the thread that reads it.
     pub(super) fn unpacked(self) -> Result<Box<dyn Read>, ArchiveError> {
+        let (stored, codec) = self.stored()?;
+        codec::decoder(codec, stored).map_err(|error| unusable(&error))
+    }
+
+    /// The archive as it is packed, and how; on the thread that reads it.
+    pub(super) fn stored(self) -> Result<(Box<dyn BufRead>, Compression), ArchiveError> {
         let stored: Box<dyn BufRead> = match self.coding {
             None => Box::new(self.pieces),
             Some(Coding::Gzip) => Box::new(BufReader::new(flate2::bufread::MultiGzDecoder::new(
@@ -111,11 +129,11 @@ impl Source {
                 Box::new(BufReader::new(decoder.map_err(|error| unusable(&error))?))
             }
         };
-        codec::decoder(self.codec, stored).map_err(|error| unusable(&error))
+        Ok((stored, self.codec))
     }
 }
 
-fn unusable(error: &io::Error) -> ArchiveError {
+pub(super) fn unusable(error: &io::Error) -> ArchiveError {
     match error.kind() {
         io::ErrorKind::Unsupported => ArchiveError::Unsupported(error.to_string()),
         _ => ArchiveError::Broken(error.to_string()),

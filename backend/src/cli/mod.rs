@@ -9,6 +9,7 @@ mod owner_link;
 mod serve;
 mod sign_batch;
 mod state;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -37,6 +38,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Sweep every cache once and say what was found
     Index(index::IndexArgs),
+    /// Read archives from their first byte to their last and say whether they are what narinfos claim
+    Verify(verify::VerifyArgs),
     /// Print a one-time link that signs an owner in; works beside a running server
     OwnerLink(ServeArgs),
     /// Print the OpenAPI document of the API
@@ -140,6 +143,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Serve(args) => serve::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Index(args) => index::run(&args),
+        Command::Verify(args) => Ok(verify::run(&args)),
         Command::OwnerLink(args) => owner_link::run(&args),
         Command::Openapi => {
             print(&crate::api::document())?;

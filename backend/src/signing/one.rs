@@ -16,6 +16,7 @@ use super::record::Counts;
 use crate::archive::{Archive, ArchiveError};
 use crate::bucket::{Bucket, BucketErrorKind, ETag, PutOptions};
 use crate::site::Cache;
+use crate::verify;
 
 /// How often a narinfo is read again that others change.
 const TRIES: u32 = 8;
@@ -269,23 +270,17 @@ async fn content(
     }
     looked.cost.requests.get += 1;
     looked.cost.read_bytes += narinfo.file_size().unwrap_or(archive.nar_size);
-    match cache
-        .archives
-        .proven(&cache.bucket, &archive, std::sync::Arc::default())
-        .await
-    {
-        Ok(()) => {
-            looked.content = Some(ContentStatus::Verified);
-            *proven = Some(name);
-            Ok(None)
-        }
-        Err(ArchiveError::Missing) => {
-            looked.content = Some(ContentStatus::NarMissing);
-            Ok(Some(SkipReason::NarMissing))
-        }
-        Err(ArchiveError::Differs | ArchiveError::Broken(_)) => {
-            looked.content = Some(ContentStatus::Mismatch);
-            Ok(Some(SkipReason::ContentDiffers))
+    match verify::examine(cache, narinfo).await {
+        Ok(found) => {
+            looked.content = Some(found.content);
+            Ok(match found.content {
+                ContentStatus::Verified => {
+                    *proven = Some(name);
+                    None
+                }
+                ContentStatus::NarMissing => Some(SkipReason::NarMissing),
+                _ => Some(SkipReason::ContentDiffers),
+            })
         }
         Err(error @ (ArchiveError::Bucket | ArchiveError::Busy)) => Err(error.to_string()),
         Err(_) => Ok(Some(SkipReason::Unchecked)),

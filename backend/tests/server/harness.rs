@@ -50,11 +50,6 @@ impl Shelf {
         self.make_of(name, nar, references, signed)
     }
 
-    /// Makes a signed path with this archive without putting it on the shelf.
-    pub fn make_with(&self, name: &str, nar: Vec<u8>) -> Shelved {
-        self.make_of(name, nar, &[], true)
-    }
-
     /// Adds a signed path with this archive.
     pub fn put_of(&self, name: &str, nar: Vec<u8>) -> Shelved {
         let made = self.make_of(name, nar, &[], true);

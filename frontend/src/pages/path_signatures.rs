@@ -3,7 +3,7 @@
 
 use leptos::prelude::*;
 use snowbank_shared::api::access::Act;
-use snowbank_shared::api::content::ContentCheck;
+use snowbank_shared::api::verify::ContentCheck;
 use snowbank_shared::api::{Key, KeyPurpose, KeyState, PathDetail, SignatureStatus};
 use snowbank_shared::route::{Route, VouchingRoute};
 
@@ -55,7 +55,7 @@ pub fn tab(page: PathPage) -> AnyView {
         }
     };
     let acceptance = accept::of_path(page);
-    let checking = Checking::new();
+    let checking = Sending::new();
     let body = move || {
         let detail = page.detail.get()?;
         let checked = checked.get();
@@ -360,63 +360,41 @@ fn content(detail: &PathDetail) -> AnyView {
     .into_any()
 }
 
-/// A look at the path's bytes, on demand.
-#[derive(Clone, Copy)]
-struct Checking {
-    sending: Sending,
-    /// Bytes read so far, while the server reads.
-    read: RwSignal<Option<u64>>,
-}
-
-impl Checking {
-    fn new() -> Self {
-        Self {
-            sending: Sending::new(),
-            read: RwSignal::new(None),
-        }
-    }
-
-    /// Asks for it, again and again until there is an answer.
-    fn ask(self, page: PathPage) {
-        let path = api::path_path(&page.cache.get_value(), &page.hash.get_value(), "check");
-        self.sending.send("POST", path, None, move |body| {
-            let found = match body.json::<ContentCheck>() {
-                Ok(found) => found,
-                Err(error) => return self.sending.done.set(Some(error.why())),
-            };
-            self.read.set(found.running.then_some(found.read_bytes));
-            if found.running {
-                return self.ask(page);
+/// Asks for a look at the path's bytes.
+fn check_content(page: PathPage, sending: Sending) {
+    let path = api::path_path(&page.cache.get_value(), &page.hash.get_value(), "verify");
+    sending.send("POST", path, None, move |body| {
+        let words = match body.json::<ContentCheck>() {
+            Ok(found) => {
+                let word = content_words(found.content).2;
+                match found.reason.is_empty() {
+                    true => format!("Checked just now: {word}."),
+                    false => {
+                        let why = format::sentence(&found.reason);
+                        format!("Checked just now: {word}. {}", format::visible(&why))
+                    }
+                }
             }
-            let words = match found.reason {
-                Some(reason) => format!("Not checked: {}", format::visible(&reason)),
-                None => format!("Checked just now: {}.", content_words(found.content).2),
-            };
-            announcer().say(&words);
-            self.sending.done.set(Some(words));
-            page.detail.reload();
-        });
-    }
+            Err(error) => error.why(),
+        };
+        announcer().say(&words);
+        sending.done.set(Some(words));
+        page.detail.reload();
+    });
 }
 
-fn content_check(page: PathPage, checking: Checking) -> AnyView {
+fn content_check(page: PathPage, sending: Sending) -> AnyView {
     let ready = move || {
         let cache = page.cache.get_value();
         let may = identity().readiness(Some(&cache), Act::Maintain);
-        checking.sending.readiness(may)
-    };
-    let progress = move || {
-        let read = checking.read.get()?;
-        let words = format!("Reading the archive: {} so far.", format::size_short(read));
-        Some(view! { <p id="content-progress">{words}</p> })
+        sending.readiness(may)
     };
     view! {
         <p class="actions">
-            {button_when(Weight::Plain, Some(Icon::Again), "Check the content now", ready, move || checking.ask(page))}
+            {button_when(Weight::Plain, Some(Icon::Again), "Check the content now", ready, move || check_content(page, sending))}
         </p>
-        <p class="muted">"The server reads the whole archive and holds it against NarHash and NarSize."</p>
-        {changing(progress)}
-        {checking.sending.notice()}
+        <p class="muted">"The server reads the whole archive and holds it against what the narinfo says of it."</p>
+        {sending.notice()}
     }
     .into_any()
 }

@@ -528,7 +528,7 @@ async fn a55_the_content_of_each_is_checked_on_demand_and_one_is_a_mismatch() ->
         .await?;
     browser.open(&page).await?;
     super::access::click(&browser, "Check the content now").await?;
-    browser.shows("Checked just now: Mismatch.").await?;
+    browser.shows("Checked just now: Mismatch").await?;
     browser.accessible("a mismatch").await?;
     let twin_hash = twin.path().hash().to_string();
     browser
