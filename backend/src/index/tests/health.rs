@@ -345,3 +345,37 @@ fn a_removal_does_not_outrun_what_waits() {
         index.apply(vec![Change::Remove(hash(1)), old.put()]);
     }
 }
+
+#[test]
+fn whom_a_path_concerns_are_the_paths_that_reach_it_each_once() {
+    let index = index();
+    // 1 and 2 reach 4 by way of 3; 5 and 6 refer to each other; 7 stands alone.
+    index.apply(vec![
+        Path::new(1, &[3, 4]).put(),
+        Path::new(2, &[3]).put(),
+        Path::new(3, &[4]).put(),
+        Path::new(4, &[4]).put(),
+        Path::new(5, &[6]).put(),
+        Path::new(6, &[5]).put(),
+        Path::new(7, &[]).put(),
+    ]);
+    let view = index.view();
+    let concerned = |number: u32| {
+        let found = view.affecting(view.find(&hash(number)).unwrap());
+        let named = |ids: &[crate::index::Id]| {
+            let mut hashes: Vec<_> = ids.iter().map(|&id| view.hash(id)).collect();
+            hashes.sort_unstable();
+            hashes
+        };
+        (named(&found.paths), named(&found.roots))
+    };
+    let all = |numbers: &[u32]| {
+        let mut hashes: Vec<_> = numbers.iter().map(|&number| hash(number)).collect();
+        hashes.sort_unstable();
+        hashes
+    };
+    assert_eq!(concerned(4), (all(&[1, 2, 3, 4]), all(&[1, 2])));
+    assert_eq!(concerned(3), (all(&[1, 2, 3]), all(&[1, 2])));
+    assert_eq!(concerned(5), (all(&[5, 6]), all(&[])));
+    assert_eq!(concerned(7), (all(&[7]), all(&[7])));
+}
