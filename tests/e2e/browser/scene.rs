@@ -86,11 +86,6 @@ impl Scene {
                     "gc-compared",
                     "/c/team/gc?keep=pins:5&grace=0&b=keep%3Duploaded%3A30".to_owned(),
                 ),
-                (
-                    "gc-plan-gone",
-                    "/c/team/gc/plans/0123456789abcdef".to_owned(),
-                ),
-                ("gc-run-gone", "/c/team/gc/runs/0123456789abcdef".to_owned()),
                 ("rotation-owner", "/c/team/rotation".to_owned()),
                 ("signing-owner", "/c/team/signing".to_owned()),
                 ("uploads-owner", "/c/team/uploads".to_owned()),
