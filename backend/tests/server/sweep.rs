@@ -52,8 +52,8 @@ fn rule(operation: &str) -> Option<Rule> {
         | "get_quarantine" | "list_files" | "get_file" | "get_listing" | "get_contents"
         | "list_conflicts" | "get_conflicts" | "get_closure_graph" | "get_why" | "get_diff"
         | "get_mentions" | "find_files" | "list_packages" | "get_package" | "list_signers"
-        | "get_coverage" | "get_acceptance" | "get_log" | "get_history"
-        | "get_storage" | "get_prices" => Rule::Reads,
+        | "get_coverage" | "get_acceptance" | "get_log" | "get_history" | "get_storage"
+        | "get_prices" => Rule::Reads,
         "set_pin" | "roll_back_pin" | "remove_pin" | "set_quarantine" | "lift_quarantine"
         | "dismiss_conflict" | "list_jobs" | "estimate_job" | "begin_job" | "get_job"
         | "control_job" | "get_batch" | "take_batch" | "check_bucket" => Rule::Changes,
