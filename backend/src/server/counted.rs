@@ -18,9 +18,11 @@ use crate::web::Response;
 
 /// Paths that share an archive and are looked up at most.
 const MOST_SHARING: usize = 64;
-/// Missed paths for which upstreams are asked between two writings.
-const ASKED_AT_ONCE: usize = 200;
-/// How long asking upstreams may take between two writings.
+/// Between two times that upstreams are asked for what was missed.
+const ASK: Duration = Duration::from_secs(10);
+/// Missed paths for which they are asked each time.
+const ASKED_AT_ONCE: usize = 50;
+/// How long asking them may take each time.
 const ASKING: Duration = Duration::from_secs(60);
 /// How long the last writing may take.
 const LAST: Duration = Duration::from_secs(5);
@@ -141,10 +143,12 @@ fn is_from_the_beginning(response: &Response) -> bool {
 /// Writes what was counted every two minutes, until the server ends, and asks upstreams for what was
 /// missed in between.
 pub(super) async fn keep(site: Arc<Site>) {
+    let every = Duration::from_secs(usage::EVERY);
+    let mut written = Instant::now();
     loop {
         tokio::select! {
             () = site.closing.cancelled() => return,
-            () = tokio::time::sleep(Duration::from_secs(usage::EVERY)) => {}
+            () = tokio::time::sleep(ASK) => {}
         }
         for cache in &site.caches {
             let asking = cache.usage.ask_upstreams(&cache.upstreams, ASKED_AT_ONCE);
@@ -153,6 +157,12 @@ pub(super) async fn keep(site: Arc<Site>) {
                 // What was not asked for by then is asked for the next time.
                 _ = tokio::time::timeout(ASKING, asking) => {}
             }
+        }
+        if written.elapsed() < every {
+            continue;
+        }
+        written = Instant::now();
+        for cache in &site.caches {
             cache
                 .usage
                 .write(&site.ledger, cache.slug.as_str(), false)

@@ -45,6 +45,8 @@ pub struct PathPage {
     pub keys: Remote<Page<Key>>,
     /// The cache and its index.
     pub live: LiveCache,
+    /// A look at the bytes that somebody asks for: what it found outlives the tab that it changes.
+    pub checking: Sending,
 }
 
 /// The words on a tab.
@@ -96,6 +98,7 @@ pub fn page(cache: &str, hash: &str) -> AnyView {
         raw: Remote::of_bytes(move || exists.get().then(|| raw_path.clone())),
         keys: Remote::new(move || exists.get().then(|| keys_path.clone())),
         live,
+        checking: Sending::new(),
     };
     let tab = Memo::new(move |before: Option<&PathTab>| match navigation.route() {
         Some(Route::Path { tab, .. }) => tab,

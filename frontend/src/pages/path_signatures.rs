@@ -8,7 +8,7 @@ use snowbank_shared::api::{Key, KeyPurpose, KeyState, PathDetail, SignatureStatu
 use snowbank_shared::route::{Route, VouchingRoute};
 
 use crate::api;
-use crate::components::announcer::announcer;
+use crate::components::announcer::{Announcer, announcer};
 use crate::components::button::{Weight, button_when};
 use crate::components::changing::changing;
 use crate::components::chip::{content_chip, content_words, signature_chip, signature_words};
@@ -55,7 +55,6 @@ pub fn tab(page: PathPage) -> AnyView {
         }
     };
     let acceptance = accept::of_path(page);
-    let checking = Sending::new();
     let body = move || {
         let detail = page.detail.get()?;
         let checked = checked.get();
@@ -64,7 +63,7 @@ pub fn tab(page: PathPage) -> AnyView {
             {table(page, &detail, checked.as_ref())}
             {what_was_signed(&detail, checked.as_ref())}
             {content(&detail)}
-            {content_check(page, checking)}
+            {content_check(page, announcer)}
         })
     };
     let after = move || {
@@ -361,7 +360,7 @@ fn content(detail: &PathDetail) -> AnyView {
 }
 
 /// Asks for a look at the path's bytes.
-fn check_content(page: PathPage, sending: Sending) {
+fn check_content(page: PathPage, sending: Sending, announcer: Announcer) {
     let path = api::path_path(&page.cache.get_value(), &page.hash.get_value(), "verify");
     sending.send("POST", path, None, move |body| {
         let words = match body.json::<ContentCheck>() {
@@ -377,13 +376,14 @@ fn check_content(page: PathPage, sending: Sending) {
             }
             Err(error) => error.why(),
         };
-        announcer().say(&words);
+        announcer.say(&words);
         sending.done.set(Some(words));
         page.detail.reload();
     });
 }
 
-fn content_check(page: PathPage, sending: Sending) -> AnyView {
+fn content_check(page: PathPage, announcer: Announcer) -> AnyView {
+    let sending = page.checking;
     let ready = move || {
         let cache = page.cache.get_value();
         let may = identity().readiness(Some(&cache), Act::Maintain);
@@ -391,7 +391,7 @@ fn content_check(page: PathPage, sending: Sending) -> AnyView {
     };
     view! {
         <p class="actions">
-            {button_when(Weight::Plain, Some(Icon::Again), "Check the content now", ready, move || check_content(page, sending))}
+            {button_when(Weight::Plain, Some(Icon::Again), "Check the content now", ready, move || check_content(page, sending, announcer))}
         </p>
         <p class="muted">"The server reads the whole archive and holds it against what the narinfo says of it."</p>
         {sending.notice()}

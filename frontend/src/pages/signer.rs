@@ -166,7 +166,7 @@ fn public_key(key: &Key) -> AnyView {
 fn further(cache: &str, signer: &Signer) -> AnyView {
     let link = |route: Route, words: &'static str| {
         let address = href(&route);
-        view! { <li><a href=address>{words}</a></li> }.into_any()
+        view! { <li><a class="cell-link" href=address>{words}</a></li> }.into_any()
     };
     let name = || vec![signer.name.clone()];
     let asked = |keys, drop| {

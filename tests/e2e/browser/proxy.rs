@@ -125,6 +125,8 @@ async fn a104_under_a_sub_path_behind_a_proxy_every_link_stays_below_it() -> any
                 "batches",
                 "rotation",
                 "revocation",
+                "gc/",
+                "usage/clients",
             ]
             .iter()
             .any(|what| link.contains(&format!("/api/v1/caches/main/{what}")));
