@@ -28,7 +28,7 @@ async fn old_versions_are_counted_and_rules_that_delete_by_age_warn() {
     let versioning = |told: Result<Versioning, BucketError>, wanted| match told {
         Ok(told) => assert_eq!(told, wanted),
         Err(error) => {
-            println!("SKIPPED: moto does not say as S3 does whether it keeps versions: {error:?}")
+            println!("SKIPPED: moto does not say as S3 does whether it keeps versions: {error:?}");
         }
     };
     versioning(bucket.versioning().await, Versioning::Never);
