@@ -215,7 +215,6 @@ fn routes(computing: OpenApiRouter<Arc<Site>>) -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(retention::simulate))
         .routes(routes!(retention::why))
         .routes(routes!(retention::rules, retention::change))
-        .routes(routes!(retention::plans))
         .routes(routes!(retention::gone))
         .routes(routes!(uploads::plan, uploads::list))
         .routes(routes!(uploads::one, uploads::cancel))

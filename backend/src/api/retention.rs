@@ -12,8 +12,7 @@ use http::HeaderMap;
 use snowbank_shared::api::Problem;
 use snowbank_shared::api::quarantine::HeldBack;
 use snowbank_shared::api::retention::{
-    Gone, RETENTION_NEEDS, RetentionHistory, RetentionRules, Rules, SIMULATING_NEEDS, Simulation,
-    WhyKept,
+    Gone, RETENTION_NEEDS, RetentionRules, Rules, SIMULATING_NEEDS, Simulation, WhyKept,
 };
 
 use super::problem::{ApiError, excerpt};
@@ -253,32 +252,6 @@ pub(super) async fn change(
     Ok(Json(retention::shown(&site, &cache)))
 }
 
-/// Plans and runs. This version makes none.
-#[utoipa::path(
-    get,
-    path = "/caches/{cache}/gc/plans",
-    tag = "retention",
-    operation_id = "list_retention_plans",
-    params(("cache" = String, Path, description = "Slug of the cache")),
-    responses(
-        (status = 200, body = RetentionHistory),
-        (status = 401, body = Problem, content_type = "application/problem+json", description = "Needs a login"),
-        (status = 403, body = Problem, content_type = "application/problem+json", description = "Needs Maintainer"),
-        (status = 404, body = Problem, content_type = "application/problem+json", description = "No such cache"),
-    ),
-)]
-pub(super) async fn plans(
-    State(site): State<Arc<Site>>,
-    Extension(asked): Extension<Asked>,
-    Path(slug): Path<String>,
-) -> Result<Json<RetentionHistory>, ApiError> {
-    asked.cache(&site, &slug, SIMULATING_NEEDS)?;
-    Ok(Json(RetentionHistory {
-        plans: Vec::new(),
-        runs: Vec::new(),
-    }))
-}
-
 /// Who purged a path, when and why. Strangers are not told who.
 #[utoipa::path(
     get,
@@ -321,8 +294,5 @@ pub(super) async fn gone(
         },
         at: spelled(purged.at),
         reason: Some(purged.reason.to_string()).filter(|reason| !reason.is_empty()),
-        plan: None,
-        run: None,
-        undo_until: None,
     }))
 }

@@ -76,8 +76,7 @@ fn rule(operation: &str) -> Option<Rule> {
         | "check_bucket"
         | "simulate_retention"
         | "why_kept"
-        | "get_retention_rules"
-        | "list_retention_plans" => Rule::Changes,
+        | "get_retention_rules" => Rule::Changes,
         "end_session"
         | "end_own_sessions"
         | "list_members"

@@ -90,7 +90,7 @@ fn told(cache: &str, why: &WhyKept) -> AnyView {
     .into_any()
 }
 
-/// Who took the path out, when and by which plan, where somebody did.
+/// Who took the path out, and when, where somebody did.
 pub fn gone(page: PathPage) -> AnyView {
     let path = format!(
         "/caches/{}/gc/gone/{}",
@@ -113,9 +113,6 @@ fn tombstone(gone: &Gone) -> AnyView {
         .as_ref()
         .filter(|reason| !reason.is_empty())
         .map(|reason| view! { <p>{format::sentence(&format::visible(reason))}</p> });
-    let plan = gone.plan.as_ref().map(|id| {
-        view! { <p>"By the plan "<code class="break">{id.clone()}</code>"."</p> }
-    });
     let (title, word) = match gone.purged {
         true => (
             "This path was purged",
@@ -126,7 +123,6 @@ fn tombstone(gone: &Gone) -> AnyView {
     let words = view! {
         <p>{name} {word} {by} ", " {ago(&gone.at)} "."</p>
         {reason}
-        {plan}
     };
     banner(Tone::Warn, title, words, ())
 }

@@ -11,16 +11,13 @@ use snowbank_shared::api::retention::{
 };
 
 use crate::components::changing::changing;
-use crate::components::field::{Field, area_field, text_field};
+use crate::components::field::{Field, area_field};
 use crate::components::fresh_id;
 use crate::state::derived::{effect, memo};
 
 /// How long after the last change the address follows: short enough that the answer is there within a
 /// second, long enough that sliding asks a few times and not a hundred.
 const SETTLES: Duration = Duration::from_millis(150);
-
-/// Bytes of a GiB.
-const GIB: u64 = 1 << 30;
 
 /// A rule with a number. Copy it freely.
 #[derive(Clone, Copy)]
@@ -58,7 +55,6 @@ pub(super) struct Draft {
     uploaded: Numbered,
     names: Field,
     grace: RwSignal<u32>,
-    target: Field,
     /// The change that is on its way into the address.
     pending: StoredValue<Option<TimeoutHandle>>,
 }
@@ -74,10 +70,6 @@ impl Draft {
                 "One pattern a line, such as nixos-system-*.",
             ),
             grace: RwSignal::new(Rules::default().grace_hours),
-            target: Field::new(
-                "Target size in GiB",
-                "Then rules that come down to it are suggested. Empty: none.",
-            ),
             pending: StoredValue::new(None),
         }
     }
@@ -85,8 +77,6 @@ impl Draft {
     /// The rules that stand there; tracked.
     fn rules(self) -> Rules {
         let names = self.names.value.get();
-        let target = self.target.value.get();
-        let gib = target.trim().parse::<u64>().ok().filter(|gib| *gib > 0);
         Rules {
             pins: self.pins.get().and_then(|most| u16::try_from(most).ok()),
             fetched_days: self.fetched.get(),
@@ -98,7 +88,7 @@ impl Draft {
                 .take(MOST_NAMES)
                 .map(str::to_owned)
                 .collect(),
-            target_size: gib.map(|gib| gib.saturating_mul(GIB)),
+            target_size: None,
             grace_hours: self.grace.get(),
         }
     }
@@ -109,9 +99,6 @@ impl Draft {
         self.uploaded.set(rules.uploaded_days);
         self.names.value.set(rules.names.join("\n"));
         self.grace.set(rules.grace_hours);
-        let gib = rules.target_size.map(|bytes| (bytes / GIB).max(1));
-        let gib = gib.map(|gib| gib.to_string());
-        self.target.value.set(gib.unwrap_or_default());
     }
 
     /// Follows what is shown, and gives `changed` what was set, a moment after the last change.
@@ -295,7 +282,6 @@ pub(super) fn drawn(draft: Draft, disabled: Signal<Vec<DisabledRule>>) -> AnyVie
                 <span class="gc-label">{grace.label}</span>
                 {number(&grace, draft.grace)}
             </div>
-            {text_field(draft.target, "number", "off")}
         </fieldset>
     }
     .into_any()

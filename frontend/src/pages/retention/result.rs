@@ -109,16 +109,6 @@ fn difference(first: &Simulation, second: &Simulation) -> String {
     }
 }
 
-/// Money of millionths of a unit, to the cent: `$3.31`.
-fn money(currency: &str, millionths: u64) -> String {
-    let cents = millionths.saturating_add(5_000) / 10_000;
-    format!(
-        "{currency}{}.{:02}",
-        format::count(cents / 100),
-        cents % 100
-    )
-}
-
 fn figures(title: Option<&'static str>, found: &Simulation) -> AnyView {
     let figure = |name: &'static str, value: AnyView, note: String| {
         view! {
@@ -130,14 +120,6 @@ fn figures(title: Option<&'static str>, found: &Simulation) -> AnyView {
         }
     };
     let paths = |paths: u64| format::counted(paths, "path", "paths");
-    let cost = match (&found.currency, found.saves_monthly) {
-        (Some(currency), Some(saved)) => figure(
-            "Saves",
-            money(currency, saved).into_any(),
-            "each month, at your prices".to_owned(),
-        ),
-        _ => figure("Saves", "—".into_any(), "no prices set".to_owned()),
-    };
     let title = title.map(|title| view! { <h2>{title}</h2> });
     view! {
         <div class="gc-figures">
@@ -150,7 +132,6 @@ fn figures(title: Option<&'static str>, found: &Simulation) -> AnyView {
                     size(found.frees.bytes),
                     format!("{}, {}", format::percent(found.frees.bytes, found.now.bytes), paths(found.frees.paths)),
                 )}
-                {cost}
             </dl>
         </div>
     }

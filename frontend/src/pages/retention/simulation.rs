@@ -203,20 +203,7 @@ fn shown(
             .then(|| skeleton(8, "Walking through the closures…")),
         Some(found) => {
             let second = second.get().filter(|_| compares);
-            let suggested = found.suggested.clone().map(|rules| {
-                let words = in_words(&rules);
-                let take = move || {
-                    let rules = rules.clone();
-                    retention.change(|asked| asked.first = Some(rules));
-                };
-                view! {
-                    <div class="gc-suggested">
-                        <p>{format!("Rules that come down to the target size: {words}.")}</p>
-                        {button(Weight::Plain, None, "Take these rules", take)}
-                    </div>
-                }
-            });
-            Some(view! { {result::of(&cache, &found, second.as_deref())} {suggested} }.into_any())
+            Some(result::of(&cache, &found, second.as_deref()))
         }
     }
 }
