@@ -179,7 +179,6 @@ async fn a90_a91_a92_a93_what_rules_would_free_is_shown_while_they_are_set() -> 
     shelf.frees(gone).await?;
     browser.shows("Frees by package").await?;
     browser.shows("At risk").await?;
-    browser.shows("no prices set").await?;
     browser.accessible("a simulation").await?;
 
     // "Fetched within" needs what nobody has measured yet, and says what it waits for.
