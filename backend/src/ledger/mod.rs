@@ -75,6 +75,7 @@ mod format;
 mod journal;
 pub mod kind;
 mod memory;
+mod missing;
 #[cfg(test)]
 mod newer_format;
 mod opening;

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::envelope::{Believed, Envelope};
 use super::kind::RecordPath;
 use super::memory::Memory;
+use super::missing::missing;
 use super::view::{Grave, Slot, Token, Tombstone, Trouble, View};
 use super::{Area, Ledger, LedgerError, lock};
 use crate::bucket::{BucketError, ObjectMeta};
@@ -29,7 +30,7 @@ pub(super) const BULLETINS: &str = "bulletins/";
 /// How long something that cannot be believed is left before it is fetched again.
 const DOUBT: Duration = Duration::from_secs(15);
 /// Objects fetched at once.
-const AT_ONCE: usize = 16;
+pub(super) const AT_ONCE: usize = 16;
 
 /// What a fetched object is.
 pub(super) enum Found {
@@ -131,7 +132,11 @@ impl Ledger {
             }
         }
         drop(fetches);
-        let listed: BTreeSet<&str> = listing.iter().map(|meta| meta.key.as_str()).collect();
+        let mut listed: BTreeSet<&str> = listing.iter().map(|meta| meta.key.as_str()).collect();
+        let asked = self.ask_for_missing(area, &remembered, &listed).await;
+        listed.extend(asked.kept.iter().map(String::as_str));
+        fetched.extend(asked.found);
+        failed = failed.or(asked.failed);
         self.take_in(began, &remembered, &listed, &listing, fetched);
         for (instance, token) in bulletins {
             if let Err(error) = self.hear(&instance, token).await {
@@ -149,14 +154,27 @@ impl Ledger {
 
     /// Fetches an object and opens it. What may pass is an error, what will not is a trouble.
     pub(super) async fn fetch(&self, area: &Area, key: &str) -> Result<Found, BucketError> {
+        Ok(self.fetch_with_token(area, key).await?.1)
+    }
+
+    /// As [`Self::fetch`], with what tells the version from others, where there is one.
+    pub(super) async fn fetch_with_token(
+        &self,
+        area: &Area,
+        key: &str,
+    ) -> Result<(Option<Token>, Found), BucketError> {
         let store = &self.0.params.store;
         let stored = match store.get(key).await {
             Ok(Some(stored)) => stored,
-            Ok(None) => return Ok(Found::Gone),
+            Ok(None) => return Ok((None, Found::Gone)),
             Err(error) if error.is_retryable() => return Err(error),
-            Err(error) => return Ok(Found::Bad(Trouble::Refused(error.to_string()))),
+            Err(error) => {
+                let trouble = Trouble::Refused(error.to_string());
+                return Ok((None, Found::Bad(trouble)));
+            }
         };
-        Ok(self.opened(area, key, &stored.bytes))
+        let found = self.opened(area, key, &stored.bytes);
+        Ok((Some(Token::written(stored.bytes.len(), stored.etag)), found))
     }
 
     /// What sealed bytes say.
@@ -348,85 +366,6 @@ fn tombstone(
     true
 }
 
-/// What is known or remembered and not in the listing. Says whether anything changed.
-fn missing(
-    view: &mut View,
-    memory: &Memory,
-    began: Instant,
-    listed: &BTreeSet<&str>,
-    now: OffsetDateTime,
-) -> bool {
-    let mut changed = false;
-    // One that has expired since is no loss.
-    let has_ended = |expires: Option<i64>| expires.is_some_and(|at| at <= now.unix_timestamp());
-    let is_listed =
-        |folder: &str, path: &str| listed.contains(format!("{RECORDS}{folder}{path}").as_str());
-    for (path, expires) in &memory.tombstones {
-        if is_listed(TOMBSTONES, path) || has_ended(*expires) {
-            continue;
-        }
-        let known = view.graves.get(path);
-        if known.is_some_and(|known| known.known_at > began || known.token.is_none()) {
-            continue;
-        }
-        let grave = Grave {
-            token: None,
-            known_at: began,
-            tombstone: known.map_or_else(Tombstone::unknown, |known| known.tombstone.clone()),
-            expires: *expires,
-            trouble: Some(Trouble::TombstoneGone),
-        };
-        view.graves.insert(path.clone(), grave);
-        changed = true;
-    }
-    // A tombstone that never verified is nobody's once it is gone.
-    let before = view.graves.len();
-    view.graves.retain(|path, grave| {
-        grave.known_at > began
-            || memory.tombstones.contains_key(path)
-            || is_listed(TOMBSTONES, path)
-    });
-    changed |= view.graves.len() != before;
-
-    let gone: Vec<Box<str>> = view
-        .slots
-        .iter()
-        .filter(|(path, slot)| slot.known_at <= began && !is_listed("", path))
-        .map(|(path, _)| path.clone())
-        .collect();
-    for path in gone {
-        let slot = &view.slots[&path];
-        let expired = slot
-            .believed
-            .as_ref()
-            .is_some_and(|believed| believed.envelope.has_expired(now));
-        if view.graves.contains_key(&path) || expired || !memory.records.contains_key(&path) {
-            view.slots.remove(&path);
-            changed = true;
-        }
-    }
-    for (path, seen) in &memory.records {
-        if is_listed("", path) || view.graves.contains_key(path) || has_ended(seen.expires) {
-            continue;
-        }
-        let known = view.slots.get(path);
-        if known.is_some_and(|known| known.known_at > began || known.token.is_none()) {
-            continue;
-        }
-        let slot = Slot {
-            token: None,
-            known_at: began,
-            believed: None,
-            trouble: Some(Trouble::Vanished {
-                seen: seen.sequence,
-            }),
-        };
-        view.slots.insert(path.clone(), slot);
-        changed = true;
-    }
-    changed
-}
-
 impl Tombstone {
     pub(super) fn of(envelope: &Envelope) -> Self {
         let reason = envelope.record.get("reason").and_then(|it| it.as_str());
@@ -437,7 +376,7 @@ impl Tombstone {
         }
     }
 
-    fn unknown() -> Self {
+    pub(super) fn unknown() -> Self {
         Self {
             at: None,
             author: None,

@@ -11,5 +11,6 @@ mod pen;
 mod records;
 mod replicas;
 mod tampering;
+mod torn;
 mod transfer;
 mod world;

@@ -9,8 +9,8 @@ use snowbank_tests::server::Server;
 use super::pages;
 use super::scene::Scene;
 
-/// A97, A98, A100 and each page of these people: seen twice, once as wide as a desktop and once as
-/// narrow as a phone, and judged by all three while it is open.
+/// A6, A97, A98, A100 and each page of these people: seen twice, once as wide as a desktop and once as
+/// narrow as a phone, and judged by all of them while it is open.
 /// There are so many of a visitor's that four tests share them.
 async fn judge_pages_of_a_visitor(quarter: usize) -> anyhow::Result<()> {
     let mut scene = Scene::visitor().await?;
@@ -23,32 +23,32 @@ async fn judge_pages_of_a_visitor(quarter: usize) -> anyhow::Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a97_a98_a100_hold_on_every_page_of_a_visitor_1() -> anyhow::Result<()> {
+async fn a06_a97_a98_a100_hold_on_every_page_of_a_visitor_1() -> anyhow::Result<()> {
     judge_pages_of_a_visitor(0).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a97_a98_a100_hold_on_every_page_of_a_visitor_2() -> anyhow::Result<()> {
+async fn a06_a97_a98_a100_hold_on_every_page_of_a_visitor_2() -> anyhow::Result<()> {
     judge_pages_of_a_visitor(1).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a97_a98_a100_hold_on_every_page_of_a_visitor_3() -> anyhow::Result<()> {
+async fn a06_a97_a98_a100_hold_on_every_page_of_a_visitor_3() -> anyhow::Result<()> {
     judge_pages_of_a_visitor(2).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a97_a98_a100_hold_on_every_page_of_a_visitor_4() -> anyhow::Result<()> {
+async fn a06_a97_a98_a100_hold_on_every_page_of_a_visitor_4() -> anyhow::Result<()> {
     judge_pages_of_a_visitor(3).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a97_a98_a100_hold_on_every_page_of_an_owner() -> anyhow::Result<()> {
+async fn a06_a97_a98_a100_hold_on_every_page_of_an_owner() -> anyhow::Result<()> {
     judge_every_page(&Scene::owner().await?).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a97_a98_a100_hold_on_every_page_of_a_founder() -> anyhow::Result<()> {
+async fn a06_a97_a98_a100_hold_on_every_page_of_a_founder() -> anyhow::Result<()> {
     judge_every_page(&Scene::founder().await?).await
 }
 
@@ -112,17 +112,56 @@ async fn judge(
         Width::Wide => &Colours::ALL,
         Width::Narrow => &[Colours::Light],
     };
-    for colours in themes {
+    for (number, colours) in themes.iter().enumerate() {
         browser.colours(*colours).await?;
-        if let Err(error) = browser.accessible(&format!("{page} in {colours:?}")).await {
+        let what = format!("{page} in {colours:?}");
+        let judged = if number == 0 {
+            browser.accessible(&what).await
+        } else {
+            browser.accessible_colours(&what).await
+        };
+        if let Err(error) = judged {
             wrong.push(format!("{error:#}"));
         }
     }
     browser.colours(Colours::Light).await?;
+    if width == Width::Wide {
+        slash_searches(browser, &page).await?;
+    }
     // Last, because it opens every menu.
     let actions: Vec<String> = serde_json::from_value(browser.script(ACTIONS, vec![]).await?)?;
     ensure!(actions.len() > 8, "{page} has only {actions:?}");
     Ok(actions)
+}
+
+/// A6: `/` focuses the search and is not typed; the placeholder says so. The title names the page
+/// first and the console last (A102).
+async fn slash_searches(browser: &Browser, page: &str) -> anyhow::Result<()> {
+    browser.press("/").await?;
+    browser
+        .until(
+            &format!("the focus in the search field of {page}"),
+            "return document.activeElement.id === 'omnibox'",
+        )
+        .await?;
+    let seen = browser
+        .script(
+            "const f = document.activeElement; f.blur(); return [f.placeholder, f.value, document.title]",
+            vec![],
+        )
+        .await?;
+    let placeholder = seen[0].as_str().unwrap_or_default();
+    ensure!(
+        placeholder.starts_with('/') && placeholder.to_lowercase().contains("search"),
+        "the placeholder of {page} is {placeholder:?}"
+    );
+    ensure!(seen[1] == "", "the key itself was typed on {page}: {seen}");
+    let title = seen[2].as_str().unwrap_or_default();
+    ensure!(
+        title.ends_with(" – Snowbank"),
+        "the title of {page} is {title:?}"
+    );
+    Ok(())
 }
 
 /// Opens a menu and gives its markup without the words, or null where it is not to be seen.

@@ -204,9 +204,11 @@ async fn a_hostile_bucket_is_shown_correctly_and_harmlessly_on_every_page() -> a
         {
             continue;
         }
+        browser.resize(Width::Wide).await?;
+        browser.open(page).await?;
         for width in [Width::Wide, Width::Narrow] {
             browser.resize(width).await?;
-            browser.open(page).await?;
+            browser.drawn().await?;
             let found = browser.script(HARM, vec![]).await?;
             for line in found.as_array().into_iter().flatten() {
                 harm.push(format!("{page} at {width:?}: {line}"));

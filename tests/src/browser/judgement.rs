@@ -1,7 +1,7 @@
 //! What is judged of a page, and what a session watched by itself.
 
 use anyhow::{Context as _, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Browser;
 use crate::component;
@@ -20,6 +20,23 @@ impl Browser {
     /// # Errors
     /// As [`Self::accessible`], and where there is no such part.
     pub async fn accessible_in(&self, what: &str, css: &str) -> anyhow::Result<()> {
+        let tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
+        self.axe(what, css, &json!({"type": "tag", "values": tags}))
+            .await
+    }
+
+    /// Lets axe-core judge what another theme can change of a page that was judged whole in one: its
+    /// colours.
+    ///
+    /// # Errors
+    /// As [`Self::accessible`].
+    pub async fn accessible_colours(&self, what: &str) -> anyhow::Result<()> {
+        let rules = ["color-contrast", "link-in-text-block"];
+        self.axe(what, "html", &json!({"type": "rule", "values": rules}))
+            .await
+    }
+
+    async fn axe(&self, what: &str, css: &str, run_only: &Value) -> anyhow::Result<()> {
         if component::skipped("axe") {
             return Ok(());
         }
@@ -38,11 +55,10 @@ impl Browser {
                 // What is fading in is judged as it will stand: half shown, its contrast is too low.
                 "const done = arguments[arguments.length - 1];
                  for (const a of document.getAnimations()) { try { a.finish(); } catch { /* one without end */ } }
-                 axe.run(arguments[0], {resultTypes: ['violations'],
-                   runOnly: {type: 'tag', values: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']}})
+                 axe.run(arguments[0], {resultTypes: ['violations'], runOnly: arguments[1]})
                  .then(r => done(r.violations.map(v => `${v.id}: ${v.help}: ` + v.nodes.slice(0, 4).map(n => n.html.slice(0, 160) + ' ' + n.failureSummary.replace(/\\s+/g, ' ')).join(' | '))),
                        e => done(['axe itself failed: ' + e]))",
-                vec![css.into()],
+                vec![css.into(), run_only.clone()],
             )
             .await?;
         let violations: Vec<String> = serde_json::from_value(violations)?;

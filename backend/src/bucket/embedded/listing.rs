@@ -12,9 +12,10 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::entries::holds_an_object;
 use super::folder::Folder;
 use super::key::MAX_KEY;
-use super::names::{Names, holds_an_object};
+use super::names::Names;
 use super::version::Version;
 
 /// What to list.

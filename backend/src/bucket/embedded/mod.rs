@@ -26,6 +26,7 @@ pub mod access;
 pub mod beneath;
 pub mod change;
 mod conditions;
+mod entries;
 mod errors;
 pub mod faults;
 pub mod folder;

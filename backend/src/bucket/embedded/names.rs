@@ -11,16 +11,13 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::AsFd as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use rustix::fs::{AtFlags, Dir, FileType, fstat, statat};
 use rustix::io::Errno;
 
 use super::beneath::Beneath;
-use super::key::INTERNAL;
-use super::version::nanoseconds;
+use super::entries::{modified, read_beside_others};
 
 /// Longest tick of a file system that counts nanoseconds.
 const TICK: Duration = Duration::from_millis(50);
@@ -77,12 +74,13 @@ impl Names {
         self.text.len() + self.ends.len() * 4
     }
 
-    /// From entries in any order.
+    /// From entries in any order, the same ones once.
     ///
     /// # Errors
     /// When all names together are 4 GiB or more.
     fn from_entries(mut entries: Vec<String>) -> io::Result<Self> {
         entries.sort_unstable();
+        entries.dedup();
         let mut names = Self::default();
         names.ends.reserve_exact(entries.len());
         names
@@ -153,7 +151,9 @@ impl NameCache {
             return Ok(Some(names));
         }
         let racy = could_hide_a_change(modified, SystemTime::now());
-        let names = Arc::new(Names::from_entries(read(&fd, folder.is_empty())?)?);
+        let earlier = self.shelf().earlier(folder);
+        let entries = read_beside_others(&fd, folder.is_empty(), modified, earlier.as_deref())?;
+        let names = Arc::new(Names::from_entries(entries)?);
         self.shelf().keep(
             folder,
             Remembered {
@@ -178,6 +178,10 @@ impl NameCache {
 }
 
 impl Shelf {
+    fn earlier(&self, folder: &str) -> Option<Arc<Names>> {
+        Some(self.folders.get(folder)?.names.clone())
+    }
+
     fn since(&mut self, folder: &str, since: Instant) -> Option<Arc<Names>> {
         self.clock += 1;
         let known = self
@@ -236,16 +240,6 @@ fn cost(folder: &str, known: &Remembered) -> usize {
     known.names.bytes() + folder.len() + 128
 }
 
-#[allow(
-    clippy::unnecessary_cast,
-    clippy::cast_lossless,
-    reason = "the field types differ between systems"
-)]
-fn modified(fd: &std::os::fd::OwnedFd) -> io::Result<i128> {
-    let stat = fstat(fd.as_fd())?;
-    Ok(nanoseconds(stat.st_mtime as i64, stat.st_mtime_nsec as i64))
-}
-
 /// Whether a change after `now` could leave the same modification time as the one before.
 fn could_hide_a_change(modified: i128, now: SystemTime) -> bool {
     let tick = if modified % 1_000_000_000 == 0 {
@@ -260,102 +254,10 @@ fn could_hide_a_change(modified: i128, now: SystemTime) -> bool {
         >= i128::try_from(now).unwrap_or(i128::MAX)
 }
 
-/// Reads the entries that can be keys or lead to some. Names that are not UTF-8 cannot be S3 keys.
-fn read(fd: &std::os::fd::OwnedFd, top: bool) -> io::Result<Vec<String>> {
-    let mut entries = Vec::new();
-    each_entry(fd, top, |name, folder| {
-        entries.push(if folder {
-            format!("{name}/")
-        } else {
-            name.to_owned()
-        });
-        true
-    })?;
-    Ok(entries)
-}
-
-/// Calls `with` for each file (or link) and folder until it says false. The second argument tells a folder.
-fn each_entry(
-    fd: &std::os::fd::OwnedFd,
-    top: bool,
-    mut with: impl FnMut(&str, bool) -> bool,
-) -> io::Result<()> {
-    for entry in Dir::read_from(fd)? {
-        let entry = entry?;
-        let Ok(name) = entry.file_name().to_str() else {
-            continue;
-        };
-        if name == "." || name == ".." || (top && name == INTERNAL) {
-            continue;
-        }
-        let kind = match entry.file_type() {
-            // Some file systems do not tell.
-            FileType::Unknown => match statat(fd, name, AtFlags::SYMLINK_NOFOLLOW) {
-                Ok(stat) => FileType::from_raw_mode(stat.st_mode),
-                Err(_) => continue,
-            },
-            known => known,
-        };
-        let go_on = match kind {
-            FileType::Directory => with(name, true),
-            FileType::RegularFile | FileType::Symlink => with(name, false),
-            _ => true,
-        };
-        if !go_on {
-            break;
-        }
-    }
-    Ok(())
-}
-
-/// Whether an object lies anywhere below a folder (its path without slashes at the ends) that `seen` does
-/// not refuse. Stops at the first; a folder of a million files is not read for it.
-///
-/// # Errors
-/// When a folder cannot be read.
-pub fn holds_an_object(
-    beneath: &Beneath,
-    folder: &str,
-    seen: &impl Fn(&str) -> bool,
-) -> io::Result<bool> {
-    let fd = match beneath.folder(folder) {
-        Ok(fd) => fd,
-        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(false),
-        Err(error) => return Err(error.into()),
-    };
-    let mut found = false;
-    let mut inner = Vec::new();
-    each_entry(&fd, folder.is_empty(), |name, is_folder| {
-        let path = if folder.is_empty() {
-            name.to_owned()
-        } else {
-            format!("{folder}/{name}")
-        };
-        if is_folder {
-            inner.push(path);
-        } else {
-            found = seen(&path)
-                && beneath
-                    .stat_in(&fd, folder, name)
-                    .is_ok_and(|stat| stat.is_some());
-        }
-        !found
-    })?;
-    drop(fd);
-    for path in inner {
-        if found {
-            break;
-        }
-        if path.len() < super::key::MAX_KEY && seen(&format!("{path}/")) {
-            found = holds_an_object(beneath, &path, seen)?;
-        }
-    }
-    Ok(found)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bucket::embedded::key::INTERNAL;
     use std::fs;
 
     fn names(entries: &[&str]) -> Names {
@@ -412,6 +314,41 @@ mod tests {
         assert_eq!(cache.get(&beneath, "", None).unwrap().unwrap().len(), 2);
         assert!(cache.get(&beneath, "missing", None).unwrap().is_none());
         assert!(cache.get(&beneath, "a", None).unwrap().is_none());
+    }
+
+    /// On a file system in memory, where there is one: it takes a name that is written anew out of a
+    /// reading that is under way.
+    #[test]
+    fn a_name_that_is_written_anew_while_the_folder_is_read_is_not_missed() {
+        let memory = std::path::Path::new("/dev/shm");
+        let dir = if memory.is_dir() {
+            tempfile::tempdir_in(memory).unwrap()
+        } else {
+            tempfile::tempdir().unwrap()
+        };
+        let total = 20_000;
+        for n in 0..total {
+            fs::write(dir.path().join(format!("{n:05}")), "").unwrap();
+        }
+        let beneath = Beneath::open(dir.path()).unwrap();
+        let cache = NameCache::default();
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let new = dir.path().join(INTERNAL);
+                let mut n = 0;
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    fs::write(&new, "").unwrap();
+                    fs::rename(&new, dir.path().join(format!("{n:05}"))).unwrap();
+                    n = (n + 7_919) % total;
+                }
+            });
+            let most_missed = (0..20)
+                .map(|_| total - cache.get(&beneath, "", None).unwrap().unwrap().len())
+                .max();
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert_eq!(most_missed, Some(0));
+        });
     }
 
     #[test]
