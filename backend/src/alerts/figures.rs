@@ -80,8 +80,7 @@ pub(super) fn read(
             let Some(quota) = cache.max_bytes else {
                 return Err("This cache has no quota (max_bytes).".to_owned());
             };
-            let bucket = view.totals().bucket;
-            match bucket {
+            match &view.totals().bucket {
                 Some(bucket) => Ok(percent(bucket.bytes, quota)),
                 None => Err("The objects of the bucket were not counted yet.".to_owned()),
             }
