@@ -52,7 +52,10 @@ impl Message<'_> {
             AlertFigure::HitRatio | AlertFigure::UsefulHitRatio => {
                 Route::Monitoring(MonitoringRoute::usage(cache))
             }
-            AlertFigure::Findings | AlertFigure::Unproven => Route::Health { cache },
+            AlertFigure::Findings | AlertFigure::Unproven => Route::Health {
+                cache,
+                check: self.rule.condition.check.clone(),
+            },
             AlertFigure::QuotaUsed | AlertFigure::SweepAge | AlertFigure::Approvals => {
                 Route::Cache { cache }
             }

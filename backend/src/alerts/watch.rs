@@ -367,7 +367,8 @@ mod tests {
         };
         note(&mut standing, &sent, &went, 9);
         assert!(standing.due.is_some());
-        note(&mut standing, &standing.due.clone().expect("due"), &went, 9);
+        let own = standing.due.clone().expect("due");
+        note(&mut standing, &own, &went, 9);
         assert!(standing.due.is_none());
     }
 }

@@ -4,9 +4,9 @@
 //! |---|---|
 //! | `GET /alerts` | [`Page`](super::Page) of [`Alert`], by name |
 //! | `POST /alerts` with an [`AlertWish`] | [`NewAlert`]: the secret is shown this once |
-//! | `PUT /alerts/{alert}` with an [`AlertWish`] | the [`Alert`] |
-//! | `DELETE /alerts/{alert}` | nothing |
-//! | `POST /alerts/{alert}/test` | [`AlertDelivery`]: how sending a message went |
+//! | `PUT /alerts/{id}` with an [`AlertWish`] | the [`Alert`] |
+//! | `DELETE /alerts/{id}` | nothing |
+//! | `POST /alerts/{id}/test` | [`AlertDelivery`]: how sending a message went |
 //!
 //! All of it is for owners of the cache. A message is the JSON of [`AlertMessage`], signed as
 //! `webhook-signature` says ([`SIGNATURE`]).
