@@ -237,9 +237,7 @@ impl Outbound {
         for (name, value) in headers {
             request = request.header(*name, value);
         }
-        let request = request
-            .body(Full::new(body))
-            .map_err(|_| bad_url(url))?;
+        let request = request.body(Full::new(body)).map_err(|_| bad_url(url))?;
         let answered = async { Ok(self.begin(&target, request).await?.status()) };
         tokio::time::timeout(TIME_OUT, answered)
             .await

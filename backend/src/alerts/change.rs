@@ -78,7 +78,9 @@ fn checked_condition(condition: &AlertCondition) -> Result<AlertCondition, Acces
 async fn checked_url(site: &Site, url: &str) -> Result<String, AccessError> {
     let url = url.trim();
     if url.len() > LONGEST_URL {
-        return bad(format!("A webhook's URL has at most {LONGEST_URL} characters."));
+        return bad(format!(
+            "A webhook's URL has at most {LONGEST_URL} characters."
+        ));
     }
     let host = url.split(['/', '?', '#']).nth(2).unwrap_or_default();
     if host.contains('@') || url.contains('#') {
@@ -89,7 +91,9 @@ async fn checked_url(site: &Site, url: &str) -> Result<String, AccessError> {
         Err(error @ OutboundError::Private { .. }) => bad(format!(
             "The webhook cannot be called: {error}. If that is meant, add it to the server's configuration: outbound_allow = [\"…\"]."
         )),
-        Err(OutboundError::Url(_)) => bad("A webhook is an https:// URL whose host has an address."),
+        Err(OutboundError::Url(_)) => {
+            bad("A webhook is an https:// URL whose host has an address.")
+        }
         Err(error) => bad(format!("The webhook cannot be called: {error}.")),
     }
 }
@@ -103,11 +107,16 @@ async fn put(
 ) -> Result<(), AccessError> {
     let scope = Scope::Cache(cache.slug.as_str());
     site.ledger
-        .put(scope, &RecordId::only(), &by.actor, |current: Option<&AlertsRecord>| {
-            let mut next = current.cloned().unwrap_or_default();
-            act(&mut next.rules)?;
-            Ok::<_, AccessError>(next)
-        })
+        .put(
+            scope,
+            &RecordId::only(),
+            &by.actor,
+            |current: Option<&AlertsRecord>| {
+                let mut next = current.cloned().unwrap_or_default();
+                act(&mut next.rules)?;
+                Ok::<_, AccessError>(next)
+            },
+        )
         .await
         .map(drop)
 }
@@ -263,12 +272,17 @@ pub async fn test(
     let went = message.send().await;
     note(site, cache, by, "alert.test", id, rule).await;
     site.ledger
-        .put(Scope::Cache(slug), &RecordId::only(), &by.actor, |current: Option<&StatesRecord>| {
-            let mut next = current.cloned().unwrap_or_default();
-            let standing = next.alerts.entry(id.to_owned()).or_default();
-            standing.last = Some(went.clone());
-            Ok::<_, LedgerError>(next)
-        })
+        .put(
+            Scope::Cache(slug),
+            &RecordId::only(),
+            &by.actor,
+            |current: Option<&StatesRecord>| {
+                let mut next = current.cloned().unwrap_or_default();
+                let standing = next.alerts.entry(id.to_owned()).or_default();
+                standing.last = Some(went.clone());
+                Ok::<_, LedgerError>(next)
+            },
+        )
         .await?;
     Ok(went.shown())
 }

@@ -1,8 +1,8 @@
 //! The figures that alerts look at. What is not measured is said in words and never is zero.
 
+use snowbank_shared::api::ContentStatus;
 use snowbank_shared::api::alerts::AlertFigure;
 use snowbank_shared::api::usage::{UsageCounts, UsageStep};
-use snowbank_shared::api::ContentStatus;
 
 use super::FEWEST_REQUESTS;
 use crate::intake::waiting;
@@ -69,10 +69,11 @@ pub(super) fn read(
             indexed()?;
             let count = match check {
                 None => view.finding_count(),
-                Some(_) => view
-                    .health(check, 1, None)
-                    .map_err(|error| error.to_string())?
-                    .total,
+                Some(_) => {
+                    view.health(check, 1, None)
+                        .map_err(|error| error.to_string())?
+                        .total
+                }
             };
             Ok(count.saturating_mul(1_000))
         }
@@ -131,7 +132,10 @@ mod tests {
         let of = |counts, useful| ratio(Some(counts), None, useful);
         assert_eq!(of(counts(15, 5, 0), false), Ok(75_000));
         assert_eq!(of(counts(20, 10, 0), true), Ok(100_000));
-        assert_eq!(of(counts(2, 1, 0), false).map_err(|why| why.len() > 20), Err(true));
+        assert_eq!(
+            of(counts(2, 1, 0), false).map_err(|why| why.len() > 20),
+            Err(true)
+        );
         // Most of what was missed an upstream has.
         assert!(of(counts(10, 90, 5), true).is_err());
         let off = ratio(None, Some("It is off.".to_owned()), false);

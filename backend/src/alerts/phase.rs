@@ -104,10 +104,7 @@ mod tests {
     fn it_fires_once_after_its_time_and_resolves_once() {
         let looks = [NO, YES, YES, YES, YES, YES, NO, NO];
         let (phase, events) = told(3, &looks);
-        assert_eq!(
-            events,
-            [(4, AlertEvent::Firing), (6, AlertEvent::Resolved)]
-        );
+        assert_eq!(events, [(4, AlertEvent::Firing), (6, AlertEvent::Resolved)]);
         assert_eq!(phase, Phase::Resolved { since: 360 });
         assert_eq!(phase.shown(), (AlertState::Resolved, Some(360)));
         // Without a time it fires as soon as it is seen, and again after it was resolved.

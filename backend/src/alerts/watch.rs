@@ -125,13 +125,18 @@ async fn look(
     let states = if renews || before.alerts != after.alerts {
         let written = site
             .ledger
-            .put(Scope::Cache(slug), &RecordId::only(), "snowbank", |current: Option<&StatesRecord>| {
-                let current = current.cloned().unwrap_or_default();
-                if current.keeper != instance && current.kept_until > now {
-                    return Err(RoundError::NotOurs);
-                }
-                Ok(stepped(&current, instance, rules, &readings, &ids, now))
-            })
+            .put(
+                Scope::Cache(slug),
+                &RecordId::only(),
+                "snowbank",
+                |current: Option<&StatesRecord>| {
+                    let current = current.cloned().unwrap_or_default();
+                    if current.keeper != instance && current.kept_until > now {
+                        return Err(RoundError::NotOurs);
+                    }
+                    Ok(stepped(&current, instance, rules, &readings, &ids, now))
+                },
+            )
             .await?;
         (*written.record).clone()
     } else {
@@ -211,15 +216,20 @@ async fn deliver(
         tracing::info!(cache = %cache.slug, alert = %id, event, status, problem, tries = went.tries, "told of an alert");
     }
     site.ledger
-        .put(Scope::Cache(cache.slug.as_str()), &RecordId::only(), "snowbank", |current: Option<&StatesRecord>| {
-            let mut next = current.cloned().unwrap_or_default();
-            for (id, due, went) in &sent {
-                if let Some(standing) = next.alerts.get_mut(*id) {
-                    note(standing, due, went, now);
+        .put(
+            Scope::Cache(cache.slug.as_str()),
+            &RecordId::only(),
+            "snowbank",
+            |current: Option<&StatesRecord>| {
+                let mut next = current.cloned().unwrap_or_default();
+                for (id, due, went) in &sent {
+                    if let Some(standing) = next.alerts.get_mut(*id) {
+                        note(standing, due, went, now);
+                    }
                 }
-            }
-            Ok::<_, LedgerError>(next)
-        })
+                Ok::<_, LedgerError>(next)
+            },
+        )
         .await?;
     Ok(())
 }
@@ -317,17 +327,18 @@ mod tests {
         );
         let after = step(&fired, "two", &rules, low(), 600);
         assert_eq!(after.alerts["a"].phase, Phase::Firing { since: 120 });
-        assert_eq!(after.alerts["a"].due.as_ref(), Some(&due), "it is still due");
+        assert_eq!(
+            after.alerts["a"].due.as_ref(),
+            Some(&due),
+            "it is still due"
+        );
         // The newest word counts.
         let over = step(&after, "two", &rules, Ok(90_000), 660);
         let due = over.alerts["a"].due.as_ref().expect("a message");
         assert_eq!((due.event, due.tries), (AlertEvent::Resolved, 0));
         // Another condition: what was pending for the old one is not for the new one.
         let changed = step(&one, "one", &self::rules(2, 2), low(), 120);
-        assert_eq!(
-            changed.alerts["a"].phase,
-            Phase::Pending { since: 120 }
-        );
+        assert_eq!(changed.alerts["a"].phase, Phase::Pending { since: 120 });
         // An alert that is gone leaves nothing.
         let none = step(&fired, "one", &BTreeMap::new(), low(), 180);
         assert!(none.alerts.is_empty());

@@ -126,7 +126,9 @@ async fn listed(server: &TestServer, who: &Actor, name: &str) -> Value {
     let page = who.json(server, ALERTS).await;
     let mut items = page["items"].as_array().expect("alerts").iter();
     let found = items.find(|alert| alert["name"] == name);
-    found.unwrap_or_else(|| panic!("no {name} in {page}")).clone()
+    found
+        .unwrap_or_else(|| panic!("no {name} in {page}"))
+        .clone()
 }
 
 async fn ask(server: &TestServer, hash: &str, times: usize) {
@@ -157,14 +159,20 @@ async fn it_fires_once_and_resolves_once_over_a_restart_and_what_is_not_measured
     at(&server, 60).await;
     for name in ["low", "full"] {
         let alert = listed(&server, &olga, name).await;
-        assert_eq!((&alert["state"], &alert["value"]), (&json!("ok"), &Value::Null));
+        assert_eq!(
+            (&alert["state"], &alert["value"]),
+            (&json!("ok"), &Value::Null)
+        );
         assert!(alert["not_measured"].is_string(), "{alert}");
     }
     ask(&server, &"0".repeat(32), 20).await;
     at(&server, 60).await;
     at(&server, 90).await;
     let alert = listed(&server, &olga, "low").await;
-    assert_eq!((&alert["state"], &alert["value"]), (&json!("pending"), &json!(0.0)));
+    assert_eq!(
+        (&alert["state"], &alert["value"]),
+        (&json!("pending"), &json!(0.0))
+    );
     assert!(receiver.received().is_empty(), "not long enough yet");
     at(&server, 120).await;
     at(&server, 180).await;
@@ -183,7 +191,10 @@ async fn it_fires_once_and_resolves_once_over_a_restart_and_what_is_not_measured
     let alert = listed(&server, &olga, "low").await;
     assert_eq!(alert["state"], "firing");
     assert_eq!(
-        (&alert["last_delivery"]["delivered"], &alert["last_delivery"]["status"]),
+        (
+            &alert["last_delivery"]["delivered"],
+            &alert["last_delivery"]["status"]
+        ),
         (&json!(true), &json!(204))
     );
 
@@ -213,7 +224,10 @@ async fn alerts_are_an_owners_and_show_their_secrets_once() {
     let maria = olga.invite(&server, "maria", grants).await;
     let url = format!("{}/ok?key=part-of-the-secret", receiver.url);
     let fine = wish("sweep", "sweep-age", "above", 60, 0, &url);
-    assert_eq!(maria.post(&server, ALERTS, fine.clone()).await.status(), 403);
+    assert_eq!(
+        maria.post(&server, ALERTS, fine.clone()).await.status(),
+        403
+    );
     assert_eq!(maria.get(&server, ALERTS).await.status(), 403);
     let answer = olga.post(&server, ALERTS, fine.clone()).await;
     assert_eq!(answer.status(), 201);
@@ -222,7 +236,13 @@ async fn alerts_are_an_owners_and_show_their_secrets_once() {
     assert!(secret.starts_with("whsec_"), "{secret}");
     let id = made["alert"]["id"].as_str().expect("an id");
     let one = format!("{ALERTS}/{id}");
-    assert_eq!(maria.post(&server, &format!("{one}/test"), json!({})).await.status(), 403);
+    assert_eq!(
+        maria
+            .post(&server, &format!("{one}/test"), json!({}))
+            .await
+            .status(),
+        403
+    );
 
     for (what, change) in [
         ("no name", json!({"name": " "})),
@@ -232,12 +252,27 @@ async fn alerts_are_an_owners_and_show_their_secrets_once() {
         ("a password", json!({"url": "http://me:pw@127.0.0.1/"})),
         ("a fragment", json!({"url": "http://127.0.0.1/#a"})),
         ("no host", json!({"url": "https:///x"})),
-        ("a long URL", json!({"url": format!("http://127.0.0.1/{}", "x".repeat(2_000))})),
+        (
+            "a long URL",
+            json!({"url": format!("http://127.0.0.1/{}", "x".repeat(2_000))}),
+        ),
         ("a private address", json!({"url": "https://10.0.0.1/"})),
-        ("a threshold", json!({"condition": {"figure": "hit-ratio", "side": "below", "threshold": 101, "minutes": 0}})),
-        ("minutes", json!({"condition": {"figure": "approvals", "side": "above", "threshold": 0, "minutes": 10_081}})),
-        ("a check of no findings", json!({"condition": {"figure": "approvals", "check": "unsigned", "side": "above", "threshold": 0, "minutes": 0}})),
-        ("no code", json!({"condition": {"figure": "findings", "check": "No Check", "side": "above", "threshold": 0, "minutes": 0}})),
+        (
+            "a threshold",
+            json!({"condition": {"figure": "hit-ratio", "side": "below", "threshold": 101, "minutes": 0}}),
+        ),
+        (
+            "minutes",
+            json!({"condition": {"figure": "approvals", "side": "above", "threshold": 0, "minutes": 10_081}}),
+        ),
+        (
+            "a check of no findings",
+            json!({"condition": {"figure": "approvals", "check": "unsigned", "side": "above", "threshold": 0, "minutes": 0}}),
+        ),
+        (
+            "no code",
+            json!({"condition": {"figure": "findings", "check": "No Check", "side": "above", "threshold": 0, "minutes": 0}}),
+        ),
     ] {
         let mut bad = fine.clone();
         for (name, value) in change.as_object().expect("fields") {
@@ -246,21 +281,34 @@ async fn alerts_are_an_owners_and_show_their_secrets_once() {
         let answer = olga.post(&server, ALERTS, bad).await;
         let (status, text) = (answer.status(), answer.text().await.expect("text"));
         assert_eq!(status, 422, "{what}: {text}");
-        assert_eq!(text.contains("outbound_allow"), what == "a private address", "{text}");
+        assert_eq!(
+            text.contains("outbound_allow"),
+            what == "a private address",
+            "{text}"
+        );
     }
 
     // Nobody overwrites what they did not see; a change without URL and secret leaves them.
-    let put = async |wish: &Value| olga.send(&server, Method::PUT, &one, Some(wish.clone())).await;
+    let put = async |wish: &Value| {
+        olga.send(&server, Method::PUT, &one, Some(wish.clone()))
+            .await
+    };
     let mut change = fine.clone();
     change["name"] = json!("renamed");
     change["url"] = Value::Null;
     assert_eq!(put(&change).await.status(), 409);
     change["revision"] = json!(1);
     let changed = read(put(&change).await).await;
-    assert_eq!((&changed["revision"], &changed["name"]), (&json!(2), &json!("renamed")));
+    assert_eq!(
+        (&changed["revision"], &changed["name"]),
+        (&json!(2), &json!("renamed"))
+    );
     assert_eq!(put(&change).await.status(), 409);
     let sent = read(olga.post(&server, &format!("{one}/test"), json!({})).await).await;
-    assert_eq!((&sent["delivered"], &sent["event"]), (&json!(true), &json!("test")));
+    assert_eq!(
+        (&sent["delivered"], &sent["event"]),
+        (&json!(true), &json!("test"))
+    );
     receiver.received()[0].assert_signed(secret);
     assert_eq!(receiver.events(), ["alert.test"]);
 
@@ -274,17 +322,39 @@ async fn alerts_are_an_owners_and_show_their_secrets_once() {
     for act in ["alert.create", "alert.change", "alert.test"] {
         assert!(audit.contains(act), "{act} in {audit}");
     }
-    assert!(!audit.contains(secret) && !audit.contains("part-of-the-secret"), "{audit}");
+    assert!(
+        !audit.contains(secret) && !audit.contains("part-of-the-secret"),
+        "{audit}"
+    );
 
     for number in 1..20 {
         let mut more = fine.clone();
         more["name"] = json!(format!("more {number}"));
-        assert_eq!(olga.post(&server, ALERTS, more).await.status(), 201, "{number}");
+        assert_eq!(
+            olga.post(&server, ALERTS, more).await.status(),
+            201,
+            "{number}"
+        );
     }
     assert_eq!(olga.post(&server, ALERTS, fine.clone()).await.status(), 422);
-    assert_eq!(olga.send(&server, Method::DELETE, &one, None).await.status(), 204);
-    assert_eq!(olga.send(&server, Method::DELETE, &one, None).await.status(), 404);
-    assert_eq!(olga.post(&server, &format!("{one}/test"), json!({})).await.status(), 404);
+    assert_eq!(
+        olga.send(&server, Method::DELETE, &one, None)
+            .await
+            .status(),
+        204
+    );
+    assert_eq!(
+        olga.send(&server, Method::DELETE, &one, None)
+            .await
+            .status(),
+        404
+    );
+    assert_eq!(
+        olga.post(&server, &format!("{one}/test"), json!({}))
+            .await
+            .status(),
+        404
+    );
     assert_eq!(olga.post(&server, ALERTS, fine).await.status(), 201);
 }
 
@@ -298,7 +368,10 @@ async fn a_receiver_that_hangs_fails_or_leads_elsewhere_is_bounded_and_shown() {
         let url = format!("{}/{place}", receiver.url);
         let wish = wish(place, "sweep-age", "above", 30, 0, &url);
         let made = read(olga.post(&server, ALERTS, wish).await).await;
-        ids.insert(place, made["alert"]["id"].as_str().expect("an id").to_owned());
+        ids.insert(
+            place,
+            made["alert"]["id"].as_str().expect("an id").to_owned(),
+        );
     }
     let test = async |place: &str| {
         let path = format!("{ALERTS}/{}/test", ids[place]);
@@ -306,7 +379,11 @@ async fn a_receiver_that_hangs_fails_or_leads_elsewhere_is_bounded_and_shown() {
     };
     let begun = Instant::now();
     let (ok, fail, away, hang) = tokio::join!(test("ok"), test("fail"), test("away"), test("hang"));
-    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        begun.elapsed()
+    );
     let went = |went: &Value| (went["delivered"].clone(), went["status"].clone());
     assert_eq!(went(&ok), (json!(true), json!(204)));
     assert_eq!(went(&fail), (json!(false), json!(500)));
@@ -314,7 +391,11 @@ async fn a_receiver_that_hangs_fails_or_leads_elsewhere_is_bounded_and_shown() {
     assert_eq!(went(&hang), (json!(false), Value::Null));
     let problem = hang["problem"].as_str().expect("a problem");
     assert!(problem.contains("no answer in time"), "{problem}");
-    assert_eq!(receiver.events(), ["alert.test"], "redirects are not followed");
+    assert_eq!(
+        receiver.events(),
+        ["alert.test"],
+        "redirects are not followed"
+    );
     for tested in [&ok, &fail, &away, &hang] {
         assert_eq!(tested["again_at"], Value::Null, "a test is not tried again");
     }
@@ -333,7 +414,11 @@ async fn a_receiver_that_hangs_fails_or_leads_elsewhere_is_bounded_and_shown() {
         let alert = listed(&server, &olga, "fail").await;
         let last = &alert["last_delivery"];
         assert_eq!(alert["state"], "firing");
-        assert_eq!((&last["event"], &last["tries"]), (&json!("firing"), &json!(tries)), "{seconds}");
+        assert_eq!(
+            (&last["event"], &last["tries"]),
+            (&json!("firing"), &json!(tries)),
+            "{seconds}"
+        );
         assert_eq!(last["status"], 500);
         assert!(last["again_at"].is_string(), "{last}");
     }

@@ -87,7 +87,9 @@ fn of_cache(slug: String) -> AnyView {
         ]))
     };
     let note = view! { <p>"These stand in the server's configuration, under the keys beside them. Members and their roles are under Members, tokens under your name."</p> };
-    let alerts = href(&Route::Monitoring(MonitoringRoute::Alerts { cache: of.clone() }));
+    let alerts = href(&Route::Monitoring(MonitoringRoute::Alerts {
+        cache: of.clone(),
+    }));
     let policy = href(&Route::Contribute(ContributeRoute::Policy { cache: of }));
     view! {
         {card("General", (), view! { {note} {changing(rows)} })}

@@ -124,7 +124,11 @@ mod tests {
             assert_eq!(route.cache(), Some("main"));
             assert_eq!(text.parse(), Ok(route));
         }
-        for text in ["/c/main/gc/plans", "/c/main/usage/more", "/c/main/settings/else"] {
+        for text in [
+            "/c/main/gc/plans",
+            "/c/main/usage/more",
+            "/c/main/settings/else",
+        ] {
             assert_eq!(text.parse::<Route>(), Err(RouteError::NoSuchPage), "{text}");
         }
     }

@@ -31,7 +31,10 @@ impl Form {
             preset: Field::new("Begin with", ""),
             name: Field::new("Name", "Stands in the message."),
             figure: Field::new("Figure", ""),
-            check: Field::new("Check", "Its code, such as nar-missing; empty: any finding."),
+            check: Field::new(
+                "Check",
+                "Its code, such as nar-missing; empty: any finding.",
+            ),
             side: Field::new("Fires where it is", ""),
             threshold: Field::new("Threshold", "In the unit of the figure."),
             minutes: Field::new("Minutes", "For so long without a break, 0 to 10080."),
@@ -137,9 +140,13 @@ pub(super) fn card_of(alerts: Alerts) -> AnyView {
             });
     };
     let findings = memo(move || form.figure.value.get() == AlertFigure::Findings.as_str());
-    let check = move || findings.get().then(|| text_field(form.check, "text", "off"));
+    let check = move || {
+        findings
+            .get()
+            .then(|| text_field(form.check, "text", "off"))
+    };
     let words = view! {
-        <p>"A message is sent once when the alert begins to fire, and once when it is over. One that does not arrive is tried six times within an hour."</p>
+        <p>"A message is sent once when the alert begins to fire, and once when it is over. One that does not arrive is tried six times within half an hour."</p>
     };
     let body = view! {
         {words}

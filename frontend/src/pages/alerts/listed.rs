@@ -96,10 +96,7 @@ fn last_message(went: &AlertDelivery) -> AnyView {
             Some(went_words(went)),
         ),
     };
-    let again = went
-        .again_at
-        .as_ref()
-        .map(|_| " It is tried again within half an hour.");
+    let again = went.again_at.as_ref().map(|_| " It is tried again.");
     view! {
         <span class="cell-two">
             <span>{words} " " {ago(&went.at)}</span>
@@ -170,12 +167,10 @@ fn actions(alerts: Alerts, one: &Alert, name: &str) -> AnyView {
         move || {
             alerts.forget();
             let done = format!("The alert {name} is gone.");
-            alerts
-                .sending
-                .send("DELETE", path.clone(), None, move |_| {
-                    alerts.sending.done.set(Some(done));
-                    alerts.list.reload();
-                });
+            alerts.sending.send("DELETE", path.clone(), None, move |_| {
+                alerts.sending.done.set(Some(done));
+                alerts.list.reload();
+            });
         }
     };
     let ask = Confirm {
