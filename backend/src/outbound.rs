@@ -1,5 +1,5 @@
 //! Calls that the server makes to others because an owner configured them: identity
-//! providers, connections that the wizard tries, upstreams.
+//! providers, connections that the wizard tries, upstreams, receivers of alerts.
 //!
 //! The rules: https, and addresses of the open internet, so that nobody makes this server
 //! fetch what only it can reach, such as a cloud's metadata service. `outbound_allow` lists
@@ -219,46 +219,92 @@ impl Outbound {
         self.call(Method::POST, url, Some(form)).await
     }
 
+    /// Posts JSON under more headers, and gives back the status of the answer, whichever it is. Its
+    /// body is not read.
+    ///
+    /// # Errors
+    /// See [`OutboundError`]; never [`OutboundError::Status`].
+    pub async fn post_json(
+        &self,
+        url: &str,
+        body: Bytes,
+        headers: &[(&'static str, String)],
+    ) -> Result<StatusCode, OutboundError> {
+        let target = self.target(url).await?;
+        let mut request = target
+            .request(Method::POST)
+            .header(CONTENT_TYPE, "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        let request = request.body(Full::new(body)).map_err(|_| bad_url(url))?;
+        let answered = async { Ok(self.begin(&target, request).await?.status()) };
+        tokio::time::timeout(TIME_OUT, answered)
+            .await
+            .unwrap_or_else(|_| Err(target.unreachable("no answer in time")))
+    }
+
+    /// Whether a URL may be called as things are; nothing is sent.
+    ///
+    /// # Errors
+    /// See [`OutboundError`].
+    pub async fn may_call(&self, url: &str) -> Result<(), OutboundError> {
+        match tokio::time::timeout(TIME_OUT, self.target(url)).await {
+            Ok(target) => target.map(drop),
+            Err(_) => Err(bad_url(url)),
+        }
+    }
+
+    /// What a URL leads to, where it may be called.
+    ///
+    /// # Errors
+    /// See [`OutboundError`].
+    async fn target(&self, url: &str) -> Result<Target, OutboundError> {
+        let uri: Uri = url.parse().map_err(|_| bad_url(url))?;
+        let host = uri.host().ok_or_else(|| bad_url(url))?.to_owned();
+        let https = match uri.scheme_str() {
+            Some("https") => true,
+            Some("http") => false,
+            _ => return Err(bad_url(url)),
+        };
+        let port = uri.port_u16().unwrap_or(if https { 443 } else { 80 });
+        // Judged here for an error in words, and again by the connector for what it connects to.
+        self.policy.resolve(&host, port, https).await?;
+        Ok(Target { uri, host })
+    }
+
+    /// The head of an answer.
+    async fn begin(
+        &self,
+        target: &Target,
+        request: Request<Full<Bytes>>,
+    ) -> Result<http::Response<hyper::body::Incoming>, OutboundError> {
+        self.client.request(request).await.map_err(|error| {
+            target.unreachable(if error.is_connect() {
+                "no connection"
+            } else {
+                "no answer"
+            })
+        })
+    }
+
     async fn call(
         &self,
         method: Method,
         url: &str,
         form: Option<String>,
     ) -> Result<Bytes, OutboundError> {
-        let bad_url = || OutboundError::Url(url.chars().take(200).collect());
-        let uri: Uri = url.parse().map_err(|_| bad_url())?;
-        let host = uri.host().ok_or_else(bad_url)?.to_owned();
-        let https = match uri.scheme_str() {
-            Some("https") => true,
-            Some("http") => false,
-            _ => return Err(bad_url()),
-        };
-        let port = uri.port_u16().unwrap_or(if https { 443 } else { 80 });
-        // Judged here for an error in words, and again by the connector for what it connects to.
-        self.policy.resolve(&host, port, https).await?;
-        let unreachable = |reason: &str| OutboundError::Unreachable {
-            host: host.clone(),
-            reason: reason.to_owned(),
-        };
-        let mut request = Request::builder()
-            .method(method)
-            .uri(uri)
-            .header(ACCEPT, "application/json")
-            .header(USER_AGENT, concat!("snowbank/", env!("CARGO_PKG_VERSION")));
+        let target = self.target(url).await?;
+        let mut request = target.request(method);
         if form.is_some() {
             request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
         }
         let request = request
             .body(Full::new(Bytes::from(form.unwrap_or_default())))
-            .map_err(|_| bad_url())?;
+            .map_err(|_| bad_url(url))?;
+        let host = &target.host;
         let answered = async {
-            let response = self.client.request(request).await.map_err(|error| {
-                unreachable(if error.is_connect() {
-                    "no connection"
-                } else {
-                    "no answer"
-                })
-            })?;
+            let response = self.begin(&target, request).await?;
             if response.status() != StatusCode::OK {
                 return Err(OutboundError::Status {
                     host: host.clone(),
@@ -271,18 +317,45 @@ impl Outbound {
                     if error.is::<http_body_util::LengthLimitError>() {
                         OutboundError::TooLarge { host: host.clone() }
                     } else {
-                        unreachable("the answer broke off")
+                        target.unreachable("the answer broke off")
                     }
                 })
         };
         tokio::time::timeout(TIME_OUT, answered)
             .await
-            .unwrap_or_else(|_| Err(unreachable("no answer in time")))
+            .unwrap_or_else(|_| Err(target.unreachable("no answer in time")))
     }
 }
 
+/// A URL that may be called.
+struct Target {
+    uri: Uri,
+    host: String,
+}
+
+impl Target {
+    fn request(&self, method: Method) -> http::request::Builder {
+        Request::builder()
+            .method(method)
+            .uri(self.uri.clone())
+            .header(ACCEPT, "application/json")
+            .header(USER_AGENT, concat!("snowbank/", env!("CARGO_PKG_VERSION")))
+    }
+
+    fn unreachable(&self, reason: &str) -> OutboundError {
+        OutboundError::Unreachable {
+            host: self.host.clone(),
+            reason: reason.to_owned(),
+        }
+    }
+}
+
+fn bad_url(url: &str) -> OutboundError {
+    OutboundError::Url(url.chars().take(200).collect())
+}
+
 /// Resolves names to addresses that may be called. Addresses in URLs do not pass here:
-/// [`Outbound::call`] judged them.
+/// [`Outbound`] judged them before.
 #[derive(Clone)]
 struct Resolver(Policy);
 

@@ -28,6 +28,7 @@ const LAYERS: &[&str] = &[
     "signing",
     "intake",
     "retention",
+    "alerts",
     "api",
     "ui",
     "server",

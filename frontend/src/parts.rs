@@ -215,12 +215,13 @@ fn guide(page: Guide) -> Result<AnyView, SplitLoaderError> {
     })
 }
 
-/// How a cache is used, and what may go.
+/// How a cache is used, what may go, and who is told.
 #[wasm_split(monitor, fallible, preload(fetch_monitor))]
 fn monitor(page: MonitoringRoute) -> Result<AnyView, SplitLoaderError> {
     Ok(match page {
         MonitoringRoute::Usage { cache, .. } => pages::usage::page(&cache),
         MonitoringRoute::Gc { cache, .. } => pages::retention::page(&cache),
+        MonitoringRoute::Alerts { cache } => pages::alerts::page(&cache),
     })
 }
 

@@ -378,6 +378,7 @@ pub const fn home_of(route: &Route) -> &'static str {
         }
         Route::Vouching(_) => "Keys",
         Route::Monitoring(MonitoringRoute::Usage { .. }) => "Usage",
+        Route::Monitoring(MonitoringRoute::Alerts { .. }) => "Settings",
         Route::Monitoring(_) => "Retention",
         Route::Lookup { .. } => "Look up",
         Route::Connect(_) => "Connect",

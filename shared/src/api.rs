@@ -8,6 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 pub mod access;
+pub mod alerts;
 pub mod approvals;
 pub mod audit;
 mod browse;

@@ -5,6 +5,7 @@
 //! walks the graph runs off the reactor under a limit ([`request::heavy`]).
 
 mod about;
+mod alerts;
 mod approvals;
 mod approvals_pinned;
 mod audit;
@@ -103,6 +104,7 @@ use request::Asked;
         (name = "signatures", description = "Adding and removing signatures, and a cache's keys"),
         (name = "retention", description = "What may go, and why: simulated, never deleted"),
         (name = "usage", description = "Who fetches what from a cache"),
+        (name = "alerts", description = "Who is told by a webhook when a figure of a cache is too low or too high"),
         (name = "audit", description = "Who did what"),
         (name = "server", description = "The server itself"),
     ),
@@ -222,6 +224,9 @@ fn routes(computing: OpenApiRouter<Arc<Site>>) -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(storage::read))
         .routes(routes!(storage::prices, storage::change_prices))
         .routes(routes!(storage::bucket))
+        .routes(routes!(alerts::list, alerts::create))
+        .routes(routes!(alerts::change, alerts::remove))
+        .routes(routes!(alerts::test))
         .routes(routes!(settings::read, settings::change))
         .routes(routes!(wizard::test))
         .routes(routes!(audit::list))

@@ -129,6 +129,10 @@ pub const FLAKES: Kind = granting("flakes", ScopeKind::Cache);
 pub const SCRIPTS: Kind = granting("scripts", ScopeKind::Cache);
 /// Keys that clients of a cache were told to trust, by the SHA-256 of their text.
 pub const USED_KEYS: Kind = granting("usedkeys", ScopeKind::Cache);
+/// When somebody is told of a cache's figures, and by which webhook.
+pub const ALERTS: Kind = granting("alerts", ScopeKind::Cache);
+/// How a cache's alerts stand, and what is still to be told.
+pub const ALERT_STATES: Kind = granting("alertstates", ScopeKind::Cache);
 /// How many findings a cache had, by day.
 pub const HEALTH_DAYS: Kind = granting("health", ScopeKind::Cache);
 
@@ -163,6 +167,8 @@ pub const KINDS: &[Kind] = &[
     FLAKES,
     SCRIPTS,
     USED_KEYS,
+    ALERTS,
+    ALERT_STATES,
     HEALTH_DAYS,
 ];
 

@@ -244,6 +244,7 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
     tasks.spawn(proven::show(Arc::clone(&site)));
     tasks.spawn(counted::keep(Arc::clone(&site)));
     tasks.spawn(around::follow(Arc::clone(&site)));
+    tasks.spawn(crate::alerts::follow(Arc::clone(&site)));
     tasks.spawn(state::show_findings(site.ledger.clone(), Arc::clone(&site)));
     tasks.close();
     Ok(RunningServer {

@@ -1,6 +1,7 @@
 //! The server, asked over HTTP as Nix, browsers, tools and attackers ask.
 
 mod access;
+mod alerts;
 mod api;
 mod approvals;
 mod approvals_pinned;

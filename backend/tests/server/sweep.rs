@@ -113,6 +113,11 @@ fn rule(operation: &str) -> Option<Rule> {
         | "get_revocation"
         | "revoke_own_key"
         | "change_prices"
+        | "list_alerts"
+        | "create_alert"
+        | "change_alert"
+        | "remove_alert"
+        | "test_alert"
         | "change_retention_rules" => Rule::Owner,
         "list_approvals" | "get_approval" | "approve_upload" | "reject_upload" | "get_policy"
         | "change_policy" | "try_policy" | "list_skipped" | "plan_upload" | "list_uploads"

@@ -2,6 +2,7 @@
 
 pub mod about;
 mod accept;
+pub mod alerts;
 pub mod approval;
 pub mod approval_pinned;
 pub mod approvals;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use leptos::prelude::*;
 use snowbank_shared::api::access::{Act, ServerSettings, TrustRule, Verb};
 use snowbank_shared::api::{Page, Signing};
-use snowbank_shared::route::{ContributeRoute, Route, escape};
+use snowbank_shared::route::{ContributeRoute, MonitoringRoute, Route, escape};
 
 use crate::components::ago::ago;
 use crate::components::button::{Weight, button_when, link_button};
@@ -87,12 +87,19 @@ fn of_cache(slug: String) -> AnyView {
         ]))
     };
     let note = view! { <p>"These stand in the server's configuration, under the keys beside them. Members and their roles are under Members, tokens under your name."</p> };
+    let alerts = href(&Route::Monitoring(MonitoringRoute::Alerts {
+        cache: of.clone(),
+    }));
     let policy = href(&Route::Contribute(ContributeRoute::Policy { cache: of }));
     view! {
         {card("General", (), view! { {note} {changing(rows)} })}
         {card("Upload policy", (), view! {
             <p>"Rules say which uploads are published at once, which wait for approval or for other builders, and which are refused."</p>
             <p>{link_button(Weight::Plain, None, "Open the policy", policy)}</p>
+        })}
+        {card("Alerts", (), view! {
+            <p>"A webhook is called when a figure is too low or too high for too long: the hit ratio, findings, the quota."</p>
+            <p>{link_button(Weight::Plain, None, "Open the alerts", alerts)}</p>
         })}
     }
     .into_any()

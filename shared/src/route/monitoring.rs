@@ -1,4 +1,4 @@
-//! Addresses about how a cache is used, and about what may go: usage, retention.
+//! Addresses about how a cache is used, and about what may go: usage, retention, alerts.
 
 use std::fmt;
 
@@ -22,13 +22,18 @@ pub enum MonitoringRoute {
         /// The query without its question mark: the rules. Kept as text like that of [`Self::Usage`].
         query: String,
     },
+    /// `/c/{cache}/settings/alerts`: who is told when a figure is too low or too high.
+    Alerts {
+        /// Slug of the cache.
+        cache: String,
+    },
 }
 
 impl MonitoringRoute {
     /// The cache it is about.
     pub fn cache(&self) -> &str {
         match self {
-            Self::Usage { cache, .. } | Self::Gc { cache, .. } => cache,
+            Self::Usage { cache, .. } | Self::Gc { cache, .. } | Self::Alerts { cache } => cache,
         }
     }
 
@@ -66,6 +71,7 @@ impl MonitoringRoute {
         Some(match rest {
             ["usage"] => Self::Usage { cache, query },
             ["gc"] => Self::Gc { cache, query },
+            ["settings", "alerts"] => Self::Alerts { cache },
             _ => return None,
         })
     }
@@ -74,8 +80,9 @@ impl MonitoringRoute {
 impl fmt::Display for MonitoringRoute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (place, query) = match self {
-            Self::Usage { query, .. } => ("usage", query),
-            Self::Gc { query, .. } => ("gc", query),
+            Self::Usage { query, .. } => ("usage", query.as_str()),
+            Self::Gc { query, .. } => ("gc", query.as_str()),
+            Self::Alerts { .. } => ("settings/alerts", ""),
         };
         let mark = if query.is_empty() { "" } else { "?" };
         write!(f, "/c/{}/{place}{mark}{query}", escape(self.cache()))
@@ -107,13 +114,21 @@ mod tests {
                 },
                 "/c/main/gc?keep=pins",
             ),
+            (
+                MonitoringRoute::Alerts { cache: cache() },
+                "/c/main/settings/alerts",
+            ),
         ] {
             let route = Route::Monitoring(route);
             assert_eq!(route.to_string(), text);
             assert_eq!(route.cache(), Some("main"));
             assert_eq!(text.parse(), Ok(route));
         }
-        for text in ["/c/main/gc/plans", "/c/main/usage/more"] {
+        for text in [
+            "/c/main/gc/plans",
+            "/c/main/usage/more",
+            "/c/main/settings/else",
+        ] {
             assert_eq!(text.parse::<Route>(), Err(RouteError::NoSuchPage), "{text}");
         }
     }

@@ -2,6 +2,7 @@
 //! acceptance list that they show.
 
 mod access;
+mod alerts;
 mod approvals;
 mod choosing;
 mod closure;

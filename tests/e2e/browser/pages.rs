@@ -95,6 +95,7 @@ pub(super) async fn all(server: &Server) -> anyhow::Result<Vec<Named>> {
             "/c/main/usage?tab=clients&from=2020-01-01&to=2020-01-08".to_owned(),
         ),
         ("gc", "/c/main/gc".to_owned()),
+        ("alerts", "/c/main/settings/alerts".to_owned()),
         ("upload", "/c/main/upload".to_owned()),
         ("pins", "/c/main/pins".to_owned()),
         ("cache-keys", "/c/main/keys".to_owned()),

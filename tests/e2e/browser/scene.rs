@@ -50,6 +50,7 @@ impl Scene {
         let olga = server.owner("olga").await?;
         inhabit(&server, &olga).await?;
         keep(&server, &olga).await?;
+        watch(&server, &olga).await?;
         let audit = "/audit?actor=olga&action=member".to_owned();
         Ok(Self {
             pages: vec![
@@ -94,6 +95,7 @@ impl Scene {
                 ("policy-owner", "/c/team/settings/policy".to_owned()),
                 ("settings-owner", "/settings".to_owned()),
                 ("settings-cache", "/c/team/settings".to_owned()),
+                ("alerts-owner", "/c/team/settings/alerts".to_owned()),
                 ("audit-owner", "/audit".to_owned()),
                 ("audit-filtered", audit),
                 ("audit-cache", "/c/team/audit".to_owned()),
@@ -135,6 +137,8 @@ pub(super) async fn private() -> anyhow::Result<(Server, TempDir)> {
     let home = tempfile::tempdir()?;
     let filled = snowbank::demo::prepare(home.path())?;
     let server = Setup::new()
+        // Alerts name a webhook there, which nobody calls.
+        .line("outbound_allow = [\"192.0.2.0/24\"]")
         .folder(
             "team",
             &filled.bucket,
@@ -241,6 +245,25 @@ async fn inhabit(server: &Server, olga: &Person) -> anyhow::Result<()> {
     });
     olga.send(server, Method::PUT, "/caches/team/policy", policy)
         .await?;
+    Ok(())
+}
+
+/// Alerts: one that nobody can measure yet, and one of a single check.
+async fn watch(server: &Server, olga: &Person) -> anyhow::Result<()> {
+    for (name, condition) in [
+        (
+            "Hit ratio is low",
+            json!({"figure": "hit-ratio", "side": "below", "threshold": 75, "minutes": 60}),
+        ),
+        (
+            "An archive is gone",
+            json!({"figure": "findings", "check": "nar-missing", "side": "above", "threshold": 0, "minutes": 15}),
+        ),
+    ] {
+        let wish = json!({"name": name, "condition": condition, "url": "https://192.0.2.1/hook"});
+        olga.send(server, Method::POST, "/caches/team/alerts", wish)
+            .await?;
+    }
     Ok(())
 }
 
