@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use snowbank_shared::api::alerts::{AlertCondition, AlertSide};
+use snowbank_shared::api::alerts::{AlertCondition, AlertFigure, AlertSide};
 
 use super::figures::{self, Reading};
 use super::message::Message;
@@ -92,10 +92,15 @@ pub(super) async fn readings(
         .collect();
     let (of, cache) = (Arc::clone(site), Arc::clone(cache));
     let reading = tokio::task::spawn_blocking(move || {
+        // Several alerts may look at one figure.
+        let mut known = BTreeMap::<(AlertFigure, Option<String>), Reading>::new();
         let each = |(id, condition): (String, AlertCondition)| {
-            let check = condition.check.as_deref();
-            let reading = figures::read(&of, &cache, condition.figure, check, now);
-            (id, reading)
+            let AlertCondition { figure, check, .. } = condition;
+            let looked_at = (figure, check);
+            let reading = known.entry(looked_at).or_insert_with_key(|(figure, check)| {
+                figures::read(&of, &cache, *figure, check.as_deref(), now)
+            });
+            (id, reading.clone())
         };
         wanted.into_iter().map(each).collect()
     });
@@ -258,7 +263,7 @@ fn note(standing: &mut Standing, sent: &Due, went: &DeliveryRecord, now: i64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use snowbank_shared::api::alerts::{AlertEvent, AlertFigure};
+    use snowbank_shared::api::alerts::AlertEvent;
 
     use super::super::Phase;
 

@@ -102,9 +102,7 @@ async fn an_alert_is_made_from_a_preset_tested_and_removed() -> anyhow::Result<(
     browser.accessible("no alerts").await?;
     fill(&browser, "Webhook", &format!("{hooks}/broken?key=hidden")).await?;
     click(&browser, "Make the alert").await?;
-    browser
-        .shows("The alert Hit ratio is low is made")
-        .await?;
+    browser.shows("The alert Hit ratio is low is made").await?;
     browser.shows("Hit ratio below 75 % for 60 min").await?;
     // Nobody asked for anything: that is not a ratio of zero.
     browser.shows("not measured").await?;
@@ -121,9 +119,7 @@ async fn an_alert_is_made_from_a_preset_tested_and_removed() -> anyhow::Result<(
     browser.shows("whsec_").await?;
     browser.accessible("a secret that is shown once").await?;
     click(&browser, "Test Told here").await?;
-    browser
-        .shows("The test of Told here was delivered")
-        .await?;
+    browser.shows("The test of Told here was delivered").await?;
     browser.shows("The receiver answered 202").await?;
     let messages = received.lock().expect("a lock").clone();
     ensure!(
