@@ -40,6 +40,7 @@ mod shell;
 mod snapshots;
 mod story;
 mod upload;
+mod upload_pin;
 mod upload_sessions;
 mod upload_vectors;
 mod upstreams;
