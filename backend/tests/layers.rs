@@ -31,8 +31,8 @@ const LAYERS: &[&str] = &[
     "api",
     "ui",
     "server",
-    "demo",
     "bench_data",
+    "demo",
     "cli",
 ];
 

@@ -32,6 +32,7 @@ pub use codec::{Codec, CodecChoice};
 pub use defects::{Defect, DefectCounts};
 pub use objects::{BenchObject, Objects};
 pub use paths::{Paths, SyntheticPath};
+pub use random::Random;
 pub use write::{run, to_bucket, to_folder};
 
 /// Whether signatures are real ones.

@@ -22,6 +22,7 @@ mod keys;
 mod listing;
 mod live;
 mod merge;
+mod month;
 mod omnibox;
 mod overview;
 mod pages;

@@ -78,12 +78,7 @@ async fn what_is_uploaded_is_pinned_with_a_note_where_the_uploader_may() -> anyh
     // Somebody else is faster: nothing is overwritten, and it is decided again.
     let faster = json!({"path": other.path().to_string(), "expected": 1});
     desk.olga
-        .send(
-            &desk.server,
-            Method::PUT,
-            "/caches/main/pins/prod",
-            faster,
-        )
+        .send(&desk.server, Method::PUT, "/caches/main/pins/prod", faster)
         .await?;
     click(&desk.browser, "Send").await?;
     desk.browser.shows("Published: 1 path").await?;
