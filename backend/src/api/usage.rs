@@ -19,6 +19,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::export::{Export, Table, fields};
+use super::happened::happened;
 use super::problem::{ApiError, excerpt};
 use super::request::{Asked, heavy, nothing_left, pairs, readable, taken};
 use crate::auth;
@@ -212,7 +213,11 @@ pub(super) async fn usage(
         let never = cache
             .usage
             .never_fetched(&of.ledger, cache.slug.as_str(), &view);
-        let shown = report(&of, &cache, &wanted).shown(wanted.range, wanted.step, never);
+        let mut shown = report(&of, &cache, &wanted).shown(wanted.range, wanted.step, never);
+        let Span { from, to } = wanted.range;
+        let events = happened(&of, cache.slug.as_str(), from, to);
+        shown.events.extend(events);
+        shown.events.sort_by(|a, b| a.at.cmp(&b.at));
         let Some(export) = wanted.export else {
             return Ok(Json(shown).into_response());
         };

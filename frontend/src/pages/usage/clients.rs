@@ -2,9 +2,11 @@
 
 use leptos::prelude::*;
 use snowbank_shared::api::access::Act;
+use snowbank_shared::api::storage::Prices;
 use snowbank_shared::api::usage::{UsageClient, UsageList};
 
 use super::Usage;
+use super::egress::{cost, prices};
 use super::figures::{not_measured, usage_path};
 use super::steps::permille;
 use crate::components::ago::ago;
@@ -21,7 +23,7 @@ use crate::format;
 use crate::state::identity::identity;
 use crate::state::remote::Remote;
 
-const COLUMNS: [Column; 7] = [
+const COLUMNS: [Column; 8] = [
     ("Client", "grow", "The label of its token, or its group"),
     ("Nix", "", "The newest version that it said"),
     ("Last seen", "", ""),
@@ -29,6 +31,7 @@ const COLUMNS: [Column; 7] = [
     ("Missing", "number", "Narinfos that were not"),
     ("Hit ratio", "number col-2", "Found ÷ (found + missing)"),
     ("Sent", "number", "Bytes of NARs"),
+    ("Cost", "number", "At the owner's price of a GB sent"),
 ];
 
 /// Draws it.
@@ -44,6 +47,7 @@ pub(super) fn tab(usage: Usage) -> AnyView {
     let path = move || usage_path(usage, "/clients");
     // Nothing is asked for that would be refused.
     let list = Remote::<UsageList<UsageClient>>::new(move || refused().is_none().then(path));
+    let prices = prices(usage);
     let body = move || {
         if let Some(why) = refused() {
             return Some(not_theirs(&why));
@@ -53,7 +57,7 @@ pub(super) fn tab(usage: Usage) -> AnyView {
                 .error()
                 .is_none()
                 .then(|| skeleton(6, "Asking who fetches…")),
-            Some(list) => Some(content(usage, &list)),
+            Some(list) => Some(content(usage, &list, prices.get().as_deref())),
         }
     };
     let exported = move || {
@@ -83,7 +87,7 @@ fn not_theirs(why: &str) -> AnyView {
     )
 }
 
-fn content(usage: Usage, list: &UsageList<UsageClient>) -> AnyView {
+fn content(usage: Usage, list: &UsageList<UsageClient>, prices: Option<&Prices>) -> AnyView {
     if let Some(why) = &list.not_measured {
         return not_measured(usage, why, &[]);
     }
@@ -93,7 +97,11 @@ fn content(usage: Usage, list: &UsageList<UsageClient>) -> AnyView {
             view! { <p>"No client asked for a narinfo or a NAR in this time."</p> },
         );
     }
-    let rows = list.items.iter().map(row).collect_view();
+    let rows = list
+        .items
+        .iter()
+        .map(|client| row(client, prices))
+        .collect_view();
     let shown = format!(
         "{} of {}",
         format::count(list.items.len() as u64),
@@ -111,7 +119,7 @@ fn content(usage: Usage, list: &UsageList<UsageClient>) -> AnyView {
     .into_any()
 }
 
-fn row(client: &UsageClient) -> AnyView {
+fn row(client: &UsageClient, prices: Option<&Prices>) -> AnyView {
     let ratio = permille(client.hits, client.hits + client.misses);
     let ratio = ratio.map_or_else(|| "—".to_owned(), |share| Unit::Permille.words(share));
     let version = client
@@ -127,6 +135,7 @@ fn row(client: &UsageClient) -> AnyView {
             <td class="number" data-label="Missing">{format::count(client.misses)}</td>
             <td class="number col-2" data-label="Hit ratio">{ratio}</td>
             <td class="number" data-label="Sent">{size(client.bytes)}</td>
+            <td class="number" data-label="Cost">{cost(prices, client.bytes)}</td>
         </tr>
     }
     .into_any()

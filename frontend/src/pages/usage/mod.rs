@@ -5,6 +5,8 @@
 
 mod asked;
 mod clients;
+mod costs;
+mod egress;
 mod figures;
 mod link;
 mod misses;
@@ -33,6 +35,8 @@ use crate::state::derived::memo;
 use crate::state::live::{LiveCache, live_cache};
 use crate::state::navigation::{Navigation, absolute, href, navigation};
 use asked::{Asked, Tab};
+
+pub use costs::money;
 
 /// What the parts of the page share. Copy it freely.
 #[derive(Clone, Copy)]
