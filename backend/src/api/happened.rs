@@ -14,11 +14,18 @@ pub(super) fn happened(site: &Site, cache: &str, from: i64, to: i64) -> Vec<Usag
         let (old, new) = (name(&rotation.old), name(&rotation.new));
         let steps = [
             (Some(rotation.begun_at), format!("Rotation to {new} began")),
-            (rotation.switched_at, format!("{new} signs instead of {old}")),
+            (
+                rotation.switched_at,
+                format!("{new} signs instead of {old}"),
+            ),
             (rotation.retired_at, format!("{old} was retired")),
             (rotation.abandoned_at, "Rotation given up".to_owned()),
         ];
-        events.extend(steps.into_iter().filter_map(|(at, words)| Some((at?, words))));
+        events.extend(
+            steps
+                .into_iter()
+                .filter_map(|(at, words)| Some((at?, words))),
+        );
     }
     events.retain(|(at, _)| (from..to).contains(at));
     events.sort();

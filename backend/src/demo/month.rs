@@ -264,7 +264,11 @@ impl Teller<'_> {
         let groups = groups(days);
         let mut drawn = self.random.below(100) as u32;
         let group = groups.iter().find(|group| {
-            let share = if weekend { group.share.1 } else { group.share.0 };
+            let share = if weekend {
+                group.share.1
+            } else {
+                group.share.0
+            };
             let is_it = drawn < share;
             drawn = drawn.saturating_sub(share);
             is_it
@@ -330,7 +334,9 @@ impl Teller<'_> {
             1 => 1.5,
             _ => 1.0,
         };
-        let visits = self.random.normal(usual * grown * of_week * release, usual / 6.0);
+        let visits = self
+            .random
+            .normal(usual * grown * of_week * release, usual / 6.0);
         let visits = visits.clamp(0.0, 100.0) as usize;
         let mut moments: Vec<i64> = (0..visits)
             .map(|_| hour + self.random.below(HOUR as usize) as i64)
@@ -360,7 +366,10 @@ fn health(days: i64) -> BTreeMap<String, u64> {
     let counts = [
         ("orphan-nar", if days > 20 { 7 } else { 1 }),
         ("nar-missing", if days > RELEASE { 1 } else { 2 }),
-        ("url-disagreement", if (5..12).contains(&days) { 4 } else { 2 }),
+        (
+            "url-disagreement",
+            if (5..12).contains(&days) { 4 } else { 2 },
+        ),
     ];
     counts
         .into_iter()

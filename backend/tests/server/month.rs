@@ -57,9 +57,7 @@ async fn a_month_is_made_up_as_if_it_had_been_counted() {
     assert!(cache["generated_until"].is_string(), "{cache}");
 
     // Each day has figures, working days more than weekends, the release the most.
-    let usage = server
-        .json(&format!("{base}/usage?{range}&step=day"))
-        .await;
+    let usage = server.json(&format!("{base}/usage?{range}&step=day")).await;
     assert!(usage["not_measured"].is_null(), "{usage}");
     let days = asked(&usage);
     assert_eq!(days.len() as i64, month::DAYS + 1, "{days:?}");
@@ -76,7 +74,10 @@ async fn a_month_is_made_up_as_if_it_had_been_counted() {
     assert!(work > 2 * rest && rest > 50, "{work} and {rest}");
     let total = &usage["total"];
     let figure = |name: &str| total[name].as_u64().unwrap_or_default();
-    assert!(figure("nar_bytes") > 0 && figure("server_errors") > 0, "{total}");
+    assert!(
+        figure("nar_bytes") > 0 && figure("server_errors") > 0,
+        "{total}"
+    );
     assert!(
         figure("useful_misses") > 0 && figure("useful_misses") < figure("misses"),
         "{total}"
@@ -125,19 +126,22 @@ async fn a_month_is_made_up_as_if_it_had_been_counted() {
     assert!(sizes.len() as i64 >= month::DAYS, "{}", sizes.len());
     let nars = |day: &Value| day["classes"][0]["bytes"].as_u64().unwrap_or_default();
     let (first, last) = (&sizes[0], &sizes[sizes.len() - 1]);
-    assert!(nars(first) > 0 && nars(first) < nars(last), "{first} {last}");
+    assert!(
+        nars(first) > 0 && nars(first) < nars(last),
+        "{first} {last}"
+    );
     assert!(storage["forecast"]["fast"].as_u64() > Some(0), "{storage}");
     let health = server.json(&format!("{base}/health")).await;
     assert!(
-        health["days"].as_array().is_some_and(|days| days.len() > 25),
+        health["days"]
+            .as_array()
+            .is_some_and(|days| days.len() > 25),
         "{health}"
     );
 
     // The same moment and bucket give the same month.
     let other = with_a_month().await;
-    let again = other
-        .json(&format!("{base}/usage?{range}&step=day"))
-        .await;
+    let again = other.json(&format!("{base}/usage?{range}&step=day")).await;
     let before_today = |days: BTreeMap<String, u64>| {
         let mut days = days;
         days.pop_last();

@@ -204,7 +204,9 @@ fn trend(live: LiveCache, health: &Health) -> Option<AnyView> {
     let drawn = sparkline(&counts, words.clone());
     let made_up = move || {
         let until = live.cache.get()?.generated_until.clone()?;
-        Some(view! { " The days until " {ago(&until)} " are made up: this server is a demonstration." })
+        Some(
+            view! { " The days until " {ago(&until)} " are made up: this server is a demonstration." },
+        )
     };
     Some(
         view! {

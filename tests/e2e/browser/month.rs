@@ -10,9 +10,7 @@ async fn a_month_of_the_demo_is_drawn_and_called_made_up() -> anyhow::Result<()>
     let Some(browser) = scene.browser().await? else {
         return Ok(());
     };
-    browser
-        .open("/c/main/usage?tab=traffic&range=30d")
-        .await?;
+    browser.open("/c/main/usage?tab=traffic&range=30d").await?;
     browser.shows("These figures are made up").await?;
     browser
         .until(
@@ -35,9 +33,14 @@ async fn a_month_of_the_demo_is_drawn_and_called_made_up() -> anyhow::Result<()>
         .await?;
     browser.accessible("the storage of a month").await?;
     browser.open("/c/main/health").await?;
-    browser.shows("are made up: this server is a demonstration.").await?;
+    browser
+        .shows("are made up: this server is a demonstration.")
+        .await?;
     let text = browser.page_text().await?;
-    ensure!(text.contains("findings on") || text.contains("finding on"), "{text}");
+    ensure!(
+        text.contains("findings on") || text.contains("finding on"),
+        "{text}"
+    );
     browser.accessible("the health of a month").await?;
     browser.finish().await
 }

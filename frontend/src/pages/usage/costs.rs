@@ -45,7 +45,11 @@ fn millionths(text: &str) -> Option<u64> {
     if !digits(whole) || !digits(part) || part.len() > 6 || whole.len() + part.len() == 0 {
         return None;
     }
-    let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
+    let whole: u64 = if whole.is_empty() {
+        0
+    } else {
+        whole.parse().ok()?
+    };
     let part: u64 = format!("{part:0<6}").parse().ok()?;
     whole.checked_mul(1_000_000)?.checked_add(part)
 }
@@ -149,23 +153,40 @@ impl Pricing {
     }
 
     fn fields(self) -> AnyView {
-        let known = self.answer.get_now().and_then(|answer| answer.prices.clone());
+        let known = self
+            .answer
+            .get_now()
+            .and_then(|answer| answer.prices.clone());
         let revision = known.as_ref().map_or(0, |prices| prices.revision);
         let currency = Field::new("Currency", "A sign or a short name, such as $ or EUR.");
-        currency
-            .value
-            .set(known.as_ref().map_or("$".to_owned(), |prices| prices.currency.clone()));
+        currency.value.set(
+            known
+                .as_ref()
+                .map_or("$".to_owned(), |prices| prices.currency.clone()),
+        );
         let field = |label, hint, of: fn(&Prices) -> u64| {
             let field = Field::new(label, hint);
-            let text = known.as_ref().map_or_else(String::new, |prices| typed(of(prices)));
+            let text = known
+                .as_ref()
+                .map_or_else(String::new, |prices| typed(of(prices)));
             field.value.set(text);
             field
         };
         let prices = [
-            field("A GB kept for a month", "10⁹ bytes. Such as 0.023.", |prices| prices.gb_month),
-            field("A thousand GETs", "Empty: nothing.", |prices| prices.get_1000),
-            field("A thousand PUTs or LISTs", "Empty: nothing.", |prices| prices.put_1000),
-            field("A GB sent", "10⁹ bytes. Empty: nothing.", |prices| prices.egress_gb),
+            field(
+                "A GB kept for a month",
+                "10⁹ bytes. Such as 0.023.",
+                |prices| prices.gb_month,
+            ),
+            field("A thousand GETs", "Empty: nothing.", |prices| {
+                prices.get_1000
+            }),
+            field("A thousand PUTs or LISTs", "Empty: nothing.", |prices| {
+                prices.put_1000
+            }),
+            field("A GB sent", "10⁹ bytes. Empty: nothing.", |prices| {
+                prices.egress_gb
+            }),
         ];
         let go = move || {
             let mut micros = [0; 4];
@@ -200,7 +221,9 @@ impl Pricing {
             self.open.set(false);
             let path = prices_path(&self.usage.cache.get_value());
             self.sending.send("PUT", path, json(&wish), move |_| {
-                self.sending.done.set(Some("The prices are set.".to_owned()));
+                self.sending
+                    .done
+                    .set(Some("The prices are set.".to_owned()));
                 self.answer.reload();
             });
         };
@@ -313,9 +336,17 @@ fn by_month(answer: &Storage, prices: &Prices) -> Option<AnyView> {
         .collect_view();
     let columns = [
         ("Month", "grow", ""),
-        ("Days", "number", "Days of the range that were measured; the others are not in the cost"),
+        (
+            "Days",
+            "number",
+            "Days of the range that were measured; the others are not in the cost",
+        ),
         ("Stored", "number", "On an average day of these"),
-        ("Cost", "number", "Storage on these days, at the prices of now"),
+        (
+            "Cost",
+            "number",
+            "Storage on these days, at the prices of now",
+        ),
     ];
     Some(table("Cost of storage by month", "table", &columns, rows))
 }
@@ -350,7 +381,16 @@ mod tests {
             assert_eq!(millionths(text), Some(micros), "{text}");
             assert_eq!(millionths(&typed(micros)), Some(micros), "{text}");
         }
-        for text in ["", ".", "-1", "1,5", "1e3", "0.0000001", "0x1", "99999999999999999999"] {
+        for text in [
+            "",
+            ".",
+            "-1",
+            "1,5",
+            "1e3",
+            "0.0000001",
+            "0x1",
+            "99999999999999999999",
+        ] {
             assert_eq!(millionths(text), None, "{text}");
         }
         assert_eq!(typed(23_000), "0.023");
@@ -378,7 +418,14 @@ mod tests {
         ]);
         let told: Vec<_> = months
             .iter()
-            .map(|month| (&*month.name, month.measured, month.days, month.average() / gb))
+            .map(|month| {
+                (
+                    &*month.name,
+                    month.measured,
+                    month.days,
+                    month.average() / gb,
+                )
+            })
             .collect();
         assert_eq!(told, [("2026-10", 1, 31, 310), ("2026-11", 2, 30, 150)]);
         // One of 31 days with 310 GB is a month of 10.

@@ -44,7 +44,10 @@ struct Sent {
 fn packages(paths: &[UsagePath]) -> Vec<Sent> {
     let mut sums = BTreeMap::<&str, (u64, u64)>::new();
     for path in paths {
-        let name = path.name.as_deref().map_or("", |name| Package::of(name).name);
+        let name = path
+            .name
+            .as_deref()
+            .map_or("", |name| Package::of(name).name);
         let (fetches, bytes) = sums.entry(name).or_default();
         *fetches = fetches.saturating_add(path.fetches);
         *bytes = bytes.saturating_add(path.bytes);
@@ -99,7 +102,11 @@ pub(super) fn by_package(list: &UsageList<UsagePath>, prices: Option<&Prices>) -
             format::count(list.items.len() as u64)
         )
     });
-    let words = format!("{} of {of}{}", format::count(shown), cut.unwrap_or_default());
+    let words = format!(
+        "{} of {of}{}",
+        format::count(shown),
+        cut.unwrap_or_default()
+    );
     let unpriced = prices.is_none_or(|prices| prices.egress_gb == 0).then(|| {
         view! { <p class="usage-note">"No price of a GB sent is set: an owner sets it under Storage, at Cost."</p> }
     });
