@@ -10,6 +10,7 @@ mod connect;
 mod connect_choices;
 mod connect_real;
 mod copying;
+mod costs;
 mod doctor;
 mod every_page;
 mod explore;

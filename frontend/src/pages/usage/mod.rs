@@ -9,6 +9,7 @@ mod costs;
 mod egress;
 mod figures;
 mod link;
+mod lists;
 mod misses;
 mod range;
 mod sources;
