@@ -10,10 +10,8 @@
 //! archive — so that findings and statuses have something to show.
 //!
 //! The fixture is a NAR of the bucket's folder, compressed with zstd: the
-//! server's own parser unpacks it. [`month`] makes up who fetched it. Only public keys are in it; the secret ones
+//! server's own parser unpacks it. Only public keys are in it; the secret ones
 //! were thrown away when it was made.
-
-pub mod month;
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};

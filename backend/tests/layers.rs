@@ -31,8 +31,8 @@ const LAYERS: &[&str] = &[
     "api",
     "ui",
     "server",
-    "bench_data",
     "demo",
+    "bench_data",
     "cli",
 ];
 

@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 
 use super::{logging, print, runtime, serve};
 use crate::config::{CacheConfig, Config, Slug};
+use crate::bench_data::month;
 use crate::server::RunningServer;
 use crate::{demo, server};
 
@@ -83,7 +84,7 @@ async fn month_before(server: &RunningServer, bucket: &Path) -> anyhow::Result<(
     let site = server.site();
     for cache in &site.caches {
         cache.usage.set_generated_until(now);
-        demo::month::write(&site.ledger, cache.slug.as_str(), bucket, now).await?;
+        month::write(&site.ledger, cache.slug.as_str(), bucket, now).await?;
     }
     Ok(())
 }

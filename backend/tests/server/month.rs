@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use snowbank::bench_data::month;
 use snowbank::config::Config;
-use snowbank::demo::month;
 use time::{Duration, OffsetDateTime};
 
 use crate::harness::{Shelf, TestServer};

@@ -18,7 +18,7 @@ use snowbank_shared::hash::Sha256;
 use snowbank_shared::narinfo::NarInfo;
 use snowbank_shared::store_path::{StoreDir, StorePathHash};
 
-use crate::bench_data::Random;
+use super::random::Random;
 use crate::ledger::{Ledger, LedgerError, RecordId, Scope};
 use crate::site::surroundings::HealthDay;
 use crate::sizes::SizesRecord;
