@@ -158,6 +158,9 @@ pub struct Cache {
     /// Uploads that wait and that the caller may see; `null` where that is none of their affair.
     #[serde(default)]
     pub waiting: Option<u64>,
+    /// Until when its figures of usage, sizes and health are made up; `null` where all were measured.
+    #[serde(default)]
+    pub generated_until: Option<String>,
     /// The state of the index.
     pub index: IndexStatus,
     /// Where the bytes lie, for people: `s3://bucket/prefix` or `folder`.

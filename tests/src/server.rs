@@ -129,14 +129,20 @@ impl Server {
     /// # Errors
     /// As [`Setup::start`].
     pub async fn demo() -> anyhow::Result<Self> {
+        Self::demo_with(&[]).await
+    }
+
+    /// `snowbank demo` with more arguments.
+    ///
+    /// # Errors
+    /// As [`Setup::start`].
+    pub async fn demo_with(more: &[&str]) -> anyhow::Result<Self> {
         let home = tempfile::Builder::new()
             .prefix("snowbank-test-")
             .tempdir()?;
-        let args = vec![
-            "demo".to_owned(),
-            "--listen".to_owned(),
-            "127.0.0.1:0".to_owned(),
-        ];
+        let usual = ["demo", "--listen", "127.0.0.1:0"];
+        let args = usual.iter().chain(more);
+        let args = args.map(|&arg| arg.to_owned()).collect();
         let server = Self::spawn(home, args, Vec::new(), false).await?;
         server.indexed("main").await?;
         Ok(server)

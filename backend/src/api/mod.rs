@@ -21,6 +21,7 @@ pub mod explore;
 mod export;
 mod files;
 mod find;
+mod happened;
 mod health;
 mod history;
 mod keys;

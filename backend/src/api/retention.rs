@@ -21,6 +21,7 @@ use super::vouching::uploaders;
 use crate::auth::records::{now, spelled};
 use crate::retention::{self, Applied, Facts};
 use crate::site::{Cache, Site};
+use crate::sizes::prices::{monthly, prices};
 
 /// How long the number of paths without a receipt is remembered: to find it, all receipts are read.
 const REMEMBERED: Duration = Duration::from_secs(600);
@@ -149,6 +150,10 @@ pub(super) async fn simulate(
         let mut simulation = retention::simulate(facts, &rules);
         let lacks = Applied::new(facts, &rules).lacks();
         simulation.foreign_paths = foreign_paths;
+        if let Some(prices) = prices(&asking.ledger, &slug) {
+            simulation.saves_monthly = Some(monthly(&prices, simulation.frees.bytes));
+            simulation.currency = Some(prices.currency);
+        }
         simulation.refusal = Some(retention::refusal(&asking, &cache, lacks.as_ref()));
         Ok(Json(simulation))
     })

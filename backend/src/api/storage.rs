@@ -15,8 +15,10 @@ use snowbank_shared::api::access::Act;
 use snowbank_shared::api::storage::{
     BucketFact, FactState, GrowthShare, ObjectClass, Prices, SizeDay, Storage,
 };
+use snowbank_shared::api::usage::UsageEvent;
 use time::{Date, OffsetDateTime};
 
+use super::happened::happened;
 use super::problem::ApiError;
 use super::request::{Asked, body, heavy, nothing_left, pairs, readable, taken};
 use crate::auth::records::spelled;
@@ -66,6 +68,14 @@ impl Range {
         };
         nothing_left(&pairs)?;
         Ok(Self { from, to, csv })
+    }
+
+    /// What happened on these days.
+    fn events(&self, site: &Site, slug: &str) -> Vec<UsageEvent> {
+        let midnight = |day: Date| day.midnight().assume_utc().unix_timestamp();
+        let from = self.from.map_or(0, midnight);
+        let to = self.to.and_then(Date::next_day).map_or(i64::MAX, midnight);
+        happened(site, slug, from, to)
     }
 
     fn holds(&self, day: Date) -> bool {
@@ -183,6 +193,7 @@ fn storage(site: &Site, cache: &Cache, range: &Range, receipts: &[Receipt]) -> S
         saved: figures.saved,
         shared: figures.shared,
         days: days(site, cache, range),
+        events: range.events(site, slug),
         uploaders: uploaders(cache, receipts, since),
         packages: figures.packages,
         forecast: forecast(&held, cache.max_bytes, now.date()),

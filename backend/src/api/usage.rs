@@ -19,6 +19,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::export::{Export, Table, fields};
+use super::happened::happened;
 use super::problem::{ApiError, excerpt};
 use super::request::{Asked, heavy, nothing_left, pairs, readable, taken};
 use crate::auth;
@@ -139,19 +140,31 @@ impl Wanted {
     }
 }
 
-/// A list as it is asked for: its first rows, or all that are known as a file.
-fn answer<T: Serialize>(
+/// A list as it is asked for: its first rows, or all that are known as a file. `rows` makes them of
+/// what was counted, and says how many there are.
+async fn list<T: Serialize>(
     site: &Arc<Site>,
-    cache: &Cache,
-    what: &str,
+    cache: Arc<Cache>,
+    what: &'static str,
     wanted: Wanted,
-    list: UsageList<T>,
+    rows: impl FnOnce(&Site, &Cache, UsageRecord) -> (Vec<T>, u64) + Send + 'static,
 ) -> Result<Response, ApiError> {
-    let Some(export) = wanted.export else {
-        return Ok(Json(list).into_response());
-    };
-    let rows: Vec<_> = list.items.iter().map(fields).collect();
-    export.answer(site, table(cache, what, rows))
+    let of = Arc::clone(site);
+    heavy(site, move || {
+        let report = report(&of, &cache, &wanted);
+        let (items, total) = rows(&of, &cache, report.lists());
+        let Some(export) = wanted.export else {
+            let list = UsageList {
+                items,
+                total,
+                not_measured: report.not_measured(wanted.range),
+            };
+            return Ok(Json(list).into_response());
+        };
+        let rows = items.iter().map(fields).collect();
+        export.answer(&of, table(&cache, what, rows))
+    })
+    .await
 }
 
 fn table(
@@ -212,7 +225,11 @@ pub(super) async fn usage(
         let never = cache
             .usage
             .never_fetched(&of.ledger, cache.slug.as_str(), &view);
-        let shown = report(&of, &cache, &wanted).shown(wanted.range, wanted.step, never);
+        let mut shown = report(&of, &cache, &wanted).shown(wanted.range, wanted.step, never);
+        let Span { from, to } = wanted.range;
+        let events = happened(&of, cache.slug.as_str(), from, to);
+        shown.events.extend(events);
+        shown.events.sort_by(|a, b| a.at.cmp(&b.at));
         let Some(export) = wanted.export else {
             return Ok(Json(shown).into_response());
         };
@@ -256,12 +273,10 @@ pub(super) async fn paths(
 ) -> Result<Response, ApiError> {
     let cache = readable(&site, &slug, &headers)?;
     let wanted = Wanted::parse(query.as_deref(), PATH_COLUMNS)?;
-    let of = Arc::clone(&site);
-    heavy(&site, move || {
-        let report = report(&of, &cache, &wanted);
+    list(&site, cache, "fetched", wanted, |_, cache, counted| {
         let UsageRecord {
             mut paths, others, ..
-        } = report.lists();
+        } = counted;
         paths.sort_by(|a, b| (b.bytes, b.fetches, a.hash).cmp(&(a.bytes, a.fetches, b.hash)));
         let total = paths.len() as u64 + others.paths;
         paths.truncate(ROWS);
@@ -277,12 +292,7 @@ pub(super) async fn paths(
                 clients: path.clients.count(),
             }
         };
-        let list = UsageList {
-            items: paths.iter().map(item).collect(),
-            total,
-            not_measured: report.not_measured(wanted.range),
-        };
-        answer(&of, &cache, "fetched", wanted, list)
+        (paths.iter().map(item).collect(), total)
     })
     .await
 }
@@ -322,18 +332,16 @@ pub(super) async fn clients(
         Err(_) => asked.cache(&site, &slug, Act::ReadAudit)?,
     };
     let wanted = Wanted::parse(query.as_deref(), CLIENT_COLUMNS)?;
-    let of = Arc::clone(&site);
-    heavy(&site, move || {
-        let report = report(&of, &cache, &wanted);
+    list(&site, cache, "clients", wanted, |site, _, counted| {
         let UsageRecord {
             mut clients,
             others,
             ..
-        } = report.lists();
+        } = counted;
         clients.sort_by(|a, b| (b.last, &a.who).cmp(&(a.last, &b.who)));
         let total = clients.len() as u64 + others.clients;
         clients.truncate(ROWS);
-        let view = of.ledger.view();
+        let view = site.ledger.view();
         let items = clients.into_iter().map(|client| UsageClient {
             name: named(&view, &client.who.to_string()),
             nix_version: client.nix.map(Into::into),
@@ -342,12 +350,7 @@ pub(super) async fn clients(
             misses: client.misses,
             bytes: client.bytes,
         });
-        let list = UsageList {
-            items: items.collect(),
-            total,
-            not_measured: report.not_measured(wanted.range),
-        };
-        answer(&of, &cache, "clients", wanted, list)
+        (items.collect(), total)
     })
     .await
 }
@@ -404,12 +407,10 @@ pub(super) async fn misses(
 ) -> Result<Response, ApiError> {
     let cache = readable(&site, &slug, &headers)?;
     let wanted = Wanted::parse(query.as_deref(), MISS_COLUMNS)?;
-    let of = Arc::clone(&site);
-    heavy(&site, move || {
-        let report = report(&of, &cache, &wanted);
+    list(&site, cache, "misses", wanted, |_, cache, counted| {
         let UsageRecord {
             mut misses, others, ..
-        } = report.lists();
+        } = counted;
         misses.retain(|miss| miss.elsewhere != Some(true));
         let key = |miss: &MissRow| (miss.clients.count(), miss.requests, miss.last);
         misses.sort_by(|a, b| key(b).cmp(&key(a)).then_with(|| a.hash.cmp(&b.hash)));
@@ -436,12 +437,7 @@ pub(super) async fn misses(
                 uploaded_at: later.map(spelled),
             }
         };
-        let list = UsageList {
-            items: misses.iter().map(item).collect(),
-            total,
-            not_measured: report.not_measured(wanted.range),
-        };
-        answer(&of, &cache, "misses", wanted, list)
+        (misses.iter().map(item).collect(), total)
     })
     .await
 }

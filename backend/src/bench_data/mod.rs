@@ -9,6 +9,8 @@
 //! One pass, no network, memory for a tenth of the paths. Most paths have a
 //! narinfo and nothing behind it; `--nars` gives some of them an archive.
 //!
+//! [`month`] makes up what was before `snowbank demo --month` began.
+//!
 //! ```text
 //! packages ──▶ Paths ──▶ Objects ──▶ a folder, a bucket, or the caller
 //!    who depends   one version   narinfo, NAR,
@@ -21,6 +23,7 @@ use snowbank_shared::signature::PublicKey;
 
 mod codec;
 mod defects;
+pub mod month;
 mod nar_body;
 mod objects;
 mod packages;

@@ -1,13 +1,17 @@
 //! `snowbank demo`: the server of `snowbank` alone, filled with a small real closure.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Args;
+use time::OffsetDateTime;
 
 use super::{logging, print, runtime, serve};
 use crate::config::{CacheConfig, Config, Slug};
+use crate::bench_data::month;
+use crate::server::RunningServer;
 use crate::{demo, server};
 
 /// Where to show it.
@@ -24,6 +28,9 @@ pub(super) struct DemoArgs {
     /// Open the bucket to S3 clients here, without credentials
     #[arg(long, value_name = "ADDR:PORT")]
     s3_listen: Option<SocketAddr>,
+    /// Make up a month of traffic, sizes and findings for the pages that show them
+    #[arg(long)]
+    month: bool,
     #[command(flatten)]
     log: logging::LogArgs,
 }
@@ -41,7 +48,7 @@ pub(super) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
         title: "Demo".to_owned(),
         make_key: false,
         public_keys: vec![key],
-        ..CacheConfig::embedded(Slug::main(), filled.bucket)
+        ..CacheConfig::embedded(Slug::main(), filled.bucket.clone())
     };
     let config = Config {
         listen: args.listen,
@@ -56,6 +63,9 @@ pub(super) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
     runtime()?.block_on(async {
         let stop = serve::Stop::listen()?;
         let server = server::start(config.clone()).await?;
+        if args.month {
+            month_before(&server, &filled.bucket).await?;
+        }
         let greeting = serve::greeting(&config, &server);
         print(&format!(
             "{greeting}\nand fetch its largest closure:\n\n  nix-store -r {}\n",
@@ -66,4 +76,15 @@ pub(super) fn run(args: &DemoArgs) -> anyhow::Result<ExitCode> {
         server.shutdown().await;
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// Makes up what was before the server started, and has the pages say so.
+async fn month_before(server: &RunningServer, bucket: &Path) -> anyhow::Result<()> {
+    let now = OffsetDateTime::now_utc().unix_timestamp();
+    let site = server.site();
+    for cache in &site.caches {
+        cache.usage.set_generated_until(now);
+        month::write(&site.ledger, cache.slug.as_str(), bucket, now).await?;
+    }
+    Ok(())
 }

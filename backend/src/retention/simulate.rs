@@ -80,6 +80,8 @@ pub fn simulate(facts: Facts<'_>, rules: &Rules) -> Simulation {
         refusal: None,
         revision: view.revision().to_owned(),
         as_of: view.swept_at().map(spelled),
+        saves_monthly: None,
+        currency: None,
     }
 }
 

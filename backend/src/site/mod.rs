@@ -219,6 +219,7 @@ impl Cache {
             objects: totals.bucket.map(|bucket| bucket.objects),
             object_bytes: totals.bucket.map(|bucket| bucket.bytes),
             max_nar_size: self.max_nar_size,
+            generated_until: self.usage.generated_until().map(rfc3339),
             max_bytes: self.max_bytes,
             keys: self.describe_trusted_keys(&view),
             signing: self.trust.now().signing,

@@ -46,6 +46,12 @@ pub fn prices(ledger: &Ledger, cache: &str) -> Option<Prices> {
     })
 }
 
+/// What so many bytes cost each month, in millionths of the currency's unit.
+pub fn monthly(prices: &Prices, bytes: u64) -> u64 {
+    let micros = (u128::from(bytes) * u128::from(prices.gb_month)).div_ceil(1_000_000_000);
+    u64::try_from(micros).unwrap_or(u64::MAX)
+}
+
 /// What is wrong with prices.
 fn fault(wish: &Prices) -> Option<String> {
     let currency = wish.currency.trim();

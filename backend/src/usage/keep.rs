@@ -5,6 +5,7 @@ use snowbank_shared::store_path::StorePathHash;
 use super::fetched::{IN_PART, packed};
 use super::record::{FetchedRecord, UsageRecord};
 use super::report::day_text;
+use super::tally::Day;
 use super::who::MOST_DISTINCT;
 use super::{DAY, HOURS_DAYS, Usage, day_of, lock, now};
 use crate::ledger::{Ledger, LedgerError, RecordId, Scope};
@@ -17,11 +18,31 @@ const IDLE: i64 = 600;
 const FOLDED_AT_ONCE: usize = 2;
 
 /// What is to be written of a day.
-struct Work {
+pub(super) struct Work {
     day: i64,
     record: UsageRecord,
     /// Parts of what was fetched, by number; whether each is full.
     parts: Vec<(usize, FetchedRecord, bool)>,
+}
+
+impl Work {
+    /// Everything of a day; of what was fetched only what is not written for good.
+    pub(super) fn of(day: i64, known: &Day, news: bool, instance: &str) -> Self {
+        let part = |(number, paths): (usize, &[u64])| {
+            let record = FetchedRecord {
+                day,
+                paths: packed(paths),
+            };
+            (number, record, paths.len() == IN_PART)
+        };
+        let fetched: &[u64] = if news { &known.fetched } else { &[] };
+        let parts = fetched.chunks(IN_PART).enumerate();
+        Self {
+            day,
+            parts: parts.skip(known.full_parts).map(part).collect(),
+            record: known.record(day, instance),
+        }
+    }
 }
 
 impl Usage {
@@ -29,7 +50,7 @@ impl Usage {
     /// What cannot be written is kept, and written the next time.
     pub async fn write(&self, ledger: &Ledger, slug: &str, ending: bool) {
         for work in self.work(now(), ending) {
-            let done = self.write_day(ledger, slug, &work).await;
+            let done = write_day(ledger, slug, &self.instance, &work).await;
             if let Err(error) = &done {
                 tracing::warn!(cache = slug, %error, "what was counted could not be written yet");
             }
@@ -53,45 +74,11 @@ impl Usage {
             if !known.news && !idle {
                 continue;
             }
-            let part = |(number, paths): (usize, &[u64])| {
-                let record = FetchedRecord {
-                    day: *day,
-                    paths: packed(paths),
-                };
-                (number, record, paths.len() == IN_PART)
-            };
-            let fetched: &[u64] = if known.news { &known.fetched } else { &[] };
-            let parts = fetched.chunks(IN_PART).enumerate();
-            let parts = parts.skip(known.full_parts).map(part).collect();
-            work.push(Work {
-                day: *day,
-                parts,
-                record: known.record(*day, &self.instance),
-            });
+            work.push(Work::of(*day, known, known.news, &self.instance));
             known.news = false;
             known.written = Some(now);
         }
         work
-    }
-
-    async fn write_day(&self, ledger: &Ledger, slug: &str, work: &Work) -> Result<(), LedgerError> {
-        let day = day_text(work.day);
-        // First what was fetched: a day that counts as measured has it.
-        for (number, part, _) in &work.parts {
-            let id = format!("{day}-{}-{number}", self.instance);
-            let Ok(id) = id.parse::<RecordId>() else {
-                continue;
-            };
-            put(ledger, slug, &id, part).await?;
-        }
-        match format!("{day}-{}", self.instance).parse::<RecordId>() {
-            Ok(id) => match put(ledger, slug, &id, &work.record).await {
-                // Another server has joined this day with others and ended this record.
-                Err(LedgerError::Exists(_)) => Ok(()),
-                done => done,
-            },
-            Err(_) => Ok(()),
-        }
     }
 
     /// Remembers that a day was written, or was not.
@@ -192,6 +179,32 @@ impl Usage {
                 self.told(&hash, false);
             }
         }
+    }
+}
+
+/// Writes what a process counted on a day.
+pub(super) async fn write_day(
+    ledger: &Ledger,
+    slug: &str,
+    instance: &str,
+    work: &Work,
+) -> Result<(), LedgerError> {
+    let day = day_text(work.day);
+    // First what was fetched: a day that counts as measured has it.
+    for (number, part, _) in &work.parts {
+        let id = format!("{day}-{instance}-{number}");
+        let Ok(id) = id.parse::<RecordId>() else {
+            continue;
+        };
+        put(ledger, slug, &id, part).await?;
+    }
+    match format!("{day}-{instance}").parse::<RecordId>() {
+        Ok(id) => match put(ledger, slug, &id, &work.record).await {
+            // Another server has joined this day with others and ended this record.
+            Err(LedgerError::Exists(_)) => Ok(()),
+            done => done,
+        },
+        Err(_) => Ok(()),
     }
 }
 

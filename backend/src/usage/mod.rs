@@ -25,10 +25,13 @@
 //!
 //! *Other sources.* Requests that go to the bucket directly, or are answered by a CDN, are in nobody's
 //! figures here, and the list of sources says so.
+//!
+//! *Made up.* A demonstration has a [`past`] that nobody counted; pages say so.
 
 mod count;
 mod fetched;
 mod keep;
+mod past;
 mod record;
 mod report;
 mod tally;
@@ -36,13 +39,14 @@ mod who;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use snowbank_shared::store_path::StorePathHash;
 
 pub use count::{Counts, Times};
 pub use fetched::{FetchLog, Fetched};
+pub use past::Past;
 pub use record::{ClientRow, FetchedRecord, MissRow, Others, PathRow, UsageRecord};
 pub use report::{Report, Span};
 pub use who::{Who, nix_version};
@@ -88,6 +92,7 @@ pub struct Usage {
     shards: Vec<Mutex<Vec<Tally>>>,
     days: Mutex<BTreeMap<i64, Day>>,
     never: Mutex<Option<report::Remembered>>,
+    generated: OnceLock<i64>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -137,6 +142,7 @@ impl Usage {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             days: Mutex::default(),
             never: Mutex::default(),
+            generated: OnceLock::new(),
         }
     }
 
@@ -161,19 +167,7 @@ impl Usage {
     }
 
     fn narinfo_at(&self, now: i64, hash: StorePathHash, found: bool, asker: &Asker<'_>) {
-        let micros = micros(asker.took);
-        self.count(now, |tally| {
-            tally.counts.narinfo.note(micros);
-            let client = tally.client(&asker.who, asker.agent.and_then(nix_version), now);
-            if found {
-                client.hits += 1;
-                tally.counts.hits += 1;
-            } else {
-                client.misses += 1;
-                tally.counts.misses += 1;
-                tally.miss(hash, &asker.who, now);
-            }
-        });
+        self.count(now, |tally| tally.narinfo(now, hash, found, asker));
     }
 
     /// Counts an answer that has a NAR, or leads to it. `paths` are those whose archive it is, and
@@ -183,39 +177,28 @@ impl Usage {
     }
 
     fn nar_at(&self, now: i64, paths: &[StorePathHash], whole: bool, asker: &Asker<'_>) {
-        let micros = micros(asker.took);
-        self.count(now, |tally| {
-            tally.counts.nar_requests += 1;
-            tally.counts.nar.note(micros);
-            tally.client(&asker.who, asker.agent.and_then(nix_version), now);
-            for path in paths {
-                if let Some(path) = tally.path(*path).filter(|_| whole) {
-                    path.fetches += 1;
-                    path.clients.note(asker.who.number());
-                }
-            }
-        });
+        self.count(now, |tally| tally.nar(now, paths, whole, asker));
     }
 
     /// Counts bytes of a NAR. Of an archive of several paths they are the first one's.
     pub fn sent(&self, path: Option<StorePathHash>, bytes: u64, who: &Who) {
         let now = now();
-        self.count(now, |tally| {
-            tally.counts.nar_bytes += bytes;
-            tally.client(who, None, now).bytes += bytes;
-            if let Some(path) = path.and_then(|path| tally.path(path)) {
-                path.bytes += bytes;
-            }
-        });
+        self.count(now, |tally| tally.sent(now, path, bytes, who));
     }
 
     /// Counts an answer of 4xx that is neither a miss nor a refusal, or of 5xx.
     pub fn failed(&self, status: u16) {
-        self.count(now(), |tally| match status {
-            400..500 => tally.counts.client_errors += 1,
-            500.. => tally.counts.server_errors += 1,
-            _ => {}
-        });
+        self.count(now(), |tally| tally.failed(status));
+    }
+
+    /// Says that figures until then, seconds since 1970, are made up. Once.
+    pub fn set_generated_until(&self, until: i64) {
+        let _ = self.generated.set(until);
+    }
+
+    /// Until when figures are made up, seconds since 1970; `None` where all were counted.
+    pub fn generated_until(&self) -> Option<i64> {
+        self.generated.get().copied()
     }
 
     /// The days of this process with everything that was counted until now.
@@ -258,10 +241,6 @@ impl Usage {
             day.told(hash, elsewhere);
         }
     }
-}
-
-fn micros(took: Duration) -> u64 {
-    u64::try_from(took.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -1,13 +1,15 @@
 //! What one thread counted in one hour, and adding it up by day.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
 
 use snowbank_shared::store_path::StorePathHash;
 
 use super::count::Counts;
 use super::record::{ClientRow, MissRow, PathRow, UsageRecord};
+use super::who::nix_version;
 use super::who::{Distinct, MOST_DISTINCT, Who};
-use super::{DAY, HOUR};
+use super::{Asker, DAY, HOUR};
 
 /// Clients, paths and misses each that are told apart at once; what is more counts in the sums only.
 const MOST_TALLIED: usize = 50_000;
@@ -139,6 +141,63 @@ impl Tally {
         client
     }
 
+    /// An answer to a request for a narinfo.
+    pub(super) fn narinfo(
+        &mut self,
+        now: i64,
+        hash: StorePathHash,
+        found: bool,
+        asker: &Asker<'_>,
+    ) {
+        self.counts.narinfo.note(micros(asker.took));
+        let client = self.client(&asker.who, asker.agent.and_then(nix_version), now);
+        if found {
+            client.hits += 1;
+            self.counts.hits += 1;
+        } else {
+            client.misses += 1;
+            self.counts.misses += 1;
+            self.miss(hash, &asker.who, now);
+        }
+    }
+
+    /// An answer that has a NAR of these paths, or leads to it.
+    pub(super) fn nar(
+        &mut self,
+        now: i64,
+        paths: &[StorePathHash],
+        whole: bool,
+        asker: &Asker<'_>,
+    ) {
+        self.counts.nar_requests += 1;
+        self.counts.nar.note(micros(asker.took));
+        self.client(&asker.who, asker.agent.and_then(nix_version), now);
+        for path in paths {
+            if let Some(path) = self.path(*path).filter(|_| whole) {
+                path.fetches += 1;
+                path.clients.note(asker.who.number());
+            }
+        }
+    }
+
+    /// Bytes of a NAR.
+    pub(super) fn sent(&mut self, now: i64, path: Option<StorePathHash>, bytes: u64, who: &Who) {
+        self.counts.nar_bytes += bytes;
+        self.client(who, None, now).bytes += bytes;
+        if let Some(path) = path.and_then(|path| self.path(path)) {
+            path.bytes += bytes;
+        }
+    }
+
+    /// An answer of 4xx that is neither a miss nor a refusal, or of 5xx.
+    pub(super) fn failed(&mut self, status: u16) {
+        match status {
+            400..500 => self.counts.client_errors += 1,
+            500.. => self.counts.server_errors += 1,
+            _ => {}
+        }
+    }
+
     pub(super) fn miss(&mut self, hash: StorePathHash, who: &Who, now: i64) {
         if let Some(miss) = entry(&mut self.misses, hash, MOST_TALLIED) {
             if miss.requests == 0 {
@@ -150,9 +209,13 @@ impl Tally {
         }
     }
 
-    pub(super) fn path(&mut self, hash: StorePathHash) -> Option<&mut OfPath> {
+    fn path(&mut self, hash: StorePathHash) -> Option<&mut OfPath> {
         entry(&mut self.paths, hash, MOST_TALLIED)
     }
+}
+
+fn micros(took: Duration) -> u64 {
+    u64::try_from(took.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// A day of this process.

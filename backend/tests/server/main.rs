@@ -25,6 +25,7 @@ mod live;
 mod log;
 mod misses;
 mod monitoring;
+mod month;
 mod pages;
 mod people;
 mod pins;

@@ -193,6 +193,18 @@ async fn a_rotation_goes_step_by_step_and_never_takes_a_path_from_a_client() {
         !lines.contains("test-1:") && lines.contains("test-2:"),
         "{lines}"
     );
+    // It is marked in the charts.
+    for of in ["usage", "storage"] {
+        let answer = server.json(&format!("/api/v1/caches/main/{of}")).await;
+        let events = answer["events"].as_array().expect("events");
+        let told = |words: &str| events.iter().any(|event| event["words"] == words);
+        assert!(
+            told("Rotation to test-2 began")
+                && told("test-2 signs instead of test-1")
+                && told("test-1 was retired"),
+            "{of}: {events:?}"
+        );
+    }
     // Every signature of the old key is still there, and still counts as good.
     for path in &made {
         let text = server.text(&format!("/main/{}", path.key())).await;

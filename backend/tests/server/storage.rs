@@ -252,8 +252,26 @@ async fn prices_are_an_owners_and_nobody_overwrites_what_they_did_not_see() {
         "currency": "$", "gb_month": 23_000, "get_1000": 400, "put_1000": 5_000, "egress_gb": 90_000,
         "revision": 0,
     });
+    // A simulation says what it saves once there is a price.
+    let simulated = async || {
+        let path = "/caches/main/gc/simulate?names=nothing-*&grace_hours=0";
+        maria.json(&server, path).await
+    };
+    let unpriced = simulated().await;
+    assert!(
+        unpriced["saves_monthly"].is_null() && unpriced["currency"].is_null(),
+        "{unpriced}"
+    );
     assert_eq!(put(&maria, &wish).await, 403);
     assert_eq!(put(&olga, &wish).await, 200);
+    let priced = simulated().await;
+    let frees = priced["frees"]["bytes"].as_u64().expect("bytes");
+    assert!(frees > 0, "{priced}");
+    let saved = (frees * 23_000).div_ceil(1_000_000_000);
+    assert_eq!(
+        (&priced["saves_monthly"], &priced["currency"]),
+        (&json!(saved), &json!("$"))
+    );
     assert_eq!(put(&olga, &wish).await, 409);
     wish["revision"] = json!(1);
     for (name, bad) in [

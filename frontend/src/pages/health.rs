@@ -70,7 +70,7 @@ pub fn page(slug: &str) -> AnyView {
             } else {
                 view! {
                     {checks(live, &found, check)}
-                    {trend(&found)}
+                    {trend(live, &found)}
                     {check.get().map(|check| explanation(&check))}
                     {check.get().and_then(|check| health_repair::repair(repairing, &check))}
                     <div class:is-waiting=move || health.is_waiting()>{findings(live, &found)} {foot(&found, cursor)}</div>
@@ -188,7 +188,7 @@ fn checks(live: LiveCache, health: &Health, chosen: Memo<Option<String>>) -> Any
 }
 
 /// How many findings there were lately, where that is known of several days.
-fn trend(health: &Health) -> Option<AnyView> {
+fn trend(live: LiveCache, health: &Health) -> Option<AnyView> {
     let (first, last) = (health.days.first()?, health.days.last()?);
     if health.days.len() < 2 {
         return None;
@@ -202,7 +202,18 @@ fn trend(health: &Health) -> Option<AnyView> {
         last.day
     );
     let drawn = sparkline(&counts, words.clone());
-    Some(view! { <p class="muted" id="trend">{drawn} " " {words} "."</p> }.into_any())
+    let made_up = move || {
+        let until = live.cache.get()?.generated_until.clone()?;
+        Some(
+            view! { " The days until " {ago(&until)} " are made up: this server is a demonstration." },
+        )
+    };
+    Some(
+        view! {
+            <p class="muted" id="trend">{drawn} " " {words} "." {changing(made_up)}</p>
+        }
+        .into_any(),
+    )
 }
 
 /// What the chosen check means and what to do about its findings.

@@ -78,6 +78,7 @@ pub mod signing;
 pub mod signing_job;
 mod trust_set;
 pub mod upload;
+pub mod upload_pin;
 pub mod upload_plan;
 pub mod upload_row;
 pub mod upload_session;

@@ -21,7 +21,7 @@ use crate::components::page_head::{heading, page_title};
 use crate::components::skeleton::skeleton;
 use crate::format;
 use crate::pages::cache::absent_or_failed;
-use crate::pages::signers::{counted, paths_of, states, whose};
+use crate::pages::signers::{paths_of, states, what_rests, whose};
 use crate::state::identity::identity;
 use crate::state::live::live_cache;
 use crate::state::navigation::href;
@@ -92,20 +92,7 @@ fn nothing(cache: &str, found: &Page<Signer>) -> AnyView {
 }
 
 fn about(cache: &str, signer: &Signer) -> AnyView {
-    let vouches = paths_of(
-        cache,
-        "valid",
-        &signer.name,
-        signer.paths,
-        counted(signer.paths, signer.nar_size),
-    );
-    let alone = paths_of(
-        cache,
-        "only",
-        &signer.name,
-        signer.only_paths,
-        counted(signer.only_paths, signer.only_nar_size),
-    );
+    let (vouches, alone) = what_rests(cache, signer);
     let failures = format::counted(signer.invalid, "signature fails", "signatures fail");
     let failures = paths_of(
         cache,

@@ -124,8 +124,18 @@ fn rows(cache: &str, found: &Page<Signer>) -> AnyView {
     .into_any()
 }
 
+/// The paths that a key vouches for, and of these what rests on it alone.
+pub(super) fn what_rests(cache: &str, signer: &Signer) -> (AnyView, AnyView) {
+    let vouches = counted(signer.paths, signer.nar_size);
+    let alone = counted(signer.only_paths, signer.only_nar_size);
+    (
+        paths_of(cache, "valid", &signer.name, signer.paths, vouches),
+        paths_of(cache, "only", &signer.name, signer.only_paths, alone),
+    )
+}
+
 /// How many paths, and how large they are together.
-pub(super) fn counted(paths: u64, bytes: u64) -> AnyView {
+fn counted(paths: u64, bytes: u64) -> AnyView {
     view! {
         {format::counted(paths, "path", "paths")}
         " "
@@ -158,20 +168,7 @@ fn row(cache: &str, signer: &Signer) -> AnyView {
         }
         None => name.into_any(),
     };
-    let vouches = paths_of(
-        cache,
-        "valid",
-        &signer.name,
-        signer.paths,
-        counted(signer.paths, signer.nar_size),
-    );
-    let alone = paths_of(
-        cache,
-        "only",
-        &signer.name,
-        signer.only_paths,
-        counted(signer.only_paths, signer.only_nar_size),
-    );
+    let (vouches, alone) = what_rests(cache, signer);
     let invalid = (signer.invalid > 0).then(|| {
         let words = format!(
             "{} ✘",

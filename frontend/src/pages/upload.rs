@@ -127,6 +127,7 @@ fn ready(cache: &str, me: Option<String>) -> AnyView {
             };
             let forget = button(Weight::Plain, None, "Forget it", move || {
                 memory::forget(&slug);
+                view.forget_pin();
                 view.unfinished.set(None);
             });
             let go_on = folder.get().map(|folder| {

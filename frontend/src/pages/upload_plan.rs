@@ -15,6 +15,7 @@ use crate::components::key_file::key_file;
 use crate::components::layout::{section, table};
 use crate::format;
 use crate::pages::upload::Kept;
+use crate::pages::upload_pin::pinning;
 use crate::pages::upload_row::{Acts, row_of};
 use crate::state::derived::memo;
 use crate::state::navigation::href;
@@ -88,6 +89,7 @@ fn sum(view: View) -> Sum {
 pub fn plan(cache: &str, kept: Kept, view: View) -> AnyView {
     let sums = memo(move || sum(view));
     let only_problems = RwSignal::new(false);
+    let pin = pinning(cache, kept, view);
     let slug = cache.to_owned();
     let rows = move || {
         let only = only_problems.get();
@@ -165,7 +167,7 @@ pub fn plan(cache: &str, kept: Kept, view: View) -> AnyView {
             _ if !sum.secrets.is_empty() && !view.acknowledged.get() => {
                 Readiness::Refused("Say first that nothing in it is secret.".to_owned())
             }
-            _ => Readiness::Ready,
+            _ => pin.readiness(),
         }
     };
     let asking = RwSignal::new(false);
@@ -236,6 +238,7 @@ pub fn plan(cache: &str, kept: Kept, view: View) -> AnyView {
             {changing(done)}
             {changing(secrets)}
             {changing(sign)}
+            {pin.form()}
             <div class="link-row">{changing(actions)} {changing(followed)}</div>
             {cancelling(kept, asking)}
             {table(

@@ -224,7 +224,7 @@ fn live(cache: &str, receipt: &UploadReceipt) -> Option<AnyView> {
         </p>
         {command}
         <p class="muted">
-            "A Maintainer pins it on " <a href=page>"its page"</a> ", so that it stays."
+            "Where the form did not pin it, a Maintainer pins it on " <a href=page>"its page"</a> ", so that it stays."
         </p>
         <p class="muted">
             "Machines that asked for one of these paths in the last hour may still believe that it is missing: "

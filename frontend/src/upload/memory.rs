@@ -16,6 +16,12 @@ pub struct Unfinished {
     pub paths: usize,
     /// Paths of these that are published.
     pub done: usize,
+    /// The pin that is to name it; empty where none is.
+    #[serde(default)]
+    pub pin: String,
+    /// What to say about the pin.
+    #[serde(default)]
+    pub pin_note: String,
 }
 
 fn storage() -> Option<Storage> {

@@ -170,6 +170,12 @@ pub struct Simulation {
     pub revision: String,
     /// As of when.
     pub as_of: Option<String>,
+    /// Millionths of the currency's unit that are saved each month; `null` where no prices are set.
+    #[serde(default)]
+    pub saves_monthly: Option<u64>,
+    /// The currency of the prices; `null` where none are set.
+    #[serde(default)]
+    pub currency: Option<String>,
 }
 
 /// One step on the way from a rule to a path.

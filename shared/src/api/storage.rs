@@ -9,6 +9,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::usage::UsageEvent;
+
 #[cfg(feature = "openapi")]
 use utoipa::ToSchema;
 
@@ -186,6 +188,9 @@ pub struct Storage {
     pub shared: Vec<SharedNar>,
     /// What it held day by day in the range, oldest first; days that nobody measured are left out.
     pub days: Vec<SizeDay>,
+    /// What happened on these days, oldest first.
+    #[serde(default)]
+    pub events: Vec<UsageEvent>,
     /// Who uploaded most lately, at most 20.
     pub uploaders: Vec<GrowthShare>,
     /// Which packages grew most lately, at most 20.

@@ -44,7 +44,11 @@ pub(super) async fn take(browser: &Browser, folder: &Path, name: &str) -> anyhow
 async fn screenshots_of_every_page() -> anyhow::Result<()> {
     let folder = folder()?;
     let scenes = match std::env::var_os("SNOWBANK_SCREENSHOTS") {
-        Some(_) => Scene::all().await?,
+        Some(_) => {
+            let mut all = Scene::all().await?;
+            all.push(Scene::month().await?);
+            all
+        }
         None => vec![Scene::founder().await?],
     };
     for scene in scenes {

@@ -44,6 +44,25 @@ impl Scene {
         })
     }
 
+    /// A visitor of the demo with a month of traffic behind it.
+    pub(super) async fn month() -> anyhow::Result<Self> {
+        let usage = |tab: &str| format!("/c/main/usage?tab={tab}&range=30d");
+        Ok(Self {
+            pages: vec![
+                ("month-storage", usage("storage")),
+                ("month-traffic", usage("traffic")),
+                ("month-misses", usage("misses")),
+                ("month-sources", usage("sources")),
+                ("month-health", "/c/main/health".to_owned()),
+                ("month-gc", "/c/main/gc".to_owned()),
+                ("month-cache", "/c/main".to_owned()),
+            ],
+            server: Server::demo_with(&["--month"]).await?,
+            person: None,
+            _home: None,
+        })
+    }
+
     /// An owner of a private cache in which people are.
     pub(super) async fn owner() -> anyhow::Result<Self> {
         let (server, home) = private().await?;

@@ -19,7 +19,7 @@ use super::upload::{Made, folder};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The demo's bucket in a cache `main`, swept every second.
-async fn demo_in_a_folder() -> anyhow::Result<(Server, TempDir)> {
+pub(super) async fn demo_in_a_folder() -> anyhow::Result<(Server, TempDir)> {
     let home = tempfile::tempdir()?;
     let filled = snowbank::demo::prepare(home.path())?;
     fs::write(filled.bucket.join("odd name %41 ü.txt"), [b'x'; 12_345])?;

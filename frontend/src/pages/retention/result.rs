@@ -9,6 +9,7 @@ use crate::components::banner::{banner, empty};
 use crate::components::chip::Tone;
 use crate::components::size::size;
 use crate::format;
+use crate::pages::usage::money;
 
 /// Units of a bar from left to right.
 const WIDTH: u64 = 1000;
@@ -120,6 +121,13 @@ fn figures(title: Option<&'static str>, found: &Simulation) -> AnyView {
         }
     };
     let paths = |paths: u64| format::counted(paths, "path", "paths");
+    let (cost, priced) = match (&found.currency, found.saves_monthly) {
+        (Some(currency), Some(saved)) => (
+            format!("−{} a month", money(currency, u128::from(saved))),
+            "at your prices, once it is deleted",
+        ),
+        _ => ("—".to_owned(), "no prices are set"),
+    };
     let title = title.map(|title| view! { <h2>{title}</h2> });
     view! {
         <div class="gc-figures">
@@ -132,6 +140,7 @@ fn figures(title: Option<&'static str>, found: &Simulation) -> AnyView {
                     size(found.frees.bytes),
                     format!("{}, {}", format::percent(found.frees.bytes, found.now.bytes), paths(found.frees.paths)),
                 )}
+                {figure("Cost", cost.into_any(), priced.to_owned())}
             </dl>
         </div>
     }

@@ -5,8 +5,11 @@
 
 mod asked;
 mod clients;
+mod costs;
+mod egress;
 mod figures;
 mod link;
+mod lists;
 mod misses;
 mod range;
 mod sources;
@@ -18,9 +21,11 @@ mod traffic;
 use leptos::prelude::*;
 use snowbank_shared::route::{MonitoringRoute, Route};
 
-use crate::components::ago::now;
+use crate::components::ago::{ago, now};
 use crate::components::api_button::api_button;
+use crate::components::banner::banner;
 use crate::components::changing::changing;
+use crate::components::chip::Tone;
 use crate::components::copy::copy_link_button;
 use crate::components::index_line::{index_banner, index_line};
 use crate::components::layout;
@@ -31,6 +36,8 @@ use crate::state::derived::memo;
 use crate::state::live::{LiveCache, live_cache};
 use crate::state::navigation::{Navigation, absolute, href, navigation};
 use asked::{Asked, Tab};
+
+pub use costs::money;
 
 /// What the parts of the page share. Copy it freely.
 #[derive(Clone, Copy)]
@@ -112,6 +119,7 @@ pub fn page(cache: &str) -> AnyView {
             </div>
             {index_banner(live)}
             {absent_or_failed(live)}
+            {changing(move || made_up(live))}
             {link::made_at(usage)}
             {tabs(usage)}
             {range::bar(usage)}
@@ -119,6 +127,15 @@ pub fn page(cache: &str) -> AnyView {
         </div>
     }
     .into_any()
+}
+
+/// That what is shown of the past was generated, where it was.
+fn made_up(live: LiveCache) -> Option<AnyView> {
+    let until = live.cache.get()?.generated_until.clone()?;
+    let words = view! {
+        <p>"This server is a demonstration: what it shows of the time until " {ago(&until)} " was generated. What came since is measured."</p>
+    };
+    Some(banner(Tone::Note, "These figures are made up", words, ()))
 }
 
 fn tabs(usage: Usage) -> AnyView {

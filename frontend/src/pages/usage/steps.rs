@@ -1,7 +1,7 @@
 //! The steps of an answer laid on the axis of the page. Pure, so that it is tested natively.
 
 use snowbank_shared::api::storage::SizeDay;
-use snowbank_shared::api::usage::{Usage, UsageCounts, UsageOrigin, UsageSource};
+use snowbank_shared::api::usage::{Usage, UsageCounts, UsageEvent, UsageOrigin, UsageSource};
 
 use crate::components::plot::{Mark, Span, day_of};
 use crate::format;
@@ -65,9 +65,8 @@ pub(super) fn permille(part: u64, whole: u64) -> Option<u64> {
 }
 
 /// What happened meanwhile.
-pub(super) fn marks(answer: &Usage) -> Vec<Mark> {
-    answer
-        .events
+pub(super) fn marks(events: &[UsageEvent]) -> Vec<Mark> {
+    events
         .iter()
         .filter_map(|event| {
             Some(Mark {

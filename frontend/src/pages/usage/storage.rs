@@ -4,9 +4,10 @@ use leptos::prelude::*;
 use snowbank_shared::api::storage::{ClassSize, ObjectClass, SizeDay, Storage};
 
 use super::Usage;
+use super::costs::Pricing;
 use super::figures::figures;
-use super::steps::{by_day, days};
-use super::storage_facts::{codecs, costs, facts_of, growers, shared};
+use super::steps::{by_day, days, marks};
+use super::storage_facts::{codecs, facts_of, growers, shared};
 use crate::api;
 use crate::components::ago::ago;
 use crate::components::banner::empty;
@@ -36,7 +37,7 @@ const CLASSES: [(ObjectClass, &str); 10] = [
 /// Days that a forecast is drawn for.
 const AHEAD: usize = 14;
 
-fn class_word(class: ObjectClass) -> &'static str {
+pub(super) fn class_word(class: ObjectClass) -> &'static str {
     let mut all = CLASSES.into_iter();
     all.find(|(known, _)| *known == class)
         .map_or("Other", |(_, word)| word)
@@ -57,6 +58,7 @@ pub(super) fn storage_path(usage: Usage) -> String {
 /// Draws it.
 pub(super) fn tab(usage: Usage) -> AnyView {
     let answer = Remote::<Storage>::new(move || Some(storage_path(usage)));
+    let pricing = Pricing::new(usage, answer);
     let body = move || match answer.get() {
         None => answer
             .error()
@@ -80,7 +82,7 @@ pub(super) fn tab(usage: Usage) -> AnyView {
                     {codecs(&answer)}
                     {shared(&answer)}
                     {growers(&answer)}
-                    {costs(&answer)}
+                    {pricing.costs(&answer)}
                     {facts_of(&answer)}
                 }
                 .into_any(),
@@ -89,7 +91,7 @@ pub(super) fn tab(usage: Usage) -> AnyView {
     };
     view! {
         <div class="usage-part" class:is-waiting=move || answer.is_waiting() && answer.is_there()>
-            {failure_of(answer)} {changing(body)}
+            {failure_of(answer)} {pricing.form()} {changing(body)}
         </div>
     }
     .into_any()
@@ -192,7 +194,7 @@ fn charts(span: Span, answer: &Storage) -> AnyView {
         measured: measured.clone(),
         series,
         limit: None,
-        marks: Vec::new(),
+        marks: marks(&answer.events),
         definition,
         source: SOURCE.to_owned(),
     };

@@ -1,12 +1,12 @@
-//! What stands below the charts of the storage: codecs, shared NARs, who grows, what it costs, and
-//! what the bucket itself does.
+//! What stands below the charts of the storage: codecs, shared NARs, who grows, and what the
+//! bucket itself does.
 
 use leptos::prelude::*;
-use snowbank_shared::api::storage::{FactState, GrowthShare, ObjectClass, Prices, Storage};
+use snowbank_shared::api::storage::{FactState, GrowthShare, Storage};
 
 use crate::components::chip::{Tone, chip};
 use crate::components::icon::Icon;
-use crate::components::layout::{fact, facts, section, table};
+use crate::components::layout::{section, table};
 use crate::components::size::size;
 use crate::format;
 
@@ -114,72 +114,6 @@ pub(super) fn growers(answer: &Storage) -> Option<AnyView> {
     Some(section("What makes it grow", words, body))
 }
 
-/// Money in words: two figures behind the point, more where it would be nothing.
-fn money(currency: &str, micros: u128) -> String {
-    let (whole, rest) = (micros / 1_000_000, micros % 1_000_000);
-    let currency = format::visible(currency);
-    if whole == 0 && rest > 0 && rest < 10_000 {
-        format!("{currency} 0.{rest:06}")
-    } else {
-        let cents = (rest + 5_000) / 10_000;
-        format!("{currency} {}.{:02}", whole + cents / 100, cents % 100)
-    }
-}
-
-/// Bytes at a price of so much a GB (10⁹ bytes).
-fn at_price(bytes: u64, micros: u64) -> u128 {
-    (u128::from(bytes) * u128::from(micros)).div_ceil(1_000_000_000)
-}
-
-/// What a month of it costs.
-pub(super) fn costs(answer: &Storage) -> AnyView {
-    let Some(prices) = &answer.prices else {
-        let words = view! {
-            <p class="usage-note">
-                "No prices are set, so nothing is said about money. An owner sets them by the API: GB and month, a thousand GETs and PUTs, a GB sent."
-            </p>
-        };
-        return section("Cost", (), words);
-    };
-    let of = |class: ObjectClass| {
-        answer
-            .classes
-            .iter()
-            .filter(|known| known.class == class)
-            .filter_map(|known| known.bytes)
-            .fold(0, u64::saturating_add)
-    };
-    let line = |bytes| money(&prices.currency, at_price(bytes, prices.gb_month));
-    let waste = of(ObjectClass::Unfinished).saturating_add(of(ObjectClass::OldVersions));
-    let rows = vec![
-        fact(
-            "Everything stored",
-            format!("{} a month", line(answer.stored)),
-        ),
-        fact(
-            "Of it NARs",
-            format!("{} a month", line(of(ObjectClass::Nar))),
-        ),
-        fact(
-            "Of it unfinished uploads and old versions",
-            format!("{} a month", line(waste)),
-        ),
-        fact("At these prices", price_words(prices)),
-    ];
-    section("Cost", (), facts(rows))
-}
-
-fn price_words(prices: &Prices) -> String {
-    let of = |micros: u64| money(&prices.currency, u128::from(micros));
-    format!(
-        "{} a GB and month, {} a thousand GETs, {} a thousand PUTs or LISTs, {} a GB sent",
-        of(prices.gb_month),
-        of(prices.get_1000),
-        of(prices.put_1000),
-        of(prices.egress_gb)
-    )
-}
-
 /// What the bucket itself does.
 pub(super) fn facts_of(answer: &Storage) -> Option<AnyView> {
     if answer.facts.is_empty() {
@@ -226,22 +160,4 @@ pub(super) fn facts_of(answer: &Storage) -> Option<AnyView> {
     ];
     let list = table("What the bucket does", "table is-roomy", &columns, rows);
     Some(section("The bucket itself", (), list))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn money_is_exact_and_small_sums_are_not_nothing() {
-        assert_eq!(money("$", 0), "$ 0.00");
-        assert_eq!(money("$", 400), "$ 0.000400");
-        assert_eq!(money("$", 23_000), "$ 0.02");
-        assert_eq!(money("EUR", 3_309_999), "EUR 3.31");
-        assert_eq!(money("$", 999_995_000), "$ 1000.00");
-        // 412 GB at 0.023 a month.
-        assert_eq!(at_price(412_000_000_000, 23_000), 9_476_000);
-        assert_eq!(at_price(1, 23_000), 1);
-        assert_eq!(at_price(0, 23_000), 0);
-    }
 }

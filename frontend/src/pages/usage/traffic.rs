@@ -4,6 +4,7 @@ use leptos::prelude::*;
 use snowbank_shared::api::usage::{Usage as Answer, UsageCounts, UsageList, UsagePath};
 
 use super::Usage;
+use super::egress::{by_package, prices};
 use super::figures::{figures, not_measured, since, usage_path};
 use super::steps::{counts, marks, permille, sources_words};
 use crate::components::changing::changing;
@@ -109,7 +110,7 @@ fn charts(span: Span, answer: &Answer) -> AnyView {
         measured: steps.iter().map(Option::is_some).collect(),
         series: Vec::new(),
         limit: None,
-        marks: marks(answer),
+        marks: marks(&answer.events),
         definition,
         source: source.clone(),
     };
@@ -212,6 +213,7 @@ fn never(answer: &Answer) -> Option<AnyView> {
 /// What is fetched most.
 fn top(usage: Usage) -> AnyView {
     let list = Remote::<UsageList<UsagePath>>::new(move || Some(usage_path(usage, "/paths")));
+    let prices = prices(usage);
     let body = move || {
         let list = list.get()?;
         if list.not_measured.is_some() {
@@ -266,7 +268,12 @@ fn top(usage: Usage) -> AnyView {
                 {failure_of(list)}
                 {changing(body)}
             };
-            section("Top paths", changing(count), body)
+            let packages = move || by_package(&*list.get()?, prices.get().as_deref());
+            view! {
+                {section("Top paths", changing(count), body)}
+                {changing(packages)}
+            }
+            .into_any()
         })
     };
     changing(shown)

@@ -7,6 +7,7 @@ mod look;
 mod send;
 mod server;
 mod sign;
+mod view;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
@@ -15,172 +16,21 @@ use std::rc::Rc;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use snowbank_shared::api::uploads::PathFate;
-use snowbank_shared::api::{Cache, PathDetail, Reproducer};
-use snowbank_shared::contents::Difference;
+use snowbank_shared::api::{Cache, PathDetail};
 use snowbank_shared::narinfo::NarInfo;
 use web_sys::{Blob, File, FileList};
 
 use super::examine::Examined;
 use super::folder::Folder;
 use super::given::Given;
-use super::memory::{self, Unfinished};
 use super::transfer::Requests;
 use super::verdict::{self, Content, Known, Trouble, Verdict};
 use super::worker::Bench;
-use crate::api::ApiError;
 use crate::format;
 use look::Stop;
 use server::Kept;
 
-/// How far the whole is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
-    /// Nothing was chosen.
-    Empty,
-    /// Files are being read, archives examined.
-    Looking,
-    /// Somebody has to decide.
-    Ready,
-    /// It is being sent.
-    Sending,
-    /// Somebody stopped it.
-    Paused,
-    /// The network is gone: it goes on by itself.
-    Offline,
-    /// Nothing is left to do.
-    Done,
-}
-
-/// How far a path is on its way to the server.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Stage {
-    /// Nothing was sent.
-    Here,
-    /// So many bytes of its archive.
-    Sending(u64),
-    /// The server has its archive.
-    Arrived,
-    /// It is published.
-    Live,
-    /// The server keeps it until somebody agrees, in its words.
-    Waits(String),
-    /// The server refused it, in its words.
-    Refused(String),
-}
-
-impl Stage {
-    /// Whether the server has taken the path, published or not yet.
-    pub const fn is_taken(&self) -> bool {
-        matches!(self, Self::Live | Self::Waits(_))
-    }
-}
-
-/// A path, as the page shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
-    /// Its hash part.
-    pub hash: String,
-    /// Its full path.
-    pub path: String,
-    /// Bytes unpacked.
-    pub nar_size: u64,
-    /// Bytes to send.
-    pub file_size: u64,
-    /// By whom it is signed, where that counts.
-    pub signer: Option<String>,
-    /// Bytes of its archive that were read, while that goes on.
-    pub read: Option<u64>,
-    /// Whether its archive was unpacked and is what it should be; nothing before that is known.
-    pub verified: Option<bool>,
-    /// Files in it that look like secrets, and like which.
-    pub secrets: Vec<(String, String)>,
-    /// What happens with it.
-    pub verdict: Verdict,
-    /// That it will wait where it is sent, and by which rule of the policy.
-    pub will_wait: Option<String>,
-    /// How far it is.
-    pub stage: Stage,
-    /// Somebody decided against it, or an upstream has it.
-    pub left_out: bool,
-    /// Who vouches for it, once it is published with more than one's signature.
-    pub reproduced_by: Vec<Reproducer>,
-    /// In which files it differs from what is there, where that was asked.
-    pub compared: Option<Compared>,
-    /// Whether the server has a report of it.
-    pub reported: Reported,
-    /// The upstream that has it, with the same content.
-    pub upstream: Option<String>,
-}
-
-/// In which files a path differs from what is there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Compared {
-    /// Both are being read.
-    Busy,
-    /// These.
-    Done(Difference),
-    /// Why that cannot be said.
-    Failed(String),
-}
-
-/// Whether the server has a report of a build that differs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reported {
-    /// Nothing was sent.
-    No,
-    /// It is being sent.
-    Busy,
-    /// It has one.
-    Yes,
-    /// Why it took none.
-    Failed(String),
-}
-
-impl Row {
-    /// Whether it is to be sent, or was.
-    pub fn is_planned(&self) -> bool {
-        self.verdict.sends() && !self.left_out
-    }
-}
-
-/// What the page draws. Copy it freely.
-#[derive(Debug, Clone, Copy)]
-pub struct View {
-    /// How far the whole is.
-    pub phase: RwSignal<Phase>,
-    /// The paths, each behind what it refers to.
-    pub rows: RwSignal<Vec<RwSignal<Row>>>,
-    /// Where they are from.
-    pub from: RwSignal<String>,
-    /// Why what was chosen cannot be uploaded at all.
-    pub wrong: RwSignal<Option<Trouble>>,
-    /// Files that cannot be read.
-    pub unreadable: RwSignal<Vec<Trouble>>,
-    /// Why the server could not be asked.
-    pub failure: RwSignal<Option<ApiError>>,
-    /// An upload that was left.
-    pub unfinished: RwSignal<Option<Unfinished>>,
-    /// Whether what looks like secrets may be sent.
-    pub acknowledged: RwSignal<bool>,
-    /// The session that the server keeps of it.
-    pub session: RwSignal<Option<String>>,
-}
-
-impl View {
-    fn new(cache: &str) -> Self {
-        Self {
-            phase: RwSignal::new(Phase::Empty),
-            rows: RwSignal::new(Vec::new()),
-            from: RwSignal::new(String::new()),
-            wrong: RwSignal::new(None),
-            unreadable: RwSignal::new(Vec::new()),
-            failure: RwSignal::new(None),
-            unfinished: RwSignal::new(memory::recall(cache)),
-            acknowledged: RwSignal::new(false),
-            session: RwSignal::new(None),
-        }
-    }
-}
+pub use view::{Compared, Phase, Reported, Row, Stage, View};
 
 /// A path, as it is worked with.
 struct Item {
@@ -314,6 +164,9 @@ impl Session {
         self.turn.set(turn);
         self.requests.stop();
         let view = self.view;
+        if view.phase.get_untracked() == Phase::Done {
+            view.forget_pin();
+        }
         view.wrong.set(None);
         view.failure.set(None);
         view.unreadable.set(Vec::new());
@@ -357,6 +210,27 @@ impl Session {
                     .iter()
                     .all(|row| row.with_untracked(|row| row.verdict == Verdict::Same))
         })
+    }
+
+    /// The full paths that no other of the upload refers to, the last one first: what somebody
+    /// wanted to upload. The others came along.
+    pub fn tops(&self) -> Vec<String> {
+        let items = self.items.borrow();
+        let needed: HashSet<String> = items
+            .iter()
+            .flat_map(|item| {
+                let own = item.narinfo.store_path().hash();
+                let others = item.narinfo.references();
+                others.filter(move |reference| reference.hash() != own)
+            })
+            .map(|reference| reference.hash().to_string())
+            .collect();
+        let tops = items.iter().rev().filter_map(|item| {
+            let path = item.narinfo.store_path();
+            (!needed.contains(&path.hash().to_string()))
+                .then(|| item.narinfo.store_dir().display(path).to_string())
+        });
+        tops.collect()
     }
 
     /// Makes a row of every path.

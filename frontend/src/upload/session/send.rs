@@ -414,6 +414,8 @@ impl Session {
                 began,
                 paths,
                 done,
+                pin: self.view.pin.get_untracked(),
+                pin_note: self.view.pin_note.get_untracked(),
             },
         );
     }

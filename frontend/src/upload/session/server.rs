@@ -245,6 +245,7 @@ impl Session {
             return;
         }
         memory::forget(&self.cache);
+        view.forget_pin();
         let cache = self.cache.clone();
         spawn_local(async move { folder::forget(&cache).await });
         view.unfinished.set(None);

@@ -1,0 +1,37 @@
+//! What happened to a cache and may explain a bend in its charts.
+
+use snowbank_shared::api::usage::UsageEvent;
+
+use crate::auth::records::spelled;
+use crate::signing::RotationRecord;
+use crate::site::Site;
+
+/// What happened between these moments, seconds since 1970, oldest first.
+pub(super) fn happened(site: &Site, cache: &str, from: i64, to: i64) -> Vec<UsageEvent> {
+    let mut events: Vec<(i64, String)> = Vec::new();
+    if let Some(rotation) = RotationRecord::of(site, cache) {
+        let name = |key: &str| key.split(':').next().unwrap_or_default().to_owned();
+        let (old, new) = (name(&rotation.old), name(&rotation.new));
+        let steps = [
+            (Some(rotation.begun_at), format!("Rotation to {new} began")),
+            (
+                rotation.switched_at,
+                format!("{new} signs instead of {old}"),
+            ),
+            (rotation.retired_at, format!("{old} was retired")),
+            (rotation.abandoned_at, "Rotation given up".to_owned()),
+        ];
+        events.extend(
+            steps
+                .into_iter()
+                .filter_map(|(at, words)| Some((at?, words))),
+        );
+    }
+    events.retain(|(at, _)| (from..to).contains(at));
+    events.sort();
+    let event = |(at, words): (i64, String)| UsageEvent {
+        at: spelled(at),
+        words,
+    };
+    events.into_iter().map(event).collect()
+}
