@@ -131,6 +131,8 @@ pub const SCRIPTS: Kind = granting("scripts", ScopeKind::Cache);
 pub const USED_KEYS: Kind = granting("usedkeys", ScopeKind::Cache);
 /// How many findings a cache had, by day.
 pub const HEALTH_DAYS: Kind = granting("health", ScopeKind::Cache);
+/// Which process proves the content of a cache.
+pub const PROVING: Kind = granting("proving", ScopeKind::Cache);
 
 /// Every kind. A folder of records that is not of one of them was written by a newer version.
 pub const KINDS: &[Kind] = &[
@@ -164,6 +166,7 @@ pub const KINDS: &[Kind] = &[
     SCRIPTS,
     USED_KEYS,
     HEALTH_DAYS,
+    PROVING,
 ];
 
 /// Whose record it is.

@@ -11,7 +11,7 @@ use super::one::{Became, Looked, Written};
 use crate::auth::records::now;
 use crate::bucket::{ETag, ListRequest, ObjectMeta};
 use crate::index::{Change, ChangeToken, ParsedEntry};
-use crate::ledger::Receipt;
+use crate::ledger::{Receipt, claims_of};
 use crate::site::{Cache, Site};
 
 /// Up to so many objects are asked for one by one.
@@ -99,6 +99,8 @@ fn receipt(done: &Written, hash: StorePathHash, first_seen: i64, how: &str) -> R
         first_seen,
         verified_at: Some(now()),
         verified_by: Some("counter-sign".to_owned()),
+        claims: Some(claims_of(narinfo).to_base16()),
+        refuted: None,
     }
 }
 

@@ -197,6 +197,8 @@ async fn receipts_that_were_read_count_for_a_while_and_until_one_is_written_here
         first_seen: 1,
         verified_at: None,
         verified_by: None,
+        claims: None,
+        refuted: None,
     };
     let known = async |most| {
         let known = one.known_receipts("main", most).await.expect("receipts");
