@@ -97,7 +97,7 @@ impl Intake {
             first_seen: now(),
             verified_at: Some(now()),
             verified_by: Some("upload".to_owned()),
-            claims: Some(claims_of(narinfo).to_base16()),
+            claims: Some(claims_of(narinfo).to_string()),
             refuted: None,
         };
         let ledger = &self.0.site.ledger;

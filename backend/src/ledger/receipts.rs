@@ -44,12 +44,20 @@ pub struct Receipt {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified_by: Option<String>,
     /// What its narinfo claimed of the archive when that was read, all fields together
-    /// ([`claims_of`]), in hex. Receipts of versions before this have none.
+    /// ([`claims_of`]), `sha256:` and nix32. Receipts of versions before this have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claims: Option<String>,
     /// That the archive was read and is not the narinfo's. `verified_at` is empty then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refuted: Option<Refuted>,
+}
+
+impl Receipt {
+    /// Whether it says how the path came. One that a later check wrote does not.
+    pub fn is_of_arrival(&self) -> bool {
+        let checked = self.verified_by.as_deref().is_some_and(|how| how != "upload");
+        !checked && self.refuted.is_none()
+    }
 }
 
 /// A look at an archive that proved it to be another one.
@@ -67,11 +75,12 @@ pub fn claims_of(narinfo: &NarInfo) -> Sha256 {
     let file_hash = narinfo.file_hash().map(|hash| hash.to_string());
     let file_size = narinfo.file_size().map(|size| size.to_string());
     let text = format!(
-        "{}\n{}\n{}\n{}\n{}",
+        "{}\n{}\n{}\n{}\n{}\n{}",
         narinfo.nar_hash().to_nix32(),
         narinfo.nar_size(),
         file_hash.unwrap_or_default(),
         file_size.unwrap_or_default(),
+        narinfo.compression(),
         // Last, for it alone could hold a line's end.
         narinfo.nar_key(),
     );

@@ -20,6 +20,7 @@ use crate::config::{self, CacheConfig, Config, PublicUrl, Source, UpstreamMode};
 use crate::index::{Index, IndexParams};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
+use crate::proofs::{Proofs, Rate};
 use crate::outbound::{Outbound, Policy};
 use crate::secrets::{self, StateSecret};
 use crate::site::{Cache, CacheCounters, Lookups, OwnKeys, Trust};
@@ -247,6 +248,7 @@ async fn open(
         withheld,
         usage: Usage::new(declared.usage, !declared.upstreams.is_empty())?,
         sizes,
+        proofs: Proofs::new(Rate::of(declared.verify_rate)),
     };
     Ok((cache, sync))
 }

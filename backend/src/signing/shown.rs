@@ -99,7 +99,7 @@ fn receipt(done: &Written, hash: StorePathHash, first_seen: i64, how: &str) -> R
         first_seen,
         verified_at: Some(now()),
         verified_by: Some("counter-sign".to_owned()),
-        claims: Some(claims_of(narinfo).to_base16()),
+        claims: Some(claims_of(narinfo).to_string()),
         refuted: None,
     }
 }

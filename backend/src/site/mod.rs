@@ -30,6 +30,7 @@ use crate::config::{Misses, NarDelivery, PublicUrl, Serve, Slug, UpstreamMode};
 use crate::index::{Id, Index, View, rfc3339};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
+use crate::proofs::Proofs;
 use crate::sizes::Sizes;
 use crate::sync::Answered;
 use crate::upstream::{Upstream, Upstreams};
@@ -136,6 +137,8 @@ pub struct Cache {
     pub usage: Usage,
     /// What its bucket holds, by kind of object.
     pub sizes: Sizes,
+    /// When the content of each path was proven last.
+    pub proofs: Proofs,
 }
 
 impl Site {
