@@ -454,6 +454,10 @@ pub struct PathDetail {
     /// most one of them is right. At most 20.
     #[serde(default)]
     pub disputed_by: Vec<String>,
+    /// When its archive was last read to its end and found to be the one of this narinfo; `null`: it is
+    /// not known that it ever was.
+    #[serde(default)]
+    pub proven_at: Option<String>,
     /// State of the index that answered.
     pub revision: String,
 }
@@ -648,6 +652,9 @@ pub struct Health {
     /// which they were counted, oldest first.
     #[serde(default)]
     pub days: Vec<DayCount>,
+    /// How far the content of the cache is proven; `null`: not counted yet.
+    #[serde(default)]
+    pub verification: Option<verify::Verification>,
 }
 
 /// How many there were on one day.

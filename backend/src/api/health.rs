@@ -9,16 +9,19 @@ use axum::response::{IntoResponse as _, Response};
 use futures_util::future::join_all;
 use http::HeaderMap;
 use snowbank_shared::api::repair::Affected;
+use snowbank_shared::api::verify::Verification;
 use snowbank_shared::api::{Finding, Health, Problem};
 use snowbank_shared::store_path::{StorePath, StorePathHash};
 
 use super::export::{Export, Table, by_cursor, fields};
 use super::problem::ApiError;
 use super::request::{Paging, heavy, nothing_left, pairs, readable};
+use crate::auth::records::{now, spelled};
 use crate::index::{MAX_FINDINGS_LIMIT, View};
 use crate::pins;
 use crate::site::{Cache, Site, surroundings};
 use crate::upstream::Holding;
+use crate::verify::background;
 
 /// Columns of an export: the fields of a finding.
 const COLUMNS: &[&str] = &["check", "severity", "object", "line", "reason", "hash"];
@@ -76,6 +79,7 @@ pub(super) async fn list(
         let asking = Arc::clone(&site);
         let page = heavy(&site, move || {
             page.days = days;
+            page.verification = verification(&asking, &cache, &view);
             page.affected = affected(&asking, &cache, &view, &page.items);
             Ok(page)
         })
@@ -99,6 +103,23 @@ pub(super) async fn list(
     })
     .await?;
     export.answer(&site, table)
+}
+
+/// How far the content is proven.
+fn verification(site: &Site, cache: &Cache, view: &View) -> Option<Verification> {
+    let figures = cache.proofs.figures_of(view, now())?;
+    Some(Verification {
+        rate: figures.rate,
+        paths: figures.paths,
+        proven_paths: figures.proven_paths,
+        bytes: figures.bytes,
+        proven_bytes: figures.proven_bytes,
+        oldest: figures.oldest.map(spelled),
+        due: figures.due,
+        running: background::is_running(&site.ledger, cache.slug.as_str()),
+        behind: figures.is_behind(),
+        as_of: spelled(figures.at),
+    })
 }
 
 /// Missing NARs of a page whose closures and pins are named, with roots and pins of each.

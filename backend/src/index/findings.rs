@@ -186,6 +186,7 @@ impl View {
             }),
             affected: Vec::new(),
             days: Vec::new(),
+            verification: None,
         })
     }
 

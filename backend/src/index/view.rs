@@ -342,6 +342,7 @@ impl View {
             reproduced_by: Vec::new(),
             conflicts: 0,
             disputed_by: self.disputed_by(id),
+            proven_at: None,
             revision: self.revision.clone(),
         }
     }

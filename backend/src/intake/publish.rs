@@ -136,6 +136,7 @@ impl Intake {
         changes.extend(undeclared(publication));
         changes.extend(secrets(publication));
         cache.index.apply(changes);
+        cache.proofs.note(std::slice::from_ref(&receipt));
         self.told(cache, hash);
         self.0
             .pending

@@ -80,6 +80,10 @@ pub struct Figures {
     pub rate: u64,
     /// When this was counted, seconds since 1970.
     pub at: i64,
+    /// Of which version of the index.
+    pub revision: String,
+    /// Of which version of the proofs.
+    pub version: u64,
 }
 
 impl Figures {
@@ -123,6 +127,8 @@ pub fn survey(
         due: 0,
         rate: 0,
         at: now,
+        revision: view.revision().to_owned(),
+        version: moment.version,
     };
     let mut next: BinaryHeap<(i64, StorePathHash)> = BinaryHeap::new();
     for id in view.ids() {

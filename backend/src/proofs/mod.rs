@@ -24,12 +24,16 @@ use snowbank_shared::hash::Sha256;
 use snowbank_shared::narinfo::NarInfo;
 use snowbank_shared::store_path::StorePathHash;
 
+use crate::index::View;
 use crate::ledger::{Receipt, claims_of};
 
 pub use figures::{Figures, PERIOD, Rate, Survey, survey};
 
 /// What is new is merged once it is more than this, and a sixteenth of the rest.
 const FEW: usize = 4_096;
+
+/// A cache of so many paths at most is counted anew where somebody asks: some milliseconds.
+const COUNTED_WHEN_ASKED: u64 = 20_000;
 
 /// A look at an archive, every byte of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,27 +129,33 @@ pub struct Proofs {
     figures: Mutex<Option<Arc<Figures>>>,
     /// Whether the receipts were read once.
     read: AtomicBool,
+    /// Whether the index began empty, so that what checks had found is not in it.
+    rebuilt: AtomicBool,
 }
 
 /// All proofs at one moment.
-pub struct Moment(Known);
+pub struct Moment {
+    known: Known,
+    version: u64,
+}
 
 impl Moment {
     /// The last look at a path, whatever narinfo it was of.
     pub fn of(&self, path: &StorePathHash) -> Option<Proof> {
-        self.0.get(path).map(Kept::proof)
+        self.known.get(path).map(Kept::proof)
     }
 }
 
 impl Proofs {
-    /// Of a cache that is proven at this rate.
-    pub fn new(rate: Rate) -> Self {
+    /// Of a cache that is proven at this rate; `rebuilt`: its index begins empty.
+    pub fn new(rate: Rate, rebuilt: bool) -> Self {
         Self {
             rate,
             known: Mutex::default(),
             version: AtomicU64::new(0),
             figures: Mutex::default(),
             read: AtomicBool::new(false),
+            rebuilt: AtomicBool::new(rebuilt),
         }
     }
 
@@ -188,6 +198,16 @@ impl Proofs {
         self.read.store(true, Ordering::Relaxed);
     }
 
+    /// Whether the index began empty and was not told yet what checks had found.
+    pub fn is_rebuilt(&self) -> bool {
+        self.rebuilt.load(Ordering::Relaxed)
+    }
+
+    /// The whole index was told.
+    pub fn was_told(&self) {
+        self.rebuilt.store(false, Ordering::Relaxed);
+    }
+
     /// Forgets paths that are gone, where those are most of what is known.
     pub fn forget_unless(&self, paths: u64, is_there: impl Fn(&StorePathHash) -> bool) {
         let mut known = self.lock();
@@ -211,7 +231,26 @@ impl Proofs {
 
     /// All as it is now.
     pub fn moment(&self) -> Moment {
-        Moment(self.lock().clone())
+        // What is noted meanwhile may be in it: then it is counted once more.
+        let version = self.version();
+        let known = self.lock().clone();
+        Moment { known, version }
+    }
+
+    /// The figures of this version of the index. Of a small one they are counted now where they are not
+    /// of it; of a large one they are those that were counted last. Not for the reactor.
+    pub fn figures_of(&self, view: &View, now: i64) -> Option<Arc<Figures>> {
+        let known = self.figures();
+        let version = self.version();
+        let current = known
+            .as_ref()
+            .is_some_and(|known| known.revision == view.revision() && known.version == version);
+        if current || view.len() > COUNTED_WHEN_ASKED {
+            return known;
+        }
+        let found = survey(view, &self.moment(), self.rate, now, 0, |_| false);
+        self.show(found.figures);
+        self.figures()
     }
 
     /// The figures that were counted last.

@@ -86,7 +86,7 @@ fn index(narinfos: &[(&NarInfo, ContentStatus)]) -> Index {
 
 #[test]
 fn the_newest_look_counts_and_only_for_the_narinfo_that_it_was_of() {
-    let proofs = Proofs::new(Rate::Period);
+    let proofs = Proofs::new(Rate::Period, false);
     let (one, other) = (narinfo("one-1", "one"), narinfo("one-1", "another"));
     assert_eq!(proofs.of(&one), None);
     let verified = |at| {
@@ -104,7 +104,7 @@ fn the_newest_look_counts_and_only_for_the_narinfo_that_it_was_of() {
         [mismatch.clone(), receipt(&one, 100)],
         [receipt(&one, 100), mismatch],
     ] {
-        let proofs = Proofs::new(Rate::Period);
+        let proofs = Proofs::new(Rate::Period, false);
         proofs.note(&order);
         let (at, content) = (200, ContentStatus::Mismatch);
         assert_eq!(proofs.of(&one), Some(Proof { at, content }));
@@ -136,7 +136,7 @@ fn the_newest_look_counts_and_only_for_the_narinfo_that_it_was_of() {
 
 #[test]
 fn many_proofs_are_merged_and_found_and_those_of_paths_that_are_gone_are_forgotten() {
-    let proofs = Proofs::new(Rate::Period);
+    let proofs = Proofs::new(Rate::Period, false);
     let of = narinfo("a-1", "a");
     let path = |number: u32| {
         let mut bytes = [0; 20];
@@ -153,7 +153,7 @@ fn many_proofs_are_merged_and_found_and_those_of_paths_that_are_gone_are_forgott
         proofs.note(some);
     }
     let moment = proofs.moment();
-    assert!(moment.0.sorted.len() > FEW);
+    assert!(moment.known.sorted.len() > FEW);
     for number in (0..20_000).step_by(97) {
         let proof = moment.of(&path(number)).expect("known");
         assert_eq!(proof.at, 1_000 + i64::from(number));
@@ -162,7 +162,7 @@ fn many_proofs_are_merged_and_found_and_those_of_paths_that_are_gone_are_forgott
     assert!(proofs.moment().of(&path(97)).is_some(), "not so many");
     proofs.forget_unless(100, |kept| *kept == path(97));
     assert!(proofs.moment().of(&path(97)).is_some());
-    assert!(proofs.moment().0.sorted.len() < 20_000 / 2);
+    assert!(proofs.moment().known.sorted.len() < 20_000 / 2);
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn what_was_never_read_is_first_then_what_was_longest_ago_and_nothing_too_soon()
         (bad, ContentStatus::Mismatch),
         (worse, ContentStatus::Mismatch),
     ]);
-    let proofs = Proofs::new(Rate::Period);
+    let proofs = Proofs::new(Rate::Period, false);
     proofs.note(&[
         receipt(old, NOW - 85 * DAY),
         receipt(older, NOW - 130 * DAY),

@@ -186,6 +186,8 @@ async fn open(
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     };
 
+    let begins_empty = index.view().swept_at().is_none();
+
     let defaults = match &declared.source {
         Source::Bucket { .. } => SyncParams::s3(),
         Source::Folder { .. } => SyncParams::embedded(),
@@ -248,7 +250,7 @@ async fn open(
         withheld,
         usage: Usage::new(declared.usage, !declared.upstreams.is_empty())?,
         sizes,
-        proofs: Proofs::new(Rate::of(declared.verify_rate)),
+        proofs: Proofs::new(Rate::of(declared.verify_rate), begins_empty),
     };
     Ok((cache, sync))
 }

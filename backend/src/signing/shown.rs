@@ -77,6 +77,7 @@ pub(super) async fn show(site: &Site, cache: &Cache, looked: Vec<Looked>, how: &
     if let Err(error) = applied.await {
         tracing::error!(cache = slug, %error, "showing changed signatures failed; the next sweep does");
     }
+    cache.proofs.note(&receipts);
     let kept = stream::iter(receipts).for_each_concurrent(None, |receipt| async move {
         if let Err(error) = site.ledger.receipt(slug, &receipt).await {
             tracing::warn!(path = receipt.path, %error, "a receipt of a check could not be written");

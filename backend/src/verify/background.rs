@@ -46,6 +46,8 @@ const BEGIN_AFTER: Duration = Duration::from_secs(600);
 const LOOK: Duration = Duration::from_secs(2);
 /// Looking takes at most this part of the time.
 const SHARE: u32 = 50;
+/// Where nothing changed, what is due is looked for again after this.
+const IDLE: Duration = Duration::from_secs(600);
 /// Paths that are chosen at once.
 const BATCH: usize = 512;
 /// Receipts that are written together, and how long the first of them waits.
@@ -53,6 +55,8 @@ const RECEIPTS: usize = 256;
 const RECEIPTS_WAIT: Duration = Duration::from_secs(120);
 /// How long a path is left that had no verdict, seconds.
 const LEFT: i64 = 86_400;
+/// The same for one whose narinfo in the bucket is not the one of the index.
+const UNTIL_SWEPT: i64 = 1_800;
 /// Paths that are known to have none, at most; beyond, all are tried again.
 const MOST_LEFT: usize = 100_000;
 /// How long everything waits where the bucket fails.
@@ -81,6 +85,8 @@ struct Prover {
     beat: Option<i64>,
     /// Bytes of archives that clients had been sent at the last look.
     sent: u64,
+    /// When nothing was due: then, and what the index and the proofs were.
+    idle: Option<(Instant, String, u64)>,
 }
 
 impl Prover {
@@ -98,6 +104,7 @@ impl Prover {
             waiting_since: Instant::now(),
             beat: None,
             sent: 0,
+            idle: None,
         }
     }
 
@@ -109,7 +116,7 @@ impl Prover {
         };
         let mut pause = begin;
         while self.paused(pause).await {
-            if !self.is_ready() {
+            if !self.is_ready() || self.is_idle() {
                 pause = LOOK;
                 continue;
             }
@@ -117,9 +124,12 @@ impl Prover {
             let due = self.due().await;
             pause = LOOK.max(looking.elapsed() * SHARE);
             if due.is_empty() {
+                let revision = self.cache.index.view().revision().to_owned();
+                self.idle = Some((looking, revision, self.cache.proofs.version()));
                 self.leave().await;
                 continue;
             }
+            self.idle = None;
             for path in due {
                 if !self.has_lease().await {
                     break;
@@ -149,6 +159,16 @@ impl Prover {
         self.cache.is_complete()
             && self.cache.proofs.is_read()
             && matches!(self.site.ledger.freshness(), Freshness::Fresh(_))
+    }
+
+    /// Whether nothing was due a moment ago and nothing has changed since.
+    fn is_idle(&self) -> bool {
+        let Some((at, revision, version)) = &self.idle else {
+            return false;
+        };
+        at.elapsed() < IDLE
+            && self.cache.index.view().revision() == revision
+            && self.cache.proofs.version() == *version
     }
 
     /// What is to be read next.
@@ -217,15 +237,17 @@ impl Prover {
             return Err(Duration::ZERO);
         }
         match reading {
-            Ok(()) | Err(NoVerdict::Gone) => {}
+            Ok(true) => {}
+            // The next sweep sees what is there now.
+            Ok(false) | Err(NoVerdict::Gone) => self.leave_out(path, UNTIL_SWEPT),
             Err(NoVerdict::Bucket | NoVerdict::Archive(ArchiveError::Bucket)) => {
                 // Others first, when it answers again: it may be this object.
-                self.leave_out(path);
+                self.leave_out(path, LEFT);
                 return Err(BUCKET_WAIT);
             }
             Err(error) => {
                 tracing::debug!(cache = %self.cache.slug, %path, %error, "a path has no verdict");
-                self.leave_out(path);
+                self.leave_out(path, LEFT);
             }
         }
         match self.budget.settled().await {
@@ -234,11 +256,13 @@ impl Prover {
         }
     }
 
-    fn leave_out(&mut self, path: StorePathHash) {
-        self.left.insert(path, now() + LEFT);
+    fn leave_out(&mut self, path: StorePathHash, seconds: i64) {
+        self.left.insert(path, now() + seconds);
     }
 
-    async fn read(&mut self, path: StorePathHash) -> Result<(), NoVerdict> {
+    /// Reads a path and shows what was found. False: it has another narinfo by now, of which the index
+    /// does not know yet or we do not.
+    async fn read(&mut self, path: StorePathHash) -> Result<bool, NoVerdict> {
         let reading = path_within(&self.cache, path, Some(&self.budget));
         tokio::pin!(reading);
         let checked = loop {
@@ -253,9 +277,8 @@ impl Prover {
                 }
             }
         };
-        // Another narinfo came meanwhile, or it went: what was read is of nothing that is there.
         let Some(first_seen) = checked.show(&self.cache).await else {
-            return Ok(());
+            return Ok(false);
         };
         if !checked.found.reason.is_empty() {
             tracing::warn!(
@@ -272,7 +295,7 @@ impl Prover {
             self.waiting_since = Instant::now();
         }
         self.receipts.push(receipt);
-        Ok(())
+        Ok(true)
     }
 
     /// While archives are sent to clients, waits a little.
@@ -297,7 +320,8 @@ impl Prover {
         }
         let receipts = std::mem::take(&mut self.receipts);
         let (ledger, slug) = (&self.site.ledger, self.cache.slug.as_str());
-        let writing = stream::iter(&receipts).map(|receipt| ledger.receipt(slug, receipt));
+        let writing = stream::iter(receipts)
+            .map(|receipt| async move { ledger.receipt(slug, &receipt).await });
         let written: Vec<_> = writing.buffer_unordered(RECEIPTS).collect().await;
         let failed = written.into_iter().filter_map(Result::err);
         if let Some(error) = failed.last() {

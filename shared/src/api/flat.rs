@@ -58,6 +58,8 @@ pub(super) struct FlatPathDetail {
     conflicts: u64,
     #[serde(default)]
     disputed_by: Vec<String>,
+    #[serde(default)]
+    proven_at: Option<String>,
     revision: String,
 }
 
@@ -104,6 +106,7 @@ impl From<FlatPathDetail> for PathDetail {
             reproduced_by: flat.reproduced_by,
             conflicts: flat.conflicts,
             disputed_by: flat.disputed_by,
+            proven_at: flat.proven_at,
             revision: flat.revision,
         }
     }
@@ -161,7 +164,8 @@ mod tests {
             closure_missing: vec!["z-leaf".to_owned()],
             pins: vec![PinnedAs {
                 name: "prod".to_owned(),
-                revision: 14,
+                proven_at: Some("2026-11-24T12:03:22Z".to_owned()),
+            revision: 14,
                 current: true,
             }],
             held: Some(HeldPath {
