@@ -55,7 +55,10 @@ pub struct Receipt {
 impl Receipt {
     /// Whether it says how the path came. One that a later check wrote does not.
     pub fn is_of_arrival(&self) -> bool {
-        let checked = self.verified_by.as_deref().is_some_and(|how| how != "upload");
+        let checked = self
+            .verified_by
+            .as_deref()
+            .is_some_and(|how| how != "upload");
         !checked && self.refuted.is_none()
     }
 }

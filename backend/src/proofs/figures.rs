@@ -146,7 +146,11 @@ pub fn survey(
         {
             figures.proven_paths += 1;
             figures.proven_bytes = figures.proven_bytes.saturating_add(bytes);
-            figures.oldest = Some(figures.oldest.map_or(proof.at, |oldest| oldest.min(proof.at)));
+            figures.oldest = Some(
+                figures
+                    .oldest
+                    .map_or(proof.at, |oldest| oldest.min(proof.at)),
+            );
         }
         let read_at = match proof {
             Some(proof) if proof.at.saturating_add(rate.again(proof.content)) > now => continue,

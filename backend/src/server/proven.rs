@@ -146,7 +146,9 @@ fn apply(cache: &Cache) {
     if rebuilt && complete {
         cache.proofs.was_told();
     }
-    cache.proofs.forget_unless(view.len(), |hash| view.find(hash).is_some());
+    cache
+        .proofs
+        .forget_unless(view.len(), |hash| view.find(hash).is_some());
 }
 
 /// Counts what is proven. Not for the reactor.

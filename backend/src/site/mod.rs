@@ -10,6 +10,7 @@ mod live;
 mod lookups;
 mod own_keys;
 pub mod surroundings;
+pub mod tie;
 mod trust;
 
 use std::sync::Arc;

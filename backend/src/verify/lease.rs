@@ -47,9 +47,7 @@ pub(super) async fn take(ledger: &Ledger, cache: &str) -> Result<bool, LedgerErr
     let (me, at) = (ledger.instance(), now());
     let scope = Scope::Cache(cache);
     // What is known is asked first: a process that waits writes nothing.
-    let known = ledger
-        .view()
-        .get::<ProvingRecord>(scope, &RecordId::only());
+    let known = ledger.view().get::<ProvingRecord>(scope, &RecordId::only());
     if known.is_some_and(|known| known.is_of_another(me, at)) {
         return Ok(false);
     }
@@ -72,16 +70,11 @@ pub(super) async fn take(ledger: &Ledger, cache: &str) -> Result<bool, LedgerErr
 pub(super) async fn leave(ledger: &Ledger, cache: &str) {
     let me = ledger.instance();
     let left = ledger
-        .put(
-            Scope::Cache(cache),
-            &RecordId::only(),
-            "server",
-            |known| {
-                let known: ProvingRecord = known.cloned().unwrap_or_default();
-                let runner = known.runner.filter(|(runner, _)| runner != me);
-                Ok::<_, LedgerError>(ProvingRecord { runner })
-            },
-        )
+        .put(Scope::Cache(cache), &RecordId::only(), "server", |known| {
+            let known: ProvingRecord = known.cloned().unwrap_or_default();
+            let runner = known.runner.filter(|(runner, _)| runner != me);
+            Ok::<_, LedgerError>(ProvingRecord { runner })
+        })
         .await;
     if let Err(error) = left {
         // Another process takes it after a while.

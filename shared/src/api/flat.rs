@@ -164,8 +164,7 @@ mod tests {
             closure_missing: vec!["z-leaf".to_owned()],
             pins: vec![PinnedAs {
                 name: "prod".to_owned(),
-                proven_at: Some("2026-11-24T12:03:22Z".to_owned()),
-            revision: 14,
+                revision: 14,
                 current: true,
             }],
             held: Some(HeldPath {
@@ -184,6 +183,7 @@ mod tests {
             }],
             conflicts: 1,
             disputed_by: vec!["hash-name".to_owned()],
+            proven_at: Some("2026-11-24T12:03:22Z".to_owned()),
             revision: "r".to_owned(),
         };
         let sent = serde_json::to_value(&detail).expect("it can be sent");
