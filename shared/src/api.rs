@@ -655,6 +655,24 @@ pub struct Health {
     /// How far the content of the cache is proven; `null`: not counted yet.
     #[serde(default)]
     pub verification: Option<verify::Verification>,
+    /// Of the paths that refer to what is not here: whether an upstream has that. `null`: no upstream is
+    /// configured, or they were not asked yet.
+    #[serde(default)]
+    pub missing: Option<MissingReferences>,
+}
+
+/// Paths that refer to what is not in the cache, by where that is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct MissingReferences {
+    /// An upstream has signed all that they lack.
+    pub upstream: u64,
+    /// Something that they lack is neither here nor on an upstream.
+    pub nowhere: u64,
+    /// An upstream did not answer, or was not asked of all.
+    pub unknown: u64,
+    /// When the upstreams were asked.
+    pub at: String,
 }
 
 /// How many there were on one day.

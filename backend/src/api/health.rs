@@ -11,7 +11,7 @@ use http::HeaderMap;
 use snowbank_shared::api::repair::Affected;
 use snowbank_shared::api::verify::Verification;
 use snowbank_shared::api::{Finding, Health, Problem};
-use snowbank_shared::store_path::{StorePath, StorePathHash};
+use snowbank_shared::store_path::StorePathHash;
 
 use super::export::{Export, Table, by_cursor, fields};
 use super::problem::ApiError;
@@ -19,8 +19,8 @@ use super::request::{Paging, heavy, nothing_left, pairs, readable};
 use crate::auth::records::{now, spelled};
 use crate::index::{MAX_FINDINGS_LIMIT, View};
 use crate::pins;
+use crate::site::elsewhere::{self, Where};
 use crate::site::{Cache, Site, surroundings};
-use crate::upstream::Holding;
 use crate::verify::background;
 
 /// Columns of an export: the fields of a finding.
@@ -80,6 +80,7 @@ pub(super) async fn list(
         let page = heavy(&site, move || {
             page.days = days;
             page.verification = verification(&asking, &cache, &view);
+            page.missing = cache.elsewhere.found().map(|found| (*found).clone());
             page.affected = affected(&asking, &cache, &view, &page.items);
             Ok(page)
         })
@@ -191,15 +192,15 @@ async fn say_where(cache: &Cache, view: &View, finding: &mut Finding) {
     };
     let missing = view.missing_references(id);
     let asked = missing.iter().take(REFERENCES_ASKED).map(async |path| {
-        let url = signed_upstream(cache, path).await;
-        (path, url)
+        let place = elsewhere::place(cache, path).await;
+        (path, place)
     });
     let mut there = Vec::new();
     let mut nowhere = missing.len().saturating_sub(REFERENCES_ASKED);
-    for (path, url) in join_all(asked).await {
-        match url {
-            Some(url) => there.push(format!("{path} is on {url}")),
-            None => nowhere += 1,
+    for (path, place) in join_all(asked).await {
+        match place {
+            Where::Upstream(url) => there.push(format!("{path} is on {url}")),
+            Where::Nowhere | Where::Unknown => nowhere += 1,
         }
     }
     if there.is_empty() {
@@ -214,14 +215,4 @@ async fn say_where(cache: &Cache, view: &View, finding: &mut Finding) {
         "it refers to what is not in this cache: {}; {rest}",
         there.join(", ")
     );
-}
-
-/// The upstream that has signed this very path.
-async fn signed_upstream(cache: &Cache, path: &StorePath) -> Option<String> {
-    let held = cache.upstreams.holdings_to_show(path.hash()).await;
-    let mut signed = held.into_iter().filter(|held| match &held.holding {
-        Holding::Signed(theirs) => theirs.store_path() == path.as_ref(),
-        _ => false,
-    });
-    signed.next().map(|held| held.url)
 }

@@ -9,9 +9,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
-use snowbank_shared::api::{
-    CheckCount, Counted, Finding, Health, Severity,
-};
+use snowbank_shared::api::{CheckCount, Counted, Finding, Health, Severity};
 
 use snowbank_shared::narinfo::object_key;
 
@@ -110,6 +108,14 @@ impl View {
             .sum()
     }
 
+    /// The paths with a reference that is not here.
+    pub fn lacking(&self) -> Vec<super::view::Id> {
+        let computed = self.findings.get_or_init(|| self.find_findings());
+        let rows = computed.rows.get(&Check::ReferenceMissing);
+        let rows = rows.into_iter().flatten();
+        rows.map(|&row| super::view::Id(row)).collect()
+    }
+
     /// What others found of one check, by object. Looks at these only.
     pub fn noted(&self, check: &str) -> impl Iterator<Item = &Finding> {
         let from = (check.to_owned(), String::new());
@@ -187,6 +193,7 @@ impl View {
             affected: Vec::new(),
             days: Vec::new(),
             verification: None,
+            missing: None,
         })
     }
 

@@ -16,9 +16,9 @@ use arc_swap::ArcSwap;
 use snowbank_shared::signature::KeyRing;
 use snowbank_shared::store_path::{StoreDir, StorePathHash};
 
-use super::kept_findings::KeptFindings;
 use super::chunk::Mark;
 use super::graph::Graph;
+use super::kept_findings::KeptFindings;
 use super::layout::LayoutPool;
 use super::log::Log;
 use super::op::{Notes, Op, Touched};

@@ -23,6 +23,7 @@ use crate::metrics::Metrics;
 use crate::outbound::{Outbound, Policy};
 use crate::proofs::{Proofs, Rate};
 use crate::secrets::{self, StateSecret};
+use crate::site::elsewhere::Elsewhere;
 use crate::site::{Cache, CacheCounters, Lookups, OwnKeys, Trust};
 use crate::sizes::Sizes;
 use crate::sync::{Hints, Schedule, Sync, SyncHandle, SyncParams};
@@ -251,6 +252,7 @@ async fn open(
         usage: Usage::new(declared.usage, !declared.upstreams.is_empty())?,
         sizes,
         proofs: Proofs::new(Rate::of(declared.verify_rate), begins_empty),
+        elsewhere: Elsewhere::default(),
     };
     Ok((cache, sync))
 }

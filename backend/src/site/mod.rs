@@ -4,6 +4,7 @@
 //! on a [`Cache`]: the bucket, the index over it, the sweeps that keep it fresh, the keys.
 
 mod counters;
+pub mod elsewhere;
 mod foreign;
 mod growth;
 mod live;
@@ -140,6 +141,8 @@ pub struct Cache {
     pub sizes: Sizes,
     /// When the content of each path was proven last.
     pub proofs: Proofs,
+    /// Where the references are that are not in it.
+    pub elsewhere: elsewhere::Elsewhere,
 }
 
 impl Site {

@@ -323,8 +323,8 @@ impl Prover {
         let writing = stream::iter(receipts)
             .map(|receipt| async move { ledger.receipt(slug, &receipt).await });
         let written: Vec<_> = writing.buffer_unordered(RECEIPTS).collect().await;
-        let failed = written.into_iter().filter_map(Result::err);
-        if let Some(error) = failed.last() {
+        let mut failed = written.into_iter().filter_map(Result::err);
+        if let Some(error) = failed.next() {
             tracing::warn!(cache = slug, %error, "receipts of what was proven could not be written");
         }
     }

@@ -73,6 +73,7 @@ pub fn page(slug: &str) -> AnyView {
                     {checks(live, &found, check)}
                     {trend(&found)}
                     {check.get().map(|check| explanation(&check))}
+                    {check.get().and_then(|check| health_proof::elsewhere(&check, &found))}
                     {check.get().and_then(|check| health_repair::repair(repairing, &check))}
                     <div class:is-waiting=move || health.is_waiting()>{findings(live, &found)} {foot(&found, cursor)}</div>
                     {health_proof::card(found.verification.as_ref())}

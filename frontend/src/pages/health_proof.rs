@@ -2,6 +2,7 @@
 //! on.
 
 use leptos::prelude::*;
+use snowbank_shared::api::Health;
 use snowbank_shared::api::verify::Verification;
 
 use crate::components::ago::ago;
@@ -67,5 +68,33 @@ fn sentence(found: &Verification) -> String {
     };
     format!(
         "Archives are read in the background, at most {rate} a second, and compared with what their narinfos say. {state}"
+    )
+}
+
+/// Of paths that refer to what is not here: how many of them an upstream completes.
+pub fn elsewhere(check: &str, health: &Health) -> Option<AnyView> {
+    let missing = health.missing.as_ref()?;
+    if check != "reference-missing" {
+        return None;
+    }
+    let unknown = (missing.unknown > 0).then(|| {
+        let paths = format::counted(missing.unknown, "path", "paths");
+        format!(" Of {paths} it is not known.")
+    });
+    Some(
+        view! {
+            <p id="missing-elsewhere">
+                "An upstream has all that "
+                <b>{format::counted(missing.upstream, "path lacks", "paths lack")}</b>
+                ". "
+                <b>{format::counted(missing.nowhere, "path lacks", "paths lack")}</b>
+                " something that is nowhere."
+                {unknown}
+                " The upstreams were asked "
+                {ago(&missing.at)}
+                "."
+            </p>
+        }
+        .into_any(),
     )
 }
