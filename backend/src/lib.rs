@@ -9,7 +9,7 @@
 //! ```
 //!
 //! The modules have an order, lowest first: bucket, index, secrets, ledger, sync, config,
-//! outbound, auth, wizard, upstream, withheld, usage, metrics, web, archive, site, substituter, pins, verify, signing, intake, retention, alerts, api, ui, server, demo, bench_data, cli. Each may use
+//! outbound, auth, wizard, upstream, withheld, usage, metrics, web, archive, proofs, site, substituter, pins, verify, signing, intake, retention, alerts, api, ui, server, demo, bench_data, cli. Each may use
 //! only what stands before it; `tests/layers.rs` holds that rule.
 
 pub mod alerts;
@@ -27,6 +27,7 @@ pub mod ledger;
 pub mod metrics;
 pub mod outbound;
 pub mod pins;
+pub mod proofs;
 pub mod retention;
 pub mod secrets;
 pub mod server;

@@ -16,6 +16,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared, join_all};
 use http::StatusCode;
 use snowbank_shared::api::{Presence, UpstreamAnswer};
+use snowbank_shared::cache_info::{self, CacheInfo};
 use snowbank_shared::narinfo::NarInfo;
 use snowbank_shared::signature::{PublicKey, Signature};
 use snowbank_shared::store_path::{StoreDir, StorePathHash};
@@ -208,6 +209,23 @@ impl Upstreams {
     /// Whether one of them has what is then not uploaded here.
     pub fn any_virtual(&self) -> bool {
         self.0.upstreams.iter().any(Upstream::is_virtual)
+    }
+
+    /// What each says of itself, by its URL; `None` where it did not answer with what Nix could read.
+    /// Asks all at once: for who asks seldom.
+    pub async fn infos(&self) -> Vec<(&str, Option<CacheInfo>)> {
+        let asked = self.0.upstreams.iter().map(async |upstream| {
+            let url = format!("{}/{}", upstream.url.trim_end_matches('/'), cache_info::KEY);
+            let info = match self.0.outbound.get(&url).await {
+                Ok(bytes) => CacheInfo::parse(&bytes).ok(),
+                Err(error) => {
+                    tracing::debug!(url, %error, "an upstream does not say what it is");
+                    None
+                }
+            };
+            (&*upstream.url, info)
+        });
+        join_all(asked).await
     }
 
     /// What every upstream that has keys says of a path, for an upload. Others cannot be checked.

@@ -20,6 +20,7 @@ const LAYERS: &[&str] = &[
     "metrics",
     "web",
     "archive",
+    "proofs",
     "sizes",
     "site",
     "substituter",

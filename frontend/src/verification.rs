@@ -152,6 +152,7 @@ Sig: cache.nixos.org-1:FsONxUGa/AiJw7Ke1hbEqEKOQjI2vMmNmmdLGW4oC7luUVhFm+ZSMKm+/
             reproduced_by: Vec::new(),
             conflicts: 0,
             disputed_by: Vec::new(),
+            proven_at: None,
             revision: String::new(),
         }
     }

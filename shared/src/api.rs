@@ -458,6 +458,10 @@ pub struct PathDetail {
     /// most one of them is right. At most 20.
     #[serde(default)]
     pub disputed_by: Vec<String>,
+    /// When its archive was last read to its end and found to be the one of this narinfo; `null`: it is
+    /// not known that it ever was.
+    #[serde(default)]
+    pub proven_at: Option<String>,
     /// State of the index that answered.
     pub revision: String,
 }
@@ -652,6 +656,27 @@ pub struct Health {
     /// which they were counted, oldest first.
     #[serde(default)]
     pub days: Vec<DayCount>,
+    /// How far the content of the cache is proven; `null`: not counted yet.
+    #[serde(default)]
+    pub verification: Option<verify::Verification>,
+    /// Of the paths that refer to what is not here: whether an upstream has that. `null`: no upstream is
+    /// configured, or they were not asked yet.
+    #[serde(default)]
+    pub missing: Option<MissingReferences>,
+}
+
+/// Paths that refer to what is not in the cache, by where that is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct MissingReferences {
+    /// An upstream has signed all that they lack.
+    pub upstream: u64,
+    /// Something that they lack is neither here nor on an upstream.
+    pub nowhere: u64,
+    /// An upstream did not answer, or was not asked of all.
+    pub unknown: u64,
+    /// When the upstreams were asked.
+    pub at: String,
 }
 
 /// How many there were on one day.

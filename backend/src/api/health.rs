@@ -9,16 +9,19 @@ use axum::response::{IntoResponse as _, Response};
 use futures_util::future::join_all;
 use http::HeaderMap;
 use snowbank_shared::api::repair::Affected;
+use snowbank_shared::api::verify::Verification;
 use snowbank_shared::api::{Finding, Health, Problem};
-use snowbank_shared::store_path::{StorePath, StorePathHash};
+use snowbank_shared::store_path::StorePathHash;
 
 use super::export::{Export, Table, by_cursor, fields};
 use super::problem::ApiError;
 use super::request::{Paging, heavy, nothing_left, pairs, readable};
+use crate::auth::records::{now, spelled};
 use crate::index::{MAX_FINDINGS_LIMIT, View};
 use crate::pins;
+use crate::site::elsewhere::{self, Where};
 use crate::site::{Cache, Site, surroundings};
-use crate::upstream::Holding;
+use crate::verify::background;
 
 /// Columns of an export: the fields of a finding.
 const COLUMNS: &[&str] = &["check", "severity", "object", "line", "reason", "hash"];
@@ -76,6 +79,8 @@ pub(super) async fn list(
         let asking = Arc::clone(&site);
         let page = heavy(&site, move || {
             page.days = days;
+            page.verification = verification(&asking, &cache, &view);
+            page.missing = cache.elsewhere.found().map(|found| (*found).clone());
             page.affected = affected(&asking, &cache, &view, &page.items);
             Ok(page)
         })
@@ -99,6 +104,23 @@ pub(super) async fn list(
     })
     .await?;
     export.answer(&site, table)
+}
+
+/// How far the content is proven.
+fn verification(site: &Site, cache: &Cache, view: &View) -> Option<Verification> {
+    let figures = cache.proofs.figures_of(view, now())?;
+    Some(Verification {
+        rate: figures.rate,
+        paths: figures.paths,
+        proven_paths: figures.proven_paths,
+        bytes: figures.bytes,
+        proven_bytes: figures.proven_bytes,
+        oldest: figures.oldest.map(spelled),
+        due: figures.due,
+        running: background::is_running(&site.ledger, cache.slug.as_str()),
+        behind: figures.is_behind(),
+        as_of: spelled(figures.at),
+    })
 }
 
 /// Missing NARs of a page whose closures and pins are named, with roots and pins of each.
@@ -170,15 +192,15 @@ async fn say_where(cache: &Cache, view: &View, finding: &mut Finding) {
     };
     let missing = view.missing_references(id);
     let asked = missing.iter().take(REFERENCES_ASKED).map(async |path| {
-        let url = signed_upstream(cache, path).await;
-        (path, url)
+        let place = elsewhere::place(cache, path).await;
+        (path, place)
     });
     let mut there = Vec::new();
     let mut nowhere = missing.len().saturating_sub(REFERENCES_ASKED);
-    for (path, url) in join_all(asked).await {
-        match url {
-            Some(url) => there.push(format!("{path} is on {url}")),
-            None => nowhere += 1,
+    for (path, place) in join_all(asked).await {
+        match place {
+            Where::Upstream(url) => there.push(format!("{path} is on {url}")),
+            Where::Nowhere | Where::Unknown => nowhere += 1,
         }
     }
     if there.is_empty() {
@@ -193,14 +215,4 @@ async fn say_where(cache: &Cache, view: &View, finding: &mut Finding) {
         "it refers to what is not in this cache: {}; {rest}",
         there.join(", ")
     );
-}
-
-/// The upstream that has signed this very path.
-async fn signed_upstream(cache: &Cache, path: &StorePath) -> Option<String> {
-    let held = cache.upstreams.holdings_to_show(path.hash()).await;
-    let mut signed = held.into_iter().filter(|held| match &held.holding {
-        Holding::Signed(theirs) => theirs.store_path() == path.as_ref(),
-        _ => false,
-    });
-    signed.next().map(|held| held.url)
 }

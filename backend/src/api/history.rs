@@ -178,6 +178,12 @@ fn written(site: &Site, cache: &Cache, hash: StorePathHash, receipts: &[Receipt]
             items.push(entry(at, Happening::Act, words, Some(by)));
             continue;
         }
+        if let Some(refuted) = &receipt.refuted {
+            let how = receipt.verified_by.as_deref().unwrap_or("check");
+            let words = format!("Content checked ({how}): {}", refuted.content);
+            items.push(entry(refuted.at, Happening::Act, words, Some(by)));
+            continue;
+        }
         let key = receipt.key.as_deref().and_then(|key| key.split(':').next());
         let how = match (&receipt.verified_by, receipt.verified_at) {
             (Some(by), Some(_)) => format!(", its content verified by {by}"),

@@ -10,9 +10,10 @@ use axum::{Extension, Json};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use snowbank_shared::api::{
-    Closure, Page, PathDetail, PathRow, Problem, Reproducer, SignatureStatus, SignatureVerdict,
-    Signatures,
+    Closure, ContentStatus, Page, PathDetail, PathRow, Problem, Reproducer, SignatureStatus,
+    SignatureVerdict, Signatures,
 };
+use snowbank_shared::narinfo::NarInfo;
 use snowbank_shared::store_path::StorePathHash;
 
 use super::export::{Export, Table, by_cursor, fields};
@@ -20,6 +21,7 @@ use super::problem::{ApiError, excerpt};
 use super::quarantine::{mark_detail, mark_rows};
 use super::request::{self, Asked, Paging, find, heavy, nothing_left, pairs, readable};
 use super::vouching;
+use crate::auth::records::spelled;
 use crate::index::{Id, MAX_CLOSURE_LIMIT, NOBODY, PathQuery, Sort, SortField, View};
 use crate::intake::conflict;
 use crate::pins;
@@ -204,6 +206,16 @@ pub(super) async fn path_query(
     Ok(query)
 }
 
+/// When the content of a path was proven last, where that is what it is still held for.
+fn proven_at(cache: &Cache, view: &View, id: Id) -> Option<String> {
+    if view.content(id) != ContentStatus::Verified {
+        return None;
+    }
+    let narinfo = NarInfo::parse(&view.narinfo_bytes(id), &cache.store_dir).ok()?;
+    let proof = cache.proofs.of(&narinfo)?;
+    (proof.content == ContentStatus::Verified).then(|| spelled(proof.at))
+}
+
 /// One path, whole.
 #[utoipa::path(
     get,
@@ -233,7 +245,9 @@ pub(super) async fn one(
     let marking = asked.clone();
     let mut detail = heavy(&site, move || {
         let view = cache.index.view();
-        let mut detail = view.detail(find(&cache, &view, hash)?);
+        let id = find(&cache, &view, hash)?;
+        let mut detail = view.detail(id);
+        detail.proven_at = proven_at(&cache, &view, id);
         detail.pins = pins;
         mark_detail(&cache, &view, &marking, &mut detail);
         Ok(detail)

@@ -62,7 +62,8 @@ pub(super) async fn uploaders(
     let receipts = receipts.await?;
     heavy(site, move || {
         // The newest receipt of a path counts.
-        let mut receipts: Vec<&Receipt> = receipts.iter().collect();
+        let arrivals = receipts.iter().filter(|receipt| receipt.is_of_arrival());
+        let mut receipts: Vec<&Receipt> = arrivals.collect();
         receipts.sort_by_key(|receipt| receipt.first_seen);
         let named = receipts
             .into_iter()

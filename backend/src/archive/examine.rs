@@ -1,14 +1,18 @@
 //! Everything that a narinfo claims of an archive, found out in one pass over the stored bytes.
 
 use std::io::{self, BufRead, Read};
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use sha2::Digest as _;
 use snowbank_shared::hash::Sha256;
 use snowbank_shared::nar::{Mentions, NarParser};
 
-use super::{Archive, ArchiveError, LONGEST, PIECE, codec, ended, next, pieces};
+use super::{Archive, ArchiveError, Budget, LONGEST, PIECE, codec, ended, next, pieces};
 use crate::bucket::Bucket;
+
+/// How much longer than [`LONGEST`] an archive is read within a budget, at most.
+const LONGEST_SLOWLY: Duration = Duration::from_secs(24 * 3600);
 
 /// What an archive is.
 #[derive(Debug, Clone)]
@@ -60,11 +64,16 @@ impl<R: BufRead> BufRead for Passing<R> {
 }
 
 /// Reads an archive, on a thread of its own. Memory is that of the decoder and of what is named.
-pub(super) async fn archive(bucket: &Bucket, archive: &Archive) -> Result<Examined, ArchiveError> {
-    let source = pieces::of_archive(bucket, archive).await?;
+pub(super) async fn archive(
+    bucket: &Bucket,
+    archive: &Archive,
+    budget: Option<&Arc<Budget>>,
+) -> Result<Examined, ArchiveError> {
+    let source = pieces::of_archive(bucket, archive, budget).await?;
     let failed = source.failed();
     let nar_size = archive.nar_size;
-    let end = Instant::now() + LONGEST;
+    let allowed = budget.map_or(Duration::ZERO, |budget| budget.allowance(nar_size));
+    let end = Instant::now() + LONGEST + allowed.min(LONGEST_SLOWLY);
     let worked = tokio::task::spawn_blocking(move || {
         let (source, codec) = source.stored()?;
         let mut stored = Passing {

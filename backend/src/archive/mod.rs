@@ -22,6 +22,7 @@
 //! into the bucket: paths that came through this server have their `.ls` already, and what others
 //! filled is not ours to fill up.
 
+mod budget;
 pub mod codec;
 mod examine;
 mod log;
@@ -47,6 +48,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::bucket::{Bucket, BucketError};
 
+pub use budget::{Budget, LEAST};
 pub use examine::Examined;
 pub use outflow::{Pace, SLOWEST, Speed};
 pub use pieces::{Pieces, pieces};
@@ -280,7 +282,22 @@ impl Archives {
     ) -> Result<Examined, ArchiveError> {
         // It is never closed.
         let _turn = Arc::clone(&self.proofs).acquire_owned().await.ok();
-        examine::archive(&bucket.bulk(), archive).await
+        examine::archive(&bucket.bulk(), archive, None).await
+    }
+
+    /// As [`examined`](Self::examined), at the pace of a budget and in nobody's turn: the caller sees to
+    /// it that only one is read so at a time. Where the budget is stopped the bucket is said to have
+    /// failed: there is no verdict.
+    ///
+    /// # Errors
+    /// See [`ArchiveError`].
+    pub async fn examined_within(
+        &self,
+        bucket: &Bucket,
+        archive: &Archive,
+        budget: &Arc<Budget>,
+    ) -> Result<Examined, ArchiveError> {
+        examine::archive(&bucket.bulk(), archive, Some(budget)).await
     }
 
     /// A place among the checks that people ask for; it is free again when it is dropped.
@@ -386,7 +403,7 @@ async fn through<T: Send + 'static>(
     read: Arc<AtomicU64>,
     work: impl FnOnce(&mut LookThrough<'_>) -> Result<T, ArchiveError> + Send + 'static,
 ) -> Result<T, ArchiveError> {
-    let source = pieces::of_archive(bucket, archive).await?;
+    let source = pieces::of_archive(bucket, archive, None).await?;
     let failed = source.failed();
     let (nar_hash, nar_size) = (archive.nar_hash, archive.nar_size);
     let end = Instant::now() + LONGEST;

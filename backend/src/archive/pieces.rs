@@ -9,7 +9,7 @@ use futures_util::StreamExt as _;
 use snowbank_shared::narinfo::Compression;
 use tokio::sync::mpsc;
 
-use super::{Archive, ArchiveError, codec};
+use super::{Archive, ArchiveError, Budget, codec};
 use crate::bucket::encoding::{self, Coding};
 use crate::bucket::{Bucket, BucketError, Object, ObjectBody};
 
@@ -25,10 +25,23 @@ pub struct Pieces {
 }
 
 /// The bytes of an object for a thread.
-pub fn pieces(mut body: ObjectBody) -> Pieces {
+pub fn pieces(body: ObjectBody) -> Pieces {
+    within(body, None)
+}
+
+/// The same, at the pace of a budget. Once that is stopped they end, and count as failed.
+fn within(mut body: ObjectBody, budget: Option<Arc<Budget>>) -> Pieces {
     let (feed, source) = mpsc::channel(WAITING);
+    let failed = Arc::<AtomicBool>::default();
+    let stopped = Arc::clone(&failed);
     tokio::spawn(async move {
         while let Some(piece) = body.next().await {
+            if let (Some(budget), Ok(bytes)) = (&budget, &piece)
+                && !budget.spend(bytes.len() as u64).await
+            {
+                stopped.store(true, Ordering::Relaxed);
+                return;
+            }
             if feed.send(piece).await.is_err() {
                 return;
             }
@@ -37,7 +50,7 @@ pub fn pieces(mut body: ObjectBody) -> Pieces {
     Pieces {
         source,
         current: Bytes::new(),
-        failed: Arc::default(),
+        failed,
     }
 }
 
@@ -80,7 +93,11 @@ pub(super) struct Source {
 }
 
 /// Opens an archive.
-pub(super) async fn of_archive(bucket: &Bucket, archive: &Archive) -> Result<Source, ArchiveError> {
+pub(super) async fn of_archive(
+    bucket: &Bucket,
+    archive: &Archive,
+    budget: Option<&Arc<Budget>>,
+) -> Result<Source, ArchiveError> {
     let codec = archive
         .codec
         .ok_or_else(|| ArchiveError::Unsupported("something unknown".to_owned()))?;
@@ -95,7 +112,7 @@ pub(super) async fn of_archive(bucket: &Bucket, archive: &Archive) -> Result<Sou
             .map_err(|error| ArchiveError::Unsupported(error.to_string()))?,
     };
     Ok(Source {
-        pieces: pieces(body),
+        pieces: within(body, budget.map(Arc::clone)),
         coding,
         codec,
     })

@@ -42,7 +42,7 @@ impl Archives {
             return Ok(file);
         }
         let turn = self.files.turn(reader).await?;
-        let source = pieces::of_archive(bucket, archive).await?;
+        let source = pieces::of_archive(bucket, archive, None).await?;
         let (mut out, file) = outflow(SLOWEST);
         tokio::task::spawn_blocking(move || {
             let _turn = turn;

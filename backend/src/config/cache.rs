@@ -50,12 +50,17 @@ pub struct CacheConfig {
     pub sweep: Duration,
     /// Between two sweeps of the whole bucket.
     pub full_sweep: Duration,
+    /// Bytes a second, as stored, that are read to prove content; 0: none are. `None`: as many as it
+    /// takes to read everything in 90 days.
+    pub verify_rate: Option<u64>,
     /// Caches whose paths lie here too.
     pub upstreams: Vec<Upstream>,
 }
 
 /// Bytes of an archive at most where nothing else is said: 20 GiB.
 const MAX_NAR_SIZE: u64 = 20 << 30;
+/// Bytes a second that may be read to prove content, at most: 10 GB.
+const MAX_VERIFY_RATE: i64 = 10_000_000_000;
 
 /// Where a cache lies.
 #[derive(Debug, Clone)]
@@ -204,6 +209,7 @@ impl CacheConfig {
             max_bytes: None,
             sweep: Duration::from_secs(60),
             full_sweep: Duration::from_secs(86400),
+            verify_rate: None,
             upstreams: Vec::new(),
         }
     }
@@ -276,6 +282,9 @@ impl CacheConfig {
         let full_sweep = take(&mut table, "full_sweep", |given| {
             given.duration(Duration::from_secs(60), 90 * day)
         })?;
+        let verify_rate = take(&mut table, "verify_rate", |given| {
+            given.integer(0..=MAX_VERIFY_RATE).map(i64::unsigned_abs)
+        })?;
         let upstreams = table
             .array("upstreams")?
             .into_iter()
@@ -343,6 +352,7 @@ impl CacheConfig {
             max_bytes,
             sweep: sweep.unwrap_or(Duration::from_secs(if embedded { 60 } else { 600 })),
             full_sweep: full_sweep.unwrap_or(day),
+            verify_rate,
             upstreams,
         })
     }

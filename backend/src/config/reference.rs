@@ -319,6 +319,12 @@ pub const SETTINGS: &[Setting] = &[
         "how often to list the whole bucket for exact sizes",
     ),
     setting(
+        "caches.SLUG.verify_rate",
+        "BYTES",
+        "as many as read everything in 90 days",
+        "bytes a second, as stored, that are read in the background to prove what archives contain; 0: none",
+    ),
+    setting(
         "caches.SLUG.max_nar_size",
         "BYTES",
         "21474836480 (20 GiB)",

@@ -2,20 +2,17 @@
 //!
 //! What the index can see for itself (a reference that is missing, a cycle, two
 //! narinfos that disagree about one NAR) is computed from a view, once, when it
-//! is first asked for. What others found (sync: objects that cannot be read or
+//! is first asked for, from what earlier views found ([`kept_findings`](super::kept_findings)). What others found (sync: objects that cannot be read or
 //! fetched) is kept beside the rows.
 
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
-use snowbank_shared::api::{
-    CheckCount, ContentStatus, Counted, Finding, Health, Severity, SignatureStatus,
-};
+use snowbank_shared::api::{CheckCount, Counted, Finding, Health, Severity};
 
 use snowbank_shared::narinfo::object_key;
 
-use super::chunk::Mark;
 use super::key::base_text;
 use super::query::QueryError;
 use super::view::{View, rfc3339};
@@ -29,7 +26,7 @@ const MOST_DISPUTING: usize = 20;
 
 /// A check of the index itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum Check {
+pub(super) enum Check {
     ReferenceCycle,
     UrlDisagreement,
     NarMissing,
@@ -73,11 +70,11 @@ impl Check {
 }
 
 /// Rows with something wrong, by check. Computed once per view.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct FindingIndex {
-    rows: BTreeMap<Check, Vec<u32>>,
+    pub(super) rows: BTreeMap<Check, Vec<u32>>,
     /// Rows that are withheld, by the code of their reason.
-    withheld: BTreeMap<String, Vec<u32>>,
+    pub(super) withheld: BTreeMap<String, Vec<u32>>,
 }
 
 /// A group of findings: errors first, then by code.
@@ -102,12 +99,21 @@ impl Source<'_> {
 }
 
 impl View {
-    /// How many findings there are. The first call of a version looks at every path.
+    /// How many findings there are. The first call of a version looks at the paths that changed since
+    /// an earlier one was asked, and at every path after a merge: run it off the reactor.
     pub fn finding_count(&self) -> u64 {
         self.groups()
             .iter()
             .map(|(_, source)| source.len() as u64)
             .sum()
+    }
+
+    /// The paths with a reference that is not here.
+    pub fn lacking(&self) -> Vec<super::view::Id> {
+        let computed = self.findings.get_or_init(|| self.find_findings());
+        let rows = computed.rows.get(&Check::ReferenceMissing);
+        let rows = rows.into_iter().flatten();
+        rows.map(|&row| super::view::Id(row)).collect()
     }
 
     /// What others found of one check, by object. Looks at these only.
@@ -186,6 +192,8 @@ impl View {
             }),
             affected: Vec::new(),
             days: Vec::new(),
+            verification: None,
+            missing: None,
         })
     }
 
@@ -289,67 +297,8 @@ impl View {
         groups
     }
 
-    fn find_findings(&self) -> FindingIndex {
-        let graph = &self.graph;
-        let mut index = FindingIndex::default();
-        let mut add = |check: Check, row: u32| index.rows.entry(check).or_default().push(row);
-        for row in graph.all_live() {
-            let mark = graph.mark(row);
-            if mark.flags & Mark::CYCLE != 0 {
-                add(Check::ReferenceCycle, row);
-            }
-            match mark.content {
-                ContentStatus::NarMissing => add(Check::NarMissing, row),
-                ContentStatus::SizeDiffers => add(Check::FileSizeMismatch, row),
-                ContentStatus::Mismatch => add(Check::NarHashMismatch, row),
-                ContentStatus::Verified | ContentStatus::NotChecked => {}
-            }
-            let judged = graph.judged(row);
-            for status in [Some(judged.status), judged.problem].into_iter().flatten() {
-                match status {
-                    SignatureStatus::Invalid => add(Check::InvalidSignature, row),
-                    SignatureStatus::Malformed => add(Check::MalformedSignature, row),
-                    SignatureStatus::NameClash => add(Check::KeyNameClash, row),
-                    SignatureStatus::ValidRevoked => add(Check::RevokedSignature, row),
-                    SignatureStatus::Unsigned => add(Check::Unsigned, row),
-                    SignatureStatus::Valid
-                    | SignatureStatus::NotNeeded
-                    | SignatureStatus::ValidRetired
-                    | SignatureStatus::UnknownKey => {}
-                }
-            }
-            if graph
-                .targets(row)
-                .iter()
-                .any(|&code| graph.resolve(code).is_none())
-            {
-                add(Check::ReferenceMissing, row);
-            }
-        }
-        self.each_nar(|rows| {
-            if self.disagree(rows) {
-                for &row in rows {
-                    add(Check::UrlDisagreement, row);
-                }
-            }
-        });
-        for row in graph
-            .all_live()
-            .filter(|&row| graph.mark(row).flags & Mark::CRASHES != 0)
-        {
-            if let Some(reason) = graph.crash_reason(row) {
-                index
-                    .withheld
-                    .entry(reason.check.to_string())
-                    .or_default()
-                    .push(row);
-            }
-        }
-        index
-    }
-
     /// Whether narinfos that name one NAR say different things of it (ux/ground-truths.md, T2).
-    fn disagree(&self, rows: &[u32]) -> bool {
+    pub(super) fn disagree(&self, rows: &[u32]) -> bool {
         if rows.len() < 2 {
             return false;
         }

@@ -42,6 +42,7 @@ mod findings;
 mod graph;
 mod growth;
 mod keep;
+mod kept_findings;
 mod key;
 mod layout;
 mod links;

@@ -18,6 +18,7 @@ use snowbank_shared::store_path::{StoreDir, StorePathHash};
 
 use super::chunk::Mark;
 use super::graph::Graph;
+use super::kept_findings::KeptFindings;
 use super::layout::LayoutPool;
 use super::log::Log;
 use super::op::{Notes, Op, Touched};
@@ -73,6 +74,7 @@ pub(crate) struct State {
     pub(crate) revision_base: String,
     pool: Arc<SeenPool>,
     permutations: Arc<Permutations>,
+    kept: Arc<KeptFindings>,
     /// Whether rows may lack closures.
     pub(crate) sums_wanted: bool,
     /// When the last bulk change came.
@@ -120,6 +122,7 @@ impl Shared {
             revision_base,
             pool: Arc::default(),
             permutations: Arc::default(),
+            kept: Arc::default(),
             sums_wanted: true,
             last_bulk: None,
             flush_wanted: false,
@@ -410,6 +413,7 @@ impl State {
             Arc::clone(&self.pool),
             Arc::clone(&self.permutations),
         )
+        .keeping(&self.kept)
     }
 }
 

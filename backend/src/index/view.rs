@@ -18,6 +18,7 @@ use super::chunk::{UNKNOWN, content_code};
 use super::findings::FindingIndex;
 use super::graph::Graph;
 use super::growth::{AddedOnDay, GrowthByDay};
+use super::kept_findings::KeptFindings;
 use super::key::{base_text, push_base};
 use super::offset::Ordered;
 use super::op::{BucketTotals, Notes};
@@ -44,6 +45,7 @@ pub struct View {
     totals: OnceLock<Totals>,
     pub(crate) findings: OnceLock<FindingIndex>,
     pub(crate) permutations: Arc<Permutations>,
+    pub(super) kept: Arc<KeptFindings>,
     pub(super) ordered: Ordered,
     pub(crate) packages: OnceLock<PackageIndex>,
 }
@@ -92,9 +94,16 @@ impl View {
             totals: OnceLock::new(),
             findings: OnceLock::new(),
             permutations,
+            kept: Arc::default(),
             ordered: Ordered::default(),
             packages: OnceLock::new(),
         }
+    }
+
+    /// With what earlier versions of the same index found.
+    pub(crate) fn keeping(mut self, kept: &Arc<KeptFindings>) -> Self {
+        self.kept = Arc::clone(kept);
+        self
     }
 
     /// Opaque name of this version. It differs from that of any other.
@@ -342,6 +351,7 @@ impl View {
             reproduced_by: Vec::new(),
             conflicts: 0,
             disputed_by: self.disputed_by(id),
+            proven_at: None,
             revision: self.revision.clone(),
         }
     }
@@ -482,7 +492,7 @@ impl View {
     }
 
     /// Rows whose NAR keys have one hash may still have different keys.
-    fn split_by_nar(&self, rows: &mut Vec<u32>, visit: &mut impl FnMut(&[u32])) {
+    pub(super) fn split_by_nar(&self, rows: &mut Vec<u32>, visit: &mut impl FnMut(&[u32])) {
         rows.retain(|&row| self.graph.mark(row).live());
         match &rows[..] {
             [] => {}

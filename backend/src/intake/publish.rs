@@ -18,7 +18,7 @@ use super::{Intake, Refusal, SigningMode, Standing};
 use crate::auth::records::now;
 use crate::bucket::{BucketError, BucketErrorKind, ETag, PutOptions};
 use crate::index::{Change, ChangeToken, ParsedEntry};
-use crate::ledger::Receipt;
+use crate::ledger::{Receipt, claims_of};
 use crate::site::Cache;
 
 /// Debug links made for one path at most; glibc has some 300.
@@ -97,6 +97,8 @@ impl Intake {
             first_seen: now(),
             verified_at: Some(now()),
             verified_by: Some("upload".to_owned()),
+            claims: Some(claims_of(narinfo).to_string()),
+            refuted: None,
         };
         let ledger = &self.0.site.ledger;
         ledger
@@ -134,6 +136,7 @@ impl Intake {
         changes.extend(undeclared(publication));
         changes.extend(secrets(publication));
         cache.index.apply(changes);
+        cache.proofs.note(std::slice::from_ref(&receipt));
         self.told(cache, hash);
         self.0
             .pending

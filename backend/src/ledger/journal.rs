@@ -296,6 +296,22 @@ impl Ledger {
         self.read_segments(listing).await
     }
 
+    /// The segments below a prefix that are behind those that are known, the last of each chain.
+    pub(super) async fn segments_after(
+        &self,
+        prefix: &str,
+        known: &BTreeMap<Box<str>, u64>,
+    ) -> Result<Vec<ReadSegment>, LedgerError> {
+        self.area()?;
+        let mut listing = self.0.params.store.list(prefix).await?;
+        listing.retain(|meta| {
+            place_of(&meta.key).is_some_and(|(instance, number)| {
+                known.get(instance).is_none_or(|last| number > *last)
+            })
+        });
+        self.read_segments(listing).await
+    }
+
     async fn read_segments(
         &self,
         listing: Vec<ObjectMeta>,

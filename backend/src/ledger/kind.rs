@@ -135,6 +135,8 @@ pub const ALERTS: Kind = granting("alerts", ScopeKind::Cache);
 pub const ALERT_STATES: Kind = granting("alertstates", ScopeKind::Cache);
 /// How many findings a cache had, by day.
 pub const HEALTH_DAYS: Kind = granting("health", ScopeKind::Cache);
+/// Which process proves the content of a cache.
+pub const PROVING: Kind = granting("proving", ScopeKind::Cache);
 
 /// Every kind. A folder of records that is not of one of them was written by a newer version.
 pub const KINDS: &[Kind] = &[
@@ -170,6 +172,7 @@ pub const KINDS: &[Kind] = &[
     ALERTS,
     ALERT_STATES,
     HEALTH_DAYS,
+    PROVING,
 ];
 
 /// Whose record it is.

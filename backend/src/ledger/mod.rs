@@ -109,7 +109,7 @@ pub use event::Event;
 pub use kind::{Kind, Record, RecordId, RecordPath, Scope, Unverified};
 pub use opening::{Phase, ReadOnly, Refusal};
 pub use pen::PenTimes;
-pub use receipts::{Receipt, Receipts};
+pub use receipts::{ReadReceipts, Receipt, Receipts, Refuted, claims_of};
 pub use seal::SealError;
 pub use store::{BucketStore, Store, Stored, When};
 pub use transfer::{ExportLine, Imported, Rekeyed};

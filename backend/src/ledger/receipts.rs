@@ -3,7 +3,12 @@
 //! Append-only, batched, a chain for each process as the audit has. The newest receipt of a
 //! path counts.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+use snowbank_shared::api::ContentStatus;
+use snowbank_shared::hash::Sha256;
+use snowbank_shared::narinfo::NarInfo;
 use tokio::sync::{mpsc, oneshot};
 
 use super::chain::{Break, breaks};
@@ -35,10 +40,59 @@ pub struct Receipt {
     /// When its content was verified, seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified_at: Option<i64>,
-    /// How: `upload`, `sweep`, a maintainer's act.
+    /// How: `upload`, `check`, `background`, `counter-sign`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified_by: Option<String>,
+    /// What its narinfo claimed of the archive when that was read, all fields together
+    /// ([`claims_of`]), `sha256:` and nix32. Receipts of versions before this have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claims: Option<String>,
+    /// That the archive was read and is not the narinfo's. `verified_at` is empty then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refuted: Option<Refuted>,
 }
+
+impl Receipt {
+    /// Whether it says how the path came. One that a later check wrote does not.
+    pub fn is_of_arrival(&self) -> bool {
+        let checked = self
+            .verified_by
+            .as_deref()
+            .is_some_and(|how| how != "upload");
+        !checked && self.refuted.is_none()
+    }
+}
+
+/// A look at an archive that proved it to be another one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refuted {
+    /// When, seconds since 1970.
+    pub at: i64,
+    /// What it was found to be.
+    pub content: ContentStatus,
+}
+
+/// Everything that a narinfo claims of its archive, as one hash. Signatures, references and what else
+/// may change without the archive are left out.
+pub fn claims_of(narinfo: &NarInfo) -> Sha256 {
+    let file_hash = narinfo.file_hash().map(|hash| hash.to_string());
+    let file_size = narinfo.file_size().map(|size| size.to_string());
+    let text = format!(
+        "{}\n{}\n{}\n{}\n{}\n{}",
+        narinfo.nar_hash().to_nix32(),
+        narinfo.nar_size(),
+        file_hash.unwrap_or_default(),
+        file_size.unwrap_or_default(),
+        narinfo.compression(),
+        // Last, for it alone could hold a line's end.
+        narinfo.nar_key(),
+    );
+    Sha256::digest(text.as_bytes())
+}
+
+/// What was read of a cache's receipts already: the last segment of each chain, by instance.
+#[derive(Debug, Clone, Default)]
+pub struct ReadReceipts(BTreeMap<Box<str>, u64>);
 
 /// Receipts of a cache, as they lie in the bucket.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -87,6 +141,29 @@ impl Ledger {
                 .collect(),
             breaks: breaks(&place, &segments, &heads, whole),
         })
+    }
+
+    /// The receipts of a cache that were written since the last call with this `read`, in no order that
+    /// means anything. Where it fails nothing counts as read.
+    ///
+    /// # Errors
+    /// See [`LedgerError`].
+    pub async fn new_receipts(
+        &self,
+        cache: &str,
+        read: &mut ReadReceipts,
+    ) -> Result<Vec<Receipt>, LedgerError> {
+        let place = Place::Receipts(cache.to_owned());
+        let segments = self.segments_after(&place.prefix(), &read.0).await?;
+        let mut receipts = Vec::new();
+        for segment in segments {
+            if let Ok(content) = &segment.content {
+                receipts.extend(journal::entries(&content.segment));
+            }
+            let last = read.0.entry(segment.instance).or_default();
+            *last = (*last).max(segment.number);
+        }
+        Ok(receipts)
     }
 
     /// The receipts of a cache that were written last, latest first, so many at most.

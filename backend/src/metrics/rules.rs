@@ -106,6 +106,14 @@ pub const ALL: &[Rule] = &[
         description: "Somebody else writes the state's bucket, or the secret was changed. Nothing of such a record is granted; nothing is removed by retention. See `snowbank state check`.",
     },
     Rule {
+        alert: "SnowbankProofsOld",
+        expr: "snowbank_oldest_proof_age_seconds > 10368000 and snowbank_verify_rate_bytes > 0",
+        lasting: "1h",
+        urgency: Urgency::Warning,
+        summary: "Archives of {{ $labels.cache }} were not read for 120 days",
+        description: "What changes in the bucket by itself or by somebody's hand is not found. Raise `verify_rate` of the cache, or look in the server's log why nothing is read.",
+    },
+    Rule {
         alert: "SnowbankContentDiffers",
         expr: "snowbank_index_contents{content=\"mismatch\"} > 0",
         lasting: "0m",

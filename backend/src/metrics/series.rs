@@ -270,6 +270,37 @@ pub const ALL: &[Series] = &[
         ),
     },
     Series {
+        name: "proven_paths",
+        kind: Kind::Gauge,
+        help: "Paths whose archive was read and is the one of its narinfo; absent before they were counted",
+        labels: CACHE,
+        panel: panel(
+            "Paths whose content is proven",
+            "max by (cache) (snowbank_proven_paths{cache=~\"$cache\"}) / (max by (cache) (snowbank_index_paths{cache=~\"$cache\"}) > 0)",
+            "{{cache}}",
+            "percentunit",
+        ),
+    },
+    Series {
+        name: "oldest_proof_age_seconds",
+        kind: Kind::Gauge,
+        help: "Seconds since the archive was read whose proof is oldest; absent where none is proven",
+        labels: CACHE,
+        panel: panel(
+            "Age of the oldest proof of content",
+            "max by (cache) (snowbank_oldest_proof_age_seconds{cache=~\"$cache\"})",
+            "{{cache}}",
+            "s",
+        ),
+    },
+    Series {
+        name: "verify_rate_bytes",
+        kind: Kind::Gauge,
+        help: "Bytes a second that may be read to prove content; 0: off; absent before the paths were counted",
+        labels: CACHE,
+        panel: None,
+    },
+    Series {
         name: "index_findings",
         kind: Kind::Gauge,
         help: "What is wrong in the bucket: findings of all checks",

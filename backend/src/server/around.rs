@@ -1,10 +1,11 @@
-//! Looking, now and then, at what no listing of a bucket shows ([`surroundings`]).
+//! Looking, now and then, at what no listing of a bucket shows ([`surroundings`], [`tie`],
+//! [`elsewhere`]).
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ledger::Freshness;
-use crate::site::{Cache, Site, surroundings};
+use crate::site::{Cache, Site, elsewhere, surroundings, tie};
 
 /// Before the first look: who starts has other things to ask of the bucket.
 const FIRST: Duration = Duration::from_secs(60);
@@ -24,6 +25,14 @@ pub(super) async fn follow(site: Arc<Site>) {
             tokio::select! {
                 () = site.closing.cancelled() => return,
                 () = surroundings::look(cache, surroundings::GRACE) => {}
+            }
+            tokio::select! {
+                () = site.closing.cancelled() => return,
+                () = tie::look(cache) => {}
+            }
+            tokio::select! {
+                () = site.closing.cancelled() => return,
+                () = elsewhere::look(cache) => {}
             }
             note(&site, cache).await;
         }

@@ -126,6 +126,15 @@ fn caches(site: &Site, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::E
     of_each("index_findings", site, encoder, |cache| {
         Some(cache.index.view().finding_count())
     })?;
+    of_each("proven_paths", site, encoder, |cache| {
+        cache.proofs.figures().map(|figures| figures.proven_paths)
+    })?;
+    of_each("oldest_proof_age_seconds", site, encoder, |cache| {
+        cache.proofs.figures()?.oldest_age(now)
+    })?;
+    of_each("verify_rate_bytes", site, encoder, |cache| {
+        cache.proofs.figures().map(|figures| figures.rate)
+    })?;
     of_each("uploads_waiting", site, encoder, |cache| {
         Some(waiting::count(&site.ledger, cache.slug.as_str(), None))
     })

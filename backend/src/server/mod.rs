@@ -45,6 +45,7 @@ use crate::secrets::{self, SecretError};
 use crate::signing::Signing;
 use crate::site::{ForeignCaches, LiveChecks, Site};
 use crate::sync::{Schedule, SyncHandle};
+use crate::verify::background;
 
 use dispatch::Dispatch;
 
@@ -242,6 +243,7 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
     tasks.spawn(intake.clone().upkeep());
     tasks.spawn(measuring::follow(Arc::clone(&site)));
     tasks.spawn(proven::show(Arc::clone(&site)));
+    tasks.spawn(background::run(Arc::clone(&site)));
     tasks.spawn(counted::keep(Arc::clone(&site)));
     tasks.spawn(around::follow(Arc::clone(&site)));
     tasks.spawn(crate::alerts::follow(Arc::clone(&site)));

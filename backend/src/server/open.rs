@@ -21,7 +21,9 @@ use crate::index::{Index, IndexParams};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::outbound::{Outbound, Policy};
+use crate::proofs::{Proofs, Rate};
 use crate::secrets::{self, StateSecret};
+use crate::site::elsewhere::Elsewhere;
 use crate::site::{Cache, CacheCounters, Lookups, OwnKeys, Trust};
 use crate::sizes::Sizes;
 use crate::sync::{Hints, Schedule, Sync, SyncHandle, SyncParams};
@@ -185,6 +187,8 @@ async fn open(
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     };
 
+    let begins_empty = index.view().swept_at().is_none();
+
     let defaults = match &declared.source {
         Source::Bucket { .. } => SyncParams::s3(),
         Source::Folder { .. } => SyncParams::embedded(),
@@ -247,6 +251,8 @@ async fn open(
         withheld,
         usage: Usage::new(declared.usage, !declared.upstreams.is_empty())?,
         sizes,
+        proofs: Proofs::new(Rate::of(declared.verify_rate), begins_empty),
+        elsewhere: Elsewhere::default(),
     };
     Ok((cache, sync))
 }

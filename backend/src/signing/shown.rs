@@ -11,7 +11,7 @@ use super::one::{Became, Looked, Written};
 use crate::auth::records::now;
 use crate::bucket::{ETag, ListRequest, ObjectMeta};
 use crate::index::{Change, ChangeToken, ParsedEntry};
-use crate::ledger::Receipt;
+use crate::ledger::{Receipt, claims_of};
 use crate::site::{Cache, Site};
 
 /// Up to so many objects are asked for one by one.
@@ -77,6 +77,7 @@ pub(super) async fn show(site: &Site, cache: &Cache, looked: Vec<Looked>, how: &
     if let Err(error) = applied.await {
         tracing::error!(cache = slug, %error, "showing changed signatures failed; the next sweep does");
     }
+    cache.proofs.note(&receipts);
     let kept = stream::iter(receipts).for_each_concurrent(None, |receipt| async move {
         if let Err(error) = site.ledger.receipt(slug, &receipt).await {
             tracing::warn!(path = receipt.path, %error, "a receipt of a check could not be written");
@@ -99,6 +100,8 @@ fn receipt(done: &Written, hash: StorePathHash, first_seen: i64, how: &str) -> R
         first_seen,
         verified_at: Some(now()),
         verified_by: Some("counter-sign".to_owned()),
+        claims: Some(claims_of(narinfo).to_string()),
+        refuted: None,
     }
 }
 

@@ -4,12 +4,14 @@
 //! on a [`Cache`]: the bucket, the index over it, the sweeps that keep it fresh, the keys.
 
 mod counters;
+pub mod elsewhere;
 mod foreign;
 mod growth;
 mod live;
 mod lookups;
 mod own_keys;
 pub mod surroundings;
+pub mod tie;
 mod trust;
 
 use std::sync::Arc;
@@ -30,6 +32,7 @@ use crate::config::{Misses, NarDelivery, PublicUrl, Serve, Slug, UpstreamMode};
 use crate::index::{Id, Index, View, rfc3339};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
+use crate::proofs::Proofs;
 use crate::sizes::Sizes;
 use crate::sync::Answered;
 use crate::upstream::{Upstream, Upstreams};
@@ -136,6 +139,10 @@ pub struct Cache {
     pub usage: Usage,
     /// What its bucket holds, by kind of object.
     pub sizes: Sizes,
+    /// When the content of each path was proven last.
+    pub proofs: Proofs,
+    /// Where the references are that are not in it.
+    pub elsewhere: elsewhere::Elsewhere,
 }
 
 impl Site {

@@ -13,10 +13,17 @@
 //! **References change no verdict.** A path may name what it does not declare (disk images do on
 //! purpose), and declare what it does not name (packed jars): both are told.
 //!
-//! **What is kept.** The index keeps the word; it falls back to what the next check finds. That a path was
-//! proven is also a receipt, from which an index that was lost learns it again.
+//! **What is kept.** The index keeps the word; it falls back to what the next check finds. What was found
+//! is also a receipt, from which an index that was lost learns it again: that it was proven, and as well
+//! that it was not, so that an older proof does not lift a mismatch.
+//!
+//! **Without being asked** the same is done path by path, within a budget of bytes ([`background`]).
+
+pub mod background;
+mod lease;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use snowbank_shared::api::ContentStatus;
 use snowbank_shared::api::verify::{ContentCheck, ContentFault};
@@ -24,11 +31,11 @@ use snowbank_shared::hash::{Hash, HashAlgorithm, Sha256};
 use snowbank_shared::narinfo::{MAX_BYTES, NarInfo};
 use snowbank_shared::store_path::StorePathHash;
 
-use crate::archive::{Archive, ArchiveError, Examined};
+use crate::archive::{Archive, ArchiveError, Budget, Examined};
 use crate::auth::records::now;
 use crate::bucket::BucketErrorKind;
 use crate::index::Change;
-use crate::ledger::Receipt;
+use crate::ledger::{Receipt, Refuted, claims_of};
 use crate::site::{Cache, Site};
 
 /// Paths that are named of those that are undeclared or unnamed.
@@ -78,8 +85,21 @@ pub struct Checked {
 /// # Errors
 /// Where it could not be read to its end: no verdict.
 pub async fn examine(cache: &Cache, narinfo: &NarInfo) -> Result<Found, ArchiveError> {
+    examine_within(cache, narinfo, None).await
+}
+
+async fn examine_within(
+    cache: &Cache,
+    narinfo: &NarInfo,
+    budget: Option<&Arc<Budget>>,
+) -> Result<Found, ArchiveError> {
     let archive = Archive::of(narinfo);
-    match cache.archives.examined(&cache.bucket, &archive).await {
+    let (archives, bucket) = (&cache.archives, &cache.bucket);
+    let examined = match budget {
+        None => archives.examined(bucket, &archive).await,
+        Some(budget) => archives.examined_within(bucket, &archive, budget).await,
+    };
+    match examined {
         Ok(examined) => Ok(compared(narinfo, examined)),
         Err(ArchiveError::Missing) => Ok(without(
             ContentStatus::NarMissing,
@@ -163,6 +183,14 @@ fn compared(narinfo: &NarInfo, examined: Examined) -> Found {
 /// # Errors
 /// See [`NoVerdict`].
 pub async fn path(cache: &Cache, hash: StorePathHash) -> Result<Checked, NoVerdict> {
+    path_within(cache, hash, None).await
+}
+
+async fn path_within(
+    cache: &Cache,
+    hash: StorePathHash,
+    budget: Option<&Arc<Budget>>,
+) -> Result<Checked, NoVerdict> {
     let bucket = cache.bucket.bulk();
     let object = match bucket.get_small(&hash.narinfo_key(), MAX_BYTES).await {
         Ok(object) => object,
@@ -179,12 +207,17 @@ pub async fn path(cache: &Cache, hash: StorePathHash) -> Result<Checked, NoVerdi
             });
         }
     };
+    if let Some(budget) = budget
+        && !budget.spend(object.bytes.len() as u64).await
+    {
+        return Err(NoVerdict::Bucket);
+    }
     let narinfo = NarInfo::parse(&object.bytes, &cache.store_dir)
         .map_err(|error| NoVerdict::Unreadable(error.to_string()))?;
     narinfo
         .check_key(hash)
         .map_err(|error| NoVerdict::Unreadable(error.to_string()))?;
-    let found = examine(cache, &narinfo).await?;
+    let found = examine_within(cache, &narinfo, budget).await?;
     Ok(Checked { narinfo, found })
 }
 
@@ -234,42 +267,58 @@ impl Checked {
         }
     }
 
-    /// Keeps what was found: in the index, where the path still has this narinfo, and where it was proven
-    /// in a receipt. A receipt that cannot be written is in the log: the index knows all the same.
+    /// Keeps what was found: in the index, where the path still has this narinfo, and in a receipt. A
+    /// receipt that cannot be written is in the log: the index knows all the same.
     pub async fn keep(&self, site: &Site, cache: &Cache, by: &str) {
-        let narinfo = &self.narinfo;
-        let hash = narinfo.store_path().hash();
-        let (index, of, content) = (cache.index.clone(), narinfo.clone(), self.found.content);
+        let Some(first_seen) = self.show(cache).await else {
+            return;
+        };
+        let receipt = self.receipt(by, "check", first_seen);
+        cache.proofs.note(std::slice::from_ref(&receipt));
+        if let Err(error) = site.ledger.receipt(cache.slug.as_str(), &receipt).await {
+            tracing::warn!(path = receipt.path, %error, "a receipt of a check could not be written");
+        }
+    }
+
+    /// Shows in the index what was found, and says when the path was first seen. `None`: it has another
+    /// narinfo by now, and nothing was shown.
+    async fn show(&self, cache: &Cache) -> Option<i64> {
+        let (index, of, content) = (
+            cache.index.clone(),
+            self.narinfo.clone(),
+            self.found.content,
+        );
         let store_dir = cache.store_dir.clone();
         let applied = tokio::task::spawn_blocking(move || {
+            let hash = of.store_path().hash();
             let view = index.view();
             let id = view.find(&hash)?;
             let known = NarInfo::parse(&view.narinfo_bytes(id), &store_dir).ok()?;
             // Signatures may have come meanwhile; another archive is another matter.
-            let same = known.nar_hash() == of.nar_hash()
-                && known.nar_key() == of.nar_key()
-                && known.file_hash() == of.file_hash();
-            if !same {
+            if claims_of(&known) != claims_of(&of) {
                 return None;
             }
-            let seen = view.added_at(id);
+            let (seen, before) = (view.added_at(id), view.content(id));
             drop(view);
-            index.apply(vec![Change::Content(hash, content)]);
+            // Each change makes another version of the index, of which much is counted anew.
+            if before != content {
+                index.apply(vec![Change::Content(hash, content)]);
+            }
             Some(seen)
         });
-        let first_seen = match applied.await {
-            Ok(Some(seen)) => seen,
-            Ok(None) => return,
-            Err(error) => {
-                tracing::error!(%error, "showing what a check found panicked");
-                return;
-            }
-        };
-        if content != ContentStatus::Verified {
-            return;
-        }
-        let receipt = Receipt {
-            path: hash.to_string(),
+        applied.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "showing what a check found panicked");
+            None
+        })
+    }
+
+    /// That the archive was read now, and what it was found to be.
+    fn receipt(&self, by: &str, how: &str, first_seen: i64) -> Receipt {
+        let (narinfo, content) = (&self.narinfo, self.found.content);
+        let at = now();
+        let proven = content == ContentStatus::Verified;
+        Receipt {
+            path: narinfo.store_path().hash().to_string(),
             nar_hash: format!("sha256:{}", narinfo.nar_hash().to_nix32()),
             nar_key: narinfo.nar_key().into_owned(),
             nar_etag: None,
@@ -277,11 +326,10 @@ impl Checked {
             by: by.to_owned(),
             key: None,
             first_seen,
-            verified_at: Some(now()),
-            verified_by: Some("check".to_owned()),
-        };
-        if let Err(error) = site.ledger.receipt(cache.slug.as_str(), &receipt).await {
-            tracing::warn!(path = receipt.path, %error, "a receipt of a check could not be written");
+            verified_at: proven.then_some(at),
+            verified_by: Some(how.to_owned()),
+            claims: Some(claims_of(narinfo).to_string()),
+            refuted: (!proven).then_some(Refuted { at, content }),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use snowbank::bucket::embedded::faults::{Action, Rule};
 use snowbank::bucket::embedded::operation::Operation;
-use snowbank::ledger::{LedgerError, News, Pace, Receipt, Scope, Trouble, kind};
+use snowbank::ledger::{LedgerError, News, Pace, ReadReceipts, Receipt, Scope, Trouble, kind};
 
 use super::world::{Pass, Person, World, id, opened, person};
 
@@ -197,6 +197,8 @@ async fn receipts_that_were_read_count_for_a_while_and_until_one_is_written_here
         first_seen: 1,
         verified_at: None,
         verified_by: None,
+        claims: None,
+        refuted: None,
     };
     let known = async |most| {
         let known = one.known_receipts("main", most).await.expect("receipts");
@@ -214,4 +216,21 @@ async fn receipts_that_were_read_count_for_a_while_and_until_one_is_written_here
     assert_eq!(known(Some(1)).await, 1);
     let anew = one.receipts("main").await.expect("receipts");
     assert_eq!(anew.receipts.len(), 2);
+
+    // Who reads on gets each once, of every process.
+    let mut read = ReadReceipts::default();
+    let mut new = async || {
+        let new = one.new_receipts("main", &mut read).await.expect("receipts");
+        let mut paths: Vec<String> = new.into_iter().map(|receipt| receipt.path).collect();
+        paths.sort();
+        paths
+    };
+    assert_eq!(new().await, ["a", "b"]);
+    assert_eq!(new().await, Vec::<String>::new());
+    for (replica, path) in [(&one, "c"), (&two, "d"), (&two, "e")] {
+        let written = replica.receipt("main", &receipt(path)).await;
+        written.expect("written");
+    }
+    assert_eq!(new().await, ["c", "d", "e"]);
+    assert_eq!(new().await, Vec::<String>::new());
 }

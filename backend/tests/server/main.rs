@@ -31,6 +31,7 @@ mod people;
 mod pins;
 mod policy;
 mod protocol;
+mod proving;
 mod quarantine;
 mod redirect;
 mod retention;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use snowbank::metrics::series;
 
-use crate::harness::{TestServer, header};
+use crate::harness::{TestServer, archive, header};
 
 /// Names that a scrape has, from its `# TYPE` lines.
 fn described(scrape: &str) -> BTreeSet<String> {
@@ -20,9 +20,12 @@ fn described(scrape: &str) -> BTreeSet<String> {
 async fn a_scrape_has_every_series_of_the_table_and_no_other() {
     let server = TestServer::start(
         |shelf| {
-            shelf.put("app-1.0", &[]);
+            shelf.put_of("app-1.0", archive(&[(b"file", b"content")]));
         },
-        |config| config.caches[0].max_bytes = Some(1 << 30),
+        |config| {
+            config.caches[0].max_bytes = Some(1 << 30);
+            config.caches[0].verify_rate = Some(1 << 20);
+        },
     )
     .await;
     let row = server.json("/api/v1/caches/main/paths").await["items"][0].clone();
@@ -34,11 +37,15 @@ async fn a_scrape_has_every_series_of_the_table_and_no_other() {
         .expect("a URL");
     assert!(!server.text(&format!("/main/{url}")).await.is_empty());
 
-    // The sweep of all objects follows that of the narinfos.
+    // The sweep of all objects follows that of the narinfos, and the proof of the archive that.
     let mut scrape = String::new();
-    for _ in 0..200 {
+    for _ in 0..400 {
         scrape = server.text("/metrics").await;
-        if scrape.contains("\nsnowbank_bucket_stored_bytes{") {
+        let slowest = ["bucket_stored_bytes", "oldest_proof_age_seconds"];
+        if slowest
+            .iter()
+            .all(|name| scrape.contains(&format!("\nsnowbank_{name}{{")))
+        {
             break;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;

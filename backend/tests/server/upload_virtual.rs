@@ -5,6 +5,7 @@ use reqwest::Method;
 use serde_json::json;
 use snowbank::config::{Config, Upstream, UpstreamMode};
 use snowbank::intake::{SigningMode, UploadPolicy};
+use snowbank::site::elsewhere;
 use snowbank_shared::narinfo::NarInfo;
 use snowbank_shared::store_path::StoreDir;
 
@@ -121,6 +122,28 @@ async fn what_a_virtual_upstream_has_is_told_to_uploaders_alone_and_kept_by_nobo
         reason.contains(&format!("{} is on {}", path.path, theirs.url("/main"))),
         "{reason}"
     );
+    // Counted, what nobody has is told apart.
+    assert_eq!(health["missing"], json!(null), "nobody was asked yet");
+    let shelf = site.server.shelf();
+    let nowhere = shelf.make("nowhere-1.0", &[], true);
+    let lost = shelf.put("lost-1.0", &[&nowhere]);
+    let sync = site.server.server.sync("main").expect("main");
+    sync.sweep_now().await.expect("a sweep");
+    let main = site.server.server.site().cache("main").expect("main");
+    elsewhere::look(main).await;
+    let health = site.server.json("/api/v1/caches/main/health").await;
+    let missing = &health["missing"];
+    assert_eq!(
+        (
+            &missing["upstream"],
+            &missing["nowhere"],
+            &missing["unknown"]
+        ),
+        (&json!(1), &json!(1), &json!(0)),
+        "{health}"
+    );
+    std::fs::remove_file(shelf.folder.join(format!("{}.narinfo", lost.hash))).expect("removed");
+    sync.sweep_now().await.expect("a sweep");
     // Clients are told of both.
     let conf = site.server.text("/c/main/nix.conf").await;
     assert!(conf.contains(&theirs.url("/main")), "{conf}");

@@ -2,6 +2,7 @@
 
 use snowbank::config::{AddressBlock, Upstream, UpstreamMode};
 use snowbank::outbound::{Outbound, Policy};
+use snowbank::site::tie;
 use snowbank::upstream::{Holding, Upstreams};
 use snowbank_shared::api::Presence;
 use snowbank_shared::signature::SecretKey;
@@ -178,4 +179,31 @@ async fn who_only_looks_does_not_keep_uploads_waiting() {
         Presence::Absent,
         "an upload's answer is everybody's"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_of_the_same_priority_is_found_until_one_of_them_has_another() {
+    let theirs = TestServer::start(fill, |_| {}).await;
+    let url = theirs.url("/main");
+    let ours = downstream(&url, &["127.0.0.1"]).await;
+    let ties = async |server: &TestServer| {
+        let cache = server.server.site().cache("main").expect("main");
+        tie::look(cache).await;
+        let health = server
+            .json("/api/v1/caches/main/health?check=priority-tie")
+            .await;
+        health["items"].clone()
+    };
+    let found = ties(&ours).await;
+    assert_eq!(found[0]["object"], "nix-cache-info", "{found}");
+    let reason = found[0]["reason"].as_str().expect("a reason");
+    assert!(reason.contains(&url) && reason.contains("50"), "{reason}");
+    assert_eq!(ties(&ours).await, found, "once");
+    // It does not answer: that says nothing.
+    theirs.server.shutdown().await;
+    assert_eq!(ties(&ours).await, found);
+
+    let theirs = TestServer::start(fill, |config| config.caches[0].priority = 40).await;
+    let ours = downstream(&theirs.url("/main"), &["127.0.0.1"]).await;
+    assert_eq!(ties(&ours).await, serde_json::json!([]));
 }

@@ -21,6 +21,7 @@ use crate::components::page_head::{heading, page_title};
 use crate::components::skeleton::skeleton;
 use crate::format;
 use crate::pages::cache::absent_or_failed;
+use crate::pages::health_proof;
 use crate::pages::health_repair::{self, Repairing};
 use crate::pages::health_words;
 use crate::state::derived::effect;
@@ -66,14 +67,16 @@ pub fn page(slug: &str) -> AnyView {
         Some(found) => {
             let nothing = found.total == 0 && check.get().is_none();
             if nothing {
-                nothing_found(live, &found)
+                view! { {nothing_found(live, &found)} {health_proof::card(found.verification.as_ref())} }.into_any()
             } else {
                 view! {
                     {checks(live, &found, check)}
                     {trend(live, &found)}
                     {check.get().map(|check| explanation(&check))}
+                    {check.get().and_then(|check| health_proof::elsewhere(&check, &found))}
                     {check.get().and_then(|check| health_repair::repair(repairing, &check))}
                     <div class:is-waiting=move || health.is_waiting()>{findings(live, &found)} {foot(&found, cursor)}</div>
+                    {health_proof::card(found.verification.as_ref())}
                 }
                 .into_any()
             }

@@ -94,6 +94,10 @@ pub fn of(check: &str) -> (&'static str, &'static str) {
             "nix-cache-info is missing, cannot be read, or names another store directory. Clients of plain S3 need it.",
             "Write it at the root of the cache. This server answers with its own meanwhile.",
         ),
+        "priority-tie" => (
+            "An upstream has the same priority as this cache. Clients that use both ask whichever stands first in their configuration, and two machines can differ.",
+            "Give this cache a priority of its own in the server's configuration: the smaller one is asked first.",
+        ),
         "many-removed" => (
             "The listing lacks so many paths at once that a second one has to agree before they are taken out.",
             "If nobody removed them, look at the bucket: a wrong prefix, a rule that expires objects, a broken listing.",

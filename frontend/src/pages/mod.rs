@@ -24,6 +24,7 @@ mod diff_words;
 mod explore_ends;
 pub mod glossary;
 pub mod health;
+pub mod health_proof;
 pub mod health_repair;
 pub mod health_words;
 pub mod help;

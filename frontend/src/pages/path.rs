@@ -6,6 +6,7 @@ use snowbank_shared::api::{Key, Page, PathDetail};
 use snowbank_shared::route::{PathTab, Route};
 
 use crate::api;
+use crate::components::ago::ago;
 use crate::components::api_button::api_button;
 use crate::components::banner::banner;
 use crate::components::changing::changing;
@@ -226,6 +227,8 @@ fn status_line(page: PathPage, detail: &PathDetail) -> AnyView {
         .collect();
     let signers = format::visible(&signers.join(", "));
     let by = (!signers.is_empty()).then(|| view! { <span class="muted">"by " {signers}</span> });
+    let proven = detail.proven_at.as_deref();
+    let proven = proven.map(|at| view! { <span class="muted">"last proven " {ago(at)}</span> });
     view! {
         <p class="path-full">
             <code class="break">{detail.row.path.clone()}</code>
@@ -240,6 +243,7 @@ fn status_line(page: PathPage, detail: &PathDetail) -> AnyView {
             <span class="status-pair">
                 <span class="muted">"Content"</span>
                 {content_chip(detail.row.content)}
+                {proven}
             </span>
             {path_keep::pinned_as(&page.cache.get_value(), detail)}
             {reproduced(detail)}
@@ -368,6 +372,8 @@ impl Change {
     fn between(shown: &PathDetail, now: &PathDetail) -> Option<Self> {
         let mut now = PathDetail {
             revision: shown.revision.clone(),
+            // That it was read once more changes nothing.
+            proven_at: shown.proven_at.clone(),
             ..now.clone()
         };
         if now == *shown {

@@ -8,6 +8,7 @@ use snowbank_shared::api::{Key, KeyPurpose, KeyState, PathDetail, SignatureStatu
 use snowbank_shared::route::{Route, VouchingRoute};
 
 use crate::api;
+use crate::components::ago::ago;
 use crate::components::announcer::{Announcer, announcer};
 use crate::components::button::{Weight, button_when};
 use crate::components::changing::changing;
@@ -350,10 +351,14 @@ fn what_was_signed(detail: &PathDetail, checked: Option<&Checked>) -> AnyView {
 
 fn content(detail: &PathDetail) -> AnyView {
     let meaning = content_words(detail.row.content).3;
+    let proven = detail.proven_at.as_deref().map(|at| {
+        view! { <p class="muted" id="proven-at">"Last proven " {ago(at)} "."</p> }
+    });
     view! {
         <section class="section" aria-labelledby="content-title">
             <h2 id="content-title">"Content"</h2>
             <p>{content_chip(detail.row.content)} " " {meaning}</p>
+            {proven}
         </section>
     }
     .into_any()

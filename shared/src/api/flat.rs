@@ -58,6 +58,8 @@ pub(super) struct FlatPathDetail {
     conflicts: u64,
     #[serde(default)]
     disputed_by: Vec<String>,
+    #[serde(default)]
+    proven_at: Option<String>,
     revision: String,
 }
 
@@ -104,6 +106,7 @@ impl From<FlatPathDetail> for PathDetail {
             reproduced_by: flat.reproduced_by,
             conflicts: flat.conflicts,
             disputed_by: flat.disputed_by,
+            proven_at: flat.proven_at,
             revision: flat.revision,
         }
     }
@@ -180,6 +183,7 @@ mod tests {
             }],
             conflicts: 1,
             disputed_by: vec!["hash-name".to_owned()],
+            proven_at: Some("2026-11-24T12:03:22Z".to_owned()),
             revision: "r".to_owned(),
         };
         let sent = serde_json::to_value(&detail).expect("it can be sent");

@@ -60,3 +60,29 @@ pub struct ContentCheck {
     /// change the verdict.
     pub unnamed: Vec<String>,
 }
+
+/// How far the content of a cache is proven, and how it goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct Verification {
+    /// Bytes a second that are read for it, as stored; 0: it is off.
+    pub rate: u64,
+    /// Store paths that were counted.
+    pub paths: u64,
+    /// Those whose archive was read and is the one of its narinfo.
+    pub proven_paths: u64,
+    /// Bytes of the archives that were counted, as stored, for each path.
+    pub bytes: u64,
+    /// Those of the paths that are proven.
+    pub proven_bytes: u64,
+    /// When the path was read whose proof is oldest; `null`: none is proven.
+    pub oldest: Option<String>,
+    /// Paths that are to be read by now: never read, or longest ago.
+    pub due: u64,
+    /// Whether a process is reading.
+    pub running: bool,
+    /// Whether proofs are older than they should be.
+    pub behind: bool,
+    /// When this was counted.
+    pub as_of: String,
+}

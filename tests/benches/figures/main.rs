@@ -31,6 +31,7 @@ mod nars;
 mod part;
 mod plain;
 mod plot;
+mod proving;
 mod queries;
 mod raw;
 mod refresh;
@@ -47,10 +48,10 @@ use std::process::ExitCode;
 use measure::Figures;
 
 /// The figures that can be asked for.
-const IDS: [&str; 34] = [
+const IDS: [&str; 35] = [
     "a1", "a2", "a3", "a4", "b1", "b2", "b3", "b4", "c1", "c2", "c3", "c4", "d1", "d2", "d3", "d5",
     "d6", "e1", "e3", "e5", "e7", "e8", "e9", "f1", "f2", "f3", "f4a", "f4b", "f5", "f6", "g1",
-    "h4", "i1", "sign",
+    "h4", "i1", "i3", "sign",
 ];
 
 /// What the command line asks for.
@@ -179,6 +180,9 @@ fn measure_all() -> anyhow::Result<bool> {
         }
         if options.wants(&["b3", "f4b", "f5"]) {
             upload::measure(&options, &mut figures).await?;
+        }
+        if options.wants(&["i3"]) {
+            proving::measure(&options, &mut figures).await?;
         }
         if options.wants(&["sign"]) {
             sign::measure(&options, &mut figures).await?;

@@ -536,6 +536,7 @@ async fn a55_the_content_of_each_is_checked_on_demand_and_one_is_a_mismatch() ->
         .await?;
     super::access::click(&browser, "Check the content now").await?;
     browser.shows("Checked just now: Verified.").await?;
+    browser.find("#proven-at time").await?;
     for (hash, word) in [(super::FX2_HASH, "mismatch"), (&twin_hash, "verified")] {
         let row = server
             .json(&format!("/api/v1/caches/main/paths/{hash}"))
@@ -546,6 +547,9 @@ async fn a55_the_content_of_each_is_checked_on_demand_and_one_is_a_mismatch() ->
     browser.open("/c/main/health/nar-hash-mismatch").await?;
     let css = format!("#findings a[href$='/p/{}']", super::FX2_HASH);
     browser.find(&css).await?;
+    // And Health says how far the content is proven, and since when.
+    browser.find("#verification dl time").await?;
+    browser.accessible("how far the content is proven").await?;
     browser.finish().await
 }
 

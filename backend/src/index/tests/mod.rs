@@ -7,6 +7,7 @@ mod durability;
 mod explore;
 mod health;
 mod keep;
+mod kept;
 mod model;
 mod paging;
 mod properties;
