@@ -5,11 +5,13 @@
 //! means the default: before what is missing, because a name that is spelled wrong is both. Variables that
 //! are no setting may be another program's, and are warned about ([`unknown_variables`]). [`reference`] is the table of all settings.
 
+mod beside;
 mod cache;
 mod error;
 mod foreign;
 mod live;
 mod oidc;
+mod place;
 mod reader;
 pub mod reference;
 mod source;
@@ -22,6 +24,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+pub use beside::{AccessLogs, LogFormat, LogOrigin};
 pub use cache::{CacheConfig, Misses, NarDelivery, Serve, Source, Upstream, UpstreamMode};
 pub use error::ConfigError;
 pub use foreign::unknown_variables;
@@ -293,8 +296,10 @@ impl Config {
             .state
             .folder()
             .map(|folder| (folder, "state.folder".to_owned()));
+        let logs = self.log_folders();
         match caches
             .chain(state)
+            .chain(logs)
             .find(|(folder, _)| !folder.is_dir() && !whole(folder).starts_with(&own))
         {
             Some((folder, key)) => Err(ConfigError::NoFolder {
@@ -303,6 +308,15 @@ impl Config {
             }),
             None => Ok(()),
         }
+    }
+
+    /// Folders of access logs, each with its key.
+    fn log_folders(&self) -> impl Iterator<Item = (&Path, String)> {
+        self.caches.iter().filter_map(|cache| {
+            let logs = cache.access_logs.as_ref()?;
+            let folder = logs.source.folder()?;
+            Some((folder, format!("caches.{}.access_logs.folder", cache.slug)))
+        })
     }
 
     /// Refuses a secret below a folder whose files are objects of a bucket.
@@ -330,7 +344,8 @@ impl Config {
             .state
             .folder()
             .map(|folder| (folder, "the state".to_owned()));
-        for (folder, whose) in caches.chain(state) {
+        let logs = self.log_folders();
+        for (folder, whose) in caches.chain(state).chain(logs) {
             let folder = whole(folder);
             if let Some((key, path)) = secrets.iter().find(|(_, path)| path.starts_with(&folder)) {
                 return Err(ConfigError::Conflict(format!(

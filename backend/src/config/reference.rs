@@ -307,6 +307,36 @@ pub const SETTINGS: &[Setting] = &[
         "count who fetches what; off: nothing is counted or kept",
     ),
     setting(
+        "caches.SLUG.access_logs.bucket",
+        "NAME",
+        "none",
+        "the bucket of the access logs that tell who fetches past this server; endpoint, region, path_style, profile and credentials as of a cache",
+    ),
+    setting(
+        "caches.SLUG.access_logs.folder",
+        "DIR",
+        "-",
+        "instead: a folder that they are copied to",
+    ),
+    setting(
+        "caches.SLUG.access_logs.prefix",
+        "TEXT",
+        "empty",
+        "what their names begin with, as the log service has it",
+    ),
+    setting(
+        "caches.SLUG.access_logs.format",
+        "s3 or cloudfront",
+        "-",
+        "how they are written: S3 server access logs, or standard logs of CloudFront",
+    ),
+    setting(
+        "caches.SLUG.access_logs.origin",
+        "bucket or server",
+        "bucket",
+        "what the CDN asks; server: only what it answers by itself counts, the rest is counted here",
+    ),
+    setting(
         "caches.SLUG.sweep",
         "a time such as 60s, 10m, 1h",
         "1m for a folder, else 10m",

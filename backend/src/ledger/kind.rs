@@ -112,6 +112,10 @@ pub const SKIPPED: Kind = granting("skipped", ScopeKind::Cache);
 pub const USAGE: Kind = granting("usage", ScopeKind::Cache);
 /// Which paths were fetched, by day and process.
 pub const FETCHED: Kind = granting("fetched", ScopeKind::Cache);
+/// What access logs told of the traffic of a cache, by day.
+pub const LOGGED: Kind = granting("logged", ScopeKind::Cache);
+/// How far the access logs of a cache are read.
+pub const LOGS: Kind = granting("logs", ScopeKind::Cache);
 
 /// What a cache's bucket held, by day.
 pub const SIZES: Kind = granting("sizes", ScopeKind::Cache);
@@ -155,6 +159,8 @@ pub const KINDS: &[Kind] = &[
     SKIPPED,
     USAGE,
     FETCHED,
+    LOGGED,
+    LOGS,
     SIZES,
     PRICES,
     SIGN_JOBS,

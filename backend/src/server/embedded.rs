@@ -21,7 +21,7 @@ pub(super) type Buckets = BTreeMap<PathBuf, String>;
 /// The bucket of a state that has a folder of its own. No slug has a dot.
 const STATE_BUCKET: &str = "snowbank.state";
 
-/// Names the buckets after the first cache in each folder.
+/// Names the buckets after the first cache in each folder, or whose logs lie there.
 pub(super) fn buckets(config: &Config) -> Buckets {
     let mut buckets = Buckets::new();
     let state = config.state.places(&config.caches);
@@ -29,17 +29,22 @@ pub(super) fn buckets(config: &Config) -> Buckets {
         .iter()
         .filter(|place| place.named)
         .map(|place| (&place.source, STATE_BUCKET));
+    let logs = config.caches.iter().filter_map(|cache| {
+        let logs = cache.access_logs.as_ref()?;
+        Some((&logs.source, format!("{:.50}.logs", cache.slug.as_str())))
+    });
     let caches = config.caches.iter();
     for (source, slug) in caches
-        .map(|cache| (&cache.source, cache.slug.as_str()))
-        .chain(own)
+        .map(|cache| (&cache.source, cache.slug.to_string()))
+        .chain(own.map(|(source, name)| (source, name.to_owned())))
+        .chain(logs)
     {
         if let Source::Folder { folder, .. } = source {
             // S3 wants three characters.
             let name = if slug.len() < 3 || slug.len() > 63 {
                 format!("cache-{slug:.57}")
             } else {
-                slug.to_owned()
+                slug
             };
             buckets
                 .entry(folder.clone())

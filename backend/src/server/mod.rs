@@ -13,6 +13,7 @@ mod counted;
 pub mod dispatch;
 mod embedded;
 mod holding;
+mod logs;
 mod measuring;
 mod open;
 mod proven;
@@ -243,6 +244,7 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
     tasks.spawn(measuring::follow(Arc::clone(&site)));
     tasks.spawn(proven::show(Arc::clone(&site)));
     tasks.spawn(counted::keep(Arc::clone(&site)));
+    tasks.spawn(logs::follow(Arc::clone(&site)));
     tasks.spawn(around::follow(Arc::clone(&site)));
     tasks.spawn(state::show_findings(site.ledger.clone(), Arc::clone(&site)));
     tasks.close();

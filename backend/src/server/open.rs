@@ -12,6 +12,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::StartError;
 use super::embedded::{self, Buckets};
+use super::logs;
 use super::state;
 use crate::archive::Archives;
 use crate::bucket::embedded::EmbeddedS3;
@@ -245,7 +246,8 @@ async fn open(
             Outbound::new(Policy::new(&config.outbound_allow)),
         ),
         withheld,
-        usage: Usage::new(declared.usage, !declared.upstreams.is_empty())?,
+        usage: Usage::new(declared.usage, !declared.upstreams.is_empty())?
+            .with_logs(logs::open(declared, cache_url, (buckets, embedded)).await?),
         sizes,
     };
     Ok((cache, sync))
