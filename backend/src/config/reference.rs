@@ -316,7 +316,7 @@ pub const SETTINGS: &[Setting] = &[
         "caches.SLUG.access_logs.folder",
         "DIR",
         "-",
-        "instead: a folder that they are copied to",
+        "instead: a folder that they are copied to; the server keeps a lock in it",
     ),
     setting(
         "caches.SLUG.access_logs.prefix",

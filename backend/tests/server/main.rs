@@ -22,6 +22,7 @@ mod issuer;
 mod lifecycle;
 mod live;
 mod log;
+mod logs;
 mod misses;
 mod monitoring;
 mod pages;

@@ -4,7 +4,7 @@ use leptos::prelude::*;
 use snowbank_shared::api::usage::{Usage as Answer, UsageCounts, UsageList, UsagePath};
 
 use super::Usage;
-use super::figures::{figures, not_measured, since, usage_path};
+use super::figures::{figures, logs_until, not_measured, since, usage_path};
 use super::steps::{counts, marks, permille, sources_words};
 use crate::components::changing::changing;
 use crate::components::failure::failure_of;
@@ -14,6 +14,7 @@ use crate::components::size::size;
 use crate::components::skeleton::skeleton;
 use crate::components::store_path::{path_link, path_text};
 use crate::format;
+use crate::state::derived::effect;
 use crate::state::remote::Remote;
 
 /// Below this share of found narinfos somebody should look, in thousandths.
@@ -23,6 +24,12 @@ const WANTED: u64 = 750;
 pub(super) fn tab(usage: Usage) -> AnyView {
     let path = move || usage_path(usage, "");
     let answer = Remote::<Answer>::new(move || Some(path()));
+    effect(move || {
+        if let Some(answer) = answer.get() {
+            let mut sources = answer.sources.iter();
+            usage.logs.set(sources.any(|source| source.connected && source.approximate));
+        }
+    });
     let body = move || match answer.get() {
         None => answer
             .error()
@@ -190,6 +197,7 @@ fn charts(span: Span, answer: &Answer) -> AnyView {
         )
     };
     view! {
+        {logs_until(&answer.sources)}
         {answer.total.as_ref().map(summary)}
         {since(span, &answer.sources)}
         <div class="usage-charts">{[hits, egress, latency, errors].map(plot).into_iter().collect_view()}</div>
