@@ -1,4 +1,4 @@
-//! What others write about a bucket, and where it lies: access logs.
+//! What others write about a bucket, and where it lies: access logs and inventories.
 
 use super::place::read_place;
 use super::reader::Table;
@@ -31,6 +31,13 @@ pub enum LogOrigin {
     Bucket,
     /// This server, which counts that itself.
     Server,
+}
+
+/// Reads where inventories lie; an empty table is none.
+pub(super) fn read_inventory(mut table: Table) -> Result<Option<Source>, ConfigError> {
+    let (place, _) = read_place(&mut table)?;
+    table.finish()?;
+    place
 }
 
 impl AccessLogs {

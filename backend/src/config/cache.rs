@@ -8,6 +8,7 @@ use snowbank_shared::nix_conf::SubstituterUrl;
 use snowbank_shared::signature::PublicKey;
 use snowbank_shared::store_path::StoreDir;
 
+use super::beside::read_inventory;
 use super::place::read_place;
 use super::reader::{Given, Table};
 use super::value::SlugError;
@@ -45,6 +46,8 @@ pub struct CacheConfig {
     pub usage: bool,
     /// Access logs that tell of what does not go through the server.
     pub access_logs: Option<AccessLogs>,
+    /// Where S3 writes inventories of the cache's bucket.
+    pub inventory: Option<Source>,
     /// Bytes of an archive at most, packed or not.
     pub max_nar_size: u64,
     /// Bytes of all archives at most, as stored.
@@ -212,6 +215,7 @@ impl CacheConfig {
             nar: NarDelivery::Proxy,
             usage: true,
             access_logs: None,
+            inventory: None,
             max_nar_size: MAX_NAR_SIZE,
             max_bytes: None,
             sweep: Duration::from_secs(60),
@@ -279,6 +283,7 @@ impl CacheConfig {
             given.word(&[("count", true), ("off", false)])
         })?;
         let access_logs = AccessLogs::read(table.table("access_logs")?)?;
+        let inventory = read_inventory(table.table("inventory")?)?;
         let bytes = |given: &Given| given.integer(1..=i64::MAX).map(i64::unsigned_abs);
         let max_nar_size = take(&mut table, "max_nar_size", bytes)?;
         let max_bytes = take(&mut table, "max_bytes", bytes)?;
@@ -353,6 +358,7 @@ impl CacheConfig {
             nar: nar.unwrap_or(NarDelivery::Proxy),
             usage: usage.unwrap_or(true),
             access_logs,
+            inventory,
             max_nar_size: max_nar_size.unwrap_or(MAX_NAR_SIZE),
             max_bytes,
             sweep: sweep.unwrap_or(Duration::from_secs(if embedded { 60 } else { 600 })),

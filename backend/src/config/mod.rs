@@ -296,10 +296,9 @@ impl Config {
             .state
             .folder()
             .map(|folder| (folder, "state.folder".to_owned()));
-        let logs = self.log_folders();
         match caches
             .chain(state)
-            .chain(logs)
+            .chain(self.folders_beside())
             .find(|(folder, _)| !folder.is_dir() && !whole(folder).starts_with(&own))
         {
             Some((folder, key)) => Err(ConfigError::NoFolder {
@@ -310,12 +309,16 @@ impl Config {
         }
     }
 
-    /// Folders of access logs, each with its key.
-    fn log_folders(&self) -> impl Iterator<Item = (&Path, String)> {
-        self.caches.iter().filter_map(|cache| {
-            let logs = cache.access_logs.as_ref()?;
-            let folder = logs.source.folder()?;
-            Some((folder, format!("caches.{}.access_logs.folder", cache.slug)))
+    /// Folders of access logs and inventories, each with its key.
+    fn folders_beside(&self) -> impl Iterator<Item = (&Path, String)> {
+        self.caches.iter().flat_map(|cache| {
+            let key = |what: &str| format!("caches.{}.{what}.folder", cache.slug);
+            let logs = cache.access_logs.as_ref();
+            let logs = logs.and_then(|logs| logs.source.folder());
+            let inventory = cache.inventory.as_ref().and_then(Source::folder);
+            let logs = logs.map(|folder| (folder, key("access_logs")));
+            let inventory = inventory.map(|folder| (folder, key("inventory")));
+            logs.into_iter().chain(inventory)
         })
     }
 
@@ -344,8 +347,8 @@ impl Config {
             .state
             .folder()
             .map(|folder| (folder, "the state".to_owned()));
-        let logs = self.log_folders();
-        for (folder, whose) in caches.chain(state).chain(logs) {
+        let others = caches.chain(state).chain(self.folders_beside());
+        for (folder, whose) in others {
             let folder = whole(folder);
             if let Some((key, path)) = secrets.iter().find(|(_, path)| path.starts_with(&folder)) {
                 return Err(ConfigError::Conflict(format!(

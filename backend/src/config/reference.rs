@@ -337,6 +337,24 @@ pub const SETTINGS: &[Setting] = &[
         "what the CDN asks; server: only what it answers by itself counts, the rest is counted here",
     ),
     setting(
+        "caches.SLUG.inventory.bucket",
+        "NAME",
+        "none",
+        "the bucket that S3 writes inventories of the cache's bucket to, as CSV; endpoint, region, path_style, profile and credentials as of a cache",
+    ),
+    setting(
+        "caches.SLUG.inventory.folder",
+        "DIR",
+        "-",
+        "instead: a folder that they are copied to; the server keeps a lock in it",
+    ),
+    setting(
+        "caches.SLUG.inventory.prefix",
+        "PATH",
+        "empty",
+        "where their folders lie: PREFIX/SOURCE-BUCKET/ID",
+    ),
+    setting(
         "caches.SLUG.sweep",
         "a time such as 60s, 10m, 1h",
         "1m for a folder, else 10m",

@@ -119,6 +119,8 @@ pub const LOGS: Kind = granting("logs", ScopeKind::Cache);
 
 /// What a cache's bucket held, by day.
 pub const SIZES: Kind = granting("sizes", ScopeKind::Cache);
+/// What the newest S3 Inventory of a cache's bucket says.
+pub const INVENTORY: Kind = granting("inventory", ScopeKind::Cache);
 /// What a cache's owner pays for its bucket.
 pub const PRICES: Kind = granting("prices", ScopeKind::Cache);
 /// Jobs that add or remove signatures.
@@ -162,6 +164,7 @@ pub const KINDS: &[Kind] = &[
     LOGGED,
     LOGS,
     SIZES,
+    INVENTORY,
     PRICES,
     SIGN_JOBS,
     CACHE_KEYS,

@@ -13,6 +13,7 @@ mod counted;
 pub mod dispatch;
 mod embedded;
 mod holding;
+mod inventory;
 mod logs;
 mod measuring;
 mod open;
@@ -245,6 +246,7 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
     tasks.spawn(proven::show(Arc::clone(&site)));
     tasks.spawn(counted::keep(Arc::clone(&site)));
     tasks.spawn(logs::follow(Arc::clone(&site)));
+    tasks.spawn(inventory::follow(Arc::clone(&site)));
     tasks.spawn(around::follow(Arc::clone(&site)));
     tasks.spawn(state::show_findings(site.ledger.clone(), Arc::clone(&site)));
     tasks.close();

@@ -12,6 +12,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::StartError;
 use super::embedded::{self, Buckets};
+use super::inventory;
 use super::logs;
 use super::state;
 use crate::archive::Archives;
@@ -201,6 +202,8 @@ async fn open(
     let withheld = Withheld::remembering(&index.view());
     let areas = std::iter::once(STATE_AREA.to_owned()).chain(config.state.hidden_from(declared));
     let sizes = Sizes::new(sync.whole(), areas, bucket.prefix());
+    let inventory = inventory::open(declared, sizes.areas(), (buckets, embedded)).await?;
+    let sizes = sizes.with_inventory(inventory);
     let cache = Cache {
         slug: slug.clone(),
         title: declared.title.clone(),

@@ -65,13 +65,13 @@ impl Logs {
         }
         if figures.ours > 0 {
             words.push(format!(
-                "{} of this server are left out: it counts what it serves.",
+                "Left out: {} of this server, which counts what it serves.",
                 counted(figures.ours, "request")
             ));
         }
         if figures.refused > 0 {
             words.push(format!(
-                "{} were refused (401, 403) and are not counted. A bucket that clients may not list answers so for paths that it lacks: give them s3:ListBucket, and misses are counted.",
+                "Refused (401, 403) and not counted: {}. A bucket that clients may not list answers so for paths that it lacks: give them s3:ListBucket, and misses are counted.",
                 counted(figures.refused, "request")
             ));
         }

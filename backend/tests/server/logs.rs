@@ -206,8 +206,8 @@ async fn logs_of_the_bucket_give_exactly_these_figures_once() {
     for part in [
         "Read: 2 log objects with 11 lines.",
         "Not understood: 1 log object and 1 line, the last: ",
-        "2 requests of this server are left out",
-        "1 request were refused",
+        "Left out: 2 requests of this server",
+        "Refused (401, 403) and not counted: 1 request.",
     ] {
         assert!(note.contains(part), "{part} is not in {note}");
     }
@@ -374,5 +374,5 @@ async fn of_a_cdn_before_this_server_only_its_own_answers_count() {
     let told = source(&server, "cdn-logs").await;
     let note = told["note"].as_str().expect("a note");
     assert!(note.contains("Read: 3 log objects with 21 lines."), "{note}");
-    assert!(note.contains("3 requests of this server"), "{note}");
+    assert!(note.contains("Left out: 3 requests of this server"), "{note}");
 }

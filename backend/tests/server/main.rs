@@ -18,6 +18,7 @@ mod harness;
 mod health;
 mod history;
 mod hostile;
+mod inventory;
 mod issuer;
 mod lifecycle;
 mod live;
