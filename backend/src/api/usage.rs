@@ -186,7 +186,12 @@ fn table(
 
 fn report(site: &Site, cache: &Cache, wanted: &Wanted) -> Report {
     let usage = &cache.usage;
-    usage.report(&site.ledger, cache.slug.as_str(), wanted.range, wanted.counted)
+    usage.report(
+        &site.ledger,
+        cache.slug.as_str(),
+        wanted.range,
+        wanted.counted,
+    )
 }
 
 /// How the cache was used: hits, misses, bytes, errors and times by hour or day. Steps that nobody

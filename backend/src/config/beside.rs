@@ -46,10 +46,7 @@ impl AccessLogs {
         let key = table.key().to_owned();
         let (place, _) = read_place(&mut table)?;
         let format = take(&mut table, "format", |given| {
-            given.word(&[
-                ("s3", LogFormat::S3),
-                ("cloudfront", LogFormat::Cloudfront),
-            ])
+            given.word(&[("s3", LogFormat::S3), ("cloudfront", LogFormat::Cloudfront)])
         })?;
         let origin = take(&mut table, "origin", |given| {
             given.word(&[("bucket", LogOrigin::Bucket), ("server", LogOrigin::Server)])

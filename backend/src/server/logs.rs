@@ -76,7 +76,10 @@ fn source(declared: &CacheConfig, logs: &AccessLogs, cache_url: &PublicUrl) -> L
 
 /// Reads the logs of all caches that have them, until the server ends.
 pub(super) async fn follow(site: Arc<Site>) {
-    let with_logs = site.caches.iter().filter(|cache| cache.usage.logs().is_some());
+    let with_logs = site
+        .caches
+        .iter()
+        .filter(|cache| cache.usage.logs().is_some());
     let reading: Vec<_> = with_logs.map(|cache| one(&site, cache)).collect();
     if reading.is_empty() {
         return;
@@ -93,10 +96,15 @@ async fn one(site: &Site, cache: &Cache) {
     };
     site.ledger.settled(PATIENCE).await;
     loop {
-        match logs.read(&site.ledger, cache.slug.as_str(), &cache.index).await {
+        match logs
+            .read(&site.ledger, cache.slug.as_str(), &cache.index)
+            .await
+        {
             Ok(true) => continue,
             Ok(false) => {}
-            Err(LogError::Busy) => tracing::debug!(cache = %cache.slug, "another server reads the access logs"),
+            Err(LogError::Busy) => {
+                tracing::debug!(cache = %cache.slug, "another server reads the access logs")
+            }
             Err(error) => {
                 tracing::warn!(cache = %cache.slug, %error, "access logs could not be read, it is tried again");
             }

@@ -94,7 +94,13 @@ impl Report {
     pub(super) fn logs_not_measured(&self) -> String {
         match (&self.logs, self.logged.last()) {
             (None, _) => "Access logs are not read: none are set up for this cache.".to_owned(),
-            (Some(Logs { trouble: Some(trouble), .. }), None) => {
+            (
+                Some(Logs {
+                    trouble: Some(trouble),
+                    ..
+                }),
+                None,
+            ) => {
                 format!("The access logs could not be read: {trouble}.")
             }
             (Some(_), None) => {

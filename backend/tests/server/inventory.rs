@@ -49,7 +49,9 @@ fn put(server: &TestServer, key: &str, bytes: &[u8]) {
 /// Writes an inventory of these rows as of a day of November; `change` may spoil its manifest.
 fn write(server: &TestServer, day: u8, rows: &str, change: impl FnOnce(&mut Value)) {
     let half = rows.len() / 2;
-    let cut = rows[half..].find('\n').map_or(rows.len(), |at| half + at + 1);
+    let cut = rows[half..]
+        .find('\n')
+        .map_or(rows.len(), |at| half + at + 1);
     let mut files = Vec::new();
     for (number, part) in [&rows[..cut], &rows[cut..]].into_iter().enumerate() {
         let data = packed(part);
@@ -73,9 +75,17 @@ fn write(server: &TestServer, day: u8, rows: &str, change: impl FnOnce(&mut Valu
     change(&mut manifest);
     let manifest = manifest.to_string();
     let folder = format!("2026-11-{day:02}T01-00Z");
-    put(server, &format!("{folder}/manifest.json"), manifest.as_bytes());
+    put(
+        server,
+        &format!("{folder}/manifest.json"),
+        manifest.as_bytes(),
+    );
     let sum = format!("{}\n", md5(manifest.as_bytes()));
-    put(server, &format!("{folder}/manifest.checksum"), sum.as_bytes());
+    put(
+        server,
+        &format!("{folder}/manifest.checksum"),
+        sum.as_bytes(),
+    );
 }
 
 fn row(key: &str, latest: bool, marker: bool, size: &str) -> String {
@@ -165,21 +175,40 @@ async fn an_inventory_tells_sizes_by_class_with_its_date_and_takes_nothing_away(
     // One that is being written, of another format, or not what it says changes nothing.
     put(&server, "2026-11-29T01-00Z/manifest.json", b"{");
     assert!(!read(&server).await.expect("passed over"));
-    write(&server, 21, &rows, |manifest| manifest["fileFormat"] = json!("Parquet"));
+    write(&server, 21, &rows, |manifest| {
+        manifest["fileFormat"] = json!("Parquet")
+    });
     let refused = read(&server).await;
-    assert!(matches!(refused, Err(InventoryError::Format(_))), "{refused:?}");
-    assert!(said(&server).await.contains("written as Parquet, and only CSV is read"));
+    assert!(
+        matches!(refused, Err(InventoryError::Format(_))),
+        "{refused:?}"
+    );
+    assert!(
+        said(&server)
+            .await
+            .contains("written as Parquet, and only CSV is read")
+    );
     write(&server, 22, &rows, |manifest| {
         manifest["files"][1]["MD5checksum"] = json!("0".repeat(32));
     });
     let refused = read(&server).await;
-    assert!(matches!(refused, Err(InventoryError::Md5(_))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(InventoryError::Md5(_))),
+        "{refused:?}"
+    );
     write(&server, 23, &rows, |_| {});
     put(&server, "2026-11-23T01-00Z/manifest.checksum", b"00");
     let refused = read(&server).await;
-    assert!(matches!(refused, Err(InventoryError::Md5(_))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(InventoryError::Md5(_))),
+        "{refused:?}"
+    );
     assert!(known().manifest.contains("2026-11-20"));
     write(&server, 24, &row("nar/one", true, false, "5"), |_| {});
     assert!(read(&server).await.expect("read"));
-    assert!(said(&server).await.starts_with("Of 2026-11-24: 1 objects"));
+    assert!(
+        said(&server)
+            .await
+            .starts_with("Of 2026-11-24: 1 object of")
+    );
 }

@@ -79,9 +79,8 @@ impl Asked<'_> {
             agent,
             authentication,
         } = self;
-        let clock = format_description!(
-            "[day]/[month repr:short]/[year]:[hour]:[minute]:[second] +0000"
-        );
+        let clock =
+            format_description!("[day]/[month repr:short]/[year]:[hour]:[minute]:[second] +0000");
         let at = at.format(&clock).expect("a time");
         let bytes = match bytes {
             0 => "-".to_owned(),
@@ -217,8 +216,15 @@ async fn logs_of_the_bucket_give_exactly_these_figures_once() {
         until.expect("a time").unix_timestamp(),
         at.unix_timestamp() + 1
     );
-    assert_eq!((&told["connected"], &told["approximate"]), (&json!(true), &json!(true)));
-    assert!(told["lag_seconds"].as_u64().is_some_and(|lag| lag >= 3 * 3600));
+    assert_eq!(
+        (&told["connected"], &told["approximate"]),
+        (&json!(true), &json!(true))
+    );
+    assert!(
+        told["lag_seconds"]
+            .as_u64()
+            .is_some_and(|lag| lag >= 3 * 3600)
+    );
     assert_eq!(source(&server, "cdn-logs").await["connected"], false);
 
     // Never twice: not by reading again, not after a restart.
@@ -253,14 +259,16 @@ async fn logs_of_the_bucket_give_exactly_these_figures_once() {
     let died = |until: i64| {
         let mut state = earlier.clone();
         state["batches"] = json!(state["batches"].as_u64().expect("a number") + 1);
-        state["pending"] =
-            json!({ "keys": [late], "holder": "dead", "until": until });
+        state["pending"] = json!({ "keys": [late], "holder": "dead", "until": until });
         serde_json::from_value::<LogState>(state).expect("a state")
     };
     let write = async |state: LogState| {
         let same = |_: Option<&LogState>| Ok::<_, LedgerError>(state.clone());
         let scope = Scope::Cache("main");
-        let written = site.ledger.put(scope, &RecordId::only(), "test", same).await;
+        let written = site
+            .ledger
+            .put(scope, &RecordId::only(), "test", same)
+            .await;
         written.expect("written");
     };
     let after = state();
@@ -279,12 +287,16 @@ async fn logs_of_the_bucket_give_exactly_these_figures_once() {
     assert_eq!(total(&server, "own").await, counts(1, 0, 0, 0));
     assert_eq!(total(&server, "all").await, counts(4, 1, 2, size + 10));
 
-    let paths = server.json("/api/v1/caches/main/usage/paths?source=logs").await;
+    let paths = server
+        .json("/api/v1/caches/main/usage/paths?source=logs")
+        .await;
     let expected = json!([{
         "hash": app.hash, "name": "app-1.0", "fetches": 1, "bytes": size + 10, "clients": 1, "root": true,
     }]);
     assert_eq!(paths["items"], expected);
-    let misses = server.json("/api/v1/caches/main/usage/misses?source=own").await;
+    let misses = server
+        .json("/api/v1/caches/main/usage/misses?source=own")
+        .await;
     assert_eq!(misses["items"], json!([]));
     let oscar = another_owner(&server).await;
     let clients = oscar
@@ -294,7 +306,12 @@ async fn logs_of_the_bucket_give_exactly_these_figures_once() {
         .as_array()
         .expect("items")
         .iter()
-        .map(|row| (row["name"].as_str().expect("a name"), row["nix_version"].clone()))
+        .map(|row| {
+            (
+                row["name"].as_str().expect("a name"),
+                row["nix_version"].clone(),
+            )
+        })
         .collect();
     names.sort_unstable_by_key(|(name, _)| *name);
     assert_eq!(
@@ -363,16 +380,18 @@ async fn of_a_cdn_before_this_server_only_its_own_answers_count() {
     let expected = counts(4, 0, 4, 2 * (size + 7));
     assert_eq!(total(&server, "logs").await, expected);
     // Another one of the first distribution lies before what was read of the second.
-    put(
-        &server,
-        &format!("eu-E1X.{hour}.c3d4.gz"),
-        &packed(&text),
-    );
+    put(&server, &format!("eu-E1X.{hour}.c3d4.gz"), &packed(&text));
     read(&server).await;
     let expected = counts(6, 0, 6, 3 * (size + 7));
     assert_eq!(total(&server, "logs").await, expected);
     let told = source(&server, "cdn-logs").await;
     let note = told["note"].as_str().expect("a note");
-    assert!(note.contains("Read: 3 log objects with 21 lines."), "{note}");
-    assert!(note.contains("Left out: 3 requests of this server"), "{note}");
+    assert!(
+        note.contains("Read: 3 log objects with 21 lines."),
+        "{note}"
+    );
+    assert!(
+        note.contains("Left out: 3 requests of this server"),
+        "{note}"
+    );
 }

@@ -21,6 +21,7 @@ mod keyboard;
 mod keys;
 mod listing;
 mod live;
+mod logs;
 mod merge;
 mod omnibox;
 mod overview;

@@ -59,11 +59,10 @@ impl Manifest {
                 written.file_format.chars().take(20).collect(),
             ));
         }
-        let at = written
-            .creation_timestamp
-            .parse::<i64>()
-            .map_err(|_| InventoryError::Manifest("its creationTimestamp is no number".into()))?
-            / 1_000;
+        let at =
+            written.creation_timestamp.parse::<i64>().map_err(|_| {
+                InventoryError::Manifest("its creationTimestamp is no number".into())
+            })? / 1_000;
         if written.files.len() > MOST_FILES {
             return Err(InventoryError::Manifest(format!(
                 "it has more than {MOST_FILES} files"

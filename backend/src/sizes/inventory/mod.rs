@@ -112,15 +112,17 @@ fn fact(known: Option<&InventoryRecord>, trouble: Option<&str>) -> BucketFact {
             let objects: u64 = known.classes.iter().filter_map(|class| class.objects).sum();
             let bytes: u64 = known.classes.iter().filter_map(|class| class.bytes).sum();
             format!(
-                "Of {}: {objects} objects of this cache with {bytes} bytes, in {} rows.",
+                "Of {}: {} of this cache with {}, in {}.",
                 known.day(),
-                known.rows
+                counted(objects, "object"),
+                counted(bytes, "byte"),
+                counted(known.rows, "row")
             )
         }
     };
     let broken = known.map_or(0, |known| known.broken);
     if broken > 0 {
-        words.push_str(&format!(" {broken} rows could not be read."));
+        words.push_str(&format!(" Not understood: {}.", counted(broken, "row")));
     }
     if let Some(trouble) = trouble {
         words.push_str(&format!(" The newest could not be read: {trouble}."));
@@ -135,6 +137,13 @@ fn fact(known: Option<&InventoryRecord>, trouble: Option<&str>) -> BucketFact {
         remedy: trouble.map(|_| {
             "Let the inventory be written as CSV to where `inventory` of the cache's configuration says, and let this server read it.".to_owned()
         }),
+    }
+}
+
+fn counted(count: u64, one: &str) -> String {
+    match count {
+        1 => format!("1 {one}"),
+        count => format!("{count} {one}s"),
     }
 }
 

@@ -151,7 +151,11 @@ impl Counted {
         let size: u64 = fields[columns.size].parse().ok()?;
         if latest == Some(false) {
             add(&mut self.old, size);
-        } else if place.areas.iter().any(|area| key.starts_with(area.as_str())) {
+        } else if place
+            .areas
+            .iter()
+            .any(|area| key.starts_with(area.as_str()))
+        {
             add(&mut self.state, size);
         } else {
             add(self.classes.entry(ObjectClass::of(key)).or_default(), size);
@@ -214,9 +218,8 @@ mod tests {
             (r#""a"b,"c""#, None),
         ] {
             let read = split(text, &mut fields).map(|()| fields.clone());
-            let expected = expected.map(|fields| {
-                fields.into_iter().map(str::to_owned).collect::<Vec<_>>()
-            });
+            let expected =
+                expected.map(|fields| fields.into_iter().map(str::to_owned).collect::<Vec<_>>());
             assert_eq!(read, expected, "{text}");
         }
         assert_eq!(split(&",".repeat(200), &mut fields), None);

@@ -60,7 +60,9 @@ fn class(class: ObjectClass, known: Option<u64>) -> ClassSize {
         class,
         objects: known,
         bytes: known.map(|known| known * 100),
-        unknown: known.is_none().then(|| "The credentials lack it.".to_owned()),
+        unknown: known
+            .is_none()
+            .then(|| "The credentials lack it.".to_owned()),
     }
 }
 
@@ -104,15 +106,27 @@ fn it_fills_in_only_what_is_lacking_and_says_where_that_is_from() {
     assert_eq!(swept.classes[0], class(ObjectClass::Nar, Some(5)));
     let old = &swept.classes[1];
     assert_eq!((old.objects, old.bytes), (Some(3), Some(300)));
-    assert!(old.unknown.as_deref().is_some_and(|words| words.contains("2026-11-30")));
+    assert!(
+        old.unknown
+            .as_deref()
+            .is_some_and(|words| words.contains("2026-11-30"))
+    );
     assert_eq!(swept.stored, 800);
-    assert!(swept.facts[0].words.contains("10 objects of this cache"), "{:?}", swept.facts);
+    assert!(
+        swept.facts[0].words.contains("10 objects of this cache"),
+        "{:?}",
+        swept.facts
+    );
 
     let mut fresh = storage(None, Vec::new());
     InventoryRecord::fill(Some(&record), Some("it is written as ORC"), &mut fresh);
     assert_eq!(fresh.as_of.as_deref(), Some("2026-11-30T00:00:00Z"));
     assert_eq!((fresh.stored, fresh.classes.len()), (1_000, 2));
-    assert!(fresh.facts[0].words.ends_with("The newest could not be read: it is written as ORC."));
+    assert!(
+        fresh.facts[0]
+            .words
+            .ends_with("The newest could not be read: it is written as ORC.")
+    );
     let before = fresh.clone();
     InventoryRecord::fill(None, None, &mut fresh);
     assert_eq!(fresh, before);

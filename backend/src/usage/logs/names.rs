@@ -103,7 +103,12 @@ mod tests {
                 true,
             ),
             ("E2X.2026-12-01-10.a1b2.gz", "E2X.", AT - 41 * 60 - 7, false),
-            ("E2X.2026-12-01-10.41.07.gz", "E2X.", AT - 41 * 60 - 7, false),
+            (
+                "E2X.2026-12-01-10.41.07.gz",
+                "E2X.",
+                AT - 41 * 60 - 7,
+                false,
+            ),
         ] {
             let expected = Name { stem, at, by_day };
             assert_eq!(name(key), Some(expected), "{key}");

@@ -7,11 +7,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::StreamExt as _;
 
+use super::LogSource;
 use super::batch::{Batch, BatchDay};
 use super::names::name;
 use super::object::MOST_STORED;
 use super::state::{Figures, LogState, LoggedRecord, Pending, Stem, hash};
-use super::LogSource;
 use crate::bucket::{Bucket, BucketError, BucketErrorKind, ListRequest};
 use crate::config::LogFormat;
 use crate::index::Index;
@@ -258,6 +258,8 @@ impl LogReader {
         index: &Index,
         now: i64,
     ) -> Result<Batch, LogError> {
+        // As people find it in the bucket.
+        let whole = format!("{}{key}", self.bucket.prefix());
         let bytes = match self.bucket.get(key).await {
             Ok(object) => object.body.collect(MOST_STORED).await,
             Err(error) => Err(error),
@@ -265,18 +267,18 @@ impl LogReader {
         let bytes = match bytes {
             Ok(bytes) => bytes,
             Err(error) if error.is_not_found() => {
-                batch.broken(key, "it was removed before it was read");
+                batch.broken(&whole, "it was removed before it was read");
                 return Ok(batch);
             }
             Err(error) if error.kind() == BucketErrorKind::TooLarge => {
-                batch.broken(key, "it is larger than 32 MiB");
+                batch.broken(&whole, "it is larger than 32 MiB");
                 return Ok(batch);
             }
             Err(error) => return Err(error.into()),
         };
-        let (source, index, key) = (Arc::clone(&self.source), index.clone(), key.to_owned());
+        let (source, index) = (Arc::clone(&self.source), index.clone());
         let counting = tokio::task::spawn_blocking(move || {
-            batch.object(&source, &index.view(), &key, &bytes, now);
+            batch.object(&source, &index.view(), &whole, &bytes, now);
             batch
         });
         counting.await.map_err(|_| LogError::Stopped)

@@ -220,7 +220,10 @@ mod tests {
             panic!("{:?}", line(&text, None));
         };
         assert_eq!(request.key, "nar/a+b.nar");
-        assert_eq!((request.status, request.bytes, request.head), (404, 0, true));
+        assert_eq!(
+            (request.status, request.bytes, request.head),
+            (404, 0, true)
+        );
         // `b" ` looks like the end of the name; what follows it is not believed to be anything.
         assert_eq!(request.agent, "a \"b");
         let text = made("a", "200", "\"say \\\"hi\\\" now\"", "-");
@@ -235,7 +238,11 @@ mod tests {
         for (agent, authentication, ours) in [
             ("\"snowbank/0.1.0\"", "AuthHeader", true),
             ("\"snowbank/0.1.0\"", "-", true),
-            ("\"aws-sdk-rust/1.3 os/linux app/snowbank\"", "AuthHeader", true),
+            (
+                "\"aws-sdk-rust/1.3 os/linux app/snowbank\"",
+                "AuthHeader",
+                true,
+            ),
             ("\"curl/8 Nix/2.31\"", "QueryString", true),
             ("\"-\"", "AuthHeader", true),
             ("\"-\"", "-", false),
@@ -244,7 +251,11 @@ mod tests {
         ] {
             let text = made("a", "200", agent, authentication);
             let read = line(&text, None).expect("a line");
-            assert_eq!(matches!(read, Line::Ours(_)), ours, "{agent} {authentication}");
+            assert_eq!(
+                matches!(read, Line::Ours(_)),
+                ours,
+                "{agent} {authentication}"
+            );
         }
     }
 

@@ -130,7 +130,12 @@ impl Stem {
 
     /// Where its listing begins.
     pub(super) fn position(&self, format: LogFormat) -> String {
-        position(&self.stem, self.by_day, self.floor, format == LogFormat::Cloudfront)
+        position(
+            &self.stem,
+            self.by_day,
+            self.floor,
+            format == LogFormat::Cloudfront,
+        )
     }
 
     /// What was read of it and is newer than its floor: hash of the key, and time.

@@ -52,7 +52,9 @@ pub(super) fn since(shown: Span, sources: &[UsageSource]) -> Option<AnyView> {
 
 /// Until when access logs tell, where they do: their figures are best effort and late.
 pub(super) fn logs_until(sources: &[UsageSource]) -> Option<AnyView> {
-    let logs = sources.iter().find(|source| source.connected && source.approximate)?;
+    let logs = sources
+        .iter()
+        .find(|source| source.connected && source.approximate)?;
     let words = match logs.last.as_deref().and_then(format::unix_seconds) {
         Some(last) if day_of(last) == day_of(now()) => {
             format!("≈, logs until {} UTC", clock(last))

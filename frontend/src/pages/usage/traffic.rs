@@ -27,7 +27,9 @@ pub(super) fn tab(usage: Usage) -> AnyView {
     effect(move || {
         if let Some(answer) = answer.get() {
             let mut sources = answer.sources.iter();
-            usage.logs.set(sources.any(|source| source.connected && source.approximate));
+            usage
+                .logs
+                .set(sources.any(|source| source.connected && source.approximate));
         }
     });
     let body = move || match answer.get() {
