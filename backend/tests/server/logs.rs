@@ -384,10 +384,24 @@ async fn of_a_cdn_before_this_server_only_its_own_answers_count() {
     read(&server).await;
     let expected = counts(6, 0, 6, 3 * (size + 7));
     assert_eq!(total(&server, "logs").await, expected);
+    // More than one batch, some of them written plain.
+    let mut small = text.lines().take(3).collect::<Vec<_>>().join("\n");
+    small.push('\n');
+    for number in 0..405 {
+        let name = format!("eu-E3X.{hour}.{number:04}.gz");
+        let bytes = match number % 2 {
+            0 => packed(&small),
+            _ => small.clone().into_bytes(),
+        };
+        put(&server, &name, &bytes);
+    }
+    read(&server).await;
+    let expected = counts(6 + 405, 0, 6, 3 * (size + 7));
+    assert_eq!(total(&server, "logs").await, expected);
     let told = source(&server, "cdn-logs").await;
     let note = told["note"].as_str().expect("a note");
     assert!(
-        note.contains("Read: 3 log objects with 21 lines."),
+        note.contains("Read: 408 log objects with 1236 lines."),
         "{note}"
     );
     assert!(
