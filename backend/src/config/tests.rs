@@ -322,9 +322,15 @@ fn access_logs_and_inventories_have_a_place_and_a_format() {
         ("bucket = 'l'", "`caches.t.access_logs.format`"),
         ("format = 's3'", "`caches.t.access_logs.bucket`"),
         ("bucket = 'l'\nformat = 'nginx'", "`s3`, `cloudfront`"),
-        ("bucket = 'l'\nformat = 's3'\norigin = 'server'", "written by the bucket"),
+        (
+            "bucket = 'l'\nformat = 's3'\norigin = 'server'",
+            "written by the bucket",
+        ),
         ("bucket = 'l'\nformat = 's3'\nperiod = '1h'", "no setting"),
-        ("folder = '/no/such/folder'\nformat = 's3'", "no such folder"),
+        (
+            "folder = '/no/such/folder'\nformat = 's3'",
+            "no such folder",
+        ),
     ] {
         let toml = format!("[caches.t]\nbucket = 'b'\n[caches.t.access_logs]\n{logs}");
         let said = error(&toml, &[], &[]);

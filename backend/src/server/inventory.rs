@@ -48,7 +48,7 @@ pub(super) async fn open(
         prefix => format!("{prefix}/"),
     };
     Ok(Some(Inventory::new(
-        bucket,
+        &bucket,
         within(source.prefix()),
         of,
         within(declared.source.prefix()),

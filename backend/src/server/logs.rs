@@ -44,7 +44,7 @@ pub(super) async fn open(
             cache: format!("{}, its access logs", declared.slug),
             source,
         })?;
-    let reader = LogReader::new(bucket, begin.to_owned(), source(declared, logs, cache_url))?;
+    let reader = LogReader::new(&bucket, begin.to_owned(), source(declared, logs, cache_url))?;
     Ok(Some(reader))
 }
 
@@ -103,7 +103,7 @@ async fn one(site: &Site, cache: &Cache) {
             Ok(true) => continue,
             Ok(false) => {}
             Err(LogError::Busy) => {
-                tracing::debug!(cache = %cache.slug, "another server reads the access logs")
+                tracing::debug!(cache = %cache.slug, "another server reads the access logs");
             }
             Err(error) => {
                 tracing::warn!(cache = %cache.slug, %error, "access logs could not be read, it is tried again");

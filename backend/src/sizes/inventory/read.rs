@@ -77,7 +77,7 @@ impl Inventory {
     /// Of inventories below `folder` in a bucket. `of`: the cache's bucket, where it has one; `prefix`:
     /// the cache's in it, empty or ending with a slash; `areas`: what below that is the server's.
     pub fn new(
-        bucket: Bucket,
+        bucket: &Bucket,
         folder: String,
         of: Option<String>,
         prefix: String,
@@ -132,7 +132,7 @@ impl Inventory {
             }
             let manifest = Manifest::parse(&text.bytes, self.of.as_deref())?;
             let counted = self.files(&manifest).await?;
-            let record = record(key, &manifest, counted);
+            let record = record(key, &manifest, &counted);
             let later = |current: Option<&InventoryRecord>| {
                 let stays = current.filter(|current| current.at > record.at);
                 Ok::<_, LedgerError>(stays.unwrap_or(&record).clone())
@@ -227,7 +227,7 @@ impl Read for Pieces {
     }
 }
 
-fn record(manifest_key: String, manifest: &Manifest, counted: Counted) -> InventoryRecord {
+fn record(manifest_key: String, manifest: &Manifest, counted: &Counted) -> InventoryRecord {
     let mut classes: Vec<ClassSize> = CLASSES
         .iter()
         .map(|&(class, of)| {

@@ -83,7 +83,7 @@ impl LogReader {
     ///
     /// # Errors
     /// Where the system gives no random bytes.
-    pub fn new(bucket: Bucket, begin: String, source: LogSource) -> Result<Self, SecretError> {
+    pub fn new(bucket: &Bucket, begin: String, source: LogSource) -> Result<Self, SecretError> {
         let holder: [u8; 8] = secrets::random()?;
         Ok(Self {
             bucket: bucket.bulk(),
@@ -172,7 +172,7 @@ impl LogReader {
         let mut stems: Vec<Stem> = state.stems.clone();
         let recent: BTreeSet<u64> = stems
             .iter()
-            .flat_map(|stem| stem.recent())
+            .flat_map(Stem::recent)
             .map(|(hash, _)| hash)
             .collect();
         let mut after = None::<String>;
