@@ -97,9 +97,11 @@ pub(super) async fn readings(
         let each = |(id, condition): (String, AlertCondition)| {
             let AlertCondition { figure, check, .. } = condition;
             let looked_at = (figure, check);
-            let reading = known.entry(looked_at).or_insert_with_key(|(figure, check)| {
-                figures::read(&of, &cache, *figure, check.as_deref(), now)
-            });
+            let reading = known
+                .entry(looked_at)
+                .or_insert_with_key(|(figure, check)| {
+                    figures::read(&of, &cache, *figure, check.as_deref(), now)
+                });
             (id, reading.clone())
         };
         wanted.into_iter().map(each).collect()

@@ -25,6 +25,7 @@ use crate::auth::records::spelled;
 use crate::ledger::Receipt;
 use crate::site::{Cache, Site};
 use crate::sizes::forecast::forecast;
+use crate::sizes::inventory::InventoryRecord;
 use crate::sizes::prices as kept;
 use crate::sizes::{self, SizesRecord, facts};
 
@@ -182,7 +183,7 @@ fn storage(site: &Site, cache: &Cache, range: &Range, receipts: &[Receipt]) -> S
             .as_ref()
             .map(|latest| listing(latest, prices.as_ref())),
     );
-    Storage {
+    let mut storage = Storage {
         as_of: latest.as_ref().map(|latest| spelled(latest.at)),
         stored: latest.as_ref().map_or(0, |latest| latest.stored()),
         classes: latest
@@ -199,7 +200,12 @@ fn storage(site: &Site, cache: &Cache, range: &Range, receipts: &[Receipt]) -> S
         forecast: forecast(&held, cache.max_bytes, now.date()),
         prices,
         facts,
+    };
+    if let Some(inventory) = cache.sizes.inventory() {
+        let known = InventoryRecord::of(&site.ledger, slug);
+        InventoryRecord::fill(known.as_ref(), inventory.trouble().as_deref(), &mut storage);
     }
+    storage
 }
 
 /// What it takes to list the bucket once.

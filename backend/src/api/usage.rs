@@ -26,7 +26,7 @@ use crate::auth;
 use crate::auth::records::{TokenRecord, spelled};
 use crate::ledger::{self, RecordId, Scope};
 use crate::site::{Cache, Site};
-use crate::usage::{DAY, HOUR, MissRow, PathRow, Report, Span, UsageRecord};
+use crate::usage::{Counted, DAY, HOUR, MissRow, PathRow, Report, Span, UsageRecord};
 
 /// Seconds of the range of a request that names none.
 const USUAL: i64 = 7 * DAY;
@@ -80,6 +80,7 @@ const STEP_COLUMNS: &[&str] = &[
 struct Wanted {
     range: Span,
     step: UsageStep,
+    counted: Counted,
     export: Option<Export>,
 }
 
@@ -123,6 +124,17 @@ impl Wanted {
                 )));
             }
         };
+        let counted = match taken(&mut pairs, "source").as_deref() {
+            None | Some("all") => Counted::All,
+            Some("own") => Counted::Own,
+            Some("logs") => Counted::Logs,
+            Some(other) => {
+                return Err(ApiError::bad_parameter(format!(
+                    "`source` cannot be `{}`: it is own, logs or all",
+                    excerpt(other)
+                )));
+            }
+        };
         nothing_left(&pairs)?;
         if length <= 0 {
             return Err(ApiError::bad_parameter("`from` has to be before `to`"));
@@ -135,6 +147,7 @@ impl Wanted {
         Ok(Self {
             range: Span::of(from, to, step),
             step,
+            counted,
             export,
         })
     }
@@ -186,7 +199,12 @@ fn table(
 
 fn report(site: &Site, cache: &Cache, wanted: &Wanted) -> Report {
     let usage = &cache.usage;
-    usage.report(&site.ledger, cache.slug.as_str(), wanted.range)
+    usage.report(
+        &site.ledger,
+        cache.slug.as_str(),
+        wanted.range,
+        wanted.counted,
+    )
 }
 
 /// How the cache was used: hits, misses, bytes, errors and times by hour or day. Steps that nobody
@@ -201,6 +219,7 @@ fn report(site: &Site, cache: &Cache, wanted: &Wanted) -> Report {
         ("from" = Option<String>, Query, description = "The first moment, RFC 3339 or a day; seven days before `to` where it is not given"),
         ("to" = Option<String>, Query, description = "Where it ends; now where it is not given"),
         ("step" = Option<String>, Query, description = "`hour` or `day`; hours for up to seven days where it is not given"),
+        ("source" = Option<String>, Query, description = "`own`: what this server served; `logs`: what access logs tell, late and as far as they are written; `all`: both, which is usual"),
         ("format" = Option<String>, Query, description = "csv, json, ndjson or markdown: the steps as a file"),
         ("columns" = Option<String>, Query, description = "With `format`: fields of the rows, separated by commas, in the order wanted; all where it is not given"),
     ),
@@ -255,6 +274,7 @@ pub(super) async fn usage(
         ("from" = Option<String>, Query, description = "As of `/usage`"),
         ("to" = Option<String>, Query, description = "As of `/usage`"),
         ("step" = Option<String>, Query, description = "As of `/usage`; days are counted whole"),
+        ("source" = Option<String>, Query, description = "As of `/usage`"),
         ("format" = Option<String>, Query, description = "csv, json, ndjson or markdown: the rows as a file; markdown up to 200 rows"),
         ("columns" = Option<String>, Query, description = "With `format`: fields of the rows, separated by commas, in the order wanted; all where it is not given"),
     ),
@@ -309,6 +329,7 @@ pub(super) async fn paths(
         ("from" = Option<String>, Query, description = "As of `/usage`"),
         ("to" = Option<String>, Query, description = "As of `/usage`"),
         ("step" = Option<String>, Query, description = "As of `/usage`; days are counted whole"),
+        ("source" = Option<String>, Query, description = "As of `/usage`"),
         ("format" = Option<String>, Query, description = "csv, json, ndjson or markdown: the rows as a file; markdown up to 200 rows"),
         ("columns" = Option<String>, Query, description = "With `format`: fields of the rows, separated by commas, in the order wanted; all where it is not given"),
     ),
@@ -389,6 +410,7 @@ fn named(view: &ledger::View, who: &str) -> String {
         ("from" = Option<String>, Query, description = "As of `/usage`"),
         ("to" = Option<String>, Query, description = "As of `/usage`"),
         ("step" = Option<String>, Query, description = "As of `/usage`; days are counted whole"),
+        ("source" = Option<String>, Query, description = "As of `/usage`"),
         ("format" = Option<String>, Query, description = "csv, json, ndjson or markdown: the rows as a file; markdown up to 200 rows"),
         ("columns" = Option<String>, Query, description = "With `format`: fields of the rows, separated by commas, in the order wanted; all where it is not given"),
     ),

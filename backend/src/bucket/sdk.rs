@@ -6,8 +6,8 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
-    BehaviorVersion, Builder, Region, RequestChecksumCalculation, ResponseChecksumValidation,
-    SharedCredentialsProvider, StalledStreamProtectionConfig,
+    AppName, BehaviorVersion, Builder, Region, RequestChecksumCalculation,
+    ResponseChecksumValidation, SharedCredentialsProvider, StalledStreamProtectionConfig,
 };
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::presigning::PresigningConfig;
@@ -47,6 +47,9 @@ impl SdkClients {
                         .build(),
                 )
                 .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+            if let Ok(name) = AppName::new("snowbank") {
+                builder = builder.app_name(name);
+            }
             if let Some(endpoint) = &config.endpoint {
                 builder = builder.endpoint_url(endpoint);
             }

@@ -44,6 +44,9 @@ static TLS: LazyLock<ClientConfig> = LazyLock::new(|| {
     }
 });
 
+/// What every request of ours is called, so that a reader of access logs tells it from a client's.
+const AGENT: &str = concat!("snowbank/", env!("CARGO_PKG_VERSION"));
+
 /// How the server speaks TLS to others.
 pub(crate) fn tls() -> ClientConfig {
     TLS.clone()
@@ -325,6 +328,7 @@ impl Transport {
         if let Some(headers) = request.headers_mut() {
             *headers = extra;
             headers.insert(header::HOST, self.host_value.clone());
+            headers.insert(header::USER_AGENT, HeaderValue::from_static(AGENT));
             if let Some(signed) = signed {
                 headers.insert(header::AUTHORIZATION, signed.authorization);
                 headers.insert("x-amz-date", signed.date);

@@ -5,11 +5,13 @@
 //! means the default: before what is missing, because a name that is spelled wrong is both. Variables that
 //! are no setting may be another program's, and are warned about ([`unknown_variables`]). [`reference`] is the table of all settings.
 
+mod beside;
 mod cache;
 mod error;
 mod foreign;
 mod live;
 mod oidc;
+mod place;
 mod reader;
 pub mod reference;
 mod source;
@@ -22,6 +24,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+pub use beside::{AccessLogs, LogFormat, LogOrigin};
 pub use cache::{CacheConfig, Misses, NarDelivery, Serve, Source, Upstream, UpstreamMode};
 pub use error::ConfigError;
 pub use foreign::unknown_variables;
@@ -295,6 +298,7 @@ impl Config {
             .map(|folder| (folder, "state.folder".to_owned()));
         match caches
             .chain(state)
+            .chain(self.folders_beside())
             .find(|(folder, _)| !folder.is_dir() && !whole(folder).starts_with(&own))
         {
             Some((folder, key)) => Err(ConfigError::NoFolder {
@@ -303,6 +307,19 @@ impl Config {
             }),
             None => Ok(()),
         }
+    }
+
+    /// Folders of access logs and inventories, each with its key.
+    fn folders_beside(&self) -> impl Iterator<Item = (&Path, String)> {
+        self.caches.iter().flat_map(|cache| {
+            let key = |what: &str| format!("caches.{}.{what}.folder", cache.slug);
+            let logs = cache.access_logs.as_ref();
+            let logs = logs.and_then(|logs| logs.source.folder());
+            let inventory = cache.inventory.as_ref().and_then(Source::folder);
+            let logs = logs.map(|folder| (folder, key("access_logs")));
+            let inventory = inventory.map(|folder| (folder, key("inventory")));
+            logs.into_iter().chain(inventory)
+        })
     }
 
     /// Refuses a secret below a folder whose files are objects of a bucket.
@@ -330,7 +347,8 @@ impl Config {
             .state
             .folder()
             .map(|folder| (folder, "the state".to_owned()));
-        for (folder, whose) in caches.chain(state) {
+        let others = caches.chain(state).chain(self.folders_beside());
+        for (folder, whose) in others {
             let folder = whole(folder);
             if let Some((key, path)) = secrets.iter().find(|(_, path)| path.starts_with(&folder)) {
                 return Err(ConfigError::Conflict(format!(

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::cache::read_place;
+use super::place::read_place;
 use super::reader::Table;
 use super::{CacheConfig, ConfigError, PublicUrl, Source, take};
 

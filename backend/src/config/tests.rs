@@ -302,6 +302,43 @@ fn every_setting_of_the_reference_is_known() {
 }
 
 #[test]
+fn access_logs_and_inventories_have_a_place_and_a_format() {
+    let toml = "[caches.t]\nbucket = 'b'\ninventory = { bucket = 'i', prefix = 'x/b/all/' }\n\
+        access_logs = { bucket = 'l', prefix = 'access/', format = 'cloudfront', origin = 'server' }";
+    let config = load(toml, &[], &[]).expect("fine");
+    let cache = &config.caches[0];
+    let logs = cache.access_logs.as_ref().expect("logs");
+    assert_eq!(
+        (logs.format, logs.origin),
+        (LogFormat::Cloudfront, LogOrigin::Server)
+    );
+    // What names begin with is kept as it is written.
+    assert!(matches!(&logs.source, Source::Bucket { prefix, .. } if prefix == "access/"));
+    let inventory = cache.inventory.as_ref().expect("an inventory");
+    assert_eq!(inventory.prefix(), "x/b/all");
+    let none = load("[caches.t]\nbucket = 'b'", &[], &[]).expect("fine");
+    assert!(none.caches[0].access_logs.is_none() && none.caches[0].inventory.is_none());
+    for (logs, words) in [
+        ("bucket = 'l'", "`caches.t.access_logs.format`"),
+        ("format = 's3'", "`caches.t.access_logs.bucket`"),
+        ("bucket = 'l'\nformat = 'nginx'", "`s3`, `cloudfront`"),
+        (
+            "bucket = 'l'\nformat = 's3'\norigin = 'server'",
+            "written by the bucket",
+        ),
+        ("bucket = 'l'\nformat = 's3'\nperiod = '1h'", "no setting"),
+        (
+            "folder = '/no/such/folder'\nformat = 's3'",
+            "no such folder",
+        ),
+    ] {
+        let toml = format!("[caches.t]\nbucket = 'b'\n[caches.t.access_logs]\n{logs}");
+        let said = error(&toml, &[], &[]);
+        assert!(said.contains(words), "{said}");
+    }
+}
+
+#[test]
 fn secrets_do_not_lie_where_objects_lie() {
     for toml in [
         "data_dir = '/x/cache/data'\n[caches.t]\nfolder = '/x/cache'",

@@ -112,9 +112,15 @@ pub const SKIPPED: Kind = granting("skipped", ScopeKind::Cache);
 pub const USAGE: Kind = granting("usage", ScopeKind::Cache);
 /// Which paths were fetched, by day and process.
 pub const FETCHED: Kind = granting("fetched", ScopeKind::Cache);
+/// What access logs told of the traffic of a cache, by day.
+pub const LOGGED: Kind = granting("logged", ScopeKind::Cache);
+/// How far the access logs of a cache are read.
+pub const LOGS: Kind = granting("logs", ScopeKind::Cache);
 
 /// What a cache's bucket held, by day.
 pub const SIZES: Kind = granting("sizes", ScopeKind::Cache);
+/// What the newest S3 Inventory of a cache's bucket says.
+pub const INVENTORY: Kind = granting("inventory", ScopeKind::Cache);
 /// What a cache's owner pays for its bucket.
 pub const PRICES: Kind = granting("prices", ScopeKind::Cache);
 /// Jobs that add or remove signatures.
@@ -161,7 +167,10 @@ pub const KINDS: &[Kind] = &[
     SKIPPED,
     USAGE,
     FETCHED,
+    LOGGED,
+    LOGS,
     SIZES,
+    INVENTORY,
     PRICES,
     SIGN_JOBS,
     CACHE_KEYS,

@@ -21,7 +21,7 @@ pub(super) type Buckets = BTreeMap<PathBuf, String>;
 /// The bucket of a state that has a folder of its own. No slug has a dot.
 const STATE_BUCKET: &str = "snowbank.state";
 
-/// Names the buckets after the first cache in each folder.
+/// Names the buckets after the first cache in each folder, or whose logs or inventories lie there.
 pub(super) fn buckets(config: &Config) -> Buckets {
     let mut buckets = Buckets::new();
     let state = config.state.places(&config.caches);
@@ -29,17 +29,24 @@ pub(super) fn buckets(config: &Config) -> Buckets {
         .iter()
         .filter(|place| place.named)
         .map(|place| (&place.source, STATE_BUCKET));
+    let beside = config.caches.iter().flat_map(|cache| {
+        let logs = cache.access_logs.as_ref().map(|logs| &logs.source);
+        let places = [(logs, "logs"), (cache.inventory.as_ref(), "inventory")];
+        let named = |(source, what)| Some((source?, format!("{:.50}.{what}", cache.slug.as_str())));
+        places.into_iter().filter_map(named)
+    });
     let caches = config.caches.iter();
     for (source, slug) in caches
-        .map(|cache| (&cache.source, cache.slug.as_str()))
-        .chain(own)
+        .map(|cache| (&cache.source, cache.slug.to_string()))
+        .chain(own.map(|(source, name)| (source, name.to_owned())))
+        .chain(beside)
     {
         if let Source::Folder { folder, .. } = source {
             // S3 wants three characters.
             let name = if slug.len() < 3 || slug.len() > 63 {
                 format!("cache-{slug:.57}")
             } else {
-                slug.to_owned()
+                slug
             };
             buckets
                 .entry(folder.clone())

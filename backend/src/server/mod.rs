@@ -13,6 +13,8 @@ mod counted;
 pub mod dispatch;
 mod embedded;
 mod holding;
+mod inventory;
+mod logs;
 mod measuring;
 mod open;
 mod proven;
@@ -245,6 +247,8 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
     tasks.spawn(proven::show(Arc::clone(&site)));
     tasks.spawn(background::run(Arc::clone(&site)));
     tasks.spawn(counted::keep(Arc::clone(&site)));
+    tasks.spawn(logs::follow(Arc::clone(&site)));
+    tasks.spawn(inventory::follow(Arc::clone(&site)));
     tasks.spawn(around::follow(Arc::clone(&site)));
     tasks.spawn(crate::alerts::follow(Arc::clone(&site)));
     tasks.spawn(state::show_findings(site.ledger.clone(), Arc::clone(&site)));

@@ -12,6 +12,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::StartError;
 use super::embedded::{self, Buckets};
+use super::inventory;
+use super::logs;
 use super::state;
 use crate::archive::Archives;
 use crate::bucket::embedded::EmbeddedS3;
@@ -204,6 +206,8 @@ async fn open(
     let withheld = Withheld::remembering(&index.view());
     let areas = std::iter::once(STATE_AREA.to_owned()).chain(config.state.hidden_from(declared));
     let sizes = Sizes::new(sync.whole(), areas, bucket.prefix());
+    let inventory = inventory::open(declared, sizes.areas(), (buckets, embedded)).await?;
+    let sizes = sizes.with_inventory(inventory);
     let cache = Cache {
         slug: slug.clone(),
         title: declared.title.clone(),
@@ -249,7 +253,8 @@ async fn open(
             Outbound::new(Policy::new(&config.outbound_allow)),
         ),
         withheld,
-        usage: Usage::new(declared.usage, !declared.upstreams.is_empty())?,
+        usage: Usage::new(declared.usage, !declared.upstreams.is_empty())?
+            .with_logs(logs::open(declared, cache_url, (buckets, embedded)).await?),
         sizes,
         proofs: Proofs::new(Rate::of(declared.verify_rate), begins_empty),
         elsewhere: Elsewhere::default(),

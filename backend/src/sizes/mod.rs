@@ -6,10 +6,11 @@
 //! question that the bucket does not answer leaves its figure unknown, with the reason; none is zero
 //! for lack of a permission.
 //!
-//! [`facts`] is what the bucket itself does, [`forecast`] how it goes on, [`prices`] what it costs.
+//! [`inventory`] tells what S3 itself lists, [`facts`] is what the bucket itself does, [`forecast`] how it goes on, [`prices`] what it costs.
 
 pub mod facts;
 pub mod forecast;
+pub mod inventory;
 pub mod prices;
 mod record;
 
@@ -19,6 +20,7 @@ use futures_util::StreamExt as _;
 use snowbank_shared::api::storage::{ClassSize, ObjectClass};
 use tokio::sync::watch;
 
+use self::inventory::Inventory;
 use crate::bucket::{Bucket, BucketError, BucketErrorKind, ListRequest, Versioning};
 use crate::sync::{ObjectClass as Swept, Tally, WholeSummary};
 
@@ -34,6 +36,8 @@ pub struct Sizes {
     /// What below the cache's prefix is the server's, relative to it.
     areas: Vec<String>,
     measured: watch::Sender<Option<Arc<SizesRecord>>>,
+    /// The inventories that S3 writes, where the cache has them.
+    inventory: Option<Inventory>,
 }
 
 impl Sizes {
@@ -52,7 +56,24 @@ impl Sizes {
             whole,
             areas,
             measured: watch::Sender::new(None),
+            inventory: None,
         }
+    }
+
+    /// The same with the inventories that S3 writes.
+    #[must_use]
+    pub fn with_inventory(self, inventory: Option<Inventory>) -> Self {
+        Self { inventory, ..self }
+    }
+
+    /// The inventories that S3 writes, where the cache has them.
+    pub fn inventory(&self) -> Option<&Inventory> {
+        self.inventory.as_ref()
+    }
+
+    /// What below the cache's prefix is the server's, relative to it.
+    pub fn areas(&self) -> &[String] {
+        &self.areas
     }
 
     /// What whole sweeps count, as they end.

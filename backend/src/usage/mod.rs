@@ -23,17 +23,20 @@
 //! *Off.* `caches.SLUG.usage = "off"` counts nothing of a cache; what was counted before stays until it
 //! ends.
 //!
-//! *Other sources.* Requests that go to the bucket directly, or are answered by a CDN, are in nobody's
-//! figures here, and the list of sources says so.
+//! *Other sources.* Requests that go to the bucket directly, or are answered by a CDN, are known from
+//! access logs where the cache has them ([`logs`]), and in nobody's figures where it has not; the list
+//! of sources says which ([`sources`]).
 //!
 //! *Made up.* A demonstration has a [`past`] that nobody counted; pages say so.
 
 mod count;
 mod fetched;
 mod keep;
+mod logs;
 mod past;
 mod record;
 mod report;
+mod sources;
 mod tally;
 mod who;
 
@@ -46,9 +49,10 @@ use snowbank_shared::store_path::StorePathHash;
 
 pub use count::{Counts, Times};
 pub use fetched::{FetchLog, Fetched};
+pub use logs::{Figures, LogError, LogReader, LogSource, LogState, LoggedRecord};
 pub use past::Past;
 pub use record::{ClientRow, FetchedRecord, MissRow, Others, PathRow, UsageRecord};
-pub use report::{Report, Span};
+pub use report::{Counted, Report, Span};
 pub use who::{Who, nix_version};
 
 use crate::secrets::{self, SecretError};
@@ -93,6 +97,8 @@ pub struct Usage {
     days: Mutex<BTreeMap<i64, Day>>,
     never: Mutex<Option<report::Remembered>>,
     generated: OnceLock<i64>,
+    /// The other source, where the cache has one.
+    logs: Option<LogReader>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -133,6 +139,17 @@ impl Usage {
         Ok(Self { counts, ..usage })
     }
 
+    /// The same with access logs, which tell of what does not go through this server.
+    #[must_use]
+    pub fn with_logs(self, logs: Option<LogReader>) -> Self {
+        Self { logs, ..self }
+    }
+
+    /// The access logs, where the cache has them.
+    pub fn logs(&self) -> Option<&LogReader> {
+        self.logs.as_ref()
+    }
+
     fn of(instance: u64, asks_upstreams: bool, began: i64) -> Self {
         Self {
             instance: format!("{instance:016x}"),
@@ -143,6 +160,7 @@ impl Usage {
             days: Mutex::default(),
             never: Mutex::default(),
             generated: OnceLock::new(),
+            logs: None,
         }
     }
 

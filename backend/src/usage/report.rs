@@ -4,14 +4,13 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use snowbank_shared::api::usage::{
-    NeverFetched, Usage as Shown, UsageEvent, UsageGap, UsageItem, UsageOrigin, UsageSource,
-    UsageStep,
-};
+use snowbank_shared::api::usage::{NeverFetched, Usage as Shown, UsageEvent, UsageItem, UsageStep};
 
 use super::count::Counts;
+use super::logs::LoggedRecord;
 use super::record::{UsageRecord, united};
-use super::{DAY, Fetched, HOUR, HOURS_DAYS, Usage, day_of, lock, now};
+use super::sources::Logs;
+use super::{DAY, Fetched, HOUR, Usage, day_of, lock, now};
 use crate::auth::records::spelled;
 use crate::index::View;
 use crate::ledger::{Ledger, Scope};
@@ -19,7 +18,7 @@ use crate::ledger::{Ledger, Scope};
 /// Clients that are told apart for one path over a range.
 const MOST_TOLD_APART: usize = 1_000;
 /// Gaps and events of an answer.
-const MOST_LISTED: usize = 100;
+pub(super) const MOST_LISTED: usize = 100;
 /// Seconds that nobody measured and that are no gap: a server that was started anew.
 const SLACK: i64 = 30;
 /// Days after its upload after which a path that nobody fetched is worth a word, and of measuring
@@ -50,7 +49,7 @@ impl Span {
         }
     }
 
-    const fn has(self, from: i64, to: i64) -> bool {
+    pub(super) const fn has(self, from: i64, to: i64) -> bool {
         from < self.to && to > self.from
     }
 }
@@ -71,22 +70,44 @@ pub(super) fn day_text(day: i64) -> String {
 #[derive(Debug, Clone, Default)]
 pub struct Report {
     days: BTreeMap<i64, UsageRecord>,
-    /// All spans that are known, also those outside of the range.
+    /// All spans that are known of what is counted, also those outside of the range.
     spans: Vec<(i64, i64)>,
+    /// Those of this server and others like it.
+    pub(super) own: Vec<(i64, i64)>,
+    /// Those of access logs.
+    pub(super) logged: Vec<(i64, i64)>,
+    /// The access logs, where the cache has them.
+    pub(super) logs: Option<Logs>,
+    /// What is counted.
+    counted: Counted,
     /// When a process began to count, seconds since 1970.
     begins: Vec<i64>,
-    now: i64,
+    pub(super) now: i64,
     /// Whether this server counts nothing.
-    off: bool,
+    pub(super) off: bool,
+}
+
+/// Whose figures are shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Counted {
+    /// What went through this server and others like it.
+    Own,
+    /// What access logs tell.
+    Logs,
+    /// Both.
+    #[default]
+    All,
 }
 
 impl Usage {
     /// What was counted on the days that a range touches. Call it off the reactor.
-    pub fn report(&self, ledger: &Ledger, slug: &str, range: Span) -> Report {
+    pub fn report(&self, ledger: &Ledger, slug: &str, range: Span, counted: Counted) -> Report {
         let now = now();
         let mut report = Report {
             now,
             off: !self.counts,
+            counted,
+            logs: self.logs_now(ledger, slug),
             ..Report::default()
         };
         // A record that holds others has to come before them.
@@ -106,19 +127,27 @@ impl Usage {
         drop(days);
         records.sort_by_key(|(single, record)| (record.day, *single));
         for (_, record) in records {
-            report.spans.extend_from_slice(&record.spans);
-            report
-                .begins
-                .extend(record.spans.first().map(|span| span.0));
-            if !range.has(record.day, record.day + DAY) {
-                continue;
+            report.own.extend_from_slice(&record.spans);
+            if counted != Counted::Logs {
+                let begins = record.spans.first().map(|span| span.0);
+                report.begins.extend(begins);
+                report.add(&record, range);
             }
-            let day = record.day;
-            let known = report.days.entry(day);
-            let known = known.or_insert_with(|| UsageRecord::empty(day));
-            known.absorb(&record, MOST_TOLD_APART);
         }
-        report.spans = united(std::mem::take(&mut report.spans), SLACK);
+        let view = ledger.view();
+        for entry in view.list::<LoggedRecord>(Scope::Cache(slug)) {
+            report.logged.extend_from_slice(&entry.0.spans);
+            if counted != Counted::Own {
+                report.add(&entry.0, range);
+            }
+        }
+        report.own = united(std::mem::take(&mut report.own), SLACK);
+        report.logged = united(std::mem::take(&mut report.logged), DAY);
+        report.spans = match counted {
+            Counted::Own => report.own.clone(),
+            Counted::Logs => report.logged.clone(),
+            Counted::All => united([&report.own[..], &report.logged[..]].concat(), 0),
+        };
         report
     }
 
@@ -160,6 +189,16 @@ impl Usage {
 }
 
 impl Report {
+    /// Adds a day of somebody, where the range touches it.
+    fn add(&mut self, record: &UsageRecord, range: Span) {
+        let day = record.day;
+        if range.has(day, day + DAY) {
+            let known = self.days.entry(day);
+            let known = known.or_insert_with(|| UsageRecord::empty(day));
+            known.absorb(record, MOST_TOLD_APART);
+        }
+    }
+
     /// Whether any moment between these was measured.
     fn is_measured(&self, from: i64, to: i64) -> bool {
         self.spans.iter().any(|span| span.0 < to && span.1 > from)
@@ -189,6 +228,9 @@ impl Report {
     pub fn not_measured(&self, range: Span) -> Option<String> {
         if self.is_measured(range.from, range.to) {
             return None;
+        }
+        if self.counted == Counted::Logs || (self.off && self.logs.is_some()) {
+            return Some(self.logs_not_measured());
         }
         if self.off {
             return Some("This server does not count who fetches what: `usage` of the cache is off in its configuration.".to_owned());
@@ -247,52 +289,6 @@ impl Report {
             words: "Started".to_owned(),
         };
         begins[newest..].iter().map(started).collect()
-    }
-
-    fn sources(&self, range: Span) -> Vec<UsageSource> {
-        let between = self.spans.windows(2).map(|two| (two[0].1, two[1].0));
-        let mut gaps: Vec<UsageGap> = between
-            .filter(|(from, to)| range.has(*from, *to))
-            .map(|(from, to)| UsageGap {
-                from: spelled(from),
-                to: spelled(to),
-            })
-            .collect();
-        let oldest = gaps.len().saturating_sub(MOST_LISTED);
-        gaps.drain(..oldest);
-        let own = UsageSource {
-            source: UsageOrigin::Own,
-            connected: !self.off,
-            first: self.spans.first().map(|span| spelled(span.0)),
-            last: self.spans.last().map(|span| spelled(span.1)),
-            lag_seconds: Some(0),
-            gaps,
-            approximate: false,
-            note: Some(format!(
-                "It counts what goes through this server. Hours are kept for {HOURS_DAYS} days."
-            )),
-        };
-        let not_set_up = |source, words: &str| UsageSource {
-            source,
-            connected: false,
-            first: None,
-            last: None,
-            lag_seconds: None,
-            gaps: Vec::new(),
-            approximate: true,
-            note: Some(words.to_owned()),
-        };
-        vec![
-            own,
-            not_set_up(
-                UsageOrigin::S3Logs,
-                "Not read. Requests that go to the bucket directly are not measured: let clients use this server's address.",
-            ),
-            not_set_up(
-                UsageOrigin::CdnLogs,
-                "Not read. What a CDN answers from its own store does not reach this server and is not measured.",
-            ),
-        ]
     }
 
     /// Who did what on all days of the range together; lists only.

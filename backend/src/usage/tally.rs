@@ -134,7 +134,7 @@ impl Tally {
             false => Who::Named("others".into()),
         };
         let client = self.clients.entry(key).or_default();
-        client.last = now;
+        client.last = client.last.max(now);
         if version.is_some() && client.version.as_deref() != version {
             client.version = version.map(Into::into);
         }
@@ -200,11 +200,12 @@ impl Tally {
 
     pub(super) fn miss(&mut self, hash: StorePathHash, who: &Who, now: i64) {
         if let Some(miss) = entry(&mut self.misses, hash, MOST_TALLIED) {
-            if miss.requests == 0 {
+            // Lines of logs are in no order.
+            if miss.requests == 0 || now < miss.first {
                 miss.first = now;
             }
             miss.requests += 1;
-            miss.last = now;
+            miss.last = miss.last.max(now);
             miss.clients.note(who.number());
         }
     }

@@ -51,7 +51,7 @@ pub struct ClassSize {
     pub objects: Option<u64>,
     /// Their bytes.
     pub bytes: Option<u64>,
-    /// Why they are not known.
+    /// Why they are not known, or from which older listing they are.
     pub unknown: Option<String>,
 }
 

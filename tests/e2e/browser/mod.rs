@@ -23,6 +23,7 @@ mod keyboard;
 mod keys;
 mod listing;
 mod live;
+mod logs;
 mod merge;
 mod month;
 mod omnibox;

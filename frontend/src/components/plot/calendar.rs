@@ -29,7 +29,8 @@ pub fn day_of(seconds: i64) -> String {
     format!("{year:04}-{month:02}-{day:02}")
 }
 
-fn clock(seconds: i64) -> String {
+/// `12:03` of seconds since 1970, in UTC.
+pub fn clock(seconds: i64) -> String {
     let of_day = seconds.rem_euclid(DAY);
     format!("{:02}:{:02}", of_day / HOUR, of_day % HOUR / 60)
 }

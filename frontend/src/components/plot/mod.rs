@@ -18,7 +18,7 @@ mod view;
 
 use crate::format;
 
-pub use calendar::{day_of, moment, moment_text};
+pub use calendar::{clock, day_of, moment, moment_text};
 pub use view::plot;
 
 /// What the numbers of a series are.

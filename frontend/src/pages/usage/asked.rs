@@ -122,6 +122,13 @@ fn read_moment(text: &str) -> Option<i64> {
     format::unix_seconds(text).or_else(|| format::unix_seconds(&format!("{text}T00:00:00Z")))
 }
 
+/// Whose figures are shown: the word in the address and on the page. The first is usual.
+pub const SOURCES: [(&str, &str); 3] = [
+    ("all", "All"),
+    ("own", "This server"),
+    ("logs", "Access logs"),
+];
+
 /// What the address asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Asked {
@@ -129,6 +136,8 @@ pub struct Asked {
     pub tab: Tab,
     /// Which time.
     pub range: Range,
+    /// Whose figures, of [`SOURCES`].
+    pub source: usize,
     /// When the link was copied, as RFC 3339; the page says what came since.
     pub at: Option<String>,
 }
@@ -148,6 +157,10 @@ impl Asked {
                 "range" => {
                     let known = PRESETS.iter().position(|(word, ..)| *word == value);
                     asked.range = known.map_or(asked.range, Range::Last);
+                }
+                "source" => {
+                    let known = SOURCES.iter().position(|(word, _)| *word == value);
+                    asked.source = known.unwrap_or(asked.source);
                 }
                 "from" => from = read_moment(&value),
                 "to" => to = read_moment(&value),
@@ -178,10 +191,18 @@ impl Asked {
                 push("to", &moment(to));
             }
         }
+        if self.source != 0 {
+            push("source", self.source());
+        }
         if let Some(at) = &self.at {
             push("at", at);
         }
         pairs.join("&")
+    }
+
+    /// The word of whose figures are shown.
+    pub fn source(&self) -> &'static str {
+        SOURCES.get(self.source).map_or("", |(word, _)| *word)
     }
 
     /// The page that shows it.
@@ -198,6 +219,7 @@ impl Asked {
         Self {
             tab: self.tab,
             range: Range::Between(from, to),
+            source: self.source,
             at: Some(moment(now)),
         }
     }
@@ -216,6 +238,7 @@ mod tests {
             "",
             "tab=traffic",
             "tab=misses&range=90d",
+            "tab=traffic&source=logs",
             "tab=sources&from=2026-11-01T00%3A00%3A00Z&to=2026-11-23T13%3A00%3A00Z&at=2026-11-23T12%3A03%3A22Z",
         ] {
             assert_eq!(Asked::parse(text).query(), text);
@@ -231,6 +254,7 @@ mod tests {
             "from=2026-11-03",
             "from=1970-01-01&to=2026-11-01",
             "at=yesterday",
+            "source=rumours",
         ] {
             assert_eq!(Asked::parse(odd), Asked::default(), "{odd}");
         }

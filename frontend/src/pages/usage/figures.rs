@@ -8,8 +8,10 @@ use snowbank_shared::route::{Route, escape};
 use super::Usage;
 use super::asked::{Asked, Range, Tab};
 use crate::api;
+use crate::components::ago::now;
 use crate::components::banner::empty;
-use crate::components::plot::{Span, moment, moment_text};
+use crate::components::icon::{Icon, icon};
+use crate::components::plot::{Span, clock, day_of, moment, moment_text};
 use crate::format;
 use crate::state::navigation::href;
 
@@ -46,6 +48,22 @@ pub(super) fn since(shown: Span, sources: &[UsageSource]) -> Option<AnyView> {
         );
         view! { <p class="usage-note" id="measured-since">{words}</p> }.into_any()
     })
+}
+
+/// Until when access logs tell, where they do: their figures are best effort and late.
+pub(super) fn logs_until(sources: &[UsageSource]) -> Option<AnyView> {
+    let logs = sources
+        .iter()
+        .find(|source| source.connected && source.approximate)?;
+    let words = match logs.last.as_deref().and_then(format::unix_seconds) {
+        Some(last) if day_of(last) == day_of(now()) => {
+            format!("≈, logs until {} UTC", clock(last))
+        }
+        Some(last) => format!("≈, logs until {}", moment_text(last)),
+        None => "≈, logs have told nothing yet".to_owned(),
+    };
+    let title = "Access logs come late, and some requests may be missing in them.";
+    Some(view! { <p id="logs-until"><span class="chip" title=title>{icon(Icon::Info)} {words}</span></p> }.into_any())
 }
 
 /// Nobody measured this, for this reason. `sources`: who may know of another time.
@@ -92,13 +110,18 @@ pub(super) fn not_measured(usage: Usage, why: &str, sources: &[UsageSource]) -> 
 pub(super) fn usage_path(usage: Usage, part: &str) -> String {
     usage.live.renewals.track();
     let span = usage.span.get();
+    let asked = usage.asked.get();
+    let source = match asked.source {
+        0 => String::new(),
+        _ => format!("&source={}", asked.source()),
+    };
     let step = if span.step < 86_400 {
         UsageStep::Hour
     } else {
         UsageStep::Day
     };
     format!(
-        "{}/usage{part}?from={}&to={}&step={}",
+        "{}/usage{part}?from={}&to={}&step={}{source}",
         api::cache_path(&usage.cache.get_value()),
         escape(&moment(span.from)),
         escape(&moment(span.end())),

@@ -47,6 +47,8 @@ struct Usage {
     asked: Memo<Asked>,
     /// The time that is shown, with both ends.
     span: Memo<Span>,
+    /// Whether access logs are read, as far as it is known.
+    logs: RwSignal<bool>,
     live: LiveCache,
     navigation: Navigation,
 }
@@ -78,6 +80,7 @@ pub fn page(cache: &str) -> AnyView {
             live.renewals.track();
             asked.get().range.span(now())
         }),
+        logs: RwSignal::new(false),
         live,
         navigation,
     };

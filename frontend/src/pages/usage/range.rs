@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 
 use super::Usage;
-use super::asked::{PRESETS, Range, Tab};
+use super::asked::{PRESETS, Range, SOURCES, Tab};
 use crate::components::ago::now;
 use crate::components::button::{Weight, button};
 use crate::components::changing::changing;
@@ -22,7 +22,26 @@ const WORDS: [&str; 5] = [
     "Other",
 ];
 
-/// The choice, and what it comes to. Sources have no range.
+/// Whose figures: the words of the choice.
+const WHOSE: [&str; 3] = [SOURCES[0].1, SOURCES[1].1, SOURCES[2].1];
+
+/// Whose figures are shown, where there is more than one source.
+fn whose(usage: Usage) -> AnyView {
+    let is_choice = memo(move || {
+        let asked = usage.asked.get();
+        asked.tab != Tab::Storage && (usage.logs.get() || asked.source != 0)
+    });
+    let drawn = move || {
+        is_choice.get().then(|| {
+            let chosen = move || usage.asked.get().source;
+            let choose = move |at: usize| usage.change(|asked| asked.source = at);
+            segments("Counted by", &WHOSE, chosen, choose)
+        })
+    };
+    changing(drawn)
+}
+
+/// The choice, and what it comes to. Sources have no range, and storage has one source.
 pub(super) fn bar(usage: Usage) -> AnyView {
     let (from, to) = (
         Field::new("First day", "UTC"),
@@ -80,6 +99,7 @@ pub(super) fn bar(usage: Usage) -> AnyView {
                 <div class="usage-range">
                     {segments("Time", &WORDS, chosen, choose)}
                     {changing(custom)}
+                    {whose(usage)}
                     <p class="muted" id="usage-span">{changing(says)}</p>
                 </div>
             }

@@ -185,7 +185,7 @@ fn set_up(usage: Usage, source: UsageOrigin) -> AnyView {
             <ol class="plain-steps">
                 <li>"Turn on standard logging of the CloudFront distribution, into a bucket for logs with the prefix access/."</li>
                 <li>"Let this server read them: add this policy to its credential."</li>
-                <li>"Name them in the server's configuration and restart it."</li>
+                <li>"Name them in the server's configuration and restart it. Where the distribution asks this server instead of the bucket, add " <code>"origin = \"server\""</code> ": what it passes on is counted here."</li>
             </ol>
             {code_file("Policy of this server, CDN", READ_POLICY, "read-cdn-logs-policy.json")}
             {code_file("snowbank.toml, CDN", settings("cloudfront"), "snowbank-cdn.toml")}

@@ -278,7 +278,7 @@ fn growth(
 fn classes(answer: &Storage) -> AnyView {
     let row = |class: &ClassSize| {
         let (objects, why) = match (class.objects, &class.unknown) {
-            (Some(objects), _) => (format::count(objects), None),
+            (Some(objects), why) => (format::count(objects), why.clone()),
             (None, why) => ("not known".to_owned(), why.clone()),
         };
         let why = why.map(|why| view! { <small class="muted">{format::sentence(&why)}</small> });

@@ -5,7 +5,7 @@ use snowbank_shared::api::usage::{Usage as Answer, UsageCounts, UsageList, Usage
 
 use super::Usage;
 use super::egress::{by_package, prices};
-use super::figures::{figures, not_measured, since, usage_path};
+use super::figures::{figures, logs_until, not_measured, since, usage_path};
 use super::steps::{counts, marks, permille, sources_words};
 use crate::components::changing::changing;
 use crate::components::failure::failure_of;
@@ -15,6 +15,7 @@ use crate::components::size::size;
 use crate::components::skeleton::skeleton;
 use crate::components::store_path::{path_link, path_text};
 use crate::format;
+use crate::state::derived::effect;
 use crate::state::remote::Remote;
 
 /// Below this share of found narinfos somebody should look, in thousandths.
@@ -24,6 +25,14 @@ const WANTED: u64 = 750;
 pub(super) fn tab(usage: Usage) -> AnyView {
     let path = move || usage_path(usage, "");
     let answer = Remote::<Answer>::new(move || Some(path()));
+    effect(move || {
+        if let Some(answer) = answer.get() {
+            let mut sources = answer.sources.iter();
+            usage
+                .logs
+                .set(sources.any(|source| source.connected && source.approximate));
+        }
+    });
     let body = move || match answer.get() {
         None => answer
             .error()
@@ -191,6 +200,7 @@ fn charts(span: Span, answer: &Answer) -> AnyView {
         )
     };
     view! {
+        {logs_until(&answer.sources)}
         {answer.total.as_ref().map(summary)}
         {since(span, &answer.sources)}
         <div class="usage-charts">{[hits, egress, latency, errors].map(plot).into_iter().collect_view()}</div>

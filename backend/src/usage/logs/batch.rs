@@ -1,0 +1,226 @@
+//! What some log objects tell together, counted as this server counts what it serves.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use snowbank_shared::store_path::StorePathHash;
+
+use super::LogSource;
+use super::line::{Line, Request, Unreadable};
+use super::state::Figures;
+use super::{cloudfront, object, s3};
+use crate::config::LogFormat;
+use crate::index::View;
+use crate::usage::fetched::short;
+use crate::usage::record::UsageRecord;
+use crate::usage::tally::{Day, Tally};
+use crate::usage::{DAY, HOUR, KEPT_DAYS, Who, day_of, nix_version};
+
+/// Paths that share an archive and are looked up at most.
+const MOST_SHARING: usize = 64;
+/// Characters of a key in a complaint.
+const MOST_SPELLED: usize = 120;
+
+/// Sums over some objects.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    tallies: BTreeMap<i64, Tally>,
+    /// By day: the first moment and the last that any line tells of.
+    spans: BTreeMap<i64, (i64, i64)>,
+    /// By day: what was fetched, also in parts.
+    fetched: BTreeMap<i64, BTreeSet<u64>>,
+    pub(super) figures: Figures,
+}
+
+/// A day of a batch.
+pub(super) struct BatchDay {
+    pub(super) record: UsageRecord,
+    pub(super) fetched: BTreeSet<u64>,
+}
+
+impl Batch {
+    /// Counts an object. `key`: its name, for complaints; `now`: seconds since 1970.
+    pub(super) fn object(
+        &mut self,
+        source: &LogSource,
+        view: &View,
+        key: &str,
+        bytes: &[u8],
+        now: i64,
+    ) {
+        self.figures.objects += 1;
+        let mut columns = None;
+        let done = object::lines(bytes, |number, text| {
+            self.figures.lines += 1;
+            let read = text.and_then(|text| {
+                let line = match source.format {
+                    LogFormat::S3 => s3::line(text, source.bucket.as_deref()),
+                    LogFormat::Cloudfront => cloudfront::line(text, &mut columns, source.origin),
+                };
+                self.line(line?, source, view, now)
+            });
+            if let Err(why) = read {
+                self.figures.broken_lines += 1;
+                self.complain(&format!("line {number} of"), key, &why.to_string());
+            }
+        });
+        if let Err(why) = done {
+            self.broken(key, &why.to_string());
+        }
+    }
+
+    /// An object that cannot be read, or not to its end.
+    pub(super) fn broken(&mut self, key: &str, why: &str) {
+        self.figures.broken_objects += 1;
+        self.complain("", key, why);
+    }
+
+    fn complain(&mut self, place: &str, key: &str, why: &str) {
+        let key: String = key.chars().take(MOST_SPELLED).collect();
+        let key = key.escape_debug();
+        self.figures.complaint = Some(format!("{place} {key}: {why}").trim_start().to_owned());
+    }
+
+    fn line(
+        &mut self,
+        line: Line<'_>,
+        source: &LogSource,
+        view: &View,
+        now: i64,
+    ) -> Result<(), Unreadable> {
+        let at = match &line {
+            Line::Read(request) => request.at,
+            Line::Ours(at) | Line::Other(at) => *at,
+            Line::Nothing => return Ok(()),
+        };
+        if !(now - KEPT_DAYS * DAY..now + DAY).contains(&at) {
+            return Err(Unreadable("its time is too far away"));
+        }
+        let span = self.spans.entry(day_of(at)).or_insert((at, at + 1));
+        *span = (span.0.min(at), span.1.max(at + 1));
+        if self.figures.last.is_none_or(|last| last < at) {
+            self.figures.last = Some(at);
+            self.figures.lag = Some(now.saturating_sub(at).max(0).unsigned_abs());
+        }
+        match line {
+            Line::Read(request) => self.read(&request, source, view),
+            Line::Ours(_) => self.figures.ours += 1,
+            Line::Other(_) | Line::Nothing => {}
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, request: &Request<'_>, source: &LogSource, view: &View) {
+        let Some(key) = source.key(&request.key) else {
+            return;
+        };
+        let who = match request.address {
+            Some(address) => Who::at(address),
+            None => Who::Named("address not logged".into()),
+        };
+        match StorePathHash::from_narinfo_key(key) {
+            Some(hash) => self.narinfo(hash, request, &who),
+            None => self.nar(key, request, &who, view),
+        }
+    }
+
+    fn tally(&mut self, at: i64) -> &mut Tally {
+        let hour = at.div_euclid(HOUR) * HOUR;
+        let tally = self.tallies.entry(hour);
+        tally.or_insert_with(|| Tally::of_hour(hour))
+    }
+
+    /// Counts an answer that is none of those which are looked for.
+    fn failed(&mut self, request: &Request<'_>) {
+        match request.status {
+            401 | 403 => self.figures.refused += 1,
+            400..500 => self.tally(request.at).counts.client_errors += 1,
+            500.. => self.tally(request.at).counts.server_errors += 1,
+            _ => {}
+        }
+    }
+
+    fn narinfo(&mut self, hash: StorePathHash, request: &Request<'_>, who: &Who) {
+        if !matches!(request.status, 200 | 404) {
+            return self.failed(request);
+        }
+        let tally = self.tally(request.at);
+        if let Some(micros) = request.micros {
+            tally.counts.narinfo.note(micros);
+        }
+        let client = tally.client(who, nix_version(&request.agent), request.at);
+        if request.status == 200 {
+            client.hits += 1;
+            tally.counts.hits += 1;
+        } else {
+            client.misses += 1;
+            tally.counts.misses += 1;
+            tally.miss(hash, who, request.at);
+        }
+    }
+
+    fn nar(&mut self, key: &str, request: &Request<'_>, who: &Who, view: &View) {
+        let ids = view.ids_by_nar(key);
+        // An archive that is gone by now was one all the same.
+        if ids.is_empty() && !key.starts_with("nar/") {
+            if request.status >= 500 {
+                self.failed(request);
+            }
+            return;
+        }
+        match request.status {
+            200 | 206 if !request.head => {}
+            // Who uploads asks first whether it is there.
+            400..500 if request.head => return,
+            _ => return self.failed(request),
+        }
+        let paths: Vec<StorePathHash> = ids
+            .iter()
+            .take(MOST_SHARING)
+            .map(|id| view.hash(*id))
+            .collect();
+        let tally = self.tally(request.at);
+        tally.counts.nar_requests += 1;
+        tally.counts.nar_bytes += request.bytes;
+        if let Some(micros) = request.micros {
+            tally.counts.nar.note(micros);
+        }
+        let version = nix_version(&request.agent);
+        tally.client(who, version, request.at).bytes += request.bytes;
+        for (number, hash) in paths.iter().enumerate() {
+            if let Some(path) = tally.path(*hash) {
+                if request.whole {
+                    path.fetches += 1;
+                    path.clients.note(who.number());
+                }
+                if number == 0 {
+                    path.bytes += request.bytes;
+                }
+            }
+        }
+        let fetched = self.fetched.entry(day_of(request.at)).or_default();
+        fetched.extend(paths.iter().map(short));
+    }
+
+    /// Its days, each as a record of this name.
+    pub(super) fn into_days(self, name: &str) -> Vec<BatchDay> {
+        let Self {
+            tallies,
+            spans,
+            mut fetched,
+            ..
+        } = self;
+        let mut days: BTreeMap<i64, Day> = BTreeMap::new();
+        for tally in tallies.into_values() {
+            days.entry(day_of(tally.hour)).or_default().add(tally);
+        }
+        for (day, span) in spans {
+            days.entry(day).or_default().spans.push(span);
+        }
+        days.into_iter()
+            .map(|(day, known)| BatchDay {
+                record: known.record(day, name),
+                fetched: fetched.remove(&day).unwrap_or_default(),
+            })
+            .collect()
+    }
+}
