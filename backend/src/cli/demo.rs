@@ -9,8 +9,8 @@ use clap::Args;
 use time::OffsetDateTime;
 
 use super::{logging, print, runtime, serve};
-use crate::config::{CacheConfig, Config, Slug};
 use crate::bench_data::month;
+use crate::config::{CacheConfig, Config, Slug};
 use crate::server::RunningServer;
 use crate::{demo, server};
 

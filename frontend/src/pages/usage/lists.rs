@@ -64,7 +64,12 @@ pub(super) fn list<T: DeserializeOwned + Send + Sync + 'static>(
             return Some(empty(title, view! { <p>{why}</p> }));
         }
         let rows = list.items.iter().map(row).collect_view();
-        Some(shown(words, list.items.len() as u64, list.total, rows.into_any()))
+        Some(shown(
+            words,
+            list.items.len() as u64,
+            list.total,
+            rows.into_any(),
+        ))
     };
     let exported = move || {
         let list = list.get()?;
