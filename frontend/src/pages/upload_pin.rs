@@ -132,7 +132,8 @@ fn wished(cache: &str, view: View, identity: Identity) -> String {
 
 impl Pinning {
     fn wished(self) -> String {
-        self.cache.with_value(|cache| wished(cache, self.view, self.identity))
+        self.cache
+            .with_value(|cache| wished(cache, self.view, self.identity))
     }
 
     /// Tracked.
