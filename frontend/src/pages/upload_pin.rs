@@ -19,7 +19,7 @@ use crate::components::icon::Icon;
 use crate::format;
 use crate::pages::upload::Kept;
 use crate::state::derived::effect;
-use crate::state::identity::identity;
+use crate::state::identity::{Identity, identity};
 use crate::state::navigation::href;
 use crate::state::remote::Remote;
 use crate::state::sending::{Sending, json};
@@ -62,6 +62,7 @@ enum Seen {
 pub struct Pinning {
     cache: StoredValue<String>,
     view: View,
+    identity: Identity,
     name: Field,
     note: Field,
     /// Which of the paths that nothing else of the upload refers to.
@@ -94,14 +95,17 @@ pub fn pinning(cache: &str, kept: Kept, view: View) -> Pinning {
         value: view.pin_note,
         ..Field::new("Note", "What for. It stays in the pin's history.")
     };
+    // Asked for here: who clicks later has no context.
+    let identity = identity();
     let slug = cache.to_owned();
     let known = Remote::new(move || {
-        let name = wished(&slug, view);
+        let name = wished(&slug, view, identity);
         is_pin_name(&name).then(|| address(&slug, &name))
     });
     let pinning = Pinning {
         cache: StoredValue::new(cache.to_owned()),
         view,
+        identity,
         name,
         note,
         path,
@@ -118,9 +122,9 @@ fn address(cache: &str, name: &str) -> String {
 }
 
 /// The pin's name; empty where there is to be none, or whoever sits here may not; tracked.
-fn wished(cache: &str, view: View) -> String {
+fn wished(cache: &str, view: View, identity: Identity) -> String {
     let name = view.pin.get().trim().to_owned();
-    if name.is_empty() || !identity().may(Some(cache), Act::Maintain) {
+    if name.is_empty() || !identity.may(Some(cache), Act::Maintain) {
         return String::new();
     }
     name
@@ -128,7 +132,8 @@ fn wished(cache: &str, view: View) -> String {
 
 impl Pinning {
     fn wished(self) -> String {
-        self.cache.with_value(|cache| wished(cache, self.view))
+        self.cache
+            .with_value(|cache| wished(cache, self.view, self.identity))
     }
 
     /// Tracked.
@@ -265,7 +270,7 @@ impl Pinning {
         let refused = move || {
             let readiness = self
                 .cache
-                .with_value(|cache| identity().readiness(Some(cache), Act::Maintain));
+                .with_value(|cache| self.identity.readiness(Some(cache), Act::Maintain));
             match readiness {
                 Readiness::Refused(why) => Some(why),
                 Readiness::Ready | Readiness::Busy(_) => None,

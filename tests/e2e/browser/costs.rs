@@ -5,7 +5,7 @@ use snowbank_tests::browser::Browser;
 
 use super::access::{click, fill};
 use super::fx1;
-use super::usage::demo_in_a_folder;
+use super::usage::{PATIENCE, demo_in_a_folder};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_owner_sets_prices_and_every_figure_says_what_it_costs() -> anyhow::Result<()> {
@@ -20,6 +20,13 @@ async fn an_owner_sets_prices_and_every_figure_says_what_it_costs() -> anyhow::R
     let url = narinfo.lines().find_map(|line| line.strip_prefix("URL: "));
     let url = format!("/main/{}", url.unwrap_or_default());
     ensure!(server.status(&url).await? == 200, "{url}");
+
+    server
+        .eventually(PATIENCE, "the sizes", async || {
+            let storage = server.json("/api/v1/caches/main/storage").await?;
+            Ok(storage["as_of"].as_str().map(drop))
+        })
+        .await?;
 
     // A visitor is told who can.
     browser.open("/c/main/usage?range=30d").await?;

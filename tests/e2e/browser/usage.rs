@@ -16,7 +16,7 @@ use super::access::click;
 use super::fx1;
 use super::upload::{Made, folder};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The demo's bucket in a cache `main`, swept every second.
 pub(super) async fn demo_in_a_folder() -> anyhow::Result<(Server, TempDir)> {
