@@ -7,7 +7,7 @@ use snowbank_shared::api::usage::{UsageCounts, UsageStep};
 use super::FEWEST_REQUESTS;
 use crate::intake::waiting;
 use crate::site::{Cache, Site};
-use crate::usage::{HOUR, Span};
+use crate::usage::{Counted, HOUR, Span};
 
 /// A figure in thousandths of its unit, or why it is not known.
 pub(super) type Reading = Result<u64, String>;
@@ -60,7 +60,9 @@ pub(super) fn read(
     match figure {
         AlertFigure::HitRatio | AlertFigure::UsefulHitRatio => {
             let range = Span::of(now - HOUR, now, UsageStep::Hour);
-            let report = cache.usage.report(&site.ledger, slug, range);
+            // Access logs come hours later: what they tell of the last hour is nothing yet.
+            let counted = Counted::Own;
+            let report = cache.usage.report(&site.ledger, slug, range, counted);
             let known = report.shown(range, UsageStep::Hour, None);
             let useful = figure == AlertFigure::UsefulHitRatio;
             ratio(known.total, known.not_measured, useful)

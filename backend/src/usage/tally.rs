@@ -210,7 +210,7 @@ impl Tally {
         }
     }
 
-    fn path(&mut self, hash: StorePathHash) -> Option<&mut OfPath> {
+    pub(super) fn path(&mut self, hash: StorePathHash) -> Option<&mut OfPath> {
         entry(&mut self.paths, hash, MOST_TALLIED)
     }
 }

@@ -89,6 +89,7 @@ fn it_fills_in_only_what_is_lacking_and_says_where_that_is_from() {
         saved: 0,
         shared: Vec::new(),
         days: Vec::new(),
+        events: Vec::new(),
         uploaders: Vec::new(),
         packages: Vec::new(),
         forecast: None,
