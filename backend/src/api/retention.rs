@@ -294,5 +294,8 @@ pub(super) async fn gone(
         },
         at: spelled(purged.at),
         reason: Some(purged.reason.to_string()).filter(|reason| !reason.is_empty()),
+        plan: None,
+        run: None,
+        undo_until: None,
     }))
 }
