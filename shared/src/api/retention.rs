@@ -310,7 +310,9 @@ pub enum RunState {
     Deleting,
     /// Everything is done.
     Done,
-    /// Somebody stopped it.
+    /// Narinfos are being put back.
+    Undoing,
+    /// Somebody stopped it. What is in the trash can be put back as long as its NARs are there.
     Stopped,
     /// It was undone.
     Undone,
