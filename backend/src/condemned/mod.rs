@@ -25,6 +25,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use snowbank_shared::hash::Sha256;
 use snowbank_shared::store_path::StorePathHash;
 use tokio::sync::Mutex;
@@ -87,7 +88,10 @@ struct List {
 /// What a run is about to take out of a cache, as far as this replica knows.
 #[derive(Debug, Default)]
 pub struct Condemned {
-    list: Mutex<Option<Arc<List>>>,
+    /// The list of the run that acts, as far as it was asked for.
+    known: ArcSwapOption<List>,
+    /// Held by who reads one.
+    reading: Mutex<()>,
 }
 
 /// The name of a bundle of a plan's list.
@@ -186,18 +190,20 @@ impl Condemned {
         }
     }
 
-    /// Whether a run that acts has this path on its list. By what is remembered only.
-    pub async fn lists(
-        &self,
-        ledger: &Ledger,
-        cache: &str,
-        path: &StorePathHash,
-    ) -> Result<bool, KeepError> {
-        let Some(run) = acting(ledger, cache).await? else {
-            return Ok(false);
-        };
-        let list = self.list_of(ledger, cache, &run).await?;
-        Ok(list.is_some_and(|list| list.paths.contains_key(path)))
+    /// Whether a run that acts in this process has a path on its list.
+    pub fn lists(&self, path: &StorePathHash) -> bool {
+        let known = self.known.load();
+        known
+            .as_ref()
+            .is_some_and(|list| list.paths.contains_key(path))
+    }
+
+    /// Reads the list of a run that is about to act in this process.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub async fn learn(&self, ledger: &Ledger, cache: &str, run: &str) -> Result<(), LedgerError> {
+        self.list_of(ledger, cache, run).await.map(|_| ())
     }
 
     /// The list of a run; `None` where there is no such run yet: it waits before it does anything.
@@ -207,11 +213,11 @@ impl Condemned {
         cache: &str,
         run: &str,
     ) -> Result<Option<Arc<List>>, LedgerError> {
-        let mut known = self.list.lock().await;
-        if let Some(list) = known.as_ref()
+        let _reading = self.reading.lock().await;
+        if let Some(list) = self.known.load_full()
             && list.run == run
         {
-            return Ok(Some(Arc::clone(list)));
+            return Ok(Some(list));
         }
         let Ok(id) = run.parse::<RecordId>() else {
             return Ok(None);
@@ -234,13 +240,13 @@ impl Condemned {
                 .map(|(at, path)| (path.nar.clone(), place(at)))
                 .collect(),
         });
-        *known = Some(Arc::clone(&made));
+        self.known.store(Some(Arc::clone(&made)));
         Ok(Some(made))
     }
 
     /// Forgets the list of a run that is over.
-    pub async fn forget(&self) {
-        *self.list.lock().await = None;
+    pub fn forget(&self) {
+        self.known.store(None);
     }
 }
 

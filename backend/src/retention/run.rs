@@ -69,7 +69,7 @@ impl Retention {
             Ok::<_, LedgerError>(next)
         });
         given.await?;
-        cache.condemned.forget().await;
+        cache.condemned.forget();
         Ok(())
     }
 

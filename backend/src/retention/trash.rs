@@ -79,6 +79,9 @@ impl Judged {
 impl Retention {
     /// Takes narinfos out, from where the run stands, up to the time of grace.
     pub(super) async fn trash(&self, hold: &Hold<'_>) -> Result<(), Stop> {
+        let (ledger, id) = (&self.0.site.ledger, hold.id.as_str());
+        let condemned = &hold.cache.condemned;
+        condemned.learn(ledger, hold.slug(), id).await?;
         hold.sweep().await?;
         let mut run = hold.write(|_| {}).await?;
         let mut course = self.course(hold, &run).await?;

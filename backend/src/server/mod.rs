@@ -41,6 +41,7 @@ use crate::index::OpenError;
 use crate::intake::Intake;
 use crate::ledger::{Phase, Refusal};
 use crate::metrics::Metrics;
+use crate::retention::Retention;
 use crate::secrets::{self, SecretError};
 use crate::signing::Signing;
 use crate::site::{ForeignCaches, LiveChecks, Site};
@@ -148,6 +149,7 @@ pub struct RunningServer {
     pub metrics_addr: Option<SocketAddr>,
     site: Arc<Site>,
     intake: Intake,
+    retention: Retention,
     opened: Opened,
     tasks: TaskTracker,
     /// Stops accepting.
@@ -215,7 +217,8 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
     let listening = CancellationToken::new();
     let intake = Intake::new(&site);
     let signing = Signing::new(&site, keys_dir.clone());
-    let dispatch = Arc::new(Dispatch::new(&site, &intake, &signing, &config));
+    let retention = Retention::new(&site, &intake, opened.hints(), config.retention);
+    let dispatch = Arc::new(Dispatch::new(&site, &intake, &signing, &retention, &config));
     tasks.spawn(connection::accept(
         listener,
         dispatch,
@@ -237,6 +240,7 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
     tasks.spawn(state::follow(site.ledger.clone(), hints, closing));
     tasks.spawn(ring::follow(Arc::clone(&site), keys_dir));
     tasks.spawn(signing.run());
+    tasks.spawn(retention.clone().run());
     tasks.spawn(intake.clone().tend());
     tasks.spawn(holding::follow(Arc::clone(&site)));
     tasks.spawn(intake.clone().upkeep());
@@ -251,6 +255,7 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
         metrics_addr,
         site,
         intake,
+        retention,
         opened,
         tasks,
         listening,
@@ -338,6 +343,11 @@ impl RunningServer {
     /// What takes uploads.
     pub fn intake(&self) -> &Intake {
         &self.intake
+    }
+
+    /// What plans and runs are made by.
+    pub fn retention(&self) -> &Retention {
+        &self.retention
     }
 
     /// The sweeps of the cache of this slug.

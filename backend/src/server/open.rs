@@ -16,6 +16,7 @@ use super::state;
 use crate::archive::Archives;
 use crate::bucket::embedded::EmbeddedS3;
 use crate::bucket::{Bucket, BucketConfig};
+use crate::condemned::Condemned;
 use crate::config::{self, CacheConfig, Config, PublicUrl, Source, UpstreamMode};
 use crate::index::{Index, IndexParams};
 use crate::ledger::Ledger;
@@ -245,6 +246,7 @@ async fn open(
             Outbound::new(Policy::new(&config.outbound_allow)),
         ),
         withheld,
+        condemned: Condemned::default(),
         usage: Usage::new(declared.usage, !declared.upstreams.is_empty())?,
         sizes,
     };
