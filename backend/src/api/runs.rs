@@ -71,7 +71,7 @@ pub(super) async fn plans(
     responses(
         (status = 201, body = Plan),
         (status = 401, body = Problem, content_type = "application/problem+json", description = "Needs a login"),
-        (status = 403, body = Problem, content_type = "application/problem+json", description = "Needs Owner of the cache"),
+        (status = 403, body = Problem, content_type = "application/problem+json", description = "Needs Owner of the cache, and a session"),
         (status = 404, body = Problem, content_type = "application/problem+json", description = "No such cache"),
         (status = 409, body = Problem, content_type = "application/problem+json", description = "The index is not complete, a record cannot be believed, a rule cannot be applied; `foreign-paths`: others write to the bucket, and nobody said yes to that"),
         (status = 422, body = Problem, content_type = "application/problem+json", description = "A value cannot be, or nothing would go"),
@@ -86,6 +86,7 @@ pub(super) async fn plan(
     bytes: Bytes,
 ) -> Result<(StatusCode, Json<Plan>), ApiError> {
     let cache = asked.cache(&site, &slug, RETENTION_NEEDS)?;
+    asked.member()?;
     let wish: PlanWish = body(&bytes)?;
     let plan = retention.plan(&cache, &wish, &asked.by()).await?;
     Ok((StatusCode::CREATED, Json(plan)))
@@ -222,7 +223,7 @@ pub(super) async fn export(
     responses(
         (status = 201, body = Run),
         (status = 401, body = Problem, content_type = "application/problem+json", description = "Needs a login"),
-        (status = 403, body = Problem, content_type = "application/problem+json", description = "Needs Owner of the cache"),
+        (status = 403, body = Problem, content_type = "application/problem+json", description = "Needs Owner of the cache, and a session"),
         (status = 404, body = Problem, content_type = "application/problem+json", description = "No such cache or plan"),
         (status = 409, body = Problem, content_type = "application/problem+json", description = "It was started, has expired, another run is under way, or a record cannot be believed"),
         (status = 503, body = Problem, content_type = "application/problem+json", description = "The server's state cannot be written"),
@@ -235,6 +236,7 @@ pub(super) async fn start(
     Path((slug, plan)): Path<(String, String)>,
 ) -> Result<(StatusCode, Json<Run>), ApiError> {
     let cache = asked.cache(&site, &slug, RETENTION_NEEDS)?;
+    asked.member()?;
     let run = retention.start(&cache, &plan, &asked.by()).await?;
     Ok((StatusCode::CREATED, Json(run)))
 }
@@ -280,7 +282,7 @@ pub(super) async fn one_run(
     responses(
         (status = 200, body = Run),
         (status = 401, body = Problem, content_type = "application/problem+json", description = "Needs a login"),
-        (status = 403, body = Problem, content_type = "application/problem+json", description = "Needs Owner of the cache"),
+        (status = 403, body = Problem, content_type = "application/problem+json", description = "Needs Owner of the cache, and a session"),
         (status = 404, body = Problem, content_type = "application/problem+json", description = "No such cache or run"),
         (status = 409, body = Problem, content_type = "application/problem+json", description = "It is not under way"),
     ),
@@ -292,6 +294,7 @@ pub(super) async fn stop(
     Path((slug, run)): Path<(String, String)>,
 ) -> Result<Json<Run>, ApiError> {
     let cache = asked.cache(&site, &slug, RETENTION_NEEDS)?;
+    asked.member()?;
     Ok(Json(retention.stop(&cache, &run, &asked.by()).await?))
 }
 
@@ -308,7 +311,7 @@ pub(super) async fn stop(
     responses(
         (status = 200, body = Run),
         (status = 401, body = Problem, content_type = "application/problem+json", description = "Needs a login"),
-        (status = 403, body = Problem, content_type = "application/problem+json", description = "Needs Owner of the cache"),
+        (status = 403, body = Problem, content_type = "application/problem+json", description = "Needs Owner of the cache, and a session"),
         (status = 404, body = Problem, content_type = "application/problem+json", description = "No such cache or run"),
         (status = 409, body = Problem, content_type = "application/problem+json", description = "It took nothing out, is under way, was undone, or its NARs were deleted; or another run is under way"),
     ),
@@ -320,6 +323,7 @@ pub(super) async fn undo(
     Path((slug, run)): Path<(String, String)>,
 ) -> Result<Json<Run>, ApiError> {
     let cache = asked.cache(&site, &slug, RETENTION_NEEDS)?;
+    asked.member()?;
     Ok(Json(retention.undo(&cache, &run, &asked.by()).await?))
 }
 

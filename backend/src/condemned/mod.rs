@@ -231,9 +231,7 @@ impl Condemned {
         let numbered = doomed.iter().enumerate();
         let made = Arc::new(List {
             run: run.to_owned(),
-            paths: numbered
-                .map(|(at, path)| (path.hash, place(at)))
-                .collect(),
+            paths: numbered.map(|(at, path)| (path.hash, place(at))).collect(),
             nars: nars(&doomed)
                 .into_iter()
                 .enumerate()
@@ -267,14 +265,21 @@ async fn acting(ledger: &Ledger, cache: &str) -> Result<Option<String>, LedgerEr
 
 /// The run with these places noted as needed.
 fn noted(run: &RunRecord, places: &[u32], nar: Option<u32>) -> Result<RunRecord, Stop> {
-    let in_hand = |place: u32| run.claim.is_some_and(|(from, to)| (from..to).contains(&place));
+    let in_hand = |place: u32| {
+        run.claim
+            .is_some_and(|(from, to)| (from..to).contains(&place))
+    };
     let open = |place: u32| place >= run.next && !in_hand(place);
     let mut next = run.clone();
     if run.takes_paths() {
-        if places.iter().any(|place| in_hand(*place) && !run.needed.contains(place)) {
+        if places
+            .iter()
+            .any(|place| in_hand(*place) && !run.needed.contains(place))
+        {
             return Err(Stop::InHand);
         }
-        next.needed.extend(places.iter().copied().filter(|place| open(*place)));
+        next.needed
+            .extend(places.iter().copied().filter(|place| open(*place)));
     } else if run.takes_nars()
         && let Some(nar) = nar
     {
@@ -337,11 +342,22 @@ mod tests {
     fn what_is_open_is_noted_what_is_in_hand_is_waited_for() {
         let trashing = run(RunState::Trashing);
         // Decided already, or known to be needed: nothing to write.
-        assert!(matches!(noted(&trashing, &[3, 12], None), Err(Stop::Nothing)));
-        assert!(matches!(noted(&trashing, &[3, 19], None), Err(Stop::InHand)));
-        let next = noted(&trashing, &[3, 20, 99], Some(50)).ok().expect("noted");
+        assert!(matches!(
+            noted(&trashing, &[3, 12], None),
+            Err(Stop::Nothing)
+        ));
+        assert!(matches!(
+            noted(&trashing, &[3, 19], None),
+            Err(Stop::InHand)
+        ));
+        let next = noted(&trashing, &[3, 20, 99], Some(50))
+            .ok()
+            .expect("noted");
         assert_eq!(next.needed, [12, 20, 99].into());
-        assert!(next.needed_nars.is_empty(), "narinfos are in hand, not NARs");
+        assert!(
+            next.needed_nars.is_empty(),
+            "narinfos are in hand, not NARs"
+        );
         // Narinfos are not touched by who deletes NARs.
         let deleting = run(RunState::Deleting);
         assert!(matches!(noted(&deleting, &[20], None), Err(Stop::Nothing)));

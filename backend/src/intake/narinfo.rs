@@ -92,7 +92,9 @@ impl Intake {
         not_held_back(cache, &narinfo)?;
         let standing = sender.standing();
         // Who puts a path that is here needs it: it stays, or is gone before it is looked for.
-        let kept = cache.condemned.keep(&site.ledger, cache.slug.as_str(), &[hash], None);
+        let kept = cache
+            .condemned
+            .keep(&site.ledger, cache.slug.as_str(), &[hash], None);
         kept.await?;
         for _ in 0..TRIES {
             let policy = UploadPolicy::in_force(&site.ledger, cache.slug.as_str())?;

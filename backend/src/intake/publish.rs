@@ -109,7 +109,8 @@ impl Intake {
                 Refusal::dependency("the receipt could not be written, so nothing was published: run the same command again")
             })?;
         stop_at.reached(Step::Receipt).await;
-        self.needed(cache, narinfo, Some(publication.nar_key)).await?;
+        self.needed(cache, narinfo, Some(publication.nar_key))
+            .await?;
         let written = cache
             .bucket
             .put_if_absent(
@@ -185,7 +186,11 @@ impl Intake {
         }
         let policy = UploadPolicy::in_force(ledger, slug)?;
         for reference in narinfo.references().filter(|it| it.hash() != own) {
-            if cache.bucket.find(&reference.hash().narinfo_key()).await?.is_none()
+            if cache
+                .bucket
+                .find(&reference.hash().narinfo_key())
+                .await?
+                .is_none()
                 && !matches!(
                     self.lies_upstream(cache, &policy, reference).await,
                     Lies::Upstream

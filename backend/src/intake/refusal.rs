@@ -5,8 +5,8 @@ use http::header::{ALLOW, CACHE_CONTROL, HeaderValue};
 use snowbank_shared::nar::NarError;
 use snowbank_shared::narinfo::NarInfoError;
 
-use crate::condemned::KeepError;
 use crate::bucket::{BucketError, BucketErrorKind};
+use crate::condemned::KeepError;
 use crate::web::{Response, headers};
 
 /// Why an upload is refused.

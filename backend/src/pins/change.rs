@@ -151,7 +151,10 @@ pub async fn pin(
     }
     // What a run is about to take out stays for it, with what it needs; what is gone is not here.
     let (slug, kept) = (cache.slug.as_str(), [wish.path]);
-    cache.condemned.keep(&site.ledger, slug, &kept, None).await?;
+    cache
+        .condemned
+        .keep(&site.ledger, slug, &kept, None)
+        .await?;
     let path = complete(site, cache, wish.path).await?;
     let entry = site
         .ledger
@@ -216,7 +219,10 @@ pub async fn roll_back(
         number: to,
     };
     let old = known.revision(to).ok_or_else(no_revision)?.path.hash();
-    cache.condemned.keep(&site.ledger, slug, &[old], None).await?;
+    cache
+        .condemned
+        .keep(&site.ledger, slug, &[old], None)
+        .await?;
     // What it needs may have gone since.
     let path = complete(site, cache, old).await?;
     let changed = site

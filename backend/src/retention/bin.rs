@@ -169,11 +169,21 @@ impl Hold<'_> {
     /// its place is given.
     pub(super) async fn trash_names(&self, from: Option<u32>) -> Result<Vec<String>, Stop> {
         let folder = self.trash();
-        let bundles = self.retention.0.site.ledger.bundles(self.slug(), &folder).await?;
+        let bundles = self
+            .retention
+            .0
+            .site
+            .ledger
+            .bundles(self.slug(), &folder)
+            .await?;
         let batch = from.map(|from| format!("{from:07}-"));
         Ok(bundles
             .into_iter()
-            .filter(|bundle| batch.as_ref().is_none_or(|batch| bundle.name.starts_with(batch)))
+            .filter(|bundle| {
+                batch
+                    .as_ref()
+                    .is_none_or(|batch| bundle.name.starts_with(batch))
+            })
             .map(|bundle| format!("{folder}{}", bundle.name))
             .collect())
     }
@@ -186,10 +196,7 @@ impl Hold<'_> {
     }
 
     /// Puts narinfos back, in this order, some at once: what one needs comes before it.
-    pub(super) async fn put_back(
-        &self,
-        thrown: Vec<Thrown>,
-    ) -> Result<Vec<(Thrown, Back)>, Stop> {
+    pub(super) async fn put_back(&self, thrown: Vec<Thrown>) -> Result<Vec<(Thrown, Back)>, Stop> {
         let mut done = Vec::with_capacity(thrown.len());
         for together in apart(thrown, |one| (one.hash, &one.references)) {
             self.beat().await?;
@@ -215,7 +222,12 @@ impl Hold<'_> {
         }
         let stored: Bytes = match STANDARD.decode(&one.bytes) {
             Ok(stored) => stored.into(),
-            Err(_) => return left(KeptSince::Failed, "its narinfo cannot be read from the trash"),
+            Err(_) => {
+                return left(
+                    KeptSince::Failed,
+                    "its narinfo cannot be read from the trash",
+                );
+            }
         };
         let limits = DecodeLimits::text(MAX_BYTES);
         let text = decode_text(one.content_encoding.as_deref(), stored.clone(), limits);
@@ -223,7 +235,10 @@ impl Hold<'_> {
             .ok()
             .and_then(|(text, _)| NarInfo::parse(&text, &cache.store_dir).ok());
         let Some(narinfo) = narinfo else {
-            return left(KeptSince::Failed, "its narinfo cannot be read from the trash");
+            return left(
+                KeptSince::Failed,
+                "its narinfo cannot be read from the trash",
+            );
         };
         let held = cache.withheld.held();
         if held
@@ -339,13 +354,25 @@ mod tests {
             let references: Vec<_> = references.iter().map(|it| hash(*it)).collect();
             (hash(number), references)
         };
-        let all = vec![of(1, &[9]), of(2, &[3]), of(3, &[4]), of(5, &[]), of(4, &[])];
+        let all = vec![
+            of(1, &[9]),
+            of(2, &[3]),
+            of(3, &[4]),
+            of(5, &[]),
+            of(4, &[]),
+        ];
         let parts = apart(all, |(hash, references)| (*hash, references));
         let numbers: Vec<Vec<u8>> = parts
             .iter()
             .map(|part| part.iter().map(|(hash, _)| hash.as_bytes()[0]).collect())
             .collect();
         assert_eq!(numbers, [vec![1, 2], vec![3, 5], vec![4]]);
-        assert!(apart(Vec::<(StorePathHash, Vec<StorePathHash>)>::new(), |(hash, refs)| (*hash, refs)).is_empty());
+        assert!(
+            apart(
+                Vec::<(StorePathHash, Vec<StorePathHash>)>::new(),
+                |(hash, refs)| (*hash, refs)
+            )
+            .is_empty()
+        );
     }
 }

@@ -11,7 +11,9 @@ use snowbank_shared::hash::Sha256;
 use snowbank_shared::store_path::StorePathHash;
 
 use super::applied::{Applied, Facts};
-use super::{Retention, RetentionError, fault, off_reactor, pinned, refusal, shown, simulate, since};
+use super::{
+    Retention, RetentionError, fault, off_reactor, pinned, refusal, shown, simulate, since,
+};
 use crate::auth::By;
 use crate::auth::records::{now, spelled};
 use crate::condemned::{self, Doomed, PlanRecord, RunRecord, digest_of, list_name};
@@ -130,7 +132,10 @@ fn parts(list: &[Doomed]) -> Vec<&[Doomed]> {
 /// # Errors
 /// Where the receipts cannot be read.
 pub async fn foreign_paths(site: &Site, cache: &Arc<Cache>) -> Result<u64, LedgerError> {
-    let receipts = site.ledger.known_receipts(cache.slug.as_str(), None).await?;
+    let receipts = site
+        .ledger
+        .known_receipts(cache.slug.as_str(), None)
+        .await?;
     let index = Arc::clone(cache);
     let counting = tokio::task::spawn_blocking(move || {
         let view = index.index.view();
@@ -294,11 +299,16 @@ impl Retention {
             let (site, of, at) = (Arc::clone(&self.0.site), Arc::clone(cache), plan.at);
             let rules = plan.rules.clone();
             let (spared, all) = off_reactor(move || {
-                Ok(since::of_plan(&site, &of, &list, &since::Then {
-                    at,
-                    revisions: rules.pins,
-                    pins,
-                }))
+                Ok(since::of_plan(
+                    &site,
+                    &of,
+                    &list,
+                    &since::Then {
+                        at,
+                        revisions: rules.pins,
+                        pins,
+                    },
+                ))
             })
             .await?;
             described.since = spared.iter().map(super::left_out).collect();

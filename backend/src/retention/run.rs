@@ -109,7 +109,13 @@ impl Retention {
         ];
         let access = &self.0.site.access;
         access
-            .note_in(cache.slug.as_str(), by, "retention.run", id.as_str(), &detail)
+            .note_in(
+                cache.slug.as_str(),
+                by,
+                "retention.run",
+                id.as_str(),
+                &detail,
+            )
             .await;
         debug_assert!(ledger.view().get::<RunRecord>(scope, &id).is_some());
         Ok(shown(&made))
@@ -126,7 +132,9 @@ impl Retention {
         let scope = Scope::Cache(cache.slug.as_str());
         let taken = ledger.update(scope, &plan.id, &by.actor, |plan: &PlanRecord| {
             if plan.run.is_some() {
-                return Err(RetentionError::Blocked("It was started already.".to_owned()));
+                return Err(RetentionError::Blocked(
+                    "It was started already.".to_owned(),
+                ));
             }
             let mut next = plan.clone();
             next.run = Some(id.to_string());
@@ -266,7 +274,10 @@ impl Retention {
     pub fn history(&self, cache: &Cache) -> RetentionHistory {
         let plans = self.startable(cache);
         RetentionHistory {
-            plans: plans.iter().map(|plan| self.described(cache, plan)).collect(),
+            plans: plans
+                .iter()
+                .map(|plan| self.described(cache, plan))
+                .collect(),
             runs: self.runs(cache).iter().map(shown).collect(),
         }
     }

@@ -84,7 +84,12 @@ impl Retention {
                     match back {
                         Back::Put if settling => {
                             run.trashed = run.trashed.saturating_sub(1);
-                            stays(run, one, KeptSince::Referenced, "a path that stays refers to it");
+                            stays(
+                                run,
+                                one,
+                                KeptSince::Referenced,
+                                "a path that stays refers to it",
+                            );
                         }
                         Back::Put => run.restored += 1,
                         // It was never taken out, or somebody was faster.
@@ -104,12 +109,7 @@ impl Retention {
 }
 
 /// Notes a path of the trash that is not where the run meant it to be.
-fn stays(
-    run: &mut crate::condemned::RunRecord,
-    one: &Thrown,
-    reason: KeptSince,
-    words: &str,
-) {
+fn stays(run: &mut crate::condemned::RunRecord, one: &Thrown, reason: KeptSince, words: &str) {
     run.spared_paths += 1;
     if run.spared.len() < MOST_NAMED {
         run.spared.push(Spared {

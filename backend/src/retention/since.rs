@@ -115,16 +115,24 @@ pub(super) fn of_plan(
     let mut pinned = view.nothing_kept();
     view.keep(&mut pinned, now.pinned().filter_map(|hash| view.find(hash)));
     let mut kept = kept_without(&view, list.iter().map(|path| &path.hash));
-    let direct = reasons.keys().filter_map(|at| view.find(&list[*at as usize].hash));
+    let direct = reasons
+        .keys()
+        .filter_map(|at| view.find(&list[*at as usize].hash));
     view.keep(&mut kept, direct);
     for (at, path) in list.iter().enumerate() {
         let Some(id) = view.find(&path.hash) else {
             continue;
         };
         let reason = if pinned.has(id) {
-            (KeptSince::Pinned, "something that is pinned needs it".to_owned())
+            (
+                KeptSince::Pinned,
+                "something that is pinned needs it".to_owned(),
+            )
         } else if kept.has(id) {
-            (KeptSince::Referenced, "a path that stays refers to it".to_owned())
+            (
+                KeptSince::Referenced,
+                "a path that stays refers to it".to_owned(),
+            )
         } else {
             continue;
         };

@@ -101,8 +101,12 @@ impl Retention {
             if course.read_at.elapsed() > FRESH {
                 course = self.course(hold, &run).await?;
             }
-            let came = self.batch(hold, &course, &run, (from as usize, to as usize)).await?;
-            run = hold.note(|run| came.into_record(&course.list, run, to)).await?;
+            let came = self
+                .batch(hold, &course, &run, (from as usize, to as usize))
+                .await?;
+            run = hold
+                .note(|run| came.into_record(&course.list, run, to))
+                .await?;
             if run.state != RunState::Trashing {
                 return Err(Stop::Left);
             }
@@ -152,16 +156,19 @@ impl Retention {
         // What an earlier try of this batch threw away.
         let mut before: HashMap<StorePathHash, Thrown> = HashMap::new();
         for name in hold.trash_names(Some(place(from))).await? {
-            before.extend(hold.thrown(&name).await?.into_iter().map(|one| (one.hash, one)));
+            before.extend(
+                hold.thrown(&name)
+                    .await?
+                    .into_iter()
+                    .map(|one| (one.hash, one)),
+            );
         }
         let reading = stream::iter(places.clone()).map(|at| {
             let hash = course.list[at].hash;
             async move { Ok::<_, Stop>((at, hold.lying(&hash).await?)) }
         });
-        let lying: HashMap<usize, Option<Lying>> = reading
-            .buffer_unordered(AT_ONCE)
-            .try_collect()
-            .await?;
+        let lying: HashMap<usize, Option<Lying>> =
+            reading.buffer_unordered(AT_ONCE).try_collect().await?;
         hold.beat().await?;
 
         let mut came = Came::default();
@@ -197,7 +204,9 @@ impl Retention {
             let removed = missing.iter().copied().map(Change::Remove).collect();
             hold.show(removed, &missing).await?;
         }
-        let mut judged = self.judged(hold, course, run, places.clone(), others).await?;
+        let mut judged = self
+            .judged(hold, course, run, places.clone(), others)
+            .await?;
         let mut going: Vec<(usize, Thrown)> = Vec::new();
         for at in places {
             let path = &course.list[at];
@@ -218,7 +227,10 @@ impl Retention {
         // What was thrown away before comes first: it may be gone from the bucket.
         let mut thrown: Vec<Thrown> = Vec::new();
         let new: HashSet<StorePathHash> = going.iter().map(|(_, one)| one.hash).collect();
-        let mut old: Vec<Thrown> = before.into_values().filter(|one| !new.contains(&one.hash)).collect();
+        let mut old: Vec<Thrown> = before
+            .into_values()
+            .filter(|one| !new.contains(&one.hash))
+            .collect();
         let at_of: HashMap<StorePathHash, usize> = (from..to.min(course.list.len()))
             .map(|at| (course.list[at].hash, at))
             .collect();
@@ -230,7 +242,8 @@ impl Retention {
         }
         for together in apart(going, |(_, one)| (one.hash, &one.references)) {
             hold.beat().await?;
-            self.delete(hold, course, &lying, together, &mut judged, &mut came).await?;
+            self.delete(hold, course, &lying, together, &mut judged, &mut came)
+                .await?;
         }
         for at in from..to.min(course.list.len()) {
             let path = &course.list[at];
@@ -313,7 +326,10 @@ impl Retention {
                 Some(Some(lying)) => lying.meta.etag.clone(),
                 _ => None,
             };
-            (at, delete_one(hold, &course.list[at].hash, etag.as_ref()).await)
+            (
+                at,
+                delete_one(hold, &course.list[at].hash, etag.as_ref()).await,
+            )
         });
         let done: Vec<(usize, Result<Deleted, Stop>)> =
             deleting.buffer_unordered(AT_ONCE).collect().await;

@@ -301,18 +301,20 @@ impl Retention {
             Err(super::RetentionError::Ledger(error)) => return Err(error),
             Err(_) => return Ok(false),
         }
-        let begun = site.ledger.update(scope, &run.id, "server", |run: &RunRecord| {
-            let mut next = run.clone();
-            // It may be undone at this moment.
-            if run.state == RunState::Grace && run.due().is_some_and(|due| due <= now()) {
-                next.state = RunState::Deleting;
-                next.next = 0;
-                next.claim = None;
-                next.trouble = None;
-                next.runner = None;
-            }
-            Ok::<_, LedgerError>(next)
-        });
+        let begun = site
+            .ledger
+            .update(scope, &run.id, "server", |run: &RunRecord| {
+                let mut next = run.clone();
+                // It may be undone at this moment.
+                if run.state == RunState::Grace && run.due().is_some_and(|due| due <= now()) {
+                    next.state = RunState::Deleting;
+                    next.next = 0;
+                    next.claim = None;
+                    next.trouble = None;
+                    next.runner = None;
+                }
+                Ok::<_, LedgerError>(next)
+            });
         begun.await?;
         Ok(true)
     }
@@ -347,7 +349,9 @@ impl Retention {
             (Ok(()), Ok(_)) => Ok(true),
             (Ok(()) | Err(_), Err(stop)) => {
                 tracing::info!(cache = %cache.slug, run = %run.id, ?stop, "a run could not be put down");
-                Err(LedgerError::Closed("a run could not be put down".to_owned()))
+                Err(LedgerError::Closed(
+                    "a run could not be put down".to_owned(),
+                ))
             }
             (Err(Stop::Left), Ok(after)) => Ok(!after.acts()),
             (Err(Stop::Trouble(text)), Ok(_)) => {

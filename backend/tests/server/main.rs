@@ -32,6 +32,8 @@ mod protocol;
 mod quarantine;
 mod redirect;
 mod retention;
+mod retention_model;
+mod retention_runs;
 mod rotation;
 mod signing;
 mod single_sign_on;
