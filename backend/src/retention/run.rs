@@ -38,8 +38,8 @@ impl Retention {
     /// Takes the turn for a run, where no other has it.
     pub(super) async fn take_turn(&self, cache: &Cache, run: &str) -> Result<(), RetentionError> {
         let scope = Scope::Cache(cache.slug.as_str());
-        let ledger = &self.0.site.ledger;
-        let taken = ledger.put(scope, &RecordId::only(), "server", |turn: Option<&TurnRecord>| {
+        let (ledger, only) = (&self.0.site.ledger, RecordId::only());
+        let taken = ledger.put(scope, &only, "server", |turn: Option<&TurnRecord>| {
             match turn.and_then(|turn| turn.run.as_deref()) {
                 Some(other) if other != run => Err(RetentionError::Blocked(format!(
                     "Run {other} is under way, and a cache has one at a time: wait for it, or stop it."
@@ -57,8 +57,8 @@ impl Retention {
     /// Gives the turn back, where this run has it.
     pub(super) async fn give_back(&self, cache: &Cache, run: &str) -> Result<(), LedgerError> {
         let scope = Scope::Cache(cache.slug.as_str());
-        let ledger = &self.0.site.ledger;
-        let given = ledger.update(scope, &RecordId::only(), "server", |turn: &TurnRecord| {
+        let (ledger, only) = (&self.0.site.ledger, RecordId::only());
+        let given = ledger.update(scope, &only, "server", |turn: &TurnRecord| {
             let mut next = turn.clone();
             if next.run.as_deref() == Some(run) {
                 next = TurnRecord {

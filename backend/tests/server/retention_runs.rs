@@ -63,7 +63,10 @@ fn narinfo(shelf: &Shelf, made: &Shelved) -> PathBuf {
 async fn code(answer: reqwest::Response) -> (u16, String) {
     let status = answer.status().as_u16();
     let problem: Value = answer.json().await.expect("a problem");
-    (status, problem["code"].as_str().unwrap_or_default().to_owned())
+    (
+        status,
+        problem["code"].as_str().unwrap_or_default().to_owned(),
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -77,7 +80,10 @@ async fn a_plan_is_run_into_the_trash_and_undone_byte_for_byte() {
     let mary = olga.invite(&server, "mary", grants).await;
     let plans = "/caches/main/gc/plans";
     assert_eq!(
-        Actor::stranger().post(&server, plans, wish(30)).await.status(),
+        Actor::stranger()
+            .post(&server, plans, wish(30))
+            .await
+            .status(),
         401
     );
     assert_eq!(mary.post(&server, plans, wish(30)).await.status(), 403);
@@ -87,9 +93,18 @@ async fn a_plan_is_run_into_the_trash_and_undone_byte_for_byte() {
     let refused = code(olga.post(&server, plans, unasked).await).await;
     assert_eq!(refused, (409, "foreign-paths".to_owned()));
     for (bad, what) in [
-        (json!({"rules": {"grace_hours": 0}, "foreign": true}), "no rule"),
-        (json!({"rules": {"names": ["*"], "grace_hours": 0}, "foreign": true}), "nothing goes"),
-        (json!({"rules": {"pins": 51, "grace_hours": 0}, "foreign": true}), "too many"),
+        (
+            json!({"rules": {"grace_hours": 0}, "foreign": true}),
+            "no rule",
+        ),
+        (
+            json!({"rules": {"names": ["*"], "grace_hours": 0}, "foreign": true}),
+            "nothing goes",
+        ),
+        (
+            json!({"rules": {"pins": 51, "grace_hours": 0}, "foreign": true}),
+            "too many",
+        ),
     ] {
         assert_eq!(olga.post(&server, plans, bad).await.status(), 422, "{what}");
     }
@@ -101,7 +116,10 @@ async fn a_plan_is_run_into_the_trash_and_undone_byte_for_byte() {
         shown["frees"],
         json!({"paths": 4, "bytes": bytes(&[lib, app, old])})
     );
-    assert_eq!((&shown["since_paths"], &shown["refusal"]), (&json!(0), &Value::Null));
+    assert_eq!(
+        (&shown["since_paths"], &shown["refusal"]),
+        (&json!(0), &Value::Null)
+    );
     assert_eq!(shown["foreign_paths"], 5);
     // The frozen list, who refers first, in pages and as a file.
     let mut hashes = Vec::new();
@@ -112,19 +130,29 @@ async fn a_plan_is_run_into_the_trash_and_undone_byte_for_byte() {
             .await;
         assert_eq!(page["total"], 4);
         let items = page["items"].as_array().expect("items");
-        hashes.extend(items.iter().map(|item| item["hash"].as_str().expect("a hash").to_owned()));
+        hashes.extend(
+            items
+                .iter()
+                .map(|item| item["hash"].as_str().expect("a hash").to_owned()),
+        );
         match page["next"].as_str() {
             Some(cursor) => next = format!("&cursor={cursor}"),
             None => break,
         }
     }
     let place = |made: &Shelved| hashes.iter().position(|hash| *hash == made.hash);
-    assert!(place(app) < place(lib) && place(app).is_some(), "{hashes:?}");
+    assert!(
+        place(app) < place(lib) && place(app).is_some(),
+        "{hashes:?}"
+    );
     assert_eq!((hashes.len(), place(two)), (4, None));
     let csv = mary.get(&server, &format!("{path}/export")).await;
     let csv = csv.text().await.expect("text");
     assert_eq!(csv.lines().count(), 5, "{csv}");
-    assert!(csv.contains(&format!("{}-lib-1,{},", lib.hash, lib.nar.len())), "{csv}");
+    assert!(
+        csv.contains(&format!("{}-lib-1,{},", lib.hash, lib.nar.len())),
+        "{csv}"
+    );
 
     // What is pinned since stays, and the plan says so before it is started.
     let pin = json!({"path": old.hash, "expected": 0});
@@ -142,11 +170,21 @@ async fn a_plan_is_run_into_the_trash_and_undone_byte_for_byte() {
     let before = std::fs::read(narinfo(&shelf, app)).expect("a narinfo");
     let run = started(&server, &olga, &plan).await;
     let grace = until(&server, &olga, &run, "grace").await;
-    assert_eq!((&grace["trashed"], &grace["left_out_paths"]), (&json!(3), &json!(1)), "{grace}");
+    assert_eq!(
+        (&grace["trashed"], &grace["left_out_paths"]),
+        (&json!(3), &json!(1)),
+        "{grace}"
+    );
     assert_eq!(grace["left_out"][0]["hash"], old.hash);
     assert_eq!(grace["left_out_bytes"], bytes(&[old]));
     assert!(grace["undo_until"].is_string());
-    for (made, stays) in [(lib, false), (app, false), (old, true), (one, false), (two, true)] {
+    for (made, stays) in [
+        (lib, false),
+        (app, false),
+        (old, true),
+        (one, false),
+        (two, true),
+    ] {
         assert_eq!(narinfo(&shelf, made).exists(), stays, "{}", made.path);
         assert!(shelf.folder.join(&made.url).exists(), "NARs stay");
     }
@@ -154,7 +192,10 @@ async fn a_plan_is_run_into_the_trash_and_undone_byte_for_byte() {
     assert_eq!(answer.status(), 404);
     let gone = format!("/caches/main/gc/gone/{}", app.hash);
     let taken = mary.json(&server, &gone).await;
-    assert_eq!((&taken["run"], &taken["name"]), (&json!(run), &json!("app-1")));
+    assert_eq!(
+        (&taken["run"], &taken["name"]),
+        (&json!(run), &json!("app-1"))
+    );
     assert_eq!(Actor::stranger().get(&server, &gone).await.status(), 404);
     assert_eq!(olga.post(&server, &run_path, json!({})).await.status(), 409);
     let history = mary.json(&server, plans).await;
@@ -162,7 +203,10 @@ async fn a_plan_is_run_into_the_trash_and_undone_byte_for_byte() {
     assert_eq!(history["runs"][0]["id"], run);
     // What is left is what the rules keep.
     let again = mary
-        .json(&server, "/caches/main/gc/simulate?pins=1&uploaded_days=30&grace_hours=0")
+        .json(
+            &server,
+            "/caches/main/gc/simulate?pins=1&uploaded_days=30&grace_hours=0",
+        )
         .await;
     assert_eq!(again["frees"]["paths"], 0);
 
@@ -178,7 +222,9 @@ async fn a_plan_is_run_into_the_trash_and_undone_byte_for_byte() {
     }
     assert_eq!(olga.post(&server, &undo, json!({})).await.status(), 409);
     // The age of a path is not moved by that.
-    let row = olga.json(&server, &format!("/caches/main/paths/{}", app.hash)).await;
+    let row = olga
+        .json(&server, &format!("/caches/main/paths/{}", app.hash))
+        .await;
     let added = row["added_at"].as_str().expect("a time");
     let month = snowbank::auth::records::spelled(snowbank::auth::records::now() - 30 * 86_400);
     assert!(added < month.as_str(), "{added}");
@@ -190,7 +236,10 @@ async fn a_plan_is_run_into_the_trash_and_undone_byte_for_byte() {
         .filter_map(|line| line["action"].as_str())
         .collect();
     for act in ["plan", "run", "trashed", "undo", "undone"] {
-        assert!(acts.contains(&&*format!("retention.{act}")), "{act}: {acts:?}");
+        assert!(
+            acts.contains(&&*format!("retention.{act}")),
+            "{act}: {acts:?}"
+        );
     }
 }
 
@@ -214,8 +263,19 @@ async fn nars_go_after_the_grace_time_where_nothing_names_them() {
     assert_eq!(done["deleted"], 2, "{done}");
     assert_eq!(done["freed"], bytes(&[lib, app]));
     assert!(done["undo_until"].is_null());
-    for (made, stays) in [(lib, false), (app, false), (old, true), (one, true), (two, true)] {
-        assert_eq!(shelf.folder.join(&made.url).exists(), stays, "{}", made.path);
+    for (made, stays) in [
+        (lib, false),
+        (app, false),
+        (old, true),
+        (one, true),
+        (two, true),
+    ] {
+        assert_eq!(
+            shelf.folder.join(&made.url).exists(),
+            stays,
+            "{}",
+            made.path
+        );
     }
     assert!(!shelf.folder.join(format!("{}.ls", app.hash)).exists());
     let undo = format!("/caches/main/gc/runs/{run}/undo");
@@ -246,7 +306,11 @@ async fn one_run_at_a_time_and_what_is_needed_meanwhile_stays() {
         .await;
     assert_eq!(pinned.status(), 200);
     let grace = until(&server, &olga, &run, "grace").await;
-    assert_eq!((&grace["trashed"], &grace["left_out_paths"]), (&json!(2), &json!(2)), "{grace}");
+    assert_eq!(
+        (&grace["trashed"], &grace["left_out_paths"]),
+        (&json!(2), &json!(2)),
+        "{grace}"
+    );
     assert!(narinfo(&shelf, app).exists() && narinfo(&shelf, lib).exists());
 
     // Stopped while it waits, a run took nothing out.
@@ -254,15 +318,22 @@ async fn one_run_at_a_time_and_what_is_needed_meanwhile_stays() {
     until(&server, &olga, &run, "waiting").await;
     let stop = format!("/caches/main/gc/runs/{run}/stop");
     let stopped = read(olga.post(&server, &stop, json!({})).await).await;
-    assert_eq!((&stopped["state"], &stopped["trashed"]), (&json!("stopped"), &json!(0)));
+    assert_eq!(
+        (&stopped["state"], &stopped["trashed"]),
+        (&json!("stopped"), &json!(0))
+    );
     assert_eq!(olga.post(&server, &stop, json!({})).await.status(), 409);
     let undo = format!("/caches/main/gc/runs/{run}/undo");
     assert_eq!(olga.post(&server, &undo, json!({})).await.status(), 409);
 
     // A pin that vanishes stops plans and runs.
-    let before = planned(&server, &olga, json!({
-        "rules": {"names": ["twin-*"], "grace_hours": 0}, "foreign": true,
-    }))
+    let before = planned(
+        &server,
+        &olga,
+        json!({
+            "rules": {"names": ["twin-*"], "grace_hours": 0}, "foreign": true,
+        }),
+    )
     .await;
     std::fs::remove_file(shelf.folder.join(".snowbank/records/caches/main/pins/prod"))
         .expect("a pin");
