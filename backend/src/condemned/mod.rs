@@ -294,6 +294,7 @@ fn noted(run: &RunRecord, places: &[u32], nar: Option<u32>) -> Result<RunRecord,
     if next.needed.len() + next.needed_nars.len() > MOST_NEEDED {
         next = run.clone();
         next.state = snowbank_shared::api::retention::RunState::Stopped;
+        next.ended_at = Some(crate::auth::records::now());
         next.trouble = Some(format!(
             "More than {MOST_NEEDED} paths of the list are needed by uploads: nothing more is taken out."
         ));

@@ -198,6 +198,7 @@ impl Config {
             ));
         }
         Ok(Self {
+            retention: RetentionPeriods::default(),
             listen,
             public_url,
             cache_url,

@@ -92,10 +92,8 @@ impl Intake {
         not_held_back(cache, &narinfo)?;
         let standing = sender.standing();
         // Who puts a path that is here needs it: it stays, or is gone before it is looked for.
-        let kept = cache
-            .condemned
-            .keep(&site.ledger, cache.slug.as_str(), &[hash], None);
-        kept.await?;
+        let (ledger, slug) = (&site.ledger, cache.slug.as_str());
+        cache.condemned.keep(ledger, slug, &[hash], None).await?;
         for _ in 0..TRIES {
             let policy = UploadPolicy::in_force(&site.ledger, cache.slug.as_str())?;
             let became = match self.existing(cache, hash).await? {

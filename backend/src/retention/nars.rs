@@ -59,16 +59,22 @@ impl Retention {
                 return Err(Stop::Trouble("a batch was not claimed".to_owned()));
             };
             let needed = &run.needed_nars;
-            let going: Vec<(&str, &BTreeSet<StorePathHash>)> = (from as usize
-                ..(to as usize).min(nars.len()))
+            let mut going = (from as usize..(to as usize).min(nars.len()))
                 .filter(|at| !needed.contains(&place(*at)))
-                .filter_map(|at| Some((nars[at].nar.as_str(), trashed.get(&nars[at].nar)?)))
-                .collect();
+                .filter_map(|at| Some((nars[at].nar.clone(), trashed.get(&nars[at].nar)?.clone())))
+                .collect::<Vec<_>>()
+                .into_iter();
             let mut counts = Counts::default();
-            for together in going.chunks(AT_ONCE) {
+            loop {
+                let together: Vec<_> = going.by_ref().take(AT_ONCE).collect();
+                if together.is_empty() {
+                    break;
+                }
                 hold.beat().await?;
-                let deleting = stream::iter(together)
-                    .map(|(key, hashes)| async move { (*key, self.one(hold, key, hashes).await) });
+                let deleting = stream::iter(together).map(|(key, hashes)| async move {
+                    let became = self.one(hold, &key, &hashes).await;
+                    (key, became)
+                });
                 let done: Vec<_> = deleting.buffer_unordered(AT_ONCE).collect().await;
                 for (key, became) in done {
                     match became? {
@@ -77,7 +83,7 @@ impl Retention {
                             counts.deleted += 1;
                             counts.freed += bytes;
                         }
-                        Became::Failed(error) => counts.errors.push((error, key.to_owned())),
+                        Became::Failed(error) => counts.errors.push((error, key)),
                     }
                 }
             }
@@ -103,6 +109,7 @@ impl Retention {
             hold.beat().await?;
             ledger.drop_bundle(hold.slug(), &name).await?;
         }
+        self.give_back(hold.cache, hold.id.as_str()).await?;
         hold.write(|run| {
             run.state = RunState::Done;
             run.claim = None;

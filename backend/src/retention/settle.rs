@@ -57,6 +57,7 @@ impl Retention {
         .await?;
         let names = hold.trash_names(None).await?;
         self.put_back_of(hold, &names, None).await?;
+        self.give_back(hold.cache, hold.id.as_str()).await?;
         hold.write(|run| {
             run.state = RunState::Undone;
             run.ended_at = Some(now());

@@ -112,6 +112,8 @@ impl Retention {
             }
         }
         self.settle(hold).await?;
+        // Nothing is in hand: the turn is free before anybody reads that it is.
+        self.give_back(hold.cache, id).await?;
         hold.write(|run| {
             run.state = RunState::Grace;
             run.trashed_at = Some(now());

@@ -288,6 +288,14 @@ impl Retention {
         let is_due = |run: &Entry<RunRecord>| {
             run.state == RunState::Grace && run.due().is_some_and(|due| due <= now())
         };
+        // One that acts and lost its turn: its process ended right before it said that it is done, or
+        // it is to be undone since the moment that it was.
+        let lost = view
+            .list::<RunRecord>(scope)
+            .find(|run| run.acts() && self.is_free(run));
+        if let Some(run) = lost {
+            return self.find_turn(cache, &run).await;
+        }
         let mut due: Vec<_> = view.list::<RunRecord>(scope).filter(is_due).collect();
         due.sort_by_key(|run| run.at);
         let Some(run) = due.first() else {
@@ -315,6 +323,30 @@ impl Retention {
                 }
                 Ok::<_, LedgerError>(next)
             });
+        begun.await?;
+        Ok(true)
+    }
+
+    /// Takes the turn again for a run that acts. Others may have believed that it does not: it waits anew.
+    async fn find_turn(
+        &self,
+        cache: &Arc<Cache>,
+        run: &Entry<RunRecord>,
+    ) -> Result<bool, LedgerError> {
+        match self.take_turn(cache, run.id.as_str()).await {
+            Ok(()) => {}
+            Err(super::RetentionError::Ledger(error)) => return Err(error),
+            Err(_) => return Ok(false),
+        }
+        let scope = Scope::Cache(cache.slug.as_str());
+        let ledger = &self.0.site.ledger;
+        let begun = ledger.update(scope, &run.id, "server", |run: &RunRecord| {
+            let mut next = run.clone();
+            if run.takes_paths() {
+                next.state = RunState::Waiting;
+            }
+            Ok::<_, LedgerError>(next)
+        });
         begun.await?;
         Ok(true)
     }
@@ -364,18 +396,13 @@ impl Retention {
     /// From the state in which a run is to the next that waits for nobody.
     async fn carry(&self, hold: &Hold<'_>) -> Result<(), Stop> {
         let run = hold.write(|_| {}).await?;
-        let id = hold.id.as_str();
         match run.state {
             RunState::Marking | RunState::Waiting => {
                 hold.allowed()?;
                 hold.write(|run| run.state = RunState::Waiting).await?;
                 hold.known_everywhere().await?;
-                hold.write(|run| {
-                    run.state = RunState::Trashing;
-                    run.next = 0;
-                    run.claim = None;
-                })
-                .await?;
+                // One that had begun goes on where it was.
+                hold.write(|run| run.state = RunState::Trashing).await?;
                 self.trash(hold).await?;
             }
             RunState::Trashing => self.trash(hold).await?,
@@ -387,7 +414,6 @@ impl Retention {
             RunState::Undoing => self.put_all_back(hold).await?,
             _ => return Ok(()),
         }
-        self.give_back(hold.cache, id).await?;
         self.said(hold).await;
         Ok(())
     }
