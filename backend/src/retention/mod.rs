@@ -79,6 +79,9 @@ pub enum RetentionError {
     /// A value that cannot be.
     #[error("{0}")]
     Bad(String),
+    /// There is nothing to do.
+    #[error("{0}")]
+    Nothing(String),
     /// The state of the cache forbids it.
     #[error("{0}")]
     Blocked(String),

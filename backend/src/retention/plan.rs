@@ -91,7 +91,7 @@ fn drawn(site: &Site, cache: &Cache, rules: &Rules) -> Result<Drawn, RetentionEr
         bytes: removal.freed(),
     };
     match removal.going.len() {
-        0 => Err(RetentionError::Bad(
+        0 => Err(RetentionError::Nothing(
             "These rules keep everything: there is nothing to plan.".to_owned(),
         )),
         1..=MOST_PLANNED => Ok(Drawn {

@@ -1,5 +1,6 @@
 //! Starting, stopping and undoing runs, and what they are shown as.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use snowbank_shared::api::retention::{ErrorGroup, RetentionHistory, Run, RunState};
@@ -270,6 +271,15 @@ impl Retention {
         Ok(shown(&undone))
     }
 
+    /// Whether a run acts on a cache, or one is due to.
+    pub fn is_busy(&self, cache: &Cache) -> bool {
+        let due = |run: &Entry<RunRecord>| {
+            run.state == RunState::Grace && run.due().is_some_and(|due| due <= now())
+        };
+        let mut runs = self.runs(cache).into_iter();
+        self.turn(cache).is_some() || runs.any(|run| run.acts() || due(&run))
+    }
+
     /// Plans that can be started and runs of a cache, newest first.
     pub fn history(&self, cache: &Cache) -> RetentionHistory {
         let plans = self.startable(cache);
@@ -289,6 +299,32 @@ impl Retention {
         runs.sort_by(|one, two| two.at.cmp(&one.at).then_with(|| one.id.cmp(&two.id)));
         runs.truncate(MOST_LISTED);
         runs
+    }
+
+    /// NARs that nothing names and that are needed to undo a run.
+    ///
+    /// # Errors
+    /// Where a list cannot be read.
+    pub async fn nars_that_may_come_back(
+        &self,
+        cache: &Cache,
+    ) -> Result<HashSet<String>, RetentionError> {
+        let ledger = &self.0.site.ledger;
+        let mut nars = HashSet::new();
+        for run in self.runs(cache) {
+            let over = match run.state {
+                RunState::Done | RunState::Undone => true,
+                RunState::Stopped => undo_until(&run).is_none_or(|until| until < now()),
+                _ => false,
+            };
+            if over || (run.trashed == 0 && !run.acts()) {
+                continue;
+            }
+            let of = (run.bundles, run.digest.as_str());
+            let list = crate::condemned::list(ledger, cache.slug.as_str(), &run.plan, of).await?;
+            nars.extend(list.into_iter().map(|path| path.nar));
+        }
+        Ok(nars)
     }
 
     /// The run that took a path out which is not here; `None` where none of the newest did. Reads lists:
@@ -335,16 +371,20 @@ fn undoable(run: &RunRecord) -> Result<(), RetentionError> {
     }
 }
 
-/// A run as the API shows it.
-pub(super) fn shown(run: &Entry<RunRecord>) -> Run {
-    let undo_until = match run.state {
+/// Until when a run can be undone, seconds since 1970.
+fn undo_until(run: &RunRecord) -> Option<i64> {
+    match run.state {
         RunState::Grace => run.due(),
         // It deletes no NARs any more, but for others they are nobody's.
         RunState::Stopped if run.trashed > run.restored => run
             .ended_at
             .map(|at| at.saturating_add(i64::from(run.grace_days.max(1)) * DAY)),
         _ => None,
-    };
+    }
+}
+
+/// A run as the API shows it.
+pub(super) fn shown(run: &Entry<RunRecord>) -> Run {
     Run {
         id: run.id.to_string(),
         plan: run.plan.clone(),
@@ -370,7 +410,7 @@ pub(super) fn shown(run: &Entry<RunRecord>) -> Run {
                 example: example.clone(),
             })
             .collect(),
-        undo_until: undo_until.map(spelled),
+        undo_until: undo_until(run).map(spelled),
         trouble: run.trouble.clone(),
     }
 }

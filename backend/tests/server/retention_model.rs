@@ -270,36 +270,8 @@ fn adjusted(mut config: Config) -> Config {
 async fn quiet(server: &TestServer) {
     let cache = main_of(server);
     let begun = Instant::now();
-    loop {
+    while server.server.retention().is_busy(&cache) {
         let history = server.server.retention().history(&cache);
-        let acts = |state| {
-            matches!(
-                state,
-                RunState::Marking
-                    | RunState::Waiting
-                    | RunState::Trashing
-                    | RunState::Deleting
-                    | RunState::Undoing
-            )
-        };
-        // One without days of grace goes on by itself.
-        let due = |run: &snowbank_shared::api::retention::Run| {
-            let now = snowbank::auth::records::spelled(snowbank::auth::records::now());
-            run.state == RunState::Grace && run.undo_until.as_ref().is_some_and(|at| *at <= now)
-        };
-        let turn = server
-            .server
-            .site()
-            .ledger
-            .view()
-            .get::<snowbank::condemned::TurnRecord>(
-                snowbank::ledger::Scope::Cache("main"),
-                &snowbank::ledger::RecordId::only(),
-            );
-        let taken = turn.is_some_and(|turn| turn.run.is_some());
-        if !taken && !history.runs.iter().any(|run| acts(run.state) || due(run)) {
-            return;
-        }
         assert!(begun.elapsed() < Duration::from_secs(30), "{history:?}");
         tokio::time::sleep(Duration::from_millis(30)).await;
     }
