@@ -27,7 +27,9 @@ impl From<RetentionError> for ApiError {
         let text = error.to_string();
         match error {
             RetentionError::Ledger(error) => error.into(),
-            RetentionError::Bad(_) | RetentionError::Nothing(_) => Self::unacceptable("not-acceptable", text),
+            RetentionError::Bad(_) | RetentionError::Nothing(_) => {
+                Self::unacceptable("not-acceptable", text)
+            }
             RetentionError::Blocked(_) => Self::conflict("blocked", text),
             RetentionError::Foreign(_) => Self::conflict("foreign-paths", text),
             RetentionError::NoSuch { .. } => Self::nothing_there(text),

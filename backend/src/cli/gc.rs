@@ -95,7 +95,9 @@ fn gc(args: &GcArgs) -> anyhow::Result<u8> {
     logging::begin(&args.serve.log, "warn")?;
     let slug = meant(args, &config)?;
     if !args.yes && !args.dry_run {
-        eprintln!("snowbank: say --yes to remove what the rules do not keep, or --dry-run to see it");
+        eprintln!(
+            "snowbank: say --yes to remove what the rules do not keep, or --dry-run to see it"
+        );
         return Ok(REFUSED);
     }
     // Nobody is to find it.
@@ -130,7 +132,9 @@ async fn collected(args: &GcArgs, server: &RunningServer, slug: &str) -> anyhow:
     sync.sweep_now().await?;
     let rules = retention::shown(site, &cache);
     if rules.revision == 0 {
-        eprintln!("snowbank: nobody has set rules of retention for `{slug}`: set them on its page first");
+        eprintln!(
+            "snowbank: nobody has set rules of retention for `{slug}`: set them on its page first"
+        );
         return Ok(REFUSED);
     }
     if args.dry_run {

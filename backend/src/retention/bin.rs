@@ -217,6 +217,15 @@ impl Hold<'_> {
         Ok(done)
     }
 
+    /// Whether a NAR is not there. One that lies elsewhere, by its URL, is not ours to look for.
+    async fn nar_is_gone(&self, key: &str) -> Result<bool, Stop> {
+        match self.cache.bucket.find(key).await {
+            Ok(found) => Ok(found.is_none()),
+            Err(error) if error.kind() == BucketErrorKind::InvalidKey => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     async fn put_one_back(&self, one: &Thrown) -> Result<Back, Stop> {
         let cache = self.cache;
         let bucket = &cache.bucket;
@@ -252,7 +261,7 @@ impl Hold<'_> {
         {
             return left(KeptSince::Gone, "it was purged since");
         }
-        if bucket.find(&one.nar).await?.is_none() {
+        if self.nar_is_gone(&one.nar).await? {
             return left(KeptSince::Gone, "its NAR is gone");
         }
         for reference in &one.references {

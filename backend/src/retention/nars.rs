@@ -14,7 +14,7 @@ use super::Retention;
 use super::bin::AT_ONCE;
 use super::work::{Hold, Stop};
 use crate::auth::records::now;
-use crate::bucket::Bucket;
+use crate::bucket::{Bucket, BucketErrorKind};
 use crate::condemned::{self, place};
 
 /// NARs of a batch.
@@ -138,7 +138,14 @@ impl Retention {
                 return Ok(Became::Named);
             }
         }
-        let there = bucket.find(key).await?;
+        let there = match bucket.find(key).await {
+            Ok(there) => there,
+            // It lies elsewhere, by its URL, and is not ours.
+            Err(error) if error.kind() == BucketErrorKind::InvalidKey => {
+                return Ok(Became::Named);
+            }
+            Err(error) => return Err(error.into()),
+        };
         if !hold.is_sure() {
             return Err(Stop::Left);
         }

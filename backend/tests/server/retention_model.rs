@@ -25,10 +25,10 @@ use crate::upload_site::{Made, Site, Uploader, said};
 /// Paths that may be pushed.
 const PATHS: usize = 24;
 /// Rounds of a life of the server, and its lives.
-const ROUNDS: usize = 9;
-const LIVES: usize = 4;
+const ROUNDS: usize = 12;
+const LIVES: usize = 3;
 /// How long a run waits: longer than a narinfo needs from the last look to the bucket.
-const WAIT: Duration = Duration::from_millis(250);
+const WAIT: Duration = Duration::from_millis(500);
 
 /// Numbers that look random, the same for the same seed.
 struct Dice(u64);
@@ -281,7 +281,7 @@ async fn quiet(server: &TestServer) {
 async fn rounds(server: &TestServer, world: &World, model: &mut Model, dice: &mut Dice) {
     for _ in 0..ROUNDS {
         let (one, two) = (dice.roll(PATHS), dice.roll(PATHS));
-        let delay = Duration::from_millis(dice.roll(60) as u64);
+        let delay = Duration::from_millis(dice.roll(150) as u64);
         let (first, second, ()) = tokio::join!(
             push(server, world, one, Duration::ZERO),
             push(server, world, two, delay),
@@ -388,10 +388,10 @@ fn world_of(seed: u64, total: &mut Model) {
 #[test]
 fn nothing_that_is_needed_goes_whatever_happens_at_once() {
     let mut total = Model::default();
-    for seed in [1, 2, 3] {
+    for seed in [1, 2] {
         world_of(seed, &mut total);
     }
     // Otherwise it would have shown nothing.
-    assert!(total.trashed > 20, "{}", total.trashed);
-    assert!(total.deleted > 0 && total.undone > 0 && total.pushed > 50);
+    assert!(total.trashed > 10, "{}", total.trashed);
+    assert!(total.deleted > 0 && total.undone > 0 && total.pushed > 20);
 }
