@@ -105,7 +105,7 @@ impl Retention {
                 .batch(hold, &course, &run, (from as usize, to as usize))
                 .await?;
             run = hold
-                .note(|run| came.into_record(&course.list, run, to))
+                .note(|run| came.count_in(&course.list, run, to))
                 .await?;
             if run.state != RunState::Trashing {
                 return Err(Stop::Left);
@@ -424,7 +424,7 @@ fn as_planned(path: &Doomed, lying: &Lying, hold: &Hold<'_>) -> Option<NarInfo> 
 
 impl Came {
     /// Adds what a batch came to, once.
-    fn into_record(&self, list: &[Doomed], run: &mut RunRecord, to: u32) {
+    fn count_in(&self, list: &[Doomed], run: &mut RunRecord, to: u32) {
         if run.claim.is_none_or(|(_, claimed)| claimed != to) {
             return;
         }
