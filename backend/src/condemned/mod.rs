@@ -17,6 +17,8 @@
 //! who asks sees the claim. When [`Condemned::keep`] returns, the bucket says what is there, and it
 //! stays there.
 //!
+//! While a path is in the trash, its NAR is served to who remembers its narinfo: clients do for 30 days.
+//!
 //! Where the ledger was not read for some seconds, the turn is read from the bucket.
 
 mod record;
@@ -25,7 +27,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use snowbank_shared::hash::Sha256;
 use snowbank_shared::store_path::StorePathHash;
 use tokio::sync::Mutex;
@@ -33,7 +35,7 @@ use tokio::time::Instant;
 
 pub use record::{Doomed, PlanRecord, REMEMBERED, RunRecord, Spared, TurnRecord};
 
-use crate::ledger::{Freshness, Ledger, LedgerError, RecordId, Scope};
+use crate::ledger::{Entry, Freshness, Ledger, LedgerError, RecordId, Scope};
 
 /// Places that uploads may hold back from one run; beyond, the run is stopped.
 pub const MOST_NEEDED: usize = 5_000;
@@ -85,6 +87,15 @@ struct List {
     nars: HashMap<String, u32>,
 }
 
+/// NARs of paths in the trash, whose narinfos clients may remember.
+#[derive(Debug, Default)]
+struct Trashed {
+    /// The runs that it is of.
+    runs: Vec<String>,
+    /// Their paths, by the key of their NAR.
+    nars: HashMap<String, Vec<StorePathHash>>,
+}
+
 /// What a run is about to take out of a cache, as far as this replica knows.
 #[derive(Debug, Default)]
 pub struct Condemned {
@@ -92,6 +103,8 @@ pub struct Condemned {
     known: ArcSwapOption<List>,
     /// Held by who reads one.
     reading: Mutex<()>,
+    /// What lies in the trash.
+    trashed: ArcSwap<Trashed>,
 }
 
 /// The name of a bundle of a plan's list.
@@ -240,6 +253,38 @@ impl Condemned {
         });
         self.known.store(Some(Arc::clone(&made)));
         Ok(Some(made))
+    }
+
+    /// The paths in the trash that have this NAR, where clients were served them.
+    pub fn trashed(&self, nar: &str) -> Vec<StorePathHash> {
+        self.trashed.load().nars.get(nar).cloned().unwrap_or_default()
+    }
+
+    /// Remembers what these runs have in the trash. Nothing is read where it is of the same runs.
+    ///
+    /// # Errors
+    /// Where a list cannot be read.
+    pub async fn remember(
+        &self,
+        ledger: &Ledger,
+        cache: &str,
+        runs: &[Entry<RunRecord>],
+    ) -> Result<(), LedgerError> {
+        let ids: Vec<String> = runs.iter().map(|run| run.id.to_string()).collect();
+        if self.trashed.load().runs == ids {
+            return Ok(());
+        }
+        let mut nars: HashMap<String, Vec<StorePathHash>> = HashMap::new();
+        for run in runs {
+            let of = (run.bundles, run.digest.as_str());
+            for path in list(ledger, cache, &run.plan, of).await? {
+                if path.served {
+                    nars.entry(path.nar).or_default().push(path.hash);
+                }
+            }
+        }
+        self.trashed.store(Arc::new(Trashed { runs: ids, nars }));
+        Ok(())
     }
 
     /// Forgets the list of a run that is over.

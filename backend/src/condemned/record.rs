@@ -30,6 +30,9 @@ pub struct Doomed {
     pub added_at: i64,
     /// What was known of its content.
     pub content: ContentStatus,
+    /// Whether clients were served it.
+    #[serde(default)]
+    pub served: bool,
     /// The day on which it was fetched last when the plan was made, seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fetched: Option<i64>,

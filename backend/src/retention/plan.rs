@@ -20,6 +20,7 @@ use crate::condemned::{self, Doomed, PlanRecord, RunRecord, digest_of, list_name
 use crate::index::{Id, View};
 use crate::ledger::{Entry, LedgerError, RecordId, Scope};
 use crate::site::{Cache, Site};
+use crate::substituter::narinfo::allowed;
 use crate::usage::{DAY, FetchLog, Fetched};
 
 /// Paths of a plan at most.
@@ -39,7 +40,7 @@ fn nar_key(view: &View, id: Id) -> String {
 }
 
 /// A path as a plan lists it.
-fn doomed(view: &View, id: Id, fetches: &FetchLog) -> Doomed {
+fn doomed(cache: &Cache, view: &View, id: Id, fetches: &FetchLog) -> Doomed {
     let hash = view.hash(id);
     Doomed {
         hash,
@@ -49,6 +50,9 @@ fn doomed(view: &View, id: Id, fetches: &FetchLog) -> Doomed {
         bytes: view.file_size(id),
         added_at: view.added_at(id),
         content: view.content(id),
+        served: view.withheld(id).is_none()
+            && !cache.holds_back(view, id)
+            && allowed(cache.serve, || Some((view.signature(id), view.content(id)))),
         fetched: match fetches.fetched(&hash) {
             Fetched::At { day } => Some(day),
             Fetched::Never { .. } | Fetched::NotMeasured => None,
@@ -98,7 +102,7 @@ fn drawn(site: &Site, cache: &Cache, rules: &Rules) -> Result<Drawn, RetentionEr
             list: view
                 .referrers_first(&removal.going)
                 .into_iter()
-                .map(|id| doomed(&view, id, &fetches))
+                .map(|id| doomed(cache, &view, id, &fetches))
                 .collect(),
             frees,
             pins: pins.iter().map(|pinned| pinned.path).collect(),

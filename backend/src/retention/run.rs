@@ -301,6 +301,20 @@ impl Retention {
         runs
     }
 
+    /// The runs that can be undone, or act.
+    pub(super) fn undoable_runs(&self, cache: &Cache) -> Vec<Entry<RunRecord>> {
+        let mut runs = self.runs(cache);
+        runs.retain(|run| {
+            let over = match run.state {
+                RunState::Done | RunState::Undone => true,
+                RunState::Stopped => undo_until(run).is_none_or(|until| until < now()),
+                _ => false,
+            };
+            !over && (run.trashed > 0 || run.acts())
+        });
+        runs
+    }
+
     /// NARs that nothing names and that are needed to undo a run.
     ///
     /// # Errors
@@ -311,15 +325,7 @@ impl Retention {
     ) -> Result<HashSet<String>, RetentionError> {
         let ledger = &self.0.site.ledger;
         let mut nars = HashSet::new();
-        for run in self.runs(cache) {
-            let over = match run.state {
-                RunState::Done | RunState::Undone => true,
-                RunState::Stopped => undo_until(&run).is_none_or(|until| until < now()),
-                _ => false,
-            };
-            if over || (run.trashed == 0 && !run.acts()) {
-                continue;
-            }
+        for run in self.undoable_runs(cache) {
             let of = (run.bundles, run.digest.as_str());
             let list = crate::condemned::list(ledger, cache.slug.as_str(), &run.plan, of).await?;
             nars.extend(list.into_iter().map(|path| path.nar));

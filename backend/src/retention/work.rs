@@ -241,6 +241,12 @@ impl Retention {
             return Ok(false);
         }
         let scope = Scope::Cache(cache.slug.as_str());
+        let trashed = self.undoable_runs(cache);
+        let slug = cache.slug.as_str();
+        let remembered = cache.condemned.remember(&site.ledger, slug, &trashed);
+        if let Err(error) = remembered.await {
+            tracing::warn!(cache = slug, %error, "the list of a run cannot be read: the NARs of its trash are not served");
+        }
         let view = site.ledger.view();
         let turn = view.get::<TurnRecord>(scope, &RecordId::only());
         let acting = turn.as_ref().and_then(|turn| turn.run.clone());

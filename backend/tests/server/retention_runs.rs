@@ -190,6 +190,14 @@ async fn a_plan_is_run_into_the_trash_and_undone_byte_for_byte() {
     }
     let answer = server.get(&format!("/main/{}.narinfo", app.hash)).await;
     assert_eq!(answer.status(), 404);
+    // Who remembers the narinfo gets the NAR; who is about to upload it is told that it is not here.
+    let nar = format!("/main/{}", app.url);
+    let begun = Instant::now();
+    while server.get(&nar).await.status() != 200 {
+        assert!(begun.elapsed() < Duration::from_secs(10), "{nar}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(server.head(&nar).await.status(), 404);
     let gone = format!("/caches/main/gc/gone/{}", app.hash);
     let taken = mary.json(&server, &gone).await;
     assert_eq!(
