@@ -11,7 +11,7 @@ use crate::people::{Actor, owner, read};
 use crate::retention::{age, bytes, filled};
 
 /// A server with the five paths of [`filled`], and its owner.
-async fn begun(wait: Duration) -> (TestServer, Vec<Shelved>, Actor) {
+async fn opened(wait: Duration) -> (TestServer, Vec<Shelved>, Actor) {
     let mut made = Vec::new();
     let server = TestServer::start(
         |shelf| made = filled(shelf),
@@ -71,7 +71,7 @@ async fn code(answer: reqwest::Response) -> (u16, String) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_is_run_into_the_trash_and_undone_byte_for_byte() {
-    let (server, made, olga) = begun(Duration::ZERO).await;
+    let (server, made, olga) = opened(Duration::ZERO).await;
     let [lib, app, old, one, two] = &made[..] else {
         panic!("five paths");
     };
@@ -254,7 +254,7 @@ async fn a_plan_is_run_into_the_trash_and_undone_byte_for_byte() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nars_go_after_the_grace_time_where_nothing_names_them() {
-    let (server, made, olga) = begun(Duration::ZERO).await;
+    let (server, made, olga) = opened(Duration::ZERO).await;
     let [lib, app, old, one, two] = &made[..] else {
         panic!("five paths");
     };
@@ -262,8 +262,14 @@ async fn nars_go_after_the_grace_time_where_nothing_names_them() {
     shelf.file(&format!("{}.ls", app.hash), b"{}");
     // Somebody fetched one of them after the plan.
     let plan = planned(&server, &olga, wish(0)).await;
-    let fetched = server.get(&format!("/main/{}.narinfo", old.hash)).await;
-    assert_eq!(fetched.status(), 200);
+    let fetched = server.get(&format!("/main/{}", old.url)).await;
+    assert_eq!(fetched.bytes().await.expect("a NAR"), old.nar);
+    let begun = Instant::now();
+    let path = format!("/caches/main/gc/plans/{plan}");
+    while olga.json(&server, &path).await["since"][0]["reason"] != "fetched" {
+        assert!(begun.elapsed() < Duration::from_secs(10), "nobody counted it");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     let run = started(&server, &olga, &plan).await;
     let done = until(&server, &olga, &run, "done").await;
     assert_eq!(done["left_out"][0]["reason"], "fetched", "{done}");
@@ -296,7 +302,7 @@ async fn nars_go_after_the_grace_time_where_nothing_names_them() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_run_at_a_time_and_what_is_needed_meanwhile_stays() {
-    let (server, made, olga) = begun(Duration::from_secs(3)).await;
+    let (server, made, olga) = opened(Duration::from_secs(3)).await;
     let [lib, app, ..] = &made[..] else {
         panic!("five paths");
     };
@@ -366,7 +372,7 @@ async fn one_run_at_a_time_and_what_is_needed_meanwhile_stays() {
 /// Others write past the server while a run goes on: what they rely on comes back.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_others_refer_to_is_put_back_and_what_they_changed_stays() {
-    let (server, made, olga) = begun(Duration::from_secs(1)).await;
+    let (server, made, olga) = opened(Duration::from_secs(1)).await;
     let [lib, app, old, ..] = &made[..] else {
         panic!("five paths");
     };
