@@ -257,7 +257,12 @@ impl Condemned {
 
     /// The paths in the trash that have this NAR, where clients were served them.
     pub fn trashed(&self, nar: &str) -> Vec<StorePathHash> {
-        self.trashed.load().nars.get(nar).cloned().unwrap_or_default()
+        self.trashed
+            .load()
+            .nars
+            .get(nar)
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// Remembers what these runs have in the trash. Nothing is read where it is of the same runs.

@@ -184,9 +184,9 @@ impl Record for RunRecord {
     const KIND: Kind = RUNS;
 
     fn expires_at(&self) -> Option<OffsetDateTime> {
-        // What can still be undone is remembered.
+        // What goes on, or waits for its time, is remembered.
         let ended = match self.state {
-            RunState::Done | RunState::Undone => self.ended_at?,
+            RunState::Done | RunState::Undone | RunState::Stopped => self.ended_at?,
             _ => return None,
         };
         OffsetDateTime::from_unix_timestamp(ended)

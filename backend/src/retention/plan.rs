@@ -6,7 +6,9 @@
 
 use std::sync::Arc;
 
-use snowbank_shared::api::retention::{ListedPath, MOST_DAYS, Plan, PlanWish, Rules, Weight};
+use snowbank_shared::api::retention::{
+    ListedPath, MOST_DAYS, Plan, PlanWish, Rules, RunState, Weight,
+};
 use snowbank_shared::hash::Sha256;
 use snowbank_shared::store_path::StorePathHash;
 
@@ -358,7 +360,8 @@ impl Retention {
         Ok(list.iter().map(listed).collect())
     }
 
-    /// Deletes the lists of plans that nobody can start any more and no run needs.
+    /// Deletes the lists of plans that nobody can start any more and no run needs, and the trash of runs
+    /// that are over for good.
     pub(super) async fn sweep_lists(&self, cache: &Cache) -> Result<(), LedgerError> {
         let ledger = &self.0.site.ledger;
         let slug = cache.slug.as_str();
@@ -381,6 +384,21 @@ impl Retention {
             if old && !needed.contains(plan) {
                 ledger
                     .drop_bundle(slug, &format!("plans/{}", bundle.name))
+                    .await?;
+            }
+        }
+        let over = |run: &Entry<RunRecord>| matches!(run.state, RunState::Done | RunState::Undone);
+        // A run has its record long before it has a trash.
+        let needed: std::collections::HashSet<String> = view
+            .list::<RunRecord>(scope)
+            .filter(|run| !over(run))
+            .map(|run| run.id.to_string())
+            .collect();
+        for bundle in ledger.bundles(slug, "trash/").await? {
+            let run = bundle.name.split('/').next().unwrap_or_default();
+            if !needed.contains(run) {
+                ledger
+                    .drop_bundle(slug, &format!("trash/{}", bundle.name))
                     .await?;
             }
         }

@@ -267,7 +267,10 @@ async fn nars_go_after_the_grace_time_where_nothing_names_them() {
     let begun = Instant::now();
     let path = format!("/caches/main/gc/plans/{plan}");
     while olga.json(&server, &path).await["since"][0]["reason"] != "fetched" {
-        assert!(begun.elapsed() < Duration::from_secs(10), "nobody counted it");
+        assert!(
+            begun.elapsed() < Duration::from_secs(10),
+            "nobody counted it"
+        );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let run = started(&server, &olga, &plan).await;
