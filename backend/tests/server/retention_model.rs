@@ -224,7 +224,7 @@ async fn act(server: &TestServer, world: &World, model: &mut Model, dice: &mut D
         3..=6 => {
             let wish = PlanWish {
                 rules: rules(["red-*", "green-*", "blue-*"][dice.roll(3)]),
-                foreign: false,
+                foreign: true,
                 grace_days: Some(u32::from(dice.roll(3) > 0)),
             };
             let Ok(plan) = retention.plan(&cache, &wish, &by()).await else {
@@ -305,7 +305,7 @@ async fn exact(server: &TestServer, world: &World, model: &mut Model) {
     let goes: BTreeSet<usize> = before.difference(&kept).copied().collect();
     let wish = PlanWish {
         rules: rules("green-*"),
-        foreign: false,
+        foreign: true,
         grace_days: Some(30),
     };
     let plan = match retention.plan(&cache, &wish, &by()).await {

@@ -415,3 +415,66 @@ async fn what_others_refer_to_is_put_back_and_what_they_changed_stays() {
         assert!(narinfo(&shelf, made).exists(), "{}", made.path);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_does_the_same_and_not_behind_a_servers_back() {
+    let (server, made, olga) = opened(Duration::ZERO).await;
+    let [lib, app, old, one, two] = &made[..] else {
+        panic!("five paths");
+    };
+    let dir = server.dir.path().to_owned();
+    let settings = format!(
+        "data_dir = '{0}/data'\n[caches.main]\nfolder = '{0}/cache'\n",
+        dir.display()
+    );
+    let file = dir.join("s.toml");
+    std::fs::write(&file, settings).expect("a file");
+    let gc = async |arguments: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_snowbank"));
+        command.arg("gc").args(arguments).arg("--config").arg(&file);
+        let output = tokio::task::spawn_blocking(move || command.output())
+            .await
+            .expect("no panic")
+            .expect("the program runs");
+        (
+            output.status.code(),
+            String::from_utf8(output.stdout).expect("text"),
+            String::from_utf8(output.stderr).expect("text"),
+        )
+    };
+    // The folder is the running server's.
+    let (code, _, errors) = gc(&["--yes", "--foreign"]).await;
+    assert_eq!(code, Some(1), "{errors}");
+    assert!(errors.contains("in use by another server"), "{errors}");
+    let path = "/caches/main/gc/rules";
+    let mut rules = olga.json(&server, path).await;
+    rules["rules"] = json!({"uploaded_days": 30, "grace_hours": 0});
+    read(olga.send(&server, Method::PUT, path, Some(rules)).await).await;
+    let TestServer { server, dir, .. } = server;
+    server.shutdown().await;
+
+    let (code, text, errors) = gc(&["--dry-run", "--json"]).await;
+    assert_eq!(code, Some(0), "{text}{errors}");
+    let said: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(said["simulation"]["frees"]["paths"], 4, "{text}");
+    // Without a yes, and without one to others' writing, nothing is begun.
+    for refused in [&[][..], &["--yes"]] {
+        let (code, text, errors) = gc(refused).await;
+        assert_eq!((code, text.as_str()), (Some(1), ""), "{errors}");
+    }
+    let shelf = Shelf::new(dir.path().join("cache"));
+    for made in &made {
+        assert!(narinfo(&shelf, made).exists(), "{}", made.path);
+    }
+    let (code, text, errors) = gc(&["--yes", "--foreign", "--json"]).await;
+    assert_eq!(code, Some(0), "{text}{errors}");
+    let said: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!((&said["run"]["state"], &said["run"]["trashed"]), (&json!("grace"), &json!(4)));
+    for (made, stays) in [(lib, false), (app, false), (old, false), (one, false), (two, true)] {
+        assert_eq!(narinfo(&shelf, made).exists(), stays, "{}", made.path);
+    }
+    let (code, _, errors) = gc(&["--yes", "--foreign"]).await;
+    assert_eq!(code, Some(0), "nothing to do: {errors}");
+    let (code, _, _) = gc(&["--yes", "--cache", "nowhere"]).await;
+    assert_eq!(code, Some(2));
+}
