@@ -469,8 +469,17 @@ async fn the_command_does_the_same_and_not_behind_a_servers_back() {
     let (code, text, errors) = gc(&["--yes", "--foreign", "--json"]).await;
     assert_eq!(code, Some(0), "{text}{errors}");
     let said: Value = serde_json::from_str(&text).expect("JSON");
-    assert_eq!((&said["run"]["state"], &said["run"]["trashed"]), (&json!("grace"), &json!(4)));
-    for (made, stays) in [(lib, false), (app, false), (old, false), (one, false), (two, true)] {
+    assert_eq!(
+        (&said["run"]["state"], &said["run"]["trashed"]),
+        (&json!("grace"), &json!(4))
+    );
+    for (made, stays) in [
+        (lib, false),
+        (app, false),
+        (old, false),
+        (one, false),
+        (two, true),
+    ] {
         assert_eq!(narinfo(&shelf, made).exists(), stays, "{}", made.path);
     }
     let (code, _, errors) = gc(&["--yes", "--foreign"]).await;
