@@ -46,6 +46,10 @@ impl Retention {
                 trashed.entry(one.nar).or_default().insert(one.hash);
             }
         }
+        // Paths of one archive may lie in the trash of several runs: the last of them deletes it.
+        let others = self.nars_of_others(hold.cache, Some(&hold.id)).await?;
+        trashed.retain(|nar, _| !others.contains(nar));
+        hold.beat().await?;
         let nars = condemned::nars(&list);
         while (run.next as usize) < nars.len() {
             hold.allowed()?;
