@@ -47,9 +47,18 @@ impl Retention {
             }
         }
         // Paths of one archive may lie in the trash of several runs: the last of them deletes it.
-        let others = self.nars_of_others(hold.cache, Some(&hold.id)).await?;
-        trashed.retain(|nar, _| !others.contains(nar));
-        hold.beat().await?;
+        for other in self.undoable_runs(hold.cache) {
+            if other.id == hold.id {
+                continue;
+            }
+            let folder = format!("trash/{}/", other.id);
+            for bundle in ledger.bundles(hold.slug(), &folder).await? {
+                hold.beat().await?;
+                for one in hold.thrown(&format!("{folder}{}", bundle.name)).await? {
+                    trashed.remove(&one.nar);
+                }
+            }
+        }
         let nars = condemned::nars(&list);
         while (run.next as usize) < nars.len() {
             hold.allowed()?;

@@ -323,19 +323,9 @@ impl Retention {
         &self,
         cache: &Cache,
     ) -> Result<HashSet<String>, RetentionError> {
-        self.nars_of_others(cache, None).await
-    }
-
-    /// The same, those left out that only this run needs.
-    pub(super) async fn nars_of_others(
-        &self,
-        cache: &Cache,
-        but: Option<&RecordId>,
-    ) -> Result<HashSet<String>, RetentionError> {
         let ledger = &self.0.site.ledger;
         let mut nars = HashSet::new();
-        let runs = self.undoable_runs(cache);
-        for run in runs.iter().filter(|run| Some(&run.id) != but) {
+        for run in self.undoable_runs(cache) {
             let of = (run.bundles, run.digest.as_str());
             let list = crate::condemned::list(ledger, cache.slug.as_str(), &run.plan, of).await?;
             nars.extend(list.into_iter().map(|path| path.nar));
