@@ -43,6 +43,7 @@ mod repair;
 mod request;
 mod retention;
 mod rotation;
+mod runs;
 mod session;
 mod settings;
 mod signing;
@@ -75,6 +76,7 @@ use utoipa_axum::routes;
 
 use crate::auth::Caller;
 use crate::intake::Intake;
+use crate::retention::Retention;
 use crate::signing::Signing;
 use crate::site::Site;
 use crate::web::{Body, RequestId, Response, headers};
@@ -103,7 +105,7 @@ use request::Asked;
         (name = "keys", description = "Contributors' keys: everyone signs with their own"),
         (name = "uploads", description = "What waits to be published, and the rules for uploads"),
         (name = "signatures", description = "Adding and removing signatures, and a cache's keys"),
-        (name = "retention", description = "What may go, and why: simulated, never deleted"),
+        (name = "retention", description = "What may go, and why; plans, and the runs that carry them out"),
         (name = "usage", description = "Who fetches what from a cache"),
         (name = "alerts", description = "Who is told by a webhook when a figure of a cache is too low or too high"),
         (name = "audit", description = "Who did what"),
@@ -219,6 +221,14 @@ fn routes(computing: OpenApiRouter<Arc<Site>>) -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(retention::why))
         .routes(routes!(retention::rules, retention::change))
         .routes(routes!(retention::gone))
+        .routes(routes!(runs::plans, runs::plan))
+        .routes(routes!(runs::one_plan))
+        .routes(routes!(runs::plan_paths))
+        .routes(routes!(runs::export))
+        .routes(routes!(runs::start))
+        .routes(routes!(runs::one_run))
+        .routes(routes!(runs::stop))
+        .routes(routes!(runs::undo))
         .routes(routes!(uploads::plan, uploads::list))
         .routes(routes!(uploads::one, uploads::cancel))
         .routes(routes!(uploads::commit))
@@ -249,11 +259,12 @@ pub struct Api {
     site: Arc<Site>,
     intake: Intake,
     signing: Signing,
+    retention: Retention,
 }
 
 impl Api {
     /// The API over these caches, what takes uploads to them, and what changes signatures.
-    pub fn new(site: Arc<Site>, intake: Intake, signing: Signing) -> Self {
+    pub fn new(site: Arc<Site>, intake: Intake, signing: Signing, retention: Retention) -> Self {
         let counted = from_fn_with_state(Arc::clone(&site), counting_strangers);
         // The same address with an empty path inside: of what is a single file.
         let single = get(files::one).route_layer(counted.clone());
@@ -272,6 +283,7 @@ impl Api {
             site,
             intake,
             signing,
+            retention,
         }
     }
 
@@ -306,6 +318,7 @@ impl Api {
         inner.extensions_mut().insert(asked);
         inner.extensions_mut().insert(self.intake.clone());
         inner.extensions_mut().insert(self.signing.clone());
+        inner.extensions_mut().insert(self.retention.clone());
         let answered = match self.router.clone().oneshot(inner).await {
             Ok(answered) => answered,
             Err(never) => match never {},

@@ -242,6 +242,7 @@ impl From<PinError> for ApiError {
             PinError::Indexing => Self::conflict("indexing", text),
             PinError::TooMany(_) => Self::conflict("too-many", text),
             PinError::Ledger(error) => error.into(),
+            PinError::Keep(_) => Self::busy(text),
             PinError::Bucket(error) => {
                 tracing::warn!(%error, "the bucket failed while a pin was made");
                 Self::busy("Nothing was changed: the bucket does not answer at the moment.")

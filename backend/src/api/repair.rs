@@ -4,7 +4,7 @@
 //! which state. Doing it makes the list anew and goes on only where the name is still the same, so that
 //! nothing is done that nobody has seen. Every step is held against the bucket and the index again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -27,6 +27,7 @@ use crate::bucket::{
     BucketError, BucketErrorKind, ETag, ListRequest, ObjectMeta, PutOptions, Unfinished,
 };
 use crate::index::{Change, ChangeToken, View};
+use crate::retention::Retention;
 use crate::site::{Cache, Site, surroundings};
 use crate::withheld::Pair;
 
@@ -77,6 +78,7 @@ enum Does {
 pub(super) async fn repair(
     State(site): State<Arc<Site>>,
     Extension(asked): Extension<Asked>,
+    Extension(retention): Extension<Retention>,
     Path((slug, check)): Path<(String, String)>,
     bytes: Bytes,
 ) -> Result<Json<Repair>, ApiError> {
@@ -100,7 +102,13 @@ pub(super) async fn repair(
     if !wish.dry_run && act == RepairAct::Delete {
         nothing_unseen(&cache).await?;
     }
-    let (steps, total) = steps(&site, &cache, &check, act).await?;
+    let spared = match act {
+        RepairAct::Delete => retention.nars_that_may_come_back(&cache).await?,
+        _ => HashSet::new(),
+    };
+    let (mut steps, total) = steps(&site, &cache, &check, act).await?;
+    // What a run took out can be put back as long as its NARs are there.
+    steps.retain(|step| !spared.contains(&step.shown.object));
     let plan = named(&check, &steps);
     let mut repair = Repair {
         check,

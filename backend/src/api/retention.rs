@@ -1,5 +1,5 @@
 //! `/caches/{cache}/gc`: the rules of retention, what rules would keep and remove, and why. Nothing
-//! here deletes.
+//! here deletes: plans and runs are in `runs`.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,12 +14,13 @@ use snowbank_shared::api::quarantine::HeldBack;
 use snowbank_shared::api::retention::{
     Gone, RETENTION_NEEDS, RetentionRules, Rules, SIMULATING_NEEDS, Simulation, WhyKept,
 };
+use snowbank_shared::store_path::StorePathHash;
 
 use super::problem::{ApiError, excerpt};
 use super::request::{self, Asked, body, find, heavy, nothing_left, pairs, readable, taken};
 use super::vouching::uploaders;
 use crate::auth::records::{now, spelled};
-use crate::retention::{self, Applied, Facts};
+use crate::retention::{self, Applied, Facts, Retention};
 use crate::site::{Cache, Site};
 use crate::sizes::prices::{monthly, prices};
 
@@ -154,7 +155,7 @@ pub(super) async fn simulate(
             simulation.saves_monthly = Some(monthly(&prices, simulation.frees.bytes));
             simulation.currency = Some(prices.currency);
         }
-        simulation.refusal = Some(retention::refusal(&asking, &cache, lacks.as_ref()));
+        simulation.refusal = retention::refusal(&asking, &cache, lacks.as_ref());
         Ok(Json(simulation))
     })
     .await
@@ -257,7 +258,7 @@ pub(super) async fn change(
     Ok(Json(retention::shown(&site, &cache)))
 }
 
-/// Who purged a path, when and why. Strangers are not told who.
+/// Who took a path out, when and why: by a run, or for ever. Strangers are not told who, nor of runs.
 #[utoipa::path(
     get,
     path = "/caches/{cache}/gc/gone/{hash}",
@@ -277,11 +278,28 @@ pub(super) async fn change(
 pub(super) async fn gone(
     State(site): State<Arc<Site>>,
     Extension(asked): Extension<Asked>,
+    Extension(retention): Extension<Retention>,
     Path((slug, hash)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Json<Gone>, ApiError> {
     let cache = readable(&site, &slug, &headers)?;
     let hash = request::hash(&hash)?;
+    if asked.is_known()
+        && let Some(taken) = retention.taken_out(&cache, &hash).await?
+        && !purged(&cache, hash)
+    {
+        return Ok(Json(Gone {
+            hash: hash.to_string(),
+            name: Some(taken.name),
+            purged: false,
+            by: taken.run.by,
+            at: taken.run.at,
+            reason: None,
+            plan: Some(taken.run.plan),
+            run: Some(taken.run.id),
+            undo_until: taken.run.undo_until,
+        }));
+    }
     let held = cache.withheld.held();
     let purged = held
         .iter()
@@ -299,5 +317,15 @@ pub(super) async fn gone(
         },
         at: spelled(purged.at),
         reason: Some(purged.reason.to_string()).filter(|reason| !reason.is_empty()),
+        plan: None,
+        run: None,
+        undo_until: None,
     }))
+}
+
+/// Whether a path was purged, whatever its content.
+fn purged(cache: &Cache, hash: StorePathHash) -> bool {
+    let held = cache.withheld.held();
+    held.iter()
+        .any(|(path, holding)| *path == hash && holding.state == HeldBack::Purged)
 }

@@ -173,6 +173,20 @@ impl Bucket {
     /// # Errors
     /// See [`BucketErrorKind`].
     pub async fn delete(&self, key: &str) -> Result<(), BucketError> {
+        self.delete_when(key, None).await
+    }
+
+    /// Deletes this very version of an object. Where the store ignores the condition, this is a plain
+    /// delete. That there is none is no error.
+    ///
+    /// # Errors
+    /// [`BucketErrorKind::PreconditionFailed`] where it has another tag by now, else see
+    /// [`BucketErrorKind`].
+    pub async fn delete_if_match(&self, key: &str, unchanged: &ETag) -> Result<(), BucketError> {
+        self.delete_when(key, Some(unchanged)).await
+    }
+
+    async fn delete_when(&self, key: &str, unchanged: Option<&ETag>) -> Result<(), BucketError> {
         let absolute = self.absolute(Operation::Delete, key)?;
         let outcome = self
             .attempt(Operation::Delete, |_| {
@@ -182,7 +196,8 @@ impl Bucket {
                     .delete
                     .delete_object()
                     .bucket(&self.inner.name)
-                    .key(&absolute);
+                    .key(&absolute)
+                    .set_if_match(unchanged.map(|etag| etag.as_str().to_owned()));
                 let absolute = &absolute;
                 async move {
                     request

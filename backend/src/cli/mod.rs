@@ -2,6 +2,7 @@
 
 mod connect;
 mod demo;
+mod gc;
 mod index;
 mod key;
 mod logging;
@@ -40,6 +41,8 @@ enum Command {
     Index(index::IndexArgs),
     /// Read archives from their first byte to their last and say whether they are what narinfos claim
     Verify(verify::VerifyArgs),
+    /// Remove what the rules of a cache do not keep: narinfos into the trash, NARs after the days of grace
+    Gc(gc::GcArgs),
     /// Print a one-time link that signs an owner in; works beside a running server
     OwnerLink(ServeArgs),
     /// Print the OpenAPI document of the API
@@ -144,6 +147,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Demo(args) => demo::run(&args),
         Command::Index(args) => index::run(&args),
         Command::Verify(args) => Ok(verify::run(&args)),
+        Command::Gc(args) => Ok(gc::run(&args)),
         Command::OwnerLink(args) => owner_link::run(&args),
         Command::Openapi => {
             print(&crate::api::document())?;

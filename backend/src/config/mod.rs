@@ -14,6 +14,7 @@ mod oidc;
 mod place;
 mod reader;
 pub mod reference;
+mod retention;
 mod source;
 mod state;
 mod substituter;
@@ -30,6 +31,7 @@ pub use error::ConfigError;
 pub use foreign::unknown_variables;
 pub use live::LivePeriods;
 pub use oidc::OidcConfig;
+pub use retention::RetentionPeriods;
 pub use state::{StateConfig, StatePlace};
 pub use url::PublicUrl;
 pub use value::{AddressBlock, Slug};
@@ -66,6 +68,8 @@ pub struct Config {
     pub ui_dir: Option<PathBuf>,
     /// How long the live check waits for a machine.
     pub live_check: LivePeriods,
+    /// How long runs of retention wait. Not a setting.
+    pub retention: RetentionPeriods,
     /// Where the server's own state lies.
     pub state: StateConfig,
     /// The caches, by slug.
@@ -197,6 +201,7 @@ impl Config {
             ));
         }
         Ok(Self {
+            retention: RetentionPeriods::default(),
             listen,
             public_url,
             cache_url,
@@ -232,6 +237,7 @@ impl Config {
             metrics_listen: None,
             ui_dir: None,
             live_check: LivePeriods::default(),
+            retention: RetentionPeriods::default(),
             state: StateConfig::default(),
             caches: vec![CacheConfig::embedded(
                 Slug::main(),

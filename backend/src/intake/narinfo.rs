@@ -91,6 +91,9 @@ impl Intake {
         }
         not_held_back(cache, &narinfo)?;
         let standing = sender.standing();
+        // Who puts a path that is here needs it: it stays, or is gone before it is looked for.
+        let (ledger, slug) = (&site.ledger, cache.slug.as_str());
+        cache.condemned.keep(ledger, slug, &[hash], None).await?;
         for _ in 0..TRIES {
             let policy = UploadPolicy::in_force(&site.ledger, cache.slug.as_str())?;
             let became = match self.existing(cache, hash).await? {

@@ -14,9 +14,11 @@ use snowbank_shared::store_path::StorePathHash;
 use super::examine::Facts;
 use super::judge::Voucher;
 use super::step::Step;
-use super::{Intake, Refusal, SigningMode, Standing};
+use super::upstream::Lies;
+use super::{Intake, Refusal, SigningMode, Standing, UploadPolicy};
 use crate::auth::records::now;
 use crate::bucket::{BucketError, BucketErrorKind, ETag, PutOptions};
+use crate::condemned::Kept;
 use crate::index::{Change, ChangeToken, ParsedEntry};
 use crate::ledger::{Receipt, claims_of};
 use crate::site::Cache;
@@ -109,6 +111,8 @@ impl Intake {
                 Refusal::dependency("the receipt could not be written, so nothing was published: run the same command again")
             })?;
         stop_at.reached(Step::Receipt).await;
+        self.needed(cache, narinfo, Some(publication.nar_key))
+            .await?;
         let written = cache
             .bucket
             .put_if_absent(
@@ -152,6 +156,58 @@ impl Intake {
             "published"
         );
         Ok(true)
+    }
+
+    /// Makes what a narinfo relies on stay, right before it is written: what it refers to and its NAR,
+    /// where a run of retention is about to take them out.
+    async fn needed(
+        &self,
+        cache: &Cache,
+        narinfo: &NarInfo,
+        nar_key: Option<&str>,
+    ) -> Result<(), Refusal> {
+        let own = narinfo.store_path().hash();
+        let mut paths: Vec<StorePathHash> = narinfo
+            .references()
+            .map(|reference| reference.hash())
+            .filter(|hash| *hash != own)
+            .collect();
+        paths.push(own);
+        let ledger = &self.0.site.ledger;
+        let slug = cache.slug.as_str();
+        if cache.condemned.keep(ledger, slug, &paths, nar_key).await? == Kept::Untouched {
+            return Ok(());
+        }
+        // From here on, what is there stays there.
+        if let Some(key) = nar_key
+            && cache.bucket.find(key).await?.is_none()
+        {
+            return Err(Refusal::conflict(
+                "nar-missing",
+                format!("its archive {key} was taken out meanwhile: run the same command again"),
+            ));
+        }
+        let policy = UploadPolicy::in_force(ledger, slug)?;
+        for reference in narinfo.references().filter(|it| it.hash() != own) {
+            if cache
+                .bucket
+                .find(&reference.hash().narinfo_key())
+                .await?
+                .is_none()
+                && !matches!(
+                    self.lies_upstream(cache, &policy, reference).await,
+                    Lies::Upstream
+                )
+            {
+                return Err(Refusal::conflict(
+                    "reference-missing",
+                    format!(
+                        "reference {reference} was taken out of this cache meanwhile; run again with --refresh, or copy it too"
+                    ),
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Writes what lies beside a narinfo, where nothing is. Gives back the listing that another one's

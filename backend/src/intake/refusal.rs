@@ -6,6 +6,7 @@ use snowbank_shared::nar::NarError;
 use snowbank_shared::narinfo::NarInfoError;
 
 use crate::bucket::{BucketError, BucketErrorKind};
+use crate::condemned::KeepError;
 use crate::web::{Response, headers};
 
 /// Why an upload is refused.
@@ -103,6 +104,13 @@ impl From<BucketError> for Refusal {
     fn from(error: BucketError) -> Self {
         tracing::warn!(%error, "the bucket failed during an upload");
         Self::of_bucket(&error.kind())
+    }
+}
+
+impl From<KeepError> for Refusal {
+    fn from(error: KeepError) -> Self {
+        tracing::info!(%error, "an upload could not hold back what it needs");
+        Self::dependency(format!("{error}: nothing was published"))
     }
 }
 

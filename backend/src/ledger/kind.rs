@@ -100,6 +100,10 @@ pub const WITHHELD: Kind = holding("withheld");
 pub const PURGED: Kind = holding("purged");
 /// Frozen plans of what may go.
 pub const PLANS: Kind = holding("plans");
+/// Plans that are or were carried out.
+pub const RUNS: Kind = holding("runs");
+/// Which run of a cache acts now: one at most.
+pub const TURNS: Kind = holding("turns");
 /// Open upload sessions.
 pub const UPLOADS: Kind = granting("uploads", ScopeKind::Cache);
 /// Builds that came with other content than what is published.
@@ -161,6 +165,8 @@ pub const KINDS: &[Kind] = &[
     WITHHELD,
     PURGED,
     PLANS,
+    RUNS,
+    TURNS,
     UPLOADS,
     CONFLICTS,
     APPROVALS,

@@ -14,6 +14,8 @@
 //! audit/DAY/INSTANCE/N                 segments of the audit, one chain for each process
 //! clients/DAY/INSTANCE/N               the addresses to it, kept for a shorter time
 //! caches/SLUG/receipts/INSTANCE/N      segments of receipts
+//! caches/SLUG/plans/PLAN/N             lists of plans (bundles)
+//! caches/SLUG/trash/RUN/N              narinfos that a run took out (bundles)
 //! ```
 //!
 //! Everything that is believed lies below `records/`, so that one listing sees each change.
@@ -66,6 +68,7 @@
 //! server's area, an area that everybody can read. In doubt nobody is let in and nothing is written.
 
 mod audit;
+mod bundle;
 mod chain;
 mod changes;
 mod envelope;
@@ -102,6 +105,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use audit::{AuditDay, AuditEntry, ChainReport};
+pub use bundle::{BundleName, MOST_BUNDLE};
 pub use chain::Break;
 pub use changes::{Change, News};
 pub use error::LedgerError;

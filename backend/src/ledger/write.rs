@@ -22,8 +22,8 @@ use crate::secrets::{self, SecretError};
 const CONFLICTS: u32 = 24;
 
 /// A record's object as it lies in the bucket.
-struct Current {
-    believed: Arc<Believed>,
+pub(super) struct Current {
+    pub(super) believed: Arc<Believed>,
     etag: Option<ETag>,
 }
 
@@ -342,7 +342,7 @@ impl Ledger {
     }
 
     /// The record as it lies in the bucket, where it can be believed.
-    async fn current(
+    pub(super) async fn current(
         &self,
         area: &Area,
         path: &RecordPath,

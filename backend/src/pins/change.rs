@@ -9,6 +9,7 @@ use super::{KEPT, MOST_KEPT, MOST_NAMES, MOST_PINS, PinRecord};
 use crate::auth::By;
 use crate::auth::records::now;
 use crate::bucket::BucketError;
+use crate::condemned::KeepError;
 use crate::ledger::{LedgerError, RecordId, Scope};
 use crate::site::{Cache, Site};
 use crate::substituter::lookup;
@@ -96,6 +97,9 @@ pub enum PinError {
     /// The ledger did not take it.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// A run of retention has it in hand.
+    #[error("{0}.")]
+    Keep(#[from] KeepError),
     /// The bucket could not say what is there.
     #[error("Whether everything is here could not be looked up: {0}")]
     Bucket(#[from] BucketError),
@@ -145,6 +149,12 @@ pub async fn pin(
             "{names} names of pins were given in this cache, and {MOST_NAMES} is the most: give an old name a new path instead."
         )));
     }
+    // What a run is about to take out stays for it, with what it needs; what is gone is not here.
+    let (slug, kept) = (cache.slug.as_str(), [wish.path]);
+    cache
+        .condemned
+        .keep(&site.ledger, slug, &kept, None)
+        .await?;
     let path = complete(site, cache, wish.path).await?;
     let entry = site
         .ledger
@@ -209,6 +219,10 @@ pub async fn roll_back(
         number: to,
     };
     let old = known.revision(to).ok_or_else(no_revision)?.path.hash();
+    cache
+        .condemned
+        .keep(&site.ledger, slug, &[old], None)
+        .await?;
     // What it needs may have gone since.
     let path = complete(site, cache, old).await?;
     let changed = site

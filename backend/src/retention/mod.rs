@@ -1,4 +1,4 @@
-//! Retention: which paths of a cache may go. This much of it simulates; nothing here deletes.
+//! Retention: which paths of a cache may go, and how they go.
 //!
 //! *Rules* ([`rules`]) say what stays: pins with their newest revisions, what was fetched or uploaded
 //! within some days, names; and always everything that those need. Rules only keep. A path goes where
@@ -8,7 +8,7 @@
 //! upload is not over when its first paths are there.
 //!
 //! *What was fetched* is a rule only where fetches were measured without a gap for all of its days, and
-//! 45 at least. Until then the rule says from when on it can be used, and no plan could be made by it:
+//! 45 at least. Until then the rule says from when on it can be used, and no plan can be made by it:
 //! to leave a rule out removes more, never less.
 //!
 //! *A simulation* ([`simulate()`]) is a pure function of a version of the index, the pins, and what was
@@ -18,27 +18,131 @@
 //! *Why* ([`why()`]) names the nearest path that a rule keeps, with the chain of references from it, and
 //! what each rule says of the path itself. It asks the very [`Applied`] that simulations ask.
 //!
-//! *Plans and runs* are not made by this version. [`refusal`] says so, after what else would be in the
-//! way: an index that is not complete, a record that cannot be believed
-//! ([`crate::ledger::kind::Unverified::StopsRuns`]), a rule that cannot be applied.
+//! *A plan* ([`plan`]) is a frozen list. *A run* ([`run`]) carries it out:
+//!
+//! ```text
+//!  start ─▶ Marking ─▶ Waiting ─▶ Trashing ─▶ Grace ─────▶ Deleting ─▶ Done
+//!           the turn   longer     narinfos    NARs stay,   NARs that
+//!           is taken   than any   into the    30 days      no narinfo
+//!                      ledger is  trash       │            names
+//!                      believed               └─ undo ─▶ Undoing ─▶ Undone
+//! ```
+//!
+//! No step relies on the one before: each looks at the bucket, the index after a sweep, pins, fetches
+//! and what uploads hold back ([`crate::condemned`]), right before it takes something out. Narinfos
+//! go before what they refer to, and before their NARs; what is put back comes in the other order. So a
+//! kill at any moment leaves no narinfo with a reference or a NAR that the run took out.
+//!
+//! *Runs, pins and plans that cannot be believed* stop all of it ([`refusal`],
+//! [`crate::ledger::kind::Unverified::StopsRuns`]).
+//!
+//! Listings (`.ls`) go with the NARs. Logs, realisations and debug links stay: they belong to derivations
+//! and builds, and name no path that has to be there.
 //!
 //! Whether the caller may is asked by who calls.
 
 mod applied;
+mod bin;
+mod nars;
+mod plan;
 mod rules;
+mod run;
+mod settle;
 mod simulate;
+mod since;
+mod trash;
 mod why;
+mod work;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use snowbank_shared::api::retention::{DisabledRule, LeftOut};
 
 pub use applied::{Applied, FETCHES_MEASURED_DAYS, Facts, PinnedPath, Reason};
+pub use plan::{MOST_PLANNED, MOST_PLANS, foreign_paths};
 pub use rules::{RetentionRecord, change, fault, shown};
 pub use simulate::simulate;
 pub use why::why;
 
-use snowbank_shared::api::retention::DisabledRule;
-
-use crate::ledger::Ledger;
+use crate::condemned::Spared;
+use crate::config::RetentionPeriods;
+use crate::intake::Intake;
+use crate::ledger::{Ledger, LedgerError};
 use crate::pins;
 use crate::site::{Cache, Site};
+use crate::sync::Hints;
+
+/// Why something about plans and runs was not done. The text is for who asked.
+#[derive(Debug, thiserror::Error)]
+pub enum RetentionError {
+    /// A value that cannot be.
+    #[error("{0}")]
+    Bad(String),
+    /// There is nothing to do.
+    #[error("{0}")]
+    Nothing(String),
+    /// The state of the cache forbids it.
+    #[error("{0}")]
+    Blocked(String),
+    /// Others write to the bucket, and nobody said yes to that.
+    #[error(
+        "{0} paths of this cache came past this server. Who wrote them may write again while a plan is carried out, and nothing of ours can hold a path back for them. Say yes to that, or let all uploads go through this server first."
+    )]
+    Foreign(u64),
+    /// There is no such thing.
+    #[error("There is no {what} `{name}` here.")]
+    NoSuch {
+        /// What was looked for.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// The ledger did not take it, or cannot be read.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The server failed.
+    #[error("The server failed.")]
+    Failed,
+}
+
+impl RetentionError {
+    fn no_such(what: &'static str, name: &str) -> Self {
+        Self::NoSuch {
+            what,
+            name: name.chars().take(64).collect(),
+        }
+    }
+}
+
+/// Plans, runs and what carries them out. Cloning is cheap.
+#[derive(Clone)]
+pub struct Retention(Arc<Inner>);
+
+struct Inner {
+    site: Arc<Site>,
+    intake: Intake,
+    /// By slug: who sweeps.
+    sweeps: BTreeMap<String, Hints>,
+    periods: RetentionPeriods,
+}
+
+impl Retention {
+    /// Over the caches of a site.
+    pub fn new(
+        site: &Arc<Site>,
+        intake: &Intake,
+        sweeps: BTreeMap<String, Hints>,
+        periods: RetentionPeriods,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            site: Arc::clone(site),
+            intake: intake.clone(),
+            sweeps,
+            periods,
+        }))
+    }
+}
 
 /// What the pins of a cache name, each pin's newest revision first.
 pub fn pinned(ledger: &Ledger, cache: &str) -> Vec<PinnedPath> {
@@ -56,22 +160,43 @@ pub fn pinned(ledger: &Ledger, cache: &str) -> Vec<PinnedPath> {
     paths
 }
 
-/// Why no plan can be made now. This version never makes any.
-pub fn refusal(site: &Site, cache: &Cache, disabled: Option<&DisabledRule>) -> String {
+/// Why no plan can be made or carried out now; `None` where one can.
+pub fn refusal(site: &Site, cache: &Cache, disabled: Option<&DisabledRule>) -> Option<String> {
     if !cache.is_complete() {
-        return "The index is not complete yet: what is not in it could need what would go. Wait for the first sweep.".to_owned();
+        return Some("The index is not complete yet: what is not in it could need what would go. Wait for the first sweep.".to_owned());
     }
     if let Some(finding) = site.ledger.view().stops(cache.slug.as_str()).first() {
-        return format!(
+        return Some(format!(
             "`{}` cannot be believed, and it may hold something back: {}. Nothing is planned until Health's finding is settled.",
             finding.path, finding.trouble
-        );
+        ));
     }
-    if let Some(disabled) = disabled {
-        return format!(
+    disabled.map(|disabled| {
+        format!(
             "A rule cannot be applied yet, and without it more would go: {}",
             disabled.reason
-        );
+        )
+    })
+}
+
+/// A path that stays, as the API shows it.
+fn left_out(spared: &Spared) -> LeftOut {
+    LeftOut {
+        hash: spared.hash.to_string(),
+        name: spared.name.clone(),
+        reason: spared.reason,
+        words: spared.words.clone(),
     }
-    "This version simulates. It makes no plans and deletes nothing.".to_owned()
+}
+
+/// Runs what looks at every path off the reactor.
+async fn off_reactor<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, RetentionError> + Send + 'static,
+) -> Result<T, RetentionError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| {
+            tracing::error!(%error, "looking at every path panicked");
+            Err(RetentionError::Failed)
+        })
 }

@@ -9,7 +9,7 @@ use snowbank_shared::api::retention::{
 
 use super::applied::{Applied, Facts};
 use crate::auth::records::spelled;
-use crate::index::{Id, View};
+use crate::index::{Id, Kept, View};
 use crate::usage::{DAY, Fetched};
 
 /// Packages that are named.
@@ -24,18 +24,7 @@ const AT_RISK_DAYS: u32 = 30;
 pub fn simulate(facts: Facts<'_>, rules: &Rules) -> Simulation {
     let view = facts.view;
     let applied = Applied::new(facts, rules);
-    let mut kept = view.nothing_kept();
-    let mut grace = Vec::new();
-    if applied.is_on() {
-        view.keep(&mut kept, applied.roots());
-        grace = view
-            .ids()
-            .filter(|id| !kept.has(*id) && applied.is_new(*id))
-            .collect();
-        view.keep(&mut kept, grace.iter().copied());
-    } else {
-        view.keep(&mut kept, view.ids());
-    }
+    let (kept, grace) = kept(view, &applied);
     let removal = view.removal(&kept);
     let frees = Weight {
         paths: removal.going.len() as u64,
@@ -83,6 +72,23 @@ pub fn simulate(facts: Facts<'_>, rules: &Rules) -> Simulation {
         saves_monthly: None,
         currency: None,
     }
+}
+
+/// What rules keep, with what it needs; and what of it is only new.
+pub(super) fn kept(view: &View, applied: &Applied<'_>) -> (Kept, Vec<Id>) {
+    let mut kept = view.nothing_kept();
+    let mut grace = Vec::new();
+    if applied.is_on() {
+        view.keep(&mut kept, applied.roots());
+        grace = view
+            .ids()
+            .filter(|id| !kept.has(*id) && applied.is_new(*id))
+            .collect();
+        view.keep(&mut kept, grace.iter().copied());
+    } else {
+        view.keep(&mut kept, view.ids());
+    }
+    (kept, grace)
 }
 
 /// Paths, largest first; a NAR that several of them share counts once.

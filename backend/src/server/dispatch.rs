@@ -28,6 +28,7 @@ use crate::config::{AddressBlock, Config};
 use crate::intake::{self, Intake};
 use crate::metrics::{self, Endpoint};
 use crate::pins;
+use crate::retention::Retention;
 use crate::signing::Signing;
 use crate::site::{Cache, Site};
 use crate::substituter;
@@ -58,7 +59,13 @@ pub struct Dispatch {
 
 impl Dispatch {
     /// Over the caches of a site.
-    pub fn new(site: &Arc<Site>, intake: &Intake, signing: &Signing, config: &Config) -> Self {
+    pub fn new(
+        site: &Arc<Site>,
+        intake: &Intake,
+        signing: &Signing,
+        retention: &Retention,
+        config: &Config,
+    ) -> Self {
         let everybody = Caller::ANONYMOUS;
         let lines: Vec<CacheLines> = site
             .caches
@@ -72,7 +79,12 @@ impl Dispatch {
         let all_public = lines.len() == site.caches.len();
         Self {
             intake: intake.clone(),
-            api: Api::new(Arc::clone(site), intake.clone(), signing.clone()),
+            api: Api::new(
+                Arc::clone(site),
+                intake.clone(),
+                signing.clone(),
+                retention.clone(),
+            ),
             ui: Ui::new(site.public_url.base(), &lines, config.ui_dir.clone()),
             trusted_proxies: config.trusted_proxies.clone(),
             // The counters name caches: where some are hidden they need a listener of their own.

@@ -43,6 +43,7 @@ use crate::index::OpenError;
 use crate::intake::Intake;
 use crate::ledger::{Phase, Refusal};
 use crate::metrics::Metrics;
+use crate::retention::Retention;
 use crate::secrets::{self, SecretError};
 use crate::signing::Signing;
 use crate::site::{ForeignCaches, LiveChecks, Site};
@@ -151,6 +152,7 @@ pub struct RunningServer {
     pub metrics_addr: Option<SocketAddr>,
     site: Arc<Site>,
     intake: Intake,
+    retention: Retention,
     opened: Opened,
     tasks: TaskTracker,
     /// Stops accepting.
@@ -218,7 +220,8 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
     let listening = CancellationToken::new();
     let intake = Intake::new(&site);
     let signing = Signing::new(&site, keys_dir.clone());
-    let dispatch = Arc::new(Dispatch::new(&site, &intake, &signing, &config));
+    let retention = Retention::new(&site, &intake, opened.hints(), config.retention);
+    let dispatch = Arc::new(Dispatch::new(&site, &intake, &signing, &retention, &config));
     tasks.spawn(connection::accept(
         listener,
         dispatch,
@@ -240,6 +243,7 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
     tasks.spawn(state::follow(site.ledger.clone(), hints, closing));
     tasks.spawn(ring::follow(Arc::clone(&site), keys_dir));
     tasks.spawn(signing.run());
+    tasks.spawn(retention.clone().run());
     tasks.spawn(intake.clone().tend());
     tasks.spawn(holding::follow(Arc::clone(&site)));
     tasks.spawn(intake.clone().upkeep());
@@ -258,6 +262,7 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
         metrics_addr,
         site,
         intake,
+        retention,
         opened,
         tasks,
         listening,
@@ -345,6 +350,11 @@ impl RunningServer {
     /// What takes uploads.
     pub fn intake(&self) -> &Intake {
         &self.intake
+    }
+
+    /// What plans and runs are made by.
+    pub fn retention(&self) -> &Retention {
+        &self.retention
     }
 
     /// The sweeps of the cache of this slug.

@@ -18,6 +18,7 @@ use super::state;
 use crate::archive::Archives;
 use crate::bucket::embedded::EmbeddedS3;
 use crate::bucket::{Bucket, BucketConfig};
+use crate::condemned::Condemned;
 use crate::config::{self, CacheConfig, Config, PublicUrl, Source, UpstreamMode};
 use crate::index::{Index, IndexParams};
 use crate::ledger::Ledger;
@@ -253,6 +254,7 @@ async fn open(
             Outbound::new(Policy::new(&config.outbound_allow)),
         ),
         withheld,
+        condemned: Condemned::default(),
         usage: Usage::new(declared.usage, !declared.upstreams.is_empty())?
             .with_logs(logs::open(declared, cache_url, (buckets, embedded)).await?),
         sizes,

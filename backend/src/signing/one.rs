@@ -158,6 +158,10 @@ async fn once(
     {
         return skipped(reason);
     }
+    // Where the store heeds no conditions, writing would bring back what a run takes out at this moment.
+    if cache.condemned.lists(&looked.hash) {
+        return Ok(None);
+    }
     let bytes = bytes::Bytes::copy_from_slice(next.to_bytes());
     let options = PutOptions::of_type("text/x-nix-narinfo");
     looked.cost.requests.put += 1;

@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use crate::archive::Archives;
 use crate::auth::{Access, On};
 use crate::bucket::Bucket;
+use crate::condemned::Condemned;
 use crate::config::{Misses, NarDelivery, PublicUrl, Serve, Slug, UpstreamMode};
 use crate::index::{Id, Index, View, rfc3339};
 use crate::ledger::Ledger;
@@ -135,6 +136,8 @@ pub struct Cache {
     pub upstreams: Upstreams,
     /// What clients are not served, and nobody may upload again.
     pub withheld: Withheld,
+    /// What a run of retention is about to take out.
+    pub condemned: Condemned,
     /// Who fetches what.
     pub usage: Usage,
     /// What its bucket holds, by kind of object.

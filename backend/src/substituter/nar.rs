@@ -22,7 +22,9 @@ const REDIRECT: Duration = Duration::from_secs(15 * 60);
 
 /// The NAR under this key, where a served narinfo names it.
 pub async fn answer(cache: &Arc<Cache>, key: &str, request: &Parts) -> Response {
-    if !is_named(cache, key) {
+    // Who asks before an upload is told what is named now.
+    let remembered = request.method == Method::GET && is_remembered(cache, key);
+    if !remembered && !is_named(cache, key) {
         return absent(cache, "no path of this cache has its archive there\n");
     }
     let result = match (&request.method, cache.nar) {
@@ -48,6 +50,19 @@ fn is_named(cache: &Cache, key: &str) -> bool {
             && !cache.holds_back(&view, id)
             && narinfo::allowed(cache.serve, || Some((view.signature(id), view.content(id))))
     })
+}
+
+/// Whether a narinfo that clients may remember named this archive: retention took it out, and may still
+/// put it back. What was put into quarantine or purged since is not served.
+fn is_remembered(cache: &Cache, key: &str) -> bool {
+    let paths = cache.condemned.trashed(key);
+    if paths.is_empty() || cache.withheld.is_empty() {
+        return !paths.is_empty();
+    }
+    let held = cache.withheld.held();
+    paths
+        .iter()
+        .any(|path| held.iter().all(|(other, _)| other != path))
 }
 
 /// The range that is asked for. A condition on the version (`If-Range`) is never fulfilled:

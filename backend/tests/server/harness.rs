@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use snowbank::config::{CacheConfig, Config, Slug};
+use snowbank::config::{CacheConfig, Config, RetentionPeriods, Slug};
 use snowbank::server::{self, RunningServer};
 use snowbank_shared::hash::Sha256;
 use snowbank_shared::nar::NarWriter;
@@ -243,6 +244,11 @@ pub fn config(dir: &Path) -> Config {
     };
     Config {
         caches: vec![cache],
+        // There is one replica, and it knows what it wrote.
+        retention: RetentionPeriods {
+            wait: Duration::ZERO,
+            silence: Duration::from_secs(1),
+        },
         ..Config::in_folder(dir.join("data"))
     }
 }

@@ -37,6 +37,8 @@ mod proving;
 mod quarantine;
 mod redirect;
 mod retention;
+mod retention_model;
+mod retention_runs;
 mod rotation;
 mod signing;
 mod single_sign_on;

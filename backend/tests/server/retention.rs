@@ -20,7 +20,7 @@ const WRITES: [Operation; 7] = [
 ];
 
 /// Makes a path look as if it had been here for so many days.
-fn age(shelf: &Shelf, made: &Shelved, days: u64) {
+pub fn age(shelf: &Shelf, made: &Shelved, days: u64) {
     let then = SystemTime::now() - Duration::from_secs(days * 86_400);
     std::fs::File::options()
         .write(true)
@@ -31,7 +31,7 @@ fn age(shelf: &Shelf, made: &Shelved, days: u64) {
 }
 
 /// `lib` 100 days old, `app` over it and `old` 60, `twin-one` and `twin-two` on one NAR, 60 and 5.
-fn filled(shelf: &Shelf) -> Vec<Shelved> {
+pub fn filled(shelf: &Shelf) -> Vec<Shelved> {
     let lib = shelf.put("lib-1", &[]);
     let app = shelf.put("app-1", &[&lib]);
     let old = shelf.put("old-1", &[]);
@@ -48,7 +48,7 @@ async fn simulated(server: &TestServer, who: &Actor, query: &str) -> Value {
     who.json(server, &path).await
 }
 
-fn bytes(made: &[&Shelved]) -> u64 {
+pub fn bytes(made: &[&Shelved]) -> u64 {
     made.iter().map(|made| made.nar.len() as u64).sum()
 }
 

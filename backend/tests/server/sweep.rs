@@ -76,7 +76,12 @@ fn rule(operation: &str) -> Option<Rule> {
         | "check_bucket"
         | "simulate_retention"
         | "why_kept"
-        | "get_retention_rules" => Rule::Changes,
+        | "get_retention_rules"
+        | "list_retention_plans"
+        | "get_retention_plan"
+        | "list_planned_paths"
+        | "export_retention_plan"
+        | "get_retention_run" => Rule::Changes,
         "end_session"
         | "end_own_sessions"
         | "list_members"
@@ -118,7 +123,11 @@ fn rule(operation: &str) -> Option<Rule> {
         | "change_alert"
         | "remove_alert"
         | "test_alert"
-        | "change_retention_rules" => Rule::Owner,
+        | "change_retention_rules"
+        | "make_retention_plan"
+        | "start_retention_run"
+        | "stop_retention_run"
+        | "undo_retention_run" => Rule::Owner,
         "list_approvals" | "get_approval" | "approve_upload" | "reject_upload" | "get_policy"
         | "change_policy" | "try_policy" | "list_skipped" | "plan_upload" | "list_uploads"
         | "get_upload" | "commit_upload" | "cancel_upload" => Rule::Uploads,
@@ -148,6 +157,8 @@ fn addresses(hash: &str, check: &str) -> Vec<Address> {
                 .replace("{id}", "nothing")
                 .replace("{pin}", "prod")
                 .replace("{job}", "nothing")
+                .replace("{plan}", "nothing")
+                .replace("{run}", "nothing")
                 .replace("{package}", "base")
                 .replace("{check}", "content-encoding");
             // It asks for what is chosen.

@@ -220,6 +220,224 @@ pub struct WhyKept {
     pub rules: Rules,
 }
 
+/// What a plan is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct PlanWish {
+    /// The rules.
+    pub rules: Rules,
+    /// The owner knows that others write to the bucket past this server, and says yes all the same.
+    #[serde(default)]
+    pub foreign: bool,
+    /// Days between the trash and the deletion of NARs; as the cache has it where it is not given.
+    #[serde(default)]
+    pub grace_days: Option<u32>,
+}
+
+/// A frozen list of what is to go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct Plan {
+    /// Its id.
+    pub id: String,
+    /// Who made it.
+    pub by: String,
+    /// When.
+    pub at: String,
+    /// Until when it may be started.
+    pub expires: String,
+    /// The rules it was made by.
+    pub rules: Rules,
+    /// What is on its list.
+    pub frees: Weight,
+    /// Days between the trash and the deletion of NARs.
+    pub grace_days: u32,
+    /// Paths of the cache that came past this server.
+    pub foreign_paths: u64,
+    /// Whether the owner said yes to that.
+    pub foreign: bool,
+    /// What is needed by now, and stays.
+    pub since: Vec<LeftOut>,
+    /// How many paths that are.
+    pub since_paths: u64,
+    /// Why it cannot be started; `null` where it can.
+    pub refusal: Option<String>,
+    /// The run that carries it out; `null` where none was started.
+    pub run: Option<String>,
+}
+
+/// A path of a plan that stays.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct LeftOut {
+    /// Hash part of the store path.
+    pub hash: String,
+    /// Its name.
+    pub name: String,
+    /// Why it stays.
+    pub reason: KeptSince,
+    /// The same in words: “pinned since: prod@3”.
+    pub words: String,
+}
+
+/// Why a path of a plan stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum KeptSince {
+    /// A path that stays refers to it.
+    Referenced,
+    /// It, or what needs it, was pinned.
+    Pinned,
+    /// A client fetched it.
+    Fetched,
+    /// Its narinfo is another one.
+    Changed,
+    /// It is gone already.
+    Gone,
+    /// The bucket refused.
+    Failed,
+}
+
+/// How far a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum RunState {
+    /// Until every replica knows what is condemned.
+    Waiting,
+    /// What is condemned is being told to all replicas.
+    Marking,
+    /// Narinfos go into the trash.
+    Trashing,
+    /// Narinfos are in the trash, NARs are still there.
+    Grace,
+    /// NARs are being deleted.
+    Deleting,
+    /// Everything is done.
+    Done,
+    /// Narinfos are being put back.
+    Undoing,
+    /// Somebody stopped it. What is in the trash can be put back as long as its NARs are there.
+    Stopped,
+    /// It was undone.
+    Undone,
+    /// It cannot go on.
+    Failed,
+}
+
+/// Errors of one kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct ErrorGroup {
+    /// What went wrong.
+    pub words: String,
+    /// How often.
+    pub count: u64,
+    /// One object that it happened to.
+    pub example: String,
+}
+
+/// A plan being carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct Run {
+    /// Its id.
+    pub id: String,
+    /// The plan.
+    pub plan: String,
+    /// Who started it.
+    pub by: String,
+    /// When.
+    pub at: String,
+    /// When it ended; `null` while it goes on.
+    pub ended_at: Option<String>,
+    /// How far it is.
+    pub state: RunState,
+    /// Paths on the list.
+    pub total: u64,
+    /// Paths looked at in this phase.
+    pub looked_at: u64,
+    /// Narinfos in the trash.
+    pub trashed: u64,
+    /// NARs deleted.
+    pub deleted: u64,
+    /// Bytes freed so far.
+    pub freed: u64,
+    /// Bytes the plan promised.
+    pub predicted: u64,
+    /// What stays after all.
+    pub left_out: Vec<LeftOut>,
+    /// How many paths that are.
+    pub left_out_paths: u64,
+    /// Bytes that stay because of them.
+    pub left_out_bytes: u64,
+    /// Errors by kind.
+    pub errors: Vec<ErrorGroup>,
+    /// Until when it can be undone; `null` where it cannot.
+    pub undo_until: Option<String>,
+    /// Why it stands still; `null` where it does not.
+    pub trouble: Option<String>,
+}
+
+/// Plans and runs of a cache, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct RetentionHistory {
+    /// Plans that were not started and have not expired.
+    pub plans: Vec<Plan>,
+    /// Runs.
+    pub runs: Vec<Run>,
+}
+
+/// What taking one path out now would mean.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct PurgePreview {
+    /// Hash part of the store path.
+    pub hash: String,
+    /// Its name.
+    pub name: String,
+    /// SHA-256 of its NAR: with the path what is refused from then on.
+    pub nar_hash: String,
+    /// Bytes as stored; `null` where unknown.
+    pub bytes: Option<u64>,
+    /// Other narinfos that name the same NAR, which therefore stays.
+    pub shared_with: u64,
+    /// Paths that refer to it, at most 100.
+    pub referrers: Vec<KeepStep>,
+    /// How many refer to it.
+    pub referrers_total: u64,
+    /// Pins that keep it, as `prod@2`.
+    pub pins: Vec<String>,
+    /// Clients that fetched it; `null` where that is not measured.
+    pub clients: Option<u64>,
+    /// Whether the bucket keeps old versions, which go too; `null` where it could not be asked.
+    pub versioned: Option<bool>,
+    /// Why it cannot be purged; `null` where it can.
+    pub refusal: Option<String>,
+}
+
+/// Takes a path out now and for ever.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct PurgeWish {
+    /// Why, 1 to 200 characters.
+    pub reason: String,
+}
+
+/// What a purge did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct Purged {
+    /// Objects that were deleted.
+    pub objects: u64,
+    /// Old versions that were deleted; `null` where the bucket could not list them.
+    pub versions: Option<u64>,
+    /// Bytes that were freed.
+    pub freed: u64,
+}
+
 /// A path that retention or a person took out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
@@ -236,4 +454,10 @@ pub struct Gone {
     pub at: String,
     /// Why, where that was said.
     pub reason: Option<String>,
+    /// The plan; `null` where it was purged.
+    pub plan: Option<String>,
+    /// The run; `null` where it was purged.
+    pub run: Option<String>,
+    /// Until when the run can be undone; `null` where it cannot.
+    pub undo_until: Option<String>,
 }

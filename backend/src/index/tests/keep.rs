@@ -99,6 +99,39 @@ proptest! {
         }
         prop_assert_eq!((paths, bytes), (going.len() as u64, freed));
 
+        // What goes first refers to what goes later; where there is a cycle, of what is not behind it.
+        let order = view.referrers_first(&removal.going);
+        prop_assert_eq!(order.iter().copied().collect::<BTreeSet<Id>>(), going.clone());
+        prop_assert_eq!(order.len(), going.len());
+        let place = |id: Id| order.iter().position(|other| *other == id);
+        let refers = |number: u32| -> BTreeSet<u32> {
+            let references = model.paths[&number].references.iter().map(|(to, _)| *to);
+            references.filter(|to| *to != number && model.paths.contains_key(to)).collect()
+        };
+        for &number in model.paths.keys() {
+            let found: BTreeSet<Id> = view.reference_ids(id(&view, number)).into_iter().collect();
+            let wanted: BTreeSet<Id> = refers(number).into_iter().map(|to| id(&view, to)).collect();
+            prop_assert_eq!(&found, &wanted);
+            let behind = kept(&model, &refers(number));
+            let cyclic = model.paths.keys().any(|&other| {
+                let beyond = kept(&model, &refers(other));
+                beyond.contains(&other) && (other == number || beyond.contains(&number))
+            });
+            for to in behind.into_iter().filter(|_| !cyclic) {
+                let (from, to) = (place(id(&view, number)), place(id(&view, to)));
+                prop_assert!(from.is_none() || to.is_none() || from < to);
+            }
+        }
+        let lacking: BTreeSet<_> = model
+            .paths
+            .values()
+            .flat_map(|path| path.references.iter().map(|(to, _)| *to))
+            .filter(|to| !model.paths.contains_key(to))
+            .map(hash)
+            .collect();
+        let absent: BTreeSet<_> = view.absent_references().into_iter().collect();
+        prop_assert_eq!(absent, lacking);
+
         // Chains are real, begin at a root, and are there for all that the index's references reach.
         let places: BTreeSet<Id> = roots.iter().map(|&number| id(&view, number)).collect();
         for &number in model.paths.keys() {
