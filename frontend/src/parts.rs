@@ -220,7 +220,7 @@ fn guide(page: Guide) -> Result<AnyView, SplitLoaderError> {
 fn monitor(page: MonitoringRoute) -> Result<AnyView, SplitLoaderError> {
     Ok(match page {
         MonitoringRoute::Usage { cache, .. } => pages::usage::page(&cache),
-        MonitoringRoute::Gc { cache, .. } => pages::retention::page(&cache),
+        other => pages::retention::page(&other),
     })
 }
 
