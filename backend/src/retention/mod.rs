@@ -25,11 +25,13 @@
 //! Whether the caller may is asked by who calls.
 
 mod applied;
+mod purge;
 mod rules;
 mod simulate;
 mod why;
 
 pub use applied::{Applied, FETCHES_MEASURED_DAYS, Facts, PinnedPath, Reason};
+pub use purge::{PurgeError, preview as purge_preview, purge};
 pub use rules::{RetentionRecord, change, fault, shown};
 pub use simulate::simulate;
 pub use why::why;

@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 use snowbank_shared::api::retention::{PurgePreview, PurgeWish, Purged, RETENTION_NEEDS};
-use snowbank_shared::route::{Route, escape};
+use snowbank_shared::route::{MonitoringRoute, Route, escape};
 
 use super::{Question, framed, is_absent, question};
 use crate::components::banner::banner;
@@ -94,7 +94,7 @@ fn done(purging: Purging, purged: &Purged) -> AnyView {
     ));
     let words = view! {
         <p>{format!("{} deleted, {} freed. {versions}", format::counted(purged.objects, "object was", "objects were"), format::size(purged.freed))}</p>
-        <p>"Now change the secret: machines and caches in between may have a copy."</p>
+        <p>"Now change the secret: machines and caches in between may have a copy. Empty the CDN, where one stands before this cache."</p>
     };
     banner(
         Tone::Ok,
@@ -123,10 +123,17 @@ fn about(purging: Purging, found: &PurgePreview) -> AnyView {
             format::counted(others, "other path", "other paths")
         ),
     };
-    let clients = match found.clients {
-        None => "not measured: take it that somebody has it".to_owned(),
-        Some(clients) => format::counted(clients, "client fetched it", "clients fetched it"),
+    let fetched = match (&found.fetched_at, &found.measured_since) {
+        (Some(at), _) => view! { "last " {ago(at)} ". Whoever did has it" }.into_any(),
+        (None, Some(since)) => {
+            view! { "not since " {day(since)} ", when measuring began" }.into_any()
+        }
+        (None, None) => view! { "not measured: take it that somebody has it" }.into_any(),
     };
+    let clients = href(&Route::Monitoring(MonitoringRoute::Usage {
+        cache: cache.clone(),
+        query: "tab=clients".to_owned(),
+    }));
     let versions = match found.versioned {
         None => "could not be asked",
         Some(true) => "kept by the bucket; they are deleted too",
@@ -141,10 +148,14 @@ fn about(purging: Purging, found: &PurgePreview) -> AnyView {
         fact("Stored", size_or(found.bytes, "unknown")),
         fact("NAR", shared),
         fact("Old versions", versions),
-        fact("Clients", clients),
+        fact(
+            "Fetched",
+            view! { {fetched} ". " <a class="cell-link" href=clients>"Who fetches from this cache"</a> },
+        ),
     ];
     if !found.pins.is_empty() {
-        lines.push(fact("Pinned", found.pins.join(", ")));
+        let pins = view! { <span id="purge-pins">{found.pins.join(", ")}</span> };
+        lines.push(fact("Kept by pins", pins));
     }
     card("The path", (), facts(lines))
 }
@@ -153,11 +164,22 @@ fn consequences(found: &PurgePreview) -> AnyView {
     let shared = (found.shared_with > 0).then(|| {
         view! { <li>"Its NAR is that of other paths too. Purge these as well, or what leaked stays."</li> }
     });
+    let affected = (found.affected > 0).then(|| {
+        let words = format!(
+            "{} cannot be fetched whole any more: their closures hold it.",
+            format::counted(found.affected, "path", "paths")
+        );
+        view! { <li>{words}</li> }
+    });
+    let pins = (!found.pins.is_empty()).then(|| {
+        view! { <li>"Pins that need it stay, and name what cannot be fetched. Move them on to a build without it."</li> }
+    });
     let body = view! {
         <ul class="plain-steps">
-            <li>"Its narinfo and its NAR are deleted at once, old versions included where the bucket lists them. There is no undo."</li>
+            <li>"Its NAR, listing, build log and narinfo are deleted at once, old versions included where the bucket lists them. There is no undo."</li>
             <li>"A tombstone keeps this path with this content out: nobody can upload it again."</li>
-            <li>"What refers to it cannot be fetched whole any more."</li>
+            {affected}
+            {pins}
             <li>"Copies on machines, in other caches and in a CDN stay. Empty the CDN for its narinfo and NAR."</li>
             <li><b>"Change the secret."</b>" Deleting it here does not make it unknown."</li>
             {shared}
@@ -213,9 +235,11 @@ fn form(purging: Purging, found: &PurgePreview) -> AnyView {
         }
         open.set(true);
     };
+    let shown = StoredValue::new(found.nar_hash.clone());
     let go = move || {
         let wish = PurgeWish {
             reason: reason.value.get_untracked().trim().to_owned(),
+            nar_hash: shown.get_value(),
         };
         let path = purging.path.get_value();
         purging
