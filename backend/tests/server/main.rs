@@ -29,6 +29,7 @@ mod people;
 mod pins;
 mod policy;
 mod protocol;
+mod purge;
 mod quarantine;
 mod redirect;
 mod retention;

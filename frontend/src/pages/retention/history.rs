@@ -23,6 +23,7 @@ pub(super) const fn state_words(state: RunState) -> &'static str {
         RunState::Deleting => "deletes NARs",
         RunState::Done => "done",
         RunState::Stopped => "stopped",
+        RunState::Undoing => "puts narinfos back",
         RunState::Undone => "undone",
         RunState::Failed => "failed",
     }
@@ -32,7 +33,11 @@ pub(super) const fn state_words(state: RunState) -> &'static str {
 pub(super) const fn goes_on(state: RunState) -> bool {
     matches!(
         state,
-        RunState::Waiting | RunState::Marking | RunState::Trashing | RunState::Deleting
+        RunState::Waiting
+            | RunState::Marking
+            | RunState::Trashing
+            | RunState::Deleting
+            | RunState::Undoing
     )
 }
 

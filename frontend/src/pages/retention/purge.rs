@@ -4,7 +4,9 @@ use leptos::prelude::*;
 use snowbank_shared::api::retention::{PurgePreview, PurgeWish, Purged, RETENTION_NEEDS};
 use snowbank_shared::route::{MonitoringRoute, Route, escape};
 
+use super::history::day;
 use super::{Question, framed, is_absent, question};
+use crate::components::ago::ago;
 use crate::components::banner::banner;
 use crate::components::button::{Readiness, Weight, button_when, link_button};
 use crate::components::changing::changing;
