@@ -261,7 +261,7 @@ pub fn held(page: PathPage, sending: Sending) -> Option<AnyView> {
         ),
         HeldBack::Purged => (
             "Purged",
-            "It was taken out, and this content is refused for ever. What lies in the bucket was put there past this server.",
+            "It was taken out, and this content is refused for ever. What still lies in the bucket was left by a purge that was broken off, or put there past this server: purge it again.",
         ),
     };
     let open = RwSignal::new(false);
