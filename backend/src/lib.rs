@@ -9,7 +9,7 @@
 //! ```
 //!
 //! The modules have an order, lowest first: bucket, index, secrets, ledger, sync, config,
-//! outbound, auth, wizard, upstream, withheld, usage, metrics, web, archive, site, substituter, pins, verify, signing, intake, retention, api, ui, server, demo, bench_data, cli. Each may use
+//! outbound, auth, wizard, upstream, withheld, condemned, usage, metrics, web, archive, site, substituter, pins, verify, signing, intake, retention, api, ui, server, demo, bench_data, cli. Each may use
 //! only what stands before it; `tests/layers.rs` holds that rule.
 
 pub mod api;
@@ -18,6 +18,7 @@ pub mod auth;
 pub mod bench_data;
 pub mod bucket;
 pub mod cli;
+pub mod condemned;
 pub mod config;
 pub mod demo;
 pub mod index;

@@ -16,6 +16,7 @@ const LAYERS: &[&str] = &[
     "wizard",
     "upstream",
     "withheld",
+    "condemned",
     "usage",
     "metrics",
     "web",

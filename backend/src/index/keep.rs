@@ -3,9 +3,10 @@
 //! A reference keeps whatever has its hash part, also under another name: that is what clients ask
 //! for. A NAR goes only where every narinfo that names it goes. Nothing here changes anything.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use snowbank_shared::api::ContentStatus;
+use snowbank_shared::store_path::StorePathHash;
 
 use super::view::{Id, View, known};
 
@@ -88,6 +89,67 @@ impl View {
                 }
             }
         }
+    }
+
+    /// The paths of the cache that one refers to, whatever their names; itself left out.
+    pub fn reference_ids(&self, id: Id) -> Vec<Id> {
+        let graph = &self.graph;
+        let targets = graph.targets(id.0).iter().filter_map(|&code| {
+            graph
+                .resolve(code)
+                .or_else(|| graph.find(&graph.base_name(code).0))
+        });
+        targets.filter(|&row| row != id.0).map(Id).collect()
+    }
+
+    /// What is referred to and not here, under any name. Looks at every path: run it off the reactor.
+    pub fn absent_references(&self) -> HashSet<StorePathHash> {
+        let graph = &self.graph;
+        let mut absent = HashSet::new();
+        for row in graph.all_live() {
+            for &code in graph.targets(row) {
+                if graph.resolve(code).is_none() {
+                    let hash = graph.base_name(code).0;
+                    if graph.find(&hash).is_none() {
+                        absent.insert(hash);
+                    }
+                }
+            }
+        }
+        absent
+    }
+
+    /// The same paths so that each comes before what it refers to; those of a cycle come last, with what
+    /// only they refer to. Run it off the reactor.
+    pub fn referrers_first(&self, ids: &[Id]) -> Vec<Id> {
+        let mut referrers: HashMap<Id, usize> = ids.iter().map(|id| (*id, 0)).collect();
+        for id in ids {
+            for target in self.reference_ids(*id) {
+                if let Some(count) = referrers.get_mut(&target) {
+                    *count += 1;
+                }
+            }
+        }
+        let mut order: Vec<Id> = ids
+            .iter()
+            .copied()
+            .filter(|id| referrers[id] == 0)
+            .collect();
+        let mut at = 0;
+        while at < order.len() {
+            for target in self.reference_ids(order[at]) {
+                if let Some(count) = referrers.get_mut(&target) {
+                    *count -= 1;
+                    if *count == 0 {
+                        order.push(target);
+                    }
+                }
+            }
+            at += 1;
+        }
+        let cyclic = ids.iter().filter(|id| referrers[id] > 0);
+        order.extend(cyclic.copied());
+        order
     }
 
     /// What goes where only this stays. Looks at every path: run it off the reactor.

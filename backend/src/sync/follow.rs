@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt as _, stream};
 use snowbank_shared::store_path::StorePathHash;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::entering::Entering;
 use super::fetch::{Fetcher, Wanted};
 use super::noted::Noted;
 use super::progress::Live;
-use super::{Command, SyncError, SyncParams, off_the_reactor};
+use super::{Command, Summary, SyncError, SyncParams, off_the_reactor};
 use crate::bucket::{Bucket, BucketError};
 use crate::index::{Change, ChangeToken, Index};
 
@@ -44,6 +44,22 @@ impl Hints {
         if self.hashes.try_send(hash).is_err() {
             self.missed();
         }
+    }
+
+    /// Sweeps the root now, after what is under way, and waits for the end.
+    ///
+    /// # Errors
+    /// See [`SyncError`].
+    pub async fn sweep(&self) -> Result<Summary, SyncError> {
+        let (reply, answer) = oneshot::channel();
+        let command = Command {
+            whole: false,
+            reply: Some(reply),
+        };
+        self.commands
+            .send(command)
+            .map_err(|_| SyncError::Stopped)?;
+        answer.await.unwrap_or(Err(SyncError::Stopped))
     }
 
     /// More changed than is known: sweep soon.
