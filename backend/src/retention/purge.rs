@@ -25,7 +25,9 @@ use super::pinned;
 use crate::auth::records::spelled;
 use crate::auth::{AccessError, By};
 use crate::bucket::{BucketError, BucketErrorKind, Version, Versioning};
+use crate::condemned::TurnRecord;
 use crate::index::{Change, Id, PathQuery, View};
+use crate::ledger::{RecordId, Scope};
 use crate::site::{Cache, Site};
 use crate::sync::ObjectClass;
 use crate::usage::Fetched;
@@ -77,13 +79,18 @@ fn refusal(site: &Site, cache: &Cache) -> Option<String> {
         return Some("The index is not complete yet: a path that is not in it could have the same NAR. Wait for the first sweep, or hide the path from clients meanwhile.".to_owned());
     }
     let view = site.ledger.view();
-    let stops = view.stops(cache.slug.as_str());
-    stops.first().map(|finding| {
-        format!(
+    let slug = cache.slug.as_str();
+    if let Some(finding) = view.stops(slug).first() {
+        return Some(format!(
             "`{}` cannot be believed, and it may hold something back: {}. Nothing is purged until Health's finding is settled. Hide the path from clients meanwhile.",
             finding.path, finding.trouble
-        )
-    })
+        ));
+    }
+    let turn = view.get::<TurnRecord>(Scope::Cache(slug), &RecordId::only());
+    let run = turn.and_then(|turn| turn.run.clone())?;
+    Some(format!(
+        "The run {run} of retention acts on this cache. Wait until it is through, or stop it. Hide the path from clients meanwhile."
+    ))
 }
 
 /// The paths with the same NAR that are not purged themselves.

@@ -57,7 +57,10 @@ pub(super) fn page(cache: &str, hash: &str) -> AnyView {
                 purging.cache.get_value(),
                 purging.hash.get_value(),
             ));
-            let words = view! { <p>"No path of this hash is here. "<a href=address>"What is known of it"</a></p> };
+            let words = view! {
+                <p>"No path of this hash is here. "<a href=address>"What is known of it"</a></p>
+                <p>"Where a run moved it into the trash, its NAR is still there: undo the run, and purge it then."</p>
+            };
             return Some(banner(Tone::Warn, "There is nothing to purge", words, ()));
         }
         match found.get() {
