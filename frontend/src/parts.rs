@@ -220,8 +220,8 @@ fn guide(page: Guide) -> Result<AnyView, SplitLoaderError> {
 fn monitor(page: MonitoringRoute) -> Result<AnyView, SplitLoaderError> {
     Ok(match page {
         MonitoringRoute::Usage { cache, .. } => pages::usage::page(&cache),
-        MonitoringRoute::Gc { cache, .. } => pages::retention::page(&cache),
         MonitoringRoute::Alerts { cache } => pages::alerts::page(&cache),
+        other => pages::retention::page(&other),
     })
 }
 

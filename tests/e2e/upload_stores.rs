@@ -5,11 +5,14 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use reqwest::Method;
+use serde_json::{Value, json};
 use snowbank::bucket::embedded::{EmbeddedConfig, EmbeddedS3};
 use snowbank_tests::closure::Closure;
 use snowbank_tests::component;
 use snowbank_tests::garage::{self, Garage};
 use snowbank_tests::nix::Nix;
+use snowbank_tests::people::Person;
 use snowbank_tests::process::Process;
 use snowbank_tests::server::{Server, Setup};
 
@@ -170,7 +173,51 @@ async fn two_at_once(shared: Shared, replicas: bool) -> anyhow::Result<()> {
             .eventually(Duration::from_secs(30), "the whole list", paths)
             .await?;
     }
+    if replicas {
+        purged_everywhere(&first, other, &owner, &closure.app).await?;
+    }
     Ok(())
+}
+
+/// What is purged at one replica is not served by the other, nor shown.
+async fn purged_everywhere(
+    first: &Server,
+    other: &Server,
+    owner: &Person,
+    path: &str,
+) -> anyhow::Result<()> {
+    let (_, name) = path.rsplit_once('/').context("a store path")?;
+    let hash = name.get(..32).context("a hash")?;
+    let purge = format!("/caches/main/paths/{hash}/purge");
+    let shown = owner.send(first, Method::GET, &purge, Value::Null).await?;
+    let wish = json!({"reason": "a token leaked", "nar_hash": shown["nar_hash"]});
+    let done = owner.send(first, Method::POST, &purge, wish).await?;
+    ensure!(done["objects"].as_u64() >= Some(2), "{done}");
+    for page in [
+        format!("/main/{hash}.narinfo"),
+        format!("/api/v1/caches/main/paths/{hash}"),
+    ] {
+        let gone = async || {
+            let answer = other.request(Method::GET, &page).send().await?;
+            Ok((answer.status() == 404).then_some(()))
+        };
+        other
+            .eventually(Duration::from_secs(30), "the other replica", gone)
+            .await?;
+    }
+    // It knows why, too: so it refuses the same.
+    let gone = format!("/api/v1/caches/main/gc/gone/{hash}");
+    let told = async || {
+        let answer = other.request(Method::GET, &gone).send().await?;
+        if answer.status() != 200 {
+            return Ok(None);
+        }
+        let told: Value = answer.json().await?;
+        Ok((told["purged"] == true).then_some(()))
+    };
+    other
+        .eventually(Duration::from_secs(30), "the tombstone", told)
+        .await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -38,6 +38,7 @@ mod paths;
 mod pins;
 mod policy;
 pub mod problem;
+mod purge;
 mod quarantine;
 mod repair;
 mod request;
@@ -165,6 +166,7 @@ fn routes(computing: OpenApiRouter<Arc<Site>>) -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(pins::roll_back))
         .routes(routes!(quarantine::list, quarantine::set))
         .routes(routes!(quarantine::lift))
+        .routes(routes!(purge::preview, purge::purge))
         .routes(routes!(signing::list, signing::begin))
         .routes(routes!(signing::estimate))
         .routes(routes!(signing::one, signing::control))

@@ -176,6 +176,9 @@ impl BucketError {
                 "s3:DeleteObject" => {
                     "allow `s3:DeleteObject` on the bucket's objects for the deleting credentials"
                 }
+                "s3:DeleteObjectVersion" => {
+                    "allow `s3:DeleteObjectVersion` on the bucket's objects for the deleting credentials"
+                }
                 "s3:GetLifecycleConfiguration" => {
                     "allow `s3:GetLifecycleConfiguration` on the bucket for these credentials"
                 }

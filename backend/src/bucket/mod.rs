@@ -43,6 +43,7 @@ mod sdk;
 pub mod sign;
 mod transport;
 mod unfinished;
+mod versions;
 mod wire;
 pub mod write;
 
@@ -60,6 +61,7 @@ pub use read::{ByteRange, Described, Presigned};
 pub use retry::RetryPolicy;
 pub(crate) use transport::tls;
 pub use unfinished::Unfinished;
+pub use versions::Version;
 pub use write::{PutOptions, WriteCondition, Written};
 
 use std::fmt;

@@ -36,11 +36,13 @@ pub enum Operation {
     ObjectLock,
     /// ListParts.
     Parts,
+    /// DeleteObject of one version.
+    DeleteVersion,
 }
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::List,
         Self::Get,
         Self::Head,
@@ -57,6 +59,7 @@ impl Operation {
         Self::Versions,
         Self::ObjectLock,
         Self::Parts,
+        Self::DeleteVersion,
     ];
 
     /// A word for metrics and logs.
@@ -78,6 +81,7 @@ impl Operation {
             Self::Versions => "versions",
             Self::ObjectLock => "object-lock",
             Self::Parts => "multipart-parts",
+            Self::DeleteVersion => "delete-version",
         }
     }
 
@@ -92,6 +96,7 @@ impl Operation {
             | Self::MultipartPart
             | Self::MultipartComplete => "s3:PutObject",
             Self::Delete => "s3:DeleteObject",
+            Self::DeleteVersion => "s3:DeleteObjectVersion",
             Self::MultipartAbort => "s3:AbortMultipartUpload",
             Self::MultipartList => "s3:ListBucketMultipartUploads",
             Self::Lifecycle => "s3:GetLifecycleConfiguration",
@@ -121,6 +126,7 @@ impl Operation {
             Self::Versions => "listing the versions of",
             Self::ObjectLock => "asking for the object lock of",
             Self::Parts => "listing the parts of",
+            Self::DeleteVersion => "deleting a version of",
         }
     }
 }

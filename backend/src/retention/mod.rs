@@ -45,6 +45,7 @@ mod applied;
 mod bin;
 mod nars;
 mod plan;
+mod purge;
 mod rules;
 mod run;
 mod settle;
@@ -61,6 +62,7 @@ use snowbank_shared::api::retention::{DisabledRule, LeftOut};
 
 pub use applied::{Applied, FETCHES_MEASURED_DAYS, Facts, PinnedPath, Reason};
 pub use plan::{MOST_PLANNED, MOST_PLANS, foreign_paths};
+pub use purge::{PurgeError, preview as purge_preview, purge};
 pub use rules::{RetentionRecord, change, fault, shown};
 pub use simulate::simulate;
 pub use why::why;

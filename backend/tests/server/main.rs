@@ -34,6 +34,7 @@ mod pins;
 mod policy;
 mod protocol;
 mod proving;
+mod purge;
 mod quarantine;
 mod redirect;
 mod retention;

@@ -94,4 +94,28 @@ async fn old_versions_are_counted_and_rules_that_delete_by_age_warn() {
         Some(FactState::Ok),
         "{told:?}"
     );
+
+    // Of a key nothing is left, whatever was there before, and another's stay.
+    let log = bucket.versions_of("log/a b.drv").await.expect("listed");
+    let sizes: Vec<u64> = log.iter().map(|version| version.size).collect();
+    assert_eq!((sizes.len(), sizes.last()), (3, Some(&7)), "{log:?}");
+    assert!(log[2].newest && !log[0].newest && !log[1].newest);
+    let nar = bucket.versions_of("nar/x.nar").await.expect("listed");
+    assert_eq!(nar.len(), 2, "{nar:?}");
+    assert!(!nar[0].mark && nar[1].mark && nar[1].newest);
+    for (key, versions) in [("log/a b.drv", log), ("nar/x.nar", nar)] {
+        for version in &versions {
+            bucket.delete_version(key, version).await.expect("deleted");
+        }
+        assert_eq!(bucket.versions_of(key).await.expect("listed"), []);
+        assert!(bucket.find(key).await.expect("asked").is_none());
+    }
+    assert_eq!(
+        bucket.old_versions().await.expect("counted"),
+        OldVersions {
+            complete: true,
+            ..OldVersions::default()
+        }
+    );
+    assert!(bucket.find("nar/y.nar").await.expect("asked").is_some());
 }

@@ -51,8 +51,8 @@ pub fn of(check: &str) -> (&'static str, &'static str) {
             "Lift it on its page or under Quarantine once the doubt is settled, or leave it there.",
         ),
         "purged" => (
-            "The content was taken out for ever, and lies in the bucket again: somebody put it there past this server. Clients are not served it.",
-            "Remove the object from the bucket, and find out who wrote it.",
+            "The content was taken out for ever, and lies in the bucket: the purge was broken off, or somebody put it there again past this server. Clients are not served it.",
+            "Purge it again on its page. Where somebody wrote it again, find out who.",
         ),
         "unsigned" => (
             "Without a signature clients refuse the path, unless it is content-addressed.",
@@ -64,7 +64,7 @@ pub fn of(check: &str) -> (&'static str, &'static str) {
         ),
         "secret" => (
             "A text file in the archive looks like a private key or a token. Whoever can read the cache can read it.",
-            "Where it is one, change it at its source now, then remove the path. Test data can stay.",
+            "Where it is one, change it at its source now, then purge the path on its page. Test data can stay.",
         ),
         "orphan-nar" => (
             "A NAR that no narinfo names: an upload that broke off, or a narinfo that was removed. It costs storage and does no harm.",

@@ -5,8 +5,9 @@ use leptos::prelude::*;
 use serde::Deserialize;
 use snowbank_shared::api::access::Act;
 use snowbank_shared::api::quarantine::{HeldBack, LiftQuarantine, QUARANTINE_NEEDS, SetQuarantine};
+use snowbank_shared::api::retention::RETENTION_NEEDS;
 use snowbank_shared::api::{PathDetail, pins::SetPin};
-use snowbank_shared::route::{PinsRoute, Route, escape};
+use snowbank_shared::route::{MonitoringRoute, PinsRoute, Route, escape};
 
 use crate::components::ago::ago;
 use crate::components::banner::banner;
@@ -21,7 +22,7 @@ use crate::components::menu::menu;
 use crate::format;
 use crate::pages::path::PathPage;
 use crate::state::identity::identity;
-use crate::state::navigation::{close_menus, href};
+use crate::state::navigation::{close_menus, href, navigation};
 use crate::state::remote::Remote;
 use crate::state::sending::{Sending, json};
 
@@ -97,7 +98,7 @@ pub fn acts(page: PathPage, sending: Sending) -> AnyView {
         .get()
         .is_some_and(|detail| detail.held.is_some());
     let hide = (!held).then(|| {
-        let entry = button_when(
+        button_when(
             Weight::Quiet,
             None,
             "Hide from clients…",
@@ -106,12 +107,26 @@ pub fn acts(page: PathPage, sending: Sending) -> AnyView {
                 close_menus(None);
                 hiding.set(true);
             },
-        );
-        menu(Icon::More, "More", true, entry)
+        )
     });
+    let navigation = navigation();
+    let purge = button_when(
+        Weight::Quiet,
+        None,
+        "Purge…",
+        move || ready(RETENTION_NEEDS),
+        move || {
+            close_menus(None);
+            navigation.go(&Route::Monitoring(MonitoringRoute::Purge {
+                cache: page.cache.get_value(),
+                hash: page.hash.get_value(),
+            }));
+        },
+    );
+    let more = view! { {hide} {purge} }.into_any();
     view! {
         {button_when(Weight::Plain, Some(Icon::Pin), "Pin…", move || ready(Act::Maintain), move || pinning.set(true))}
-        {hide}
+        {menu(Icon::More, "More", true, more)}
         {dialog("Pin this path", pinning, move || pin_form(page, sending, pinning))}
         {dialog("Hide this path from clients", hiding, move || hide_form(page, sending, hiding))}
     }
@@ -246,7 +261,7 @@ pub fn held(page: PathPage, sending: Sending) -> Option<AnyView> {
         ),
         HeldBack::Purged => (
             "Purged",
-            "It was taken out, and this content is refused for ever. What lies in the bucket was put there past this server.",
+            "It was taken out, and this content is refused for ever. What still lies in the bucket was left by a purge that was broken off, or put there past this server: purge it again.",
         ),
     };
     let open = RwSignal::new(false);

@@ -90,7 +90,7 @@ fn told(cache: &str, why: &WhyKept) -> AnyView {
     .into_any()
 }
 
-/// Who took the path out, and when, where somebody did.
+/// Who took the path out, when and by which plan, where somebody did.
 pub fn gone(page: PathPage) -> AnyView {
     let path = format!(
         "/caches/{}/gc/gone/{}",
@@ -98,11 +98,14 @@ pub fn gone(page: PathPage) -> AnyView {
         page.hash.get_value()
     );
     let found = Remote::<Gone>::new(move || Some(path.clone()));
-    let drawn = move || found.get().map(|gone| tombstone(&gone));
+    let drawn = move || {
+        let cache = page.cache.get_value();
+        found.get().map(|gone| tombstone(&cache, &gone))
+    };
     view! { <div id="tombstone">{changing(drawn)}</div> }.into_any()
 }
 
-fn tombstone(gone: &Gone) -> AnyView {
+fn tombstone(cache: &str, gone: &Gone) -> AnyView {
     let by = format::visible(&gone.by);
     let name = gone
         .name
@@ -113,6 +116,24 @@ fn tombstone(gone: &Gone) -> AnyView {
         .as_ref()
         .filter(|reason| !reason.is_empty())
         .map(|reason| view! { <p>{format::sentence(&format::visible(reason))}</p> });
+    let plan = gone.plan.as_ref().map(|id| {
+        let route = Route::Monitoring(MonitoringRoute::Plan {
+            cache: cache.to_owned(),
+            id: id.clone(),
+        });
+        view! { <p>"By the plan "<a class="cell-link mono" href=href(&route)>{id.clone()}</a>"."</p> }
+    });
+    let run = gone.run.as_ref().map(|id| {
+        let route = Route::Monitoring(MonitoringRoute::Run {
+            cache: cache.to_owned(),
+            id: id.clone(),
+        });
+        let undo = gone.undo_until.as_ref().map(|until| {
+            let day = until.split('T').next().unwrap_or_default().to_owned();
+            format!(", which can be undone until {day}")
+        });
+        view! { <p>"By the run "<a class="cell-link mono" href=href(&route)>{id.clone()}</a>{undo}"."</p> }
+    });
     let (title, word) = match gone.purged {
         true => (
             "This path was purged",
@@ -123,6 +144,8 @@ fn tombstone(gone: &Gone) -> AnyView {
     let words = view! {
         <p>{name} {word} {by} ", " {ago(&gone.at)} "."</p>
         {reason}
+        {plan}
+        {run}
     };
     banner(Tone::Warn, title, words, ())
 }

@@ -410,8 +410,12 @@ pub struct PurgePreview {
     pub referrers_total: u64,
     /// Pins that keep it, as `prod@2`.
     pub pins: Vec<String>,
-    /// Clients that fetched it; `null` where that is not measured.
-    pub clients: Option<u64>,
+    /// Paths that cannot be fetched whole without it: those whose closures hold it.
+    pub affected: u64,
+    /// The last day on which it was fetched; `null`: not since measuring began, or not measured.
+    pub fetched_at: Option<String>,
+    /// A day from which on fetches are measured; `null` where they are not.
+    pub measured_since: Option<String>,
     /// Whether the bucket keeps old versions, which go too; `null` where it could not be asked.
     pub versioned: Option<bool>,
     /// Why it cannot be purged; `null` where it can.
@@ -424,6 +428,8 @@ pub struct PurgePreview {
 pub struct PurgeWish {
     /// Why, 1 to 200 characters.
     pub reason: String,
+    /// The `nar_hash` that was shown: another content is not purged.
+    pub nar_hash: String,
 }
 
 /// What a purge did.

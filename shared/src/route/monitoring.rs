@@ -27,13 +27,39 @@ pub enum MonitoringRoute {
         /// Slug of the cache.
         cache: String,
     },
+    /// `/c/{cache}/gc/plans/{id}`: a frozen list of what is to go.
+    Plan {
+        /// Slug of the cache.
+        cache: String,
+        /// The plan.
+        id: String,
+    },
+    /// `/c/{cache}/gc/runs/{id}`: how far a plan is carried out.
+    Run {
+        /// Slug of the cache.
+        cache: String,
+        /// The run.
+        id: String,
+    },
+    /// `/c/{cache}/gc/purge/{hash}`: taking one path out now.
+    Purge {
+        /// Slug of the cache.
+        cache: String,
+        /// Hash part of the store path. Whether it is one, the page says.
+        hash: String,
+    },
 }
 
 impl MonitoringRoute {
     /// The cache it is about.
     pub fn cache(&self) -> &str {
         match self {
-            Self::Usage { cache, .. } | Self::Gc { cache, .. } | Self::Alerts { cache } => cache,
+            Self::Usage { cache, .. }
+            | Self::Gc { cache, .. }
+            | Self::Alerts { cache }
+            | Self::Plan { cache, .. }
+            | Self::Run { cache, .. }
+            | Self::Purge { cache, .. } => cache,
         }
     }
 
@@ -72,6 +98,15 @@ impl MonitoringRoute {
             ["usage"] => Self::Usage { cache, query },
             ["gc"] => Self::Gc { cache, query },
             ["settings", "alerts"] => Self::Alerts { cache },
+            ["gc", kind, id] => {
+                let id = (*id).to_owned();
+                match *kind {
+                    "plans" => Self::Plan { cache, id },
+                    "runs" => Self::Run { cache, id },
+                    "purge" => Self::Purge { cache, hash: id },
+                    _ => return None,
+                }
+            }
             _ => return None,
         })
     }
@@ -79,13 +114,17 @@ impl MonitoringRoute {
 
 impl fmt::Display for MonitoringRoute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (place, query) = match self {
-            Self::Usage { query, .. } => ("usage", query.as_str()),
-            Self::Gc { query, .. } => ("gc", query.as_str()),
-            Self::Alerts { .. } => ("settings/alerts", ""),
+        let (place, id, query) = match self {
+            Self::Usage { query, .. } => ("usage", "", query.as_str()),
+            Self::Gc { query, .. } => ("gc", "", query.as_str()),
+            Self::Alerts { .. } => ("settings/alerts", "", ""),
+            Self::Plan { id, .. } => ("gc/plans/", id.as_str(), ""),
+            Self::Run { id, .. } => ("gc/runs/", id.as_str(), ""),
+            Self::Purge { hash, .. } => ("gc/purge/", hash.as_str(), ""),
         };
         let mark = if query.is_empty() { "" } else { "?" };
-        write!(f, "/c/{}/{place}{mark}{query}", escape(self.cache()))
+        let (cache, id) = (escape(self.cache()), escape(id));
+        write!(f, "/c/{cache}/{place}{id}{mark}{query}")
     }
 }
 
@@ -96,7 +135,7 @@ mod tests {
 
     #[test]
     fn every_page_about_use_and_retention_is_read_back() {
-        let cache = || "main".to_owned();
+        let (cache, id) = (|| "main".to_owned(), || "0123abcd".to_owned());
         for (route, text) in [
             (MonitoringRoute::usage("main"), "/c/main/usage"),
             (
@@ -118,6 +157,27 @@ mod tests {
                 MonitoringRoute::Alerts { cache: cache() },
                 "/c/main/settings/alerts",
             ),
+            (
+                MonitoringRoute::Plan {
+                    cache: cache(),
+                    id: id(),
+                },
+                "/c/main/gc/plans/0123abcd",
+            ),
+            (
+                MonitoringRoute::Run {
+                    cache: cache(),
+                    id: id(),
+                },
+                "/c/main/gc/runs/0123abcd",
+            ),
+            (
+                MonitoringRoute::Purge {
+                    cache: cache(),
+                    hash: "xynxqns12h5f1dcq1j5x3c3232454njk".into(),
+                },
+                "/c/main/gc/purge/xynxqns12h5f1dcq1j5x3c3232454njk",
+            ),
         ] {
             let route = Route::Monitoring(route);
             assert_eq!(route.to_string(), text);
@@ -126,6 +186,7 @@ mod tests {
         }
         for text in [
             "/c/main/gc/plans",
+            "/c/main/gc/x/y",
             "/c/main/usage/more",
             "/c/main/settings/else",
         ] {

@@ -1,11 +1,12 @@
-//! Retention in a browser: what rules would free, and why a path stays (A90–A93).
+//! Retention in a browser: what rules would free, why a path stays, plans, runs, undo, purge (A29,
+//! A90–A95).
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use reqwest::Method;
 use serde_json::{Value, json};
 use snowbank_shared::signature::SecretKey;
@@ -15,7 +16,7 @@ use snowbank_tests::people::Person;
 use snowbank_tests::server::{Server, Setup};
 use tempfile::TempDir;
 
-use super::access::click;
+use super::access::{click, fill};
 use super::scene::indexed;
 use super::upload::{Made, folder, noise};
 
@@ -112,6 +113,14 @@ impl Shelf {
         self.send(Method::PUT, &path, wish).await.map(drop)
     }
 
+    /// What a client gets for the narinfo of a path.
+    async fn narinfo(&self, name: &str) -> anyhow::Result<(u16, Vec<u8>)> {
+        let path = format!("/team/{}", self.made[name].narinfo_key());
+        let request = self.server.request(Method::GET, &path);
+        let answer = request.header("cookie", &self.olga.cookie).send().await?;
+        Ok((answer.status().as_u16(), answer.bytes().await?.to_vec()))
+    }
+
     /// Waits until the figure "Frees" has exactly these bytes.
     async fn frees(&self, bytes: u64) -> anyhow::Result<()> {
         let script = format!("return {FREES} === '{bytes}'");
@@ -119,7 +128,49 @@ impl Shelf {
         self.browser.until(&what, &script).await
     }
 
-    /// Waits until an element has this text.
+    /// Makes a plan on the page, by these rules, and opens it. Returns its id.
+    async fn plan(&self, rules: &str, days: u32) -> anyhow::Result<String> {
+        let browser = &self.browser;
+        browser.open(&format!("/c/team/gc?{rules}")).await?;
+        click(browser, "Create plan…").await?;
+        browser
+            .until(
+                "the yes to what others write",
+                "const box = document.querySelector('dialog[open] input[type=checkbox]'); if (!box) return false; box.click(); return box.checked",
+            )
+            .await?;
+        fill(browser, "Days until NARs are deleted", &days.to_string()).await?;
+        browser.accessible("creating a plan").await?;
+        click(browser, "Create the plan").await?;
+        browser
+            .until(
+                "the page of the plan",
+                "return location.pathname.startsWith('/c/team/gc/plans/')",
+            )
+            .await?;
+        browser.shows("The list is frozen").await?;
+        let place = browser.location().await?;
+        let id = place.rsplit('/').next().context("an id")?;
+        Ok(id.to_owned())
+    }
+
+    /// Starts the plan that is open, and waits until its run says this.
+    async fn run(&self, state: &str) -> anyhow::Result<()> {
+        let browser = &self.browser;
+        click(browser, "Start the run…").await?;
+        browser.accessible("starting a run").await?;
+        fill(browser, "Type it to go on", "team").await?;
+        click(browser, "Start it").await?;
+        browser
+            .until(
+                "the page of the run",
+                "return location.pathname.startsWith('/c/team/gc/runs/')",
+            )
+            .await?;
+        self.said("run-state", state).await
+    }
+
+    /// Waits until an element has this text. A run takes longer than a page.
     async fn said(&self, id: &str, text: &str) -> anyhow::Result<()> {
         let script = format!(
             "return document.getElementById('{id}')?.textContent.includes('{text}') ?? false"
@@ -246,5 +297,118 @@ async fn a90_a91_a92_a93_what_rules_would_free_is_shown_while_they_are_set() -> 
     browser.open(&place).await?;
     shelf.frees(gone).await?;
     browser.shows("Needs Owner of team").await?;
+    shelf.browser.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a29_a94_a95_a_plan_leaves_what_was_pinned_since_and_a_run_is_undone() -> anyhow::Result<()>
+{
+    let Some(shelf) = Shelf::new().await? else {
+        return Ok(());
+    };
+    let browser = &shelf.browser;
+
+    // A94: one of two was pinned since, and stays. Without days of grace the NARs go too.
+    let rules = "keep=none&grace=0&name=lib-*&name=app-*&name=twin-*";
+    let plan = shelf.plan(rules, 0).await?;
+    browser.shows("All of it would go").await?;
+    browser.accessible("a plan").await?;
+    shelf.pin("kept", "old").await?;
+    browser.open(&format!("/c/team/gc/plans/{plan}")).await?;
+    browser
+        .shows("1 path of the list became needed since")
+        .await?;
+    shelf.said("left-out", "old-1.0").await?;
+    shelf.run("done").await?;
+    shelf.said("left-out", "old-1.0").await?;
+    let freed = shelf.stored(&["recent"]);
+    for figure in ["run-freed", "run-expected"] {
+        let script =
+            format!("return document.querySelector('#{figure} data')?.value === '{freed}'");
+        browser.until(figure, &script).await?;
+    }
+    shelf.said("run-deleted", "1").await?;
+    let left = of_clients(&shelf.bucket)?;
+    ensure!(left.contains_key(&shelf.made["old"].narinfo_key()));
+    ensure!(left.contains_key(shelf.made["old"].narinfo.url()));
+    ensure!(!left.contains_key(&shelf.made["recent"].narinfo_key()));
+    ensure!(!left.contains_key(shelf.made["recent"].narinfo.url()));
+
+    // With days of grace the narinfos go, and the NARs are still there.
+    let plan = shelf.plan("keep=pins:5,uploaded:30&grace=0", 30).await?;
+    shelf.run("narinfos are in the trash").await?;
+    shelf.said("run-trashed", "3").await?;
+    browser.accessible("a run").await?;
+    browser.resize(Width::Narrow).await?;
+    let out = browser.sideways().await?;
+    ensure!(out.is_empty(), "{out:?}");
+    browser.resize(Width::Wide).await?;
+    let run = browser.location().await?;
+    ensure!(shelf.narinfo("app").await?.0 == 404, "app is still served");
+    let trashed = of_clients(&shelf.bucket)?;
+    ensure!(trashed.contains_key(shelf.made["app"].narinfo.url()));
+
+    // A29: its old link says who, when and by which plan.
+    browser
+        .open(&format!("/c/team/p/{}", shelf.hash("app")))
+        .await?;
+    shelf
+        .said("tombstone", "Retention removed this path")
+        .await?;
+    shelf.said("tombstone", "olga").await?;
+    shelf.said("tombstone", &plan).await?;
+    browser
+        .until(
+            "when it was",
+            "return !!document.querySelector('#tombstone time[datetime]')",
+        )
+        .await?;
+    browser
+        .accessible("the page of a path that was removed")
+        .await?;
+
+    // A95: back as it was, to the byte.
+    browser.open(&run).await?;
+    click(browser, "Undo…").await?;
+    browser.accessible("undoing a run").await?;
+    click(browser, "Put them back").await?;
+    shelf.said("run-state", "undone").await?;
+    shelf
+        .server
+        .eventually(PATIENCE, "the narinfo again", async || {
+            let (status, again) = shelf.narinfo("app").await?;
+            let before = left.get(&shelf.made["app"].narinfo_key());
+            Ok((status == 200 && Some(&again) == before).then_some(()))
+        })
+        .await?;
+    ensure!(of_clients(&shelf.bucket)? == left, "not as it was");
+    // Both are on the list of what was done.
+    browser.open("/c/team/gc").await?;
+    browser.shows("Plans and runs").await?;
+    browser.shows("undone").await?;
+
+    // One path out now: what needs it, what to do, and a name to type.
+    browser
+        .open(&format!("/c/team/p/{}", shelf.hash("old")))
+        .await?;
+    click(browser, "Purge…").await?;
+    browser.shows("Nothing in this cache refers to it.").await?;
+    browser.shows("Change the secret.").await?;
+    shelf.said("purge-pins", "kept@1").await?;
+    browser.accessible("purging a path").await?;
+    fill(browser, "Why", "a token is in it").await?;
+    click(browser, "Purge it…").await?;
+    browser.accessible("the question before a purge").await?;
+    fill(browser, "Type it to go on", "old-1.0").await?;
+    click(browser, "Purge it").await?;
+    browser.shows("It is purged").await?;
+    ensure!(shelf.narinfo("old").await?.0 == 404);
+    let left = of_clients(&shelf.bucket)?;
+    ensure!(!left.contains_key(shelf.made["old"].narinfo.url()));
+    browser
+        .open(&format!("/c/team/p/{}", shelf.hash("old")))
+        .await?;
+    shelf.said("tombstone", "This path was purged").await?;
+    shelf.said("tombstone", "A token is in it").await?;
     shelf.browser.finish().await
 }

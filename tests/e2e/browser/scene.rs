@@ -106,6 +106,13 @@ impl Scene {
                     "gc-compared",
                     "/c/team/gc?keep=pins:5&grace=0&b=keep%3Duploaded%3A30".to_owned(),
                 ),
+                ("gc-plan", planned(&server, &olga).await?),
+                (
+                    "gc-plan-gone",
+                    "/c/team/gc/plans/0123456789abcdef".to_owned(),
+                ),
+                ("gc-run-gone", "/c/team/gc/runs/0123456789abcdef".to_owned()),
+                ("gc-purge", format!("/c/team/gc/purge/{}", fx1::LEAF_HASH)),
                 ("rotation-owner", "/c/team/rotation".to_owned()),
                 ("signing-owner", "/c/team/signing".to_owned()),
                 ("uploads-owner", "/c/team/uploads".to_owned()),
@@ -302,6 +309,16 @@ async fn keep(server: &Server, olga: &Person) -> anyhow::Result<()> {
     olga.send(server, Method::POST, "/caches/team/quarantine", wish)
         .await?;
     Ok(())
+}
+
+/// The page of a plan that removes what no pin keeps.
+async fn planned(server: &Server, olga: &Person) -> anyhow::Result<String> {
+    let wish = json!({"rules": {"pins": 5, "grace_hours": 0}, "foreign": true});
+    let made = olga
+        .send(server, Method::POST, "/caches/team/gc/plans", wish)
+        .await?;
+    let id = made["id"].as_str().context("no id")?;
+    Ok(format!("/c/team/gc/plans/{id}"))
 }
 
 /// The page of a link that is still to be used.

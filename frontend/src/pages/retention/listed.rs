@@ -1,7 +1,7 @@
 //! Lists of paths that retention is about, each with the question why it stays or goes.
 
 use leptos::prelude::*;
-use snowbank_shared::api::retention::{ListedPath, PathGroup, Rules, Weight, WhyKept};
+use snowbank_shared::api::retention::{LeftOut, ListedPath, PathGroup, Rules, Weight, WhyKept};
 
 use super::asked::asked_of_api;
 use super::gc_path;
@@ -139,6 +139,22 @@ fn trace(why: &WhyKept, simulated: &Rules) -> AnyView {
     view! {
         <p><b>{verdict}</b></p>
         <ul class="plain-list">{rules}</ul>
+    }
+    .into_any()
+}
+
+/// Paths of a plan that stay, each with the reason; the last line says how many more there are.
+pub(super) fn left_out(cache: &str, items: &[LeftOut], all: u64) -> AnyView {
+    let line = |path: &LeftOut| {
+        view! { <li>{path_link(cache, &path.hash, &path.name)} " " <span class="muted">{path.words.clone()}</span></li> }
+    };
+    let rest = all.saturating_sub(items.len() as u64);
+    let more = (rest > 0).then(|| view! { <li>{format!("and {} more", format::count(rest))}</li> });
+    view! {
+        <ul class="plain-list gc-left" id="left-out">
+            {items.iter().map(line).collect_view()}
+            {more}
+        </ul>
     }
     .into_any()
 }

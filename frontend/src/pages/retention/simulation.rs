@@ -2,18 +2,23 @@
 
 use leptos::prelude::*;
 use snowbank_shared::api::access::Act;
-use snowbank_shared::api::retention::{RETENTION_NEEDS, RetentionRules, Rules, Simulation};
+use snowbank_shared::api::retention::{
+    Plan, PlanWish, RETENTION_NEEDS, RetentionRules, Rules, SIMULATING_NEEDS, Simulation,
+    USUAL_GRACE_DAYS,
+};
 use snowbank_shared::route::{MonitoringRoute, Route};
 
 use super::asked::{Asked, asked_of_api, in_words};
 use super::controls::{Draft, drawn};
-use super::{gc_path, result};
+use super::{gc_path, history, result};
 use crate::components::api_button::api_button;
 use crate::components::button::{Readiness, Weight, button, button_when};
 use crate::components::changing::changing;
-use crate::components::choice::segments;
+use crate::components::choice::{check, segments};
 use crate::components::copy::copy_link_button;
+use crate::components::dialog::dialog;
 use crate::components::failure::failure_of;
+use crate::components::field::{Field, text_field};
 use crate::components::icon::Icon;
 use crate::components::index_line::{index_banner, index_line};
 use crate::components::page_head::{heading, page_title};
@@ -86,7 +91,7 @@ impl Retention {
 }
 
 /// The page.
-pub fn page(cache: &str) -> AnyView {
+pub(super) fn page(cache: &str) -> AnyView {
     let navigation = navigation();
     let asked = Memo::new(move |before: Option<&Asked>| match navigation.route() {
         Some(Route::Monitoring(MonitoringRoute::Gc { query, .. })) => Asked::parse(&query),
@@ -182,9 +187,10 @@ pub fn page(cache: &str) -> AnyView {
                     <div class:is-waiting=move || first.is_waiting() && first.is_there()>
                         {changing(move || shown(retention, first, second))}
                     </div>
-                    {acts(first)}
+                    {acts(retention, first)}
                 </section>
             </div>
+            {changing(move || known.get().then(|| history::lists(&slug.get_value())))}
         </div>
     }
     .into_any()
@@ -220,7 +226,14 @@ fn compared(retention: Retention, draft: Draft, compares: bool) -> AnyView {
                 asked.second = rules;
             });
         };
-        return button(Weight::Plain, None, "Compare with a scenario B", begin);
+        let ready = move || retention.ready(SIMULATING_NEEDS);
+        return button_when(
+            Weight::Plain,
+            None,
+            "Compare with a scenario B",
+            ready,
+            begin,
+        );
     }
     let end = move || {
         draft.forget();
@@ -293,14 +306,91 @@ fn kept_rules(retention: Retention) -> AnyView {
 }
 
 /// What can be made of the simulation.
-fn acts(found: Remote<Simulation>) -> AnyView {
+fn acts(retention: Retention, found: Remote<Simulation>) -> AnyView {
+    let open = RwSignal::new(false);
     let ready = move || match found.get() {
         None => Readiness::Refused("The simulation is not there yet.".to_owned()),
-        Some(found) => Readiness::Refused(found.refusal.clone().unwrap_or_default()),
+        Some(_) if found.is_waiting() => Readiness::Busy("Simulating…"),
+        Some(found) => match (&found.refusal, found.frees.paths) {
+            (Some(why), _) => Readiness::Refused(why.clone()),
+            (None, 0) => Readiness::Refused("These rules remove nothing.".to_owned()),
+            _ => retention.ready(RETENTION_NEEDS),
+        },
     };
     view! {
         <div class="page-actions gc-acts">
-            {button_when(Weight::Primary, Some(Icon::Plus), "Create plan…", ready, || ())}
+            {button_when(Weight::Primary, Some(Icon::Plus), "Create plan…", ready, move || open.set(true))}
+        </div>
+        {dialog("Create a plan", open, move || plan_form(retention, found, open))}
+    }
+    .into_any()
+}
+
+fn plan_form(retention: Retention, found: Remote<Simulation>, open: RwSignal<bool>) -> AnyView {
+    let Some(found) = found.get_now() else {
+        return ().into_any();
+    };
+    let foreign = RwSignal::new(false);
+    let others = found.foreign_paths;
+    let grace = Field::new(
+        "Days until NARs are deleted",
+        "Machines remember narinfos for 30 days. Fewer days: they fail with “file … does not exist in binary cache” until they forget.",
+    );
+    let usual = retention.stored.get_now().map(|stored| stored.grace_days);
+    grace
+        .value
+        .set(usual.unwrap_or(USUAL_GRACE_DAYS).to_string());
+    let rules = StoredValue::new(found.rules.clone());
+    let go = move || {
+        let Ok(days) = grace.value.get_untracked().trim().parse::<u32>() else {
+            grace
+                .error
+                .set(Some("It is a number of days, such as 30.".to_owned()));
+            return;
+        };
+        let wish = PlanWish {
+            rules: rules.get_value(),
+            foreign: foreign.get_untracked(),
+            grace_days: Some(days),
+        };
+        open.set(false);
+        let cache = retention.cache.get_value();
+        let path = gc_path(&cache, "plans");
+        retention
+            .sending
+            .send("POST", path, json(&wish), move |body| {
+                if let Ok(plan) = body.json::<Plan>() {
+                    let id = plan.id;
+                    let route = Route::Monitoring(MonitoringRoute::Plan { cache, id });
+                    retention.navigation.go(&route);
+                }
+            });
+    };
+    let ready = move || match others > 0 && !foreign.get() {
+        true => Readiness::Refused("Say yes above: others write to this bucket.".to_owned()),
+        false => Readiness::Ready,
+    };
+    let foreign_box = (others > 0).then(|| {
+        let words = format!(
+            "{} came past this server, by s3:// or other tools. What they write while a run goes on is not announced here, and may refer to what the run removes.",
+            format::counted(others, "path", "paths")
+        );
+        view! {
+            <p>{words}</p>
+            {check("I know that others write to this bucket", "", foreign)}
+        }
+    });
+    view! {
+        <p>
+            <b>{format!("{} would go, {} as stored.", format::counted(found.frees.paths, "path", "paths"), format::size(found.frees.bytes))}</b>
+        </p>
+        <p>{format!("By these rules: {}.", in_words(&found.rules))}</p>
+        <p>"A plan is a frozen list. Nothing is deleted until somebody starts it, and what is needed by then stays."</p>
+        {foreign_box}
+        {text_field(grace, "number", "off")}
+        <div class="dialog-actions">
+            {button(Weight::Plain, None, "Cancel", move || open.set(false))}
+            {button_when(Weight::Primary, None, "Create the plan", ready, go)}
         </div>
     }
     .into_any()

@@ -48,6 +48,9 @@ pub(super) fn tab(usage: Usage) -> AnyView {
     let identity = identity();
     let refused = move || {
         let cache = usage.cache.get_value();
+        if identity.may(Some(&cache), Act::Maintain) {
+            return None;
+        }
         match identity.readiness(Some(&cache), Act::ReadAudit) {
             Readiness::Refused(why) => Some(why),
             _ => None,
