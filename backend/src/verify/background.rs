@@ -40,6 +40,8 @@ use crate::site::{Cache, Site};
 
 pub use super::lease::is_running;
 
+/// How often it is said in the midst of something long that this process lives.
+const BEATING: Duration = Duration::from_secs(BEAT.unsigned_abs());
 /// After the start, where no rate is set.
 const BEGIN_AFTER: Duration = Duration::from_secs(600);
 /// Between two looks at what is due, where nothing was.
@@ -250,10 +252,31 @@ impl Prover {
                 self.leave_out(path, LEFT);
             }
         }
-        match self.budget.settled().await {
+        match self.settled().await {
             true => Ok(()),
             false => Err(Duration::ZERO),
         }
+    }
+
+    /// Waits until what was read is paid for: after a large archive, within a small budget, for hours.
+    /// False: the server ends.
+    async fn settled(&mut self) -> bool {
+        let budget = Arc::clone(&self.budget);
+        loop {
+            tokio::select! {
+                settled = budget.settled() => return settled,
+                () = tokio::time::sleep(BEATING) => self.live_on().await,
+            }
+        }
+    }
+
+    /// In the midst of something long: others hear that this process lives, and what it proved so far is
+    /// written down.
+    async fn live_on(&mut self) {
+        if let Ok(true) = lease::take(&self.site.ledger, self.cache.slug.as_str()).await {
+            self.beat = Some(now());
+        }
+        self.write_receipts(false).await;
     }
 
     fn leave_out(&mut self, path: StorePathHash, seconds: i64) {
@@ -263,18 +286,13 @@ impl Prover {
     /// Reads a path and shows what was found. False: it has another narinfo by now, of which the index
     /// does not know yet or we do not.
     async fn read(&mut self, path: StorePathHash) -> Result<bool, NoVerdict> {
-        let reading = path_within(&self.cache, path, Some(&self.budget));
+        let (cache, budget) = (Arc::clone(&self.cache), Arc::clone(&self.budget));
+        let reading = path_within(&cache, path, Some(&budget));
         tokio::pin!(reading);
         let checked = loop {
             tokio::select! {
                 checked = &mut reading => break checked?,
-                // A large archive takes longer than others wait for a word.
-                () = tokio::time::sleep(Duration::from_secs(BEAT.unsigned_abs())) => {
-                    let slug = self.cache.slug.as_str();
-                    if let Ok(true) = lease::take(&self.site.ledger, slug).await {
-                        self.beat = Some(now());
-                    }
-                }
+                () = tokio::time::sleep(BEATING) => self.live_on().await,
             }
         };
         let Some(first_seen) = checked.show(&self.cache).await else {
