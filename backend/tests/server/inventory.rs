@@ -176,7 +176,7 @@ async fn an_inventory_tells_sizes_by_class_with_its_date_and_takes_nothing_away(
     put(&server, "2026-11-29T01-00Z/manifest.json", b"{");
     assert!(!read(&server).await.expect("passed over"));
     write(&server, 21, &rows, |manifest| {
-        manifest["fileFormat"] = json!("Parquet")
+        manifest["fileFormat"] = json!("Parquet");
     });
     let refused = read(&server).await;
     assert!(
