@@ -274,6 +274,11 @@ impl LogReader {
                 batch.broken(&whole, "it is larger than 32 MiB");
                 return Ok(batch);
             }
+            // It would be in the way of all others for ever.
+            Err(error) if error.kind() == BucketErrorKind::InvalidKey => {
+                batch.broken(&whole, "its name is none that is read here");
+                return Ok(batch);
+            }
             Err(error) => return Err(error.into()),
         };
         let (source, index) = (Arc::clone(&self.source), index.clone());
