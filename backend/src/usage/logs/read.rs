@@ -33,6 +33,8 @@ const MOST_KEYS: usize = 64 << 10;
 const MOST_STEMS: usize = 64;
 /// Listings for one batch at most.
 const MOST_LISTINGS: usize = 4 * MOST_STEMS;
+/// Pages of all of them together: logs that are remembered fill a few.
+const MOST_PAGES: usize = 100;
 /// Seconds after which another server takes over a batch.
 const PATIENCE: i64 = 900;
 /// Batches whose names a day remembers: only the last one can come again.
@@ -59,6 +61,12 @@ pub enum LogError {
         "below its prefix are logs of more than {MOST_STEMS} kinds: give it the prefix of this cache's logs alone"
     )]
     TooManyStems,
+    /// What lies below the prefix is mostly something else.
+    #[error(
+        "below its prefix lie more than {} objects that are no logs: give it the prefix of the logs alone",
+        MOST_PAGES * 1_000
+    )]
+    NoLogs,
     /// Reading them stopped within the server.
     #[error("reading them broke off")]
     Stopped,
@@ -176,6 +184,7 @@ impl LogReader {
             .map(|(hash, _)| hash)
             .collect();
         let mut after = None::<String>;
+        let mut listed = 0;
         for _ in 0..MOST_LISTINGS {
             let pages = self.bucket.list(ListRequest {
                 prefix: self.begin.clone(),
@@ -184,9 +193,17 @@ impl LogReader {
             });
             let mut pages = Box::pin(pages);
             'listing: while let Some(page) = pages.next().await {
+                listed += 1;
+                if listed > MOST_PAGES {
+                    return match keys.is_empty() {
+                        true => Err(LogError::NoLogs),
+                        false => Ok(keys),
+                    };
+                }
                 for object in page?.objects {
-                    // What has no time in its name is no log.
-                    let Some(named) = name(&object.key) else {
+                    // What has no time in its name is no log; one that is still to come would hide
+                    // all that come before it.
+                    let Some(named) = name(&object.key).filter(|named| named.at < now + DAY) else {
                         continue;
                     };
                     let known = stems.iter().position(|stem| stem.stem == named.stem);
@@ -272,6 +289,11 @@ impl LogReader {
             }
             Err(error) if error.kind() == BucketErrorKind::TooLarge => {
                 batch.broken(&whole, "it is larger than 32 MiB");
+                return Ok(batch);
+            }
+            // It would be in the way of all others for ever.
+            Err(error) if error.kind() == BucketErrorKind::InvalidKey => {
+                batch.broken(&whole, "its name is none that is read here");
                 return Ok(batch);
             }
             Err(error) => return Err(error.into()),
