@@ -28,14 +28,17 @@ use crate::pages::cache::absent_or_failed;
 use crate::state::live::live_cache;
 use crate::state::navigation::href;
 
-/// The page.
+/// The page of an address about retention.
 pub fn page(route: &MonitoringRoute) -> AnyView {
     let cache = route.cache();
     match route {
         MonitoringRoute::Plan { id, .. } => plan::page(cache, id),
         MonitoringRoute::Run { id, .. } => run::page(cache, id),
         MonitoringRoute::Purge { hash, .. } => purge::page(cache, hash),
-        MonitoringRoute::Gc { .. } | MonitoringRoute::Usage { .. } => simulation::page(cache),
+        // Usage and alerts have pages of their own.
+        MonitoringRoute::Gc { .. }
+        | MonitoringRoute::Usage { .. }
+        | MonitoringRoute::Alerts { .. } => simulation::page(cache),
     }
 }
 
