@@ -89,9 +89,8 @@ pub(super) async fn purge(
     find(&cache, &cache.index.view(), hash)?;
     // Who asks may go away: what was begun is done all the same.
     let (working, by) = (Arc::clone(&site), asked.by());
-    let purged = tokio::spawn(async move {
-        retention::purge(&working, &cache, hash, &wish, &by).await
-    });
+    let purged =
+        tokio::spawn(async move { retention::purge(&working, &cache, hash, &wish, &by).await });
     let purged = purged.await.map_err(|error| {
         tracing::error!(%error, "a purge panicked");
         ApiError::internal()

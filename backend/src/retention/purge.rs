@@ -220,9 +220,7 @@ pub async fn purge(
     let before = before.find(&pair.path, &pair.nar_hash);
     if before.is_none_or(|holding| holding.state != HeldBack::Purged) {
         let access = &site.access;
-        let noted = cache
-            .withheld
-            .purged(access, slug, pair, &wish.reason, by);
+        let noted = cache.withheld.purged(access, slug, pair, &wish.reason, by);
         noted.await?;
     }
     let mut eraser = Eraser::new(cache).await;

@@ -131,7 +131,10 @@ async fn what_was_purged_is_gone_whole_and_what_others_need_stays() {
     assert!(site.served(&leaked).await.is_none());
     let archive = format!("/main/{}", leaked.url());
     assert_eq!(server.get(&archive).await.status(), 404);
-    let path = format!("/api/v1/caches/main/paths/{}", leaked.parts.store_path.hash());
+    let path = format!(
+        "/api/v1/caches/main/paths/{}",
+        leaked.parts.store_path.hash()
+    );
     assert_eq!(server.get(&path).await.status(), 404);
     assert!(site.served(&top).await.is_some(), "only the path went");
 
@@ -145,7 +148,11 @@ async fn what_was_purged_is_gone_whole_and_what_others_need_stays() {
     assert_eq!(stranger.json(server, &gone).await["by"], "");
     site.put(&alice, &leaked.url(), leaked.stored.clone()).await;
     let (status, text) = site.put(&alice, &leaked.key(), leaked.text()).await;
-    assert_eq!((status, text.starts_with("purged: ")), (403, true), "{text}");
+    assert_eq!(
+        (status, text.starts_with("purged: ")),
+        (403, true),
+        "{text}"
+    );
     let lines = site
         .owner
         .json(server, "/caches/main/audit?action=path")

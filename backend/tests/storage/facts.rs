@@ -105,10 +105,7 @@ async fn old_versions_are_counted_and_rules_that_delete_by_age_warn() {
     assert!(!nar[0].mark && nar[1].mark && nar[1].newest);
     for (key, versions) in [("log/a b.drv", log), ("nar/x.nar", nar)] {
         for version in &versions {
-            bucket
-                .delete_version(key, version)
-                .await
-                .expect("deleted");
+            bucket.delete_version(key, version).await.expect("deleted");
         }
         assert_eq!(bucket.versions_of(key).await.expect("listed"), []);
         assert!(bucket.find(key).await.expect("asked").is_none());

@@ -139,12 +139,7 @@ impl Shelf {
                 "const box = document.querySelector('dialog[open] input[type=checkbox]'); if (!box) return false; box.click(); return box.checked",
             )
             .await?;
-        fill(
-            browser,
-            "Days until NARs are deleted",
-            &days.to_string(),
-        )
-        .await?;
+        fill(browser, "Days until NARs are deleted", &days.to_string()).await?;
         browser.accessible("creating a plan").await?;
         click(browser, "Create the plan").await?;
         browser
@@ -328,7 +323,8 @@ async fn a29_a94_a95_a_plan_leaves_what_was_pinned_since_and_a_run_is_undone() -
     shelf.said("left-out", "old-1.0").await?;
     let freed = shelf.stored(&["recent"]);
     for figure in ["run-freed", "run-expected"] {
-        let script = format!("return document.querySelector('#{figure} data')?.value === '{freed}'");
+        let script =
+            format!("return document.querySelector('#{figure} data')?.value === '{freed}'");
         browser.until(figure, &script).await?;
     }
     shelf.said("run-deleted", "1").await?;
@@ -396,9 +392,7 @@ async fn a29_a94_a95_a_plan_leaves_what_was_pinned_since_and_a_run_is_undone() -
         .open(&format!("/c/team/p/{}", shelf.hash("old")))
         .await?;
     click(browser, "Purge…").await?;
-    browser
-        .shows("Nothing in this cache refers to it.")
-        .await?;
+    browser.shows("Nothing in this cache refers to it.").await?;
     browser.shows("Change the secret.").await?;
     shelf.said("purge-pins", "kept@1").await?;
     browser.accessible("purging a path").await?;

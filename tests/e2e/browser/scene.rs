@@ -87,7 +87,10 @@ impl Scene {
                     "/c/team/gc?keep=pins:5&grace=0&b=keep%3Duploaded%3A30".to_owned(),
                 ),
                 ("gc-plan", planned(&server, &olga).await?),
-                ("gc-plan-gone", "/c/team/gc/plans/0123456789abcdef".to_owned()),
+                (
+                    "gc-plan-gone",
+                    "/c/team/gc/plans/0123456789abcdef".to_owned(),
+                ),
                 ("gc-run-gone", "/c/team/gc/runs/0123456789abcdef".to_owned()),
                 ("gc-purge", format!("/c/team/gc/purge/{}", fx1::LEAF_HASH)),
                 ("rotation-owner", "/c/team/rotation".to_owned()),
