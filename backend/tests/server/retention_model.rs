@@ -1,4 +1,5 @@
-//! Retention against a plain model: random pushes, pins, plans, runs, undos and stops at once, and kills.
+//! Retention against a plain model: random pushes, pins, fetches, plans, runs, undos and stops at once, and
+//! kills.
 //!
 //! After each round, on the disk: every narinfo has its NAR and everything that it refers to, and what is
 //! pinned is whole. At the end of each world, with nobody at it: a plan takes out exactly what the model
@@ -56,6 +57,8 @@ struct World {
 struct Model {
     pins: BTreeMap<String, usize>,
     runs: Vec<String>,
+    /// What clients fetched in this life of the server: what they fetched before died with it.
+    fetched: BTreeSet<usize>,
     trashed: u64,
     deleted: u64,
     undone: u64,
@@ -199,7 +202,7 @@ async fn act(server: &TestServer, world: &World, model: &mut Model, dice: &mut D
     let retention = server.server.retention();
     let path = dice.roll(PATHS);
     let name = format!("pin-{}", dice.roll(3));
-    match dice.roll(10) {
+    match dice.roll(11) {
         0 | 1 => {
             let wish = pins::Wish {
                 path: world.made[path].parts.store_path.hash(),
@@ -240,11 +243,32 @@ async fn act(server: &TestServer, world: &World, model: &mut Model, dice: &mut D
                 let _ = retention.undo(&cache, run, &by()).await;
             }
         }
-        _ => {
+        9 => {
             if let Some(run) = model.runs.last() {
                 let _ = retention.stop(&cache, run, &by()).await;
             }
         }
+        _ => fetch(server, world, model, path).await,
+    }
+}
+
+/// A client fetches the archive of a path. It counts for all paths that have this archive.
+async fn fetch(server: &TestServer, world: &World, model: &mut Model, path: usize) {
+    let view = main_of(server).index.view();
+    let url = world.made[path].url();
+    let of: Vec<usize> = (0..PATHS)
+        .filter(|at| {
+            let made = &world.made[*at];
+            made.url() == url && view.find(&made.parts.store_path.hash()).is_some()
+        })
+        .collect();
+    if of.is_empty() {
+        return;
+    }
+    let answer = server.get(&format!("/main/{url}")).await;
+    if answer.status() == 200 {
+        answer.bytes().await.expect("an archive");
+        model.fetched.extend(of);
     }
 }
 
@@ -290,6 +314,10 @@ async fn rounds(server: &TestServer, world: &World, model: &mut Model, dice: &mu
         model.pushed += u64::from(first) + u64::from(second);
         let wrong = wrong(world, model, server.dir.path());
         assert!(wrong.is_empty(), "{wrong:#?}");
+        // Some runs come to their end before the next act.
+        if dice.roll(3) == 0 {
+            quiet(server).await;
+        }
     }
 }
 
@@ -316,6 +344,11 @@ async fn exact(server: &TestServer, world: &World, model: &mut Model) {
         }
     };
     assert_eq!(plan.frees.paths, goes.len() as u64);
+    // What is fetched once the plan is made stays, with what it needs.
+    if let Some(last) = goes.last() {
+        fetch(server, world, model, *last).await;
+    }
+    let kept: BTreeSet<usize> = &kept | &world.closure(model.fetched.iter().copied());
     let run = retention
         .start(&cache, &plan.id, &by())
         .await
@@ -369,6 +402,7 @@ fn world_of(seed: u64, total: &mut Model) {
     for number in 1..LIVES {
         // Its writer may not have come to its end.
         let _ = std::fs::remove_dir_all(dir.path().join("data/index"));
+        model.fetched.clear();
         dir = life(async {
             let server = TestServer::run(adjusted(config(dir.path())), dir).await;
             settled(&server).await;
@@ -392,6 +426,10 @@ fn nothing_that_is_needed_goes_whatever_happens_at_once() {
         world_of(seed, &mut total);
     }
     // Otherwise it would have shown nothing.
-    assert!(total.trashed > 10, "{}", total.trashed);
-    assert!(total.deleted > 0 && total.undone > 0 && total.pushed > 20);
+    let (trashed, deleted) = (total.trashed, total.deleted);
+    let (undone, pushed) = (total.undone, total.pushed);
+    assert!(
+        trashed > 10 && deleted > 0 && undone > 2 && pushed > 20,
+        "{trashed} in the trash, {deleted} NARs deleted, {undone} runs undone, {pushed} pushed"
+    );
 }

@@ -125,6 +125,8 @@ fn rule(operation: &str) -> Option<Rule> {
         | "test_alert"
         | "change_retention_rules"
         | "make_retention_plan"
+        | "preview_purge"
+        | "purge_path"
         | "start_retention_run"
         | "stop_retention_run"
         | "undo_retention_run" => Rule::Owner,
