@@ -123,7 +123,7 @@ async fn a33_every_target_passes_its_parser_as_the_page_shows_it() -> anyhow::Re
                 ] {
                     choose(&browser, "What installs Nix there", installer).await?;
                     let written = format!(
-                        "return document.querySelector('.output pre').textContent.includes({})",
+                        "return document.querySelector('.output pre')?.textContent.includes({}) ?? false",
                         json!(format!("uses: {installer}@"))
                     );
                     browser.until(installer, &written).await?;

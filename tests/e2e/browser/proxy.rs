@@ -127,6 +127,7 @@ async fn a104_under_a_sub_path_behind_a_proxy_every_link_stays_below_it() -> any
                 "revocation",
                 "gc/",
                 "usage/clients",
+                "alerts",
             ]
             .iter()
             .any(|what| link.contains(&format!("/api/v1/caches/main/{what}")));
