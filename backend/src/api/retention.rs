@@ -114,7 +114,7 @@ fn asked_rules(query: Option<&str>) -> Result<Option<Rules>, ApiError> {
         ("fetched_days" = Option<u32>, Query, description = "Keeps what was fetched within so many days, where that is measured"),
         ("uploaded_days" = Option<u32>, Query, description = "Keeps what was added within so many days"),
         ("names" = Option<Vec<String>>, Query, description = "Keeps paths whose names match, as `nixos-*`; may come several times"),
-        ("target_size" = Option<u64>, Query, description = "Bytes to come down to; this version suggests no rules for it"),
+        ("target_size" = Option<u64>, Query, description = "Bytes as stored to come down to: rules that do are suggested"),
         ("grace_hours" = Option<u32>, Query, description = "Hours for which what is new stays; 24 where it is not given"),
     ),
     responses(
@@ -151,6 +151,7 @@ pub(super) async fn simulate(
         let mut simulation = retention::simulate(facts, &rules);
         let lacks = Applied::new(facts, &rules).lacks();
         simulation.foreign_paths = foreign_paths;
+        simulation.suggested = retention::suggest(facts, &rules);
         if let Some(prices) = prices(&asking.ledger, &slug) {
             simulation.saves_monthly = Some(monthly(&prices, simulation.frees.bytes));
             simulation.currency = Some(prices.currency);

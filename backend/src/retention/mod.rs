@@ -51,6 +51,7 @@ mod run;
 mod settle;
 mod simulate;
 mod since;
+mod suggest;
 mod trash;
 mod why;
 mod work;
@@ -65,6 +66,7 @@ pub use plan::{MOST_PLANNED, MOST_PLANS, foreign_paths};
 pub use purge::{PurgeError, preview as purge_preview, purge};
 pub use rules::{RetentionRecord, change, fault, shown};
 pub use simulate::simulate;
+pub use suggest::suggest;
 pub use why::why;
 
 use crate::condemned::Spared;

@@ -19,7 +19,7 @@ const MOST_LISTED: usize = 100;
 /// Days within which a fetch says that somebody will miss a path.
 const AT_RISK_DAYS: u32 = 30;
 
-/// Simulates. Prices, paths that others wrote and what stops plans are for who asks to add. Looks at
+/// Simulates. A suggestion, prices, paths that others wrote and what stops plans are for who asks to add. Looks at
 /// every path: run it off the reactor.
 pub fn simulate(facts: Facts<'_>, rules: &Rules) -> Simulation {
     let view = facts.view;
@@ -69,6 +69,7 @@ pub fn simulate(facts: Facts<'_>, rules: &Rules) -> Simulation {
         refusal: None,
         revision: view.revision().to_owned(),
         as_of: view.swept_at().map(spelled),
+        suggested: None,
         saves_monthly: None,
         currency: None,
     }

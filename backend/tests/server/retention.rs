@@ -111,6 +111,21 @@ async fn a_simulation_counts_shared_archives_once_and_touches_nothing() {
     assert_eq!(by_age["foreign_paths"], 5);
     assert!(by_age["at_risk"].is_null(), "nobody measured");
 
+    // Rules that come down to a size keep as many days as fit in.
+    let target = bytes(&[two]);
+    let asked = async |days: u64, target: u64| {
+        let query = format!("uploaded_days={days}&grace_hours=0&target_size={target}");
+        simulated(&server, &olga, &query).await
+    };
+    let days = asked(90, target).await["suggested"]["uploaded_days"].clone();
+    let days = days.as_u64().expect("days");
+    assert_eq!(asked(days, target).await["after"]["bytes"], target);
+    assert!(asked(days, target).await["suggested"].is_null(), "it fits");
+    let more = asked(days + 2, target).await;
+    assert!(more["after"]["bytes"].as_u64() > Some(target), "{more}");
+    // Less than the least that these rules can mean.
+    assert!(asked(90, 1).await["suggested"].is_null());
+
     // A93.
     assert_eq!(writes(), before, "a simulation wrote or deleted");
     for made in &made {

@@ -170,6 +170,10 @@ pub struct Simulation {
     pub revision: String,
     /// As of when.
     pub as_of: Option<String>,
+    /// Rules that come down to the target size; `null` where none was asked for, these come down to it
+    /// already, or nothing of the kind does.
+    #[serde(default)]
+    pub suggested: Option<Rules>,
     /// Millionths of the currency's unit that are saved each month; `null` where no prices are set.
     #[serde(default)]
     pub saves_monthly: Option<u64>,

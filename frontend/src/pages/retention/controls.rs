@@ -10,8 +10,9 @@ use snowbank_shared::api::retention::{
     DisabledRule, MOST_DAYS, MOST_GRACE_HOURS, MOST_NAMES, MOST_REVISIONS, Rules,
 };
 
+use super::target;
 use crate::components::changing::changing;
-use crate::components::field::{Field, area_field};
+use crate::components::field::{Field, area_field, text_field};
 use crate::components::fresh_id;
 use crate::state::derived::{effect, memo};
 
@@ -55,6 +56,7 @@ pub(super) struct Draft {
     uploaded: Numbered,
     names: Field,
     grace: RwSignal<u32>,
+    target: Field,
     /// The change that is on its way into the address.
     pending: StoredValue<Option<TimeoutHandle>>,
 }
@@ -70,6 +72,10 @@ impl Draft {
                 "One pattern a line, such as nixos-system-*.",
             ),
             grace: RwSignal::new(Rules::default().grace_hours),
+            target: Field::new(
+                "Target size",
+                "Such as 250 GiB: rules that come down to it are suggested. Empty: none.",
+            ),
             pending: StoredValue::new(None),
         }
     }
@@ -88,7 +94,7 @@ impl Draft {
                 .take(MOST_NAMES)
                 .map(str::to_owned)
                 .collect(),
-            target_size: None,
+            target_size: target::parsed(&self.target.value.get()),
             grace_hours: self.grace.get(),
         }
     }
@@ -99,6 +105,8 @@ impl Draft {
         self.uploaded.set(rules.uploaded_days);
         self.names.value.set(rules.names.join("\n"));
         self.grace.set(rules.grace_hours);
+        let size = rules.target_size.map(target::spelled);
+        self.target.value.set(size.unwrap_or_default());
     }
 
     /// Follows what is shown, and gives `changed` what was set, a moment after the last change.
@@ -128,6 +136,12 @@ impl Draft {
             };
             let timer = set_timeout_with_handle(settled, SETTLES).ok();
             self.pending.set_value(timer);
+        });
+        effect(move || {
+            let text = self.target.value.get();
+            let wrong = !text.trim().is_empty() && target::parsed(&text).is_none();
+            let words = wrong.then(|| "A whole number and a unit, such as 250 GiB.".to_owned());
+            self.target.error.set(words);
         });
         on_cleanup(move || self.forget());
     }
@@ -282,6 +296,7 @@ pub(super) fn drawn(draft: Draft, disabled: Signal<Vec<DisabledRule>>) -> AnyVie
                 <span class="gc-label">{grace.label}</span>
                 {number(&grace, draft.grace)}
             </div>
+            {text_field(draft.target, "text", "off")}
         </fieldset>
     }
     .into_any()

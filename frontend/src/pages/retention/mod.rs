@@ -13,6 +13,7 @@ mod purge;
 mod result;
 mod run;
 mod simulation;
+mod target;
 
 use leptos::prelude::*;
 use snowbank_shared::route::{MonitoringRoute, Route, escape};

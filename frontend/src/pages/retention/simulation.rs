@@ -209,9 +209,37 @@ fn shown(
             .then(|| skeleton(8, "Walking through the closures…")),
         Some(found) => {
             let second = second.get().filter(|_| compares);
-            Some(result::of(&cache, &found, second.as_deref()))
+            let suggested = suggestion(retention, &found);
+            Some(view! { {result::of(&cache, &found, second.as_deref())} {suggested} }.into_any())
         }
     }
+}
+
+/// What comes down to the target size; nothing where none was asked for.
+fn suggestion(retention: Retention, found: &Simulation) -> Option<AnyView> {
+    let target = found.rules.target_size?;
+    let Some(rules) = found.suggested.clone() else {
+        let words = if found.after.bytes <= target {
+            "These rules come down to the target size."
+        } else {
+            "Fewer days and revisions do not come down to the target size: names, pins, what is new and what they need are larger."
+        };
+        return Some(view! { <p class="gc-suggested">{words}</p> }.into_any());
+    };
+    let words = format!("Come down to the target size: {}.", in_words(&rules));
+    let take = move || {
+        let rules = rules.clone();
+        retention.change(|asked| asked.first = Some(rules));
+    };
+    Some(
+        view! {
+            <div class="gc-suggested">
+                <p>{words}</p>
+                {button(Weight::Plain, None, "Take these rules", take)}
+            </div>
+        }
+        .into_any(),
+    )
 }
 
 /// Beginning and ending a comparison, and which scenario the controls set.
