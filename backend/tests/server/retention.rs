@@ -123,8 +123,9 @@ async fn a_simulation_counts_shared_archives_once_and_touches_nothing() {
     assert!(asked(days, target).await["suggested"].is_null(), "it fits");
     let more = asked(days + 2, target).await;
     assert!(more["after"]["bytes"].as_u64() > Some(target), "{more}");
-    // Less than the least that these rules can mean.
-    assert!(asked(90, 1).await["suggested"].is_null());
+    // Names are meant.
+    let names = simulated(&server, &olga, "names=app-*&grace_hours=0&target_size=1").await;
+    assert!(names["suggested"].is_null(), "{names}");
 
     // A93.
     assert_eq!(writes(), before, "a simulation wrote or deleted");
