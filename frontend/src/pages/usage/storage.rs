@@ -112,11 +112,12 @@ fn summary(answer: &Storage) -> AnyView {
     let goes_on = answer.forecast.as_ref().map_or_else(
         || ("—".to_owned(), "fewer than seven days are known".to_owned()),
         |forecast| {
-            let pace = format!(
-                "{} to {} a day",
-                format::size(forecast.slow),
-                format::size(forecast.fast)
-            );
+            let (slow, fast) = (format::size(forecast.slow), format::size(forecast.fast));
+            let pace = if slow == fast {
+                format!("{slow} a day")
+            } else {
+                format!("{slow} to {fast} a day")
+            };
             let quota = match (forecast.quota, &forecast.soonest, &forecast.latest) {
                 (None, ..) => "no quota is set".to_owned(),
                 (Some(quota), None, _) => {
