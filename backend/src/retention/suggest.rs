@@ -8,6 +8,9 @@ use snowbank_shared::api::retention::Rules;
 use super::applied::{Applied, Facts};
 use super::simulate::kept;
 
+/// Sets one number of the rules.
+type Set = fn(&mut Rules, u32);
+
 /// Rules that come down to the target size of these; `None` where they have none, come down to it
 /// already, or nothing of the kind does. Simulates up to some 30 times: run it off the reactor.
 pub fn suggest(facts: Facts<'_>, rules: &Rules) -> Option<Rules> {
@@ -17,7 +20,7 @@ pub fn suggest(facts: Facts<'_>, rules: &Rules) -> Option<Rules> {
         return None;
     }
     let mut best = rules.clone();
-    let turns: [(Option<u32>, fn(&mut Rules, u32)); 3] = [
+    let turns: [(Option<u32>, Set); 3] = [
         (rules.uploaded_days, |rules, days| {
             rules.uploaded_days = Some(days);
         }),
