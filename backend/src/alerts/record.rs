@@ -8,7 +8,7 @@ use snowbank_shared::api::alerts::{AlertCondition, AlertDelivery, AlertEvent};
 use super::Phase;
 use crate::auth::records::spelled;
 use crate::ledger::kind::{ALERT_STATES, ALERTS, Kind, Record};
-use crate::ledger::{Ledger, RecordId, Scope};
+use crate::ledger::{Ledger, Scope};
 
 /// The alerts of a cache.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,11 +54,7 @@ impl Record for AlertsRecord {
 impl AlertsRecord {
     /// Those of a cache, with their secrets.
     pub fn of(ledger: &Ledger, cache: &str) -> Self {
-        let view = ledger.view();
-        let entry = view.get::<Self>(Scope::Cache(cache), &RecordId::only());
-        entry
-            .map(|entry| (*entry.record).clone())
-            .unwrap_or_default()
+        ledger.view().only(Scope::Cache(cache))
     }
 }
 
@@ -148,10 +144,6 @@ impl Record for StatesRecord {
 impl StatesRecord {
     /// Those of a cache.
     pub fn of(ledger: &Ledger, cache: &str) -> Self {
-        let view = ledger.view();
-        let entry = view.get::<Self>(Scope::Cache(cache), &RecordId::only());
-        entry
-            .map(|entry| (*entry.record).clone())
-            .unwrap_or_default()
+        ledger.view().only(Scope::Cache(cache))
     }
 }

@@ -19,8 +19,8 @@ use snowbank_shared::store_path::StorePathHash;
 use super::problem::{ApiError, excerpt};
 use super::request::{self, Asked, body, find, heavy, nothing_left, pairs, readable, taken};
 use super::vouching::uploaders;
-use crate::auth::records::{now, spelled};
-use crate::retention::{self, Applied, Facts, Retention};
+use crate::auth::records::spelled;
+use crate::retention::{self, Known, Retention};
 use crate::site::{Cache, Site};
 use crate::sizes::prices::{monthly, prices};
 
@@ -139,24 +139,14 @@ pub(super) async fn simulate(
     let foreign_paths = past_us.of(&site, &asked, &cache).await?;
     let asking = Arc::clone(&site);
     heavy(&site, move || {
-        let view = cache.index.view();
-        let pins = retention::pinned(&asking.ledger, &slug);
-        let fetches = cache.usage.fetch_log(&asking.ledger, &slug);
-        let facts = Facts {
-            view: &view,
-            pins: &pins,
-            fetches: &fetches,
-            now: now(),
-        };
-        let mut simulation = retention::simulate(facts, &rules);
-        let lacks = Applied::new(facts, &rules).lacks();
+        let known = Known::of(&asking, &cache);
+        let mut simulation = retention::simulated(&asking, &cache, &known, &rules);
         simulation.foreign_paths = foreign_paths;
-        simulation.suggested = retention::suggest(facts, &rules);
+        simulation.suggested = retention::suggest(known.facts(), &rules);
         if let Some(prices) = prices(&asking.ledger, &slug) {
             simulation.saves_monthly = Some(monthly(&prices, simulation.frees.bytes));
             simulation.currency = Some(prices.currency);
         }
-        simulation.refusal = retention::refusal(&asking, &cache, lacks.as_ref());
         Ok(Json(simulation))
     })
     .await
@@ -189,16 +179,9 @@ pub(super) async fn why(
     let hash = request::hash(&hash)?;
     let asking = Arc::clone(&site);
     heavy(&site, move || {
-        let view = cache.index.view();
-        let id = find(&cache, &view, hash)?;
-        let pins = retention::pinned(&asking.ledger, &slug);
-        let fetches = cache.usage.fetch_log(&asking.ledger, &slug);
-        let facts = Facts {
-            view: &view,
-            pins: &pins,
-            fetches: &fetches,
-            now: now(),
-        };
+        let known = Known::of(&asking, &cache);
+        let facts = known.facts();
+        let id = find(&cache, facts.view, hash)?;
         let rules = retention::shown(&asking, &cache).rules;
         Ok(Json(retention::why(facts, &rules, id)))
     })

@@ -88,29 +88,7 @@ impl Bucket {
     /// # Errors
     /// See [`BucketErrorKind`](super::BucketErrorKind).
     pub async fn delete_version(&self, key: &str, version: &Version) -> Result<(), BucketError> {
-        let absolute = self.absolute(Operation::DeleteVersion, key)?;
-        let outcome = self
-            .attempt(Operation::DeleteVersion, |_| {
-                let request = self
-                    .inner
-                    .clients
-                    .delete
-                    .delete_object()
-                    .bucket(&self.inner.name)
-                    .key(&absolute)
-                    .version_id(&version.id);
-                let absolute = &absolute;
-                async move {
-                    request
-                        .send()
-                        .await
-                        .map_err(|error| self.sdk_error(Operation::DeleteVersion, absolute, &error))
-                }
-            })
-            .await;
-        match outcome {
-            Err(error) if !error.is_not_found() => Err(error),
-            _ => Ok(()),
-        }
+        self.delete_as(Operation::DeleteVersion, key, None, Some(&version.id))
+            .await
     }
 }

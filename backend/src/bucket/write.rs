@@ -173,7 +173,7 @@ impl Bucket {
     /// # Errors
     /// See [`BucketErrorKind`].
     pub async fn delete(&self, key: &str) -> Result<(), BucketError> {
-        self.delete_when(key, None).await
+        self.delete_as(Operation::Delete, key, None, None).await
     }
 
     /// Deletes this very version of an object. Where the store ignores the condition, this is a plain
@@ -183,13 +183,21 @@ impl Bucket {
     /// [`BucketErrorKind::PreconditionFailed`] where it has another tag by now, else see
     /// [`BucketErrorKind`].
     pub async fn delete_if_match(&self, key: &str, unchanged: &ETag) -> Result<(), BucketError> {
-        self.delete_when(key, Some(unchanged)).await
+        self.delete_as(Operation::Delete, key, Some(unchanged), None)
+            .await
     }
 
-    async fn delete_when(&self, key: &str, unchanged: Option<&ETag>) -> Result<(), BucketError> {
-        let absolute = self.absolute(Operation::Delete, key)?;
+    /// Deletes an object where it is unchanged, or one version of it. That there is none is no error.
+    pub(super) async fn delete_as(
+        &self,
+        operation: Operation,
+        key: &str,
+        unchanged: Option<&ETag>,
+        version: Option<&str>,
+    ) -> Result<(), BucketError> {
+        let absolute = self.absolute(operation, key)?;
         let outcome = self
-            .attempt(Operation::Delete, |_| {
+            .attempt(operation, |_| {
                 let request = self
                     .inner
                     .clients
@@ -197,13 +205,14 @@ impl Bucket {
                     .delete_object()
                     .bucket(&self.inner.name)
                     .key(&absolute)
-                    .set_if_match(unchanged.map(|etag| etag.as_str().to_owned()));
+                    .set_if_match(unchanged.map(|etag| etag.as_str().to_owned()))
+                    .set_version_id(version.map(str::to_owned));
                 let absolute = &absolute;
                 async move {
                     request
                         .send()
                         .await
-                        .map_err(|error| self.sdk_error(Operation::Delete, absolute, &error))
+                        .map_err(|error| self.sdk_error(operation, absolute, &error))
                 }
             })
             .await;

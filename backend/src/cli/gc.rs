@@ -15,10 +15,9 @@ use snowbank_shared::api::retention::{PlanWish, Run, RunState, Simulation};
 
 use super::{ServeArgs, logging, print, runtime, told};
 use crate::auth::By;
-use crate::auth::records::now;
 use crate::config::Config;
 use crate::ledger::Phase;
-use crate::retention::{self, Facts, RetentionError};
+use crate::retention::{self, Known, RetentionError};
 use crate::server::{self, RunningServer, StartError};
 use crate::site::Cache;
 
@@ -228,20 +227,8 @@ fn in_words(run: Option<&Run>) -> String {
 async fn simulated(server: &RunningServer, cache: &Arc<Cache>) -> anyhow::Result<Simulation> {
     let (site, of) = (Arc::clone(server.site()), Arc::clone(cache));
     let simulation = tokio::task::spawn_blocking(move || {
-        let view = of.index.view();
-        let pins = retention::pinned(&site.ledger, of.slug.as_str());
-        let fetches = of.usage.fetch_log(&site.ledger, of.slug.as_str());
         let rules = retention::shown(&site, &of).rules;
-        let facts = Facts {
-            view: &view,
-            pins: &pins,
-            fetches: &fetches,
-            now: now(),
-        };
-        let lacks = retention::Applied::new(facts, &rules).lacks();
-        let mut simulation = retention::simulate(facts, &rules);
-        simulation.refusal = retention::refusal(&site, &of, lacks.as_ref());
-        simulation
+        retention::simulated(&site, &of, &Known::of(&site, &of), &rules)
     });
     Ok(simulation.await?)
 }

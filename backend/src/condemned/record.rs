@@ -211,7 +211,7 @@ impl RunRecord {
 
     /// Whether a process has to act on it, or acts.
     pub fn acts(&self) -> bool {
-        self.takes_paths() || self.takes_nars() || self.state == RunState::Undoing
+        self.state.acts()
     }
 
     /// When its NARs may be deleted, seconds since 1970.

@@ -42,11 +42,7 @@ impl Record for UploadPolicy {
 impl UploadPolicy {
     /// The rules of this cache; the default where nobody decided anything.
     pub fn of(ledger: &Ledger, cache: &str) -> Self {
-        ledger
-            .view()
-            .get::<Self>(Scope::Cache(cache), &RecordId::only())
-            .map(|entry| (*entry.record).clone())
-            .unwrap_or_default()
+        ledger.view().only(Scope::Cache(cache))
     }
 
     /// The rules of this cache, for an upload to it.

@@ -195,6 +195,14 @@ impl View {
         self.entry(path.as_str(), slot, OffsetDateTime::now_utc())
     }
 
+    /// What the only record of a kind says; what none says, where there is none to believe.
+    pub fn only<R: Record + Clone + Default>(&self, scope: Scope<'_>) -> R {
+        let entry = self.get::<R>(scope, &RecordId::only());
+        entry
+            .map(|entry| (*entry.record).clone())
+            .unwrap_or_default()
+    }
+
     /// The records of a kind, by name.
     pub fn list<R: Record>(&self, scope: Scope<'_>) -> impl Iterator<Item = Entry<R>> {
         let now = OffsetDateTime::now_utc();

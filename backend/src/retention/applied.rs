@@ -1,13 +1,15 @@
 //! Rules applied to what is known: what each of them says of one path.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use snowbank_shared::api::retention::{DisabledRule, RuleSays, Rules};
 use snowbank_shared::pattern::fits;
 use snowbank_shared::store_path::StorePathHash;
 
-use crate::auth::records::spelled;
+use crate::auth::records::{now, spelled};
 use crate::index::{Id, View};
+use crate::site::{Cache, Site};
 use crate::usage::{DAY, FetchLog, Fetched};
 
 /// Days for which fetches have to be measured without a gap before a rule goes by them, at least.
@@ -37,6 +39,38 @@ pub struct Facts<'a> {
     pub fetches: &'a FetchLog,
     /// Seconds since 1970.
     pub now: i64,
+}
+
+/// What a cache knows at a moment, held for those who simulate.
+#[derive(Debug)]
+pub struct Known {
+    view: Arc<View>,
+    pins: Vec<PinnedPath>,
+    fetches: FetchLog,
+    now: i64,
+}
+
+impl Known {
+    /// Of this cache, now.
+    pub fn of(site: &Site, cache: &Cache) -> Self {
+        let slug = cache.slug.as_str();
+        Self {
+            view: cache.index.view(),
+            pins: super::pinned(&site.ledger, slug),
+            fetches: cache.usage.fetch_log(&site.ledger, slug),
+            now: now(),
+        }
+    }
+
+    /// As a simulation takes it.
+    pub fn facts(&self) -> Facts<'_> {
+        Facts {
+            view: &self.view,
+            pins: &self.pins,
+            fetches: &self.fetches,
+            now: self.now,
+        }
+    }
 }
 
 /// What keeps a path.

@@ -59,9 +59,9 @@ mod work;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use snowbank_shared::api::retention::{DisabledRule, LeftOut};
+use snowbank_shared::api::retention::{DisabledRule, LeftOut, Rules, Simulation};
 
-pub use applied::{Applied, FETCHES_MEASURED_DAYS, Facts, PinnedPath, Reason};
+pub use applied::{Applied, FETCHES_MEASURED_DAYS, Facts, Known, PinnedPath, Reason};
 pub use plan::{MOST_PLANNED, MOST_PLANS, foreign_paths};
 pub use purge::{PurgeError, preview as purge_preview, purge};
 pub use rules::{RetentionRecord, change, fault, shown};
@@ -165,7 +165,7 @@ pub fn pinned(ledger: &Ledger, cache: &str) -> Vec<PinnedPath> {
 }
 
 /// Why no plan can be made or carried out now; `None` where one can.
-pub fn refusal(site: &Site, cache: &Cache, disabled: Option<&DisabledRule>) -> Option<String> {
+fn refusal(site: &Site, cache: &Cache, disabled: Option<&DisabledRule>) -> Option<String> {
     if !cache.is_complete() {
         return Some("The index is not complete yet: what is not in it could need what would go. Wait for the first sweep.".to_owned());
     }
@@ -181,6 +181,16 @@ pub fn refusal(site: &Site, cache: &Cache, disabled: Option<&DisabledRule>) -> O
             disabled.reason
         )
     })
+}
+
+/// What rules would keep and remove of a cache, with what is in the way of a plan. Looks at every path:
+/// run it off the reactor.
+pub fn simulated(site: &Site, cache: &Cache, known: &Known, rules: &Rules) -> Simulation {
+    let mut simulation = simulate(known.facts(), rules);
+    // The rule that cannot be applied is told also where nobody asks for it.
+    let lacks = rules.fetched_days.and(simulation.disabled.first());
+    simulation.refusal = refusal(site, cache, lacks);
+    simulation
 }
 
 /// A path that stays, as the API shows it.

@@ -12,10 +12,8 @@ use snowbank_shared::api::retention::{
 use snowbank_shared::hash::Sha256;
 use snowbank_shared::store_path::StorePathHash;
 
-use super::applied::{Applied, Facts};
-use super::{
-    Retention, RetentionError, fault, off_reactor, pinned, refusal, shown, simulate, since,
-};
+use super::applied::{Applied, Known};
+use super::{Retention, RetentionError, fault, off_reactor, refusal, shown, simulate, since};
 use crate::auth::By;
 use crate::auth::records::{now, spelled};
 use crate::condemned::{self, Doomed, PlanRecord, RunRecord, digest_of, list_name};
@@ -71,16 +69,9 @@ struct Drawn {
 
 /// Draws a list. Looks at every path: off the reactor.
 fn drawn(site: &Site, cache: &Cache, rules: &Rules) -> Result<Drawn, RetentionError> {
-    let slug = cache.slug.as_str();
-    let view = cache.index.view();
-    let pins = pinned(&site.ledger, slug);
-    let fetches = cache.usage.fetch_log(&site.ledger, slug);
-    let facts = Facts {
-        view: &view,
-        pins: &pins,
-        fetches: &fetches,
-        now: now(),
-    };
+    let known = Known::of(site, cache);
+    let facts = known.facts();
+    let (view, pins, fetches) = (facts.view, facts.pins, facts.fetches);
     let applied = Applied::new(facts, rules);
     if let Some(refusal) = refusal(site, cache, applied.lacks().as_ref()) {
         return Err(RetentionError::Blocked(refusal));
@@ -90,7 +81,7 @@ fn drawn(site: &Site, cache: &Cache, rules: &Rules) -> Result<Drawn, RetentionEr
             "No rule is on, so everything stays: choose one that keeps something.".to_owned(),
         ));
     }
-    let (kept, _) = simulate::kept(&view, &applied);
+    let (kept, _) = simulate::kept(view, &applied);
     let removal = view.removal(&kept);
     let frees = Weight {
         paths: removal.going.len() as u64,
@@ -104,7 +95,7 @@ fn drawn(site: &Site, cache: &Cache, rules: &Rules) -> Result<Drawn, RetentionEr
             list: view
                 .referrers_first(&removal.going)
                 .into_iter()
-                .map(|id| doomed(cache, &view, id, &fetches))
+                .map(|id| doomed(cache, view, id, fetches))
                 .collect(),
             frees,
             pins: pins.iter().map(|pinned| pinned.path).collect(),
@@ -133,7 +124,7 @@ fn parts(list: &[Doomed]) -> Vec<&[Doomed]> {
     parts
 }
 
-/// How many paths of a cache came past this server: those without a receipt.
+/// How many paths of a cache came past this server: those without a receipt of their arrival.
 ///
 /// # Errors
 /// Where the receipts cannot be read.
@@ -147,6 +138,7 @@ pub async fn foreign_paths(site: &Site, cache: &Arc<Cache>) -> Result<u64, Ledge
         let view = index.index.view();
         let known: std::collections::HashSet<StorePathHash> = receipts
             .iter()
+            .filter(|receipt| receipt.is_of_arrival())
             .filter_map(|receipt| receipt.path.parse().ok())
             .collect();
         view.hashes().filter(|hash| !known.contains(hash)).count() as u64

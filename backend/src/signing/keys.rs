@@ -49,10 +49,7 @@ impl Record for KeysRecord {
 impl KeysRecord {
     /// The record of a cache; empty where nobody changed anything.
     pub fn of(site: &Site, cache: &str) -> Self {
-        let view = site.ledger.view();
-        view.get::<Self>(Scope::Cache(cache), &RecordId::only())
-            .map(|entry| (*entry.record).clone())
-            .unwrap_or_default()
+        site.ledger.view().only(Scope::Cache(cache))
     }
 
     /// What it says of a key.

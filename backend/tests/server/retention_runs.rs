@@ -87,7 +87,11 @@ async fn a_plan_is_run_into_the_trash_and_undone_byte_for_byte() {
         401
     );
     assert_eq!(mary.post(&server, plans, wish(30)).await.status(), 403);
-    // Others wrote all of it: that needs a yes.
+    // Others wrote all of it: that needs a yes, also once somebody looked into the archives.
+    for path in &made {
+        let check = format!("/caches/main/paths/{}/verify", path.hash);
+        assert_eq!(olga.post(&server, &check, json!({})).await.status(), 200);
+    }
     let mut unasked = wish(30);
     unasked["foreign"] = json!(false);
     let refused = code(olga.post(&server, plans, unasked).await).await;

@@ -330,6 +330,16 @@ pub enum RunState {
     Failed,
 }
 
+impl RunState {
+    /// Whether the run still does something by itself.
+    pub const fn acts(self) -> bool {
+        match self {
+            Self::Waiting | Self::Marking | Self::Trashing | Self::Deleting | Self::Undoing => true,
+            Self::Grace | Self::Done | Self::Stopped | Self::Undone | Self::Failed => false,
+        }
+    }
+}
+
 /// Errors of one kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]

@@ -111,10 +111,7 @@ async fn a79_a80_a_restricted_name_is_approved_by_a_second_person() -> anyhow::R
     let grants = json!([{"role": "maintainer", "cache": "main"}]);
     let alice = olga.invite(&server, "alice", grants).await?;
     let key = SecretKey::generate("alice-1", [7; 32])?;
-    scene::register(&server, &alice, &key, "main", &["prove"]).await?;
-    let scope = json!({"scope": {"caches": ["main"], "names": ["*"]}});
-    olga.send(&server, Method::POST, "/contributors/alice-1/accept", scope)
-        .await?;
+    scene::accepted(&server, &olga, &alice, &key).await?;
 
     // The owner writes the rule, and reads it as a sentence before it is saved.
     olga.sit_down(&browser, &server).await?;

@@ -229,6 +229,20 @@ pub(super) async fn register(
     Ok(())
 }
 
+/// Registers a key for the cache `main`, which the owner then accepts for every name.
+pub(super) async fn accepted(
+    server: &Server,
+    owner: &Person,
+    who: &Person,
+    key: &SecretKey,
+) -> anyhow::Result<()> {
+    register(server, who, key, "main", &["prove"]).await?;
+    let scope = json!({"scope": {"caches": ["main"], "names": ["*"]}});
+    let path = format!("/contributors/{}/accept", key.name());
+    owner.send(server, Method::POST, &path, scope).await?;
+    Ok(())
+}
+
 /// Members of every kind, keys in every state, a token, a trust rule.
 async fn inhabit(server: &Server, olga: &Person) -> anyhow::Result<()> {
     olga.invite(server, "rita", json!([{"role": "reader", "cache": "team"}]))

@@ -4,7 +4,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
-use reqwest::Method;
 use serde_json::{Value, json};
 use snowbank_shared::hash::{Hash, HashAlgorithm, Sha256};
 use snowbank_shared::nar::NarWriter;
@@ -138,10 +137,7 @@ impl Desk {
         };
         server.indexed("main").await?;
         let olga = server.owner("olga").await?;
-        scene::register(&server, &olga, &key, "main", &["prove"]).await?;
-        let scope = json!({"scope": {"caches": ["main"], "names": ["*"]}});
-        let path = format!("/contributors/{}/accept", key.name());
-        olga.send(&server, Method::POST, &path, scope).await?;
+        scene::accepted(&server, &olga, &olga, &key).await?;
         olga.sit_down(&browser, &server).await?;
         let desk = Self {
             server,
@@ -255,16 +251,7 @@ async fn a65_a66_a74_a75_a_folder_is_judged_sent_and_known_again() -> anyhow::Re
     desk.browser.shows("All of it is there already").await?;
     ensure!(desk.sent().await?.len() == 6, "it was sent again");
     let bob = SecretKey::generate("bob-1", [9; 32])?;
-    scene::register(&desk.server, &desk.olga, &bob, "main", &["prove"]).await?;
-    let scope = json!({"scope": {"caches": ["main"], "names": ["*"]}});
-    desk.olga
-        .send(
-            &desk.server,
-            Method::POST,
-            "/contributors/bob-1/accept",
-            scope,
-        )
-        .await?;
+    scene::accepted(&desk.server, &desk.olga, &desk.olga, &bob).await?;
     let by_bob = fx1(Some(&bob))?;
     let all: Vec<&Made> = by_bob.iter().collect();
     desk.choose(&folder(desk.at("of-bob"), &all)?).await?;
@@ -287,12 +274,7 @@ async fn a65_a66_a74_a75_a_folder_is_judged_sent_and_known_again() -> anyhow::Re
     let grants = json!([{"role": "contributor"}]);
     let carl = desk.olga.invite(&desk.server, "carl", grants).await?;
     let carls = SecretKey::generate("carl-1", [11; 32])?;
-    scene::register(&desk.server, &carl, &carls, "main", &["prove"]).await?;
-    let scope = json!({"scope": {"caches": ["main"], "names": ["*"]}});
-    let accept = "/contributors/carl-1/accept";
-    desk.olga
-        .send(&desk.server, Method::POST, accept, scope)
-        .await?;
+    scene::accepted(&desk.server, &desk.olga, &carl, &carls).await?;
     carl.sit_down(&desk.browser, &desk.server).await?;
     desk.open().await?;
     let by_carl = fx1(Some(&carls))?;

@@ -101,12 +101,7 @@ async fn what_is_uploaded_is_pinned_with_a_note_where_the_uploader_may() -> anyh
     let grants = json!([{"role": "contributor"}]);
     let carl = desk.olga.invite(&desk.server, "carl", grants).await?;
     let carls = SecretKey::generate("carl-1", [11; 32])?;
-    scene::register(&desk.server, &carl, &carls, "main", &["prove"]).await?;
-    let scope = json!({"scope": {"caches": ["main"], "names": ["*"]}});
-    let accept = "/contributors/carl-1/accept";
-    desk.olga
-        .send(&desk.server, Method::POST, accept, scope)
-        .await?;
+    scene::accepted(&desk.server, &desk.olga, &carl, &carls).await?;
     carl.sit_down(&desk.browser, &desk.server).await?;
     desk.open().await?;
     let theirs = Made::new("theirs-1.0", b"theirs", &[], Some(&carls))?;

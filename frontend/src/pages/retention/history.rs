@@ -29,18 +29,6 @@ pub(super) const fn state_words(state: RunState) -> &'static str {
     }
 }
 
-/// Whether a run still does something by itself.
-pub(super) const fn goes_on(state: RunState) -> bool {
-    matches!(
-        state,
-        RunState::Waiting
-            | RunState::Marking
-            | RunState::Trashing
-            | RunState::Deleting
-            | RunState::Undoing
-    )
-}
-
 /// Both lists, where there is something in them.
 pub(super) fn lists(cache: &str) -> AnyView {
     let path = gc_path(cache, "plans");

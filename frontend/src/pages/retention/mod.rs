@@ -16,18 +16,25 @@ mod simulation;
 mod target;
 
 use leptos::prelude::*;
+use snowbank_shared::api::retention::RETENTION_NEEDS;
 use snowbank_shared::route::{MonitoringRoute, Route, escape};
 
-use crate::api::ApiError;
 use crate::components::button::{Readiness, Weight, button, button_when, link_button};
+use crate::components::changing::changing;
 use crate::components::dialog::dialog;
+use crate::components::failure::failure_now;
 use crate::components::field::{Field, text_field};
 use crate::components::icon::Icon;
 use crate::components::index_line::{index_banner, index_line};
 use crate::components::page_head::{heading, page_title};
+use crate::components::skeleton::skeleton;
 use crate::pages::cache::absent_or_failed;
+use crate::state::derived::memo;
+use crate::state::identity::identity;
 use crate::state::live::live_cache;
 use crate::state::navigation::href;
+use crate::state::remote::Remote;
+use crate::state::sending::Sending;
 
 /// The page of an address about retention.
 pub fn page(route: &MonitoringRoute) -> AnyView {
@@ -48,9 +55,43 @@ fn gc_path(cache: &str, rest: &str) -> String {
     format!("/caches/{}/gc/{rest}", escape(cache))
 }
 
-/// Whether what was asked for is not there, and not the endpoint that would have it.
-fn is_absent(error: &ApiError) -> bool {
-    error.is_not_found() && error.code() != Some("no-such-endpoint")
+/// What was asked for, as it is: on its way, not there, failed, or there. A missing endpoint is a failure.
+fn found_or<T: Send + Sync + 'static>(
+    found: Remote<T>,
+    waiting: &'static str,
+    absent: impl Fn() -> AnyView + Send + 'static,
+    content: impl Fn(&T) -> AnyView + Send + 'static,
+) -> AnyView {
+    let is_absent = memo(move || {
+        found
+            .error()
+            .is_some_and(|error| error.is_not_found() && error.code() != Some("no-such-endpoint"))
+    });
+    let body = move || {
+        if is_absent.get() {
+            return Some(absent());
+        }
+        match found.get() {
+            None => found.error().is_none().then(|| skeleton(6, waiting)),
+            Some(found) => Some(content(&found)),
+        }
+    };
+    let failure = move || {
+        if is_absent.get() {
+            return None;
+        }
+        failure_now(found)
+    };
+    view! { {changing(failure)} {changing(body)} }.into_any()
+}
+
+/// Whether an act on a cache can be done: not where the server refuses it, its word for why, or the
+/// caller may not.
+fn readiness(refusal: Option<&String>, cache: &str, sending: Sending) -> Readiness {
+    match refusal {
+        Some(why) => Readiness::Refused(why.clone()),
+        None => sending.readiness(identity().readiness(Some(cache), RETENTION_NEEDS)),
+    }
 }
 
 /// The page of a plan.

@@ -2,26 +2,24 @@
 
 use leptos::prelude::*;
 use snowbank_shared::api::Page;
-use snowbank_shared::api::retention::{ListedPath, Plan, RETENTION_NEEDS, Run};
+use snowbank_shared::api::retention::{ListedPath, Plan, Run};
 use snowbank_shared::route::{MonitoringRoute, Route, escape};
 
 use super::asked::{Asked, in_words};
 use super::history::day;
 use super::listed::{left_out, paths, weight_words};
-use super::{Question, framed, gc_path, is_absent, question, run_route};
+use super::{Question, found_or, framed, gc_path, question, readiness, run_route};
 use crate::components::ago::ago;
 use crate::components::banner::banner;
-use crate::components::button::{Readiness, Weight, button, button_when, link_button};
+use crate::components::button::{Weight, button, button_when, link_button};
 use crate::components::changing::changing;
 use crate::components::chip::Tone;
 use crate::components::export_menu::{Exported, export_menu};
-use crate::components::failure::{failure_now, failure_of};
+use crate::components::failure::failure_of;
 use crate::components::icon::Icon;
 use crate::components::layout::{card, fact, facts, section};
 use crate::components::skeleton::skeleton;
 use crate::format;
-use crate::state::derived::memo;
-use crate::state::identity::identity;
 use crate::state::navigation::{href, navigation};
 use crate::state::remote::Remote;
 use crate::state::sending::Sending;
@@ -57,26 +55,17 @@ pub(super) fn page(cache: &str, id: &str) -> AnyView {
             weight_words(plan.frees)
         ))
     };
-    let absent = memo(move || plan.error().is_some_and(|error| is_absent(&error)));
-    let body = move || {
-        if absent.get() {
-            let words = view! { <p>"It expired, or there never was one of this id. What a run removed stands on the run’s page and in the audit."</p> };
-            return Some(banner(Tone::Warn, "There is no such plan", words, ()));
-        }
-        match plan.get() {
-            None => plan
-                .error()
-                .is_none()
-                .then(|| skeleton(6, "Comparing the plan with what is here now…")),
-            Some(found) => Some(content(planned, &found)),
-        }
+    let absent = || {
+        let words = view! { <p>"It expired, or there never was one of this id. What a run removed stands on the run’s page and in the audit."</p> };
+        banner(Tone::Warn, "There is no such plan", words, ())
     };
-    let body = view! {
-        {changing(move || if absent.get() { None } else { failure_now(plan) })}
-        {planned.sending.notice()}
-        {changing(body)}
-    }
-    .into_any();
+    let found = found_or(
+        plan,
+        "Comparing the plan with what is here now…",
+        absent,
+        move |found| content(planned, found),
+    );
+    let body = view! { {planned.sending.notice()} {found} }.into_any();
     framed(cache, "Plan", changing(sentence), body)
 }
 
@@ -220,13 +209,9 @@ fn start(planned: Planned, plan: &Plan) -> AnyView {
     }
     let open = RwSignal::new(false);
     let refusal = plan.refusal.clone();
-    let ready = move || match &refusal {
-        Some(why) => Readiness::Refused(why.clone()),
-        None => {
-            let cache = planned.cache.get_value();
-            let sending = planned.sending;
-            sending.readiness(identity().readiness(Some(&cache), RETENTION_NEEDS))
-        }
+    let ready = move || {
+        let cache = planned.cache.get_value();
+        readiness(refusal.as_ref(), &cache, planned.sending)
     };
     let navigation = navigation();
     let go = move || {

@@ -1,25 +1,21 @@
 //! `/c/{cache}/gc/purge/{hash}`: taking one path out now and for ever, because what is in it leaked.
 
 use leptos::prelude::*;
-use snowbank_shared::api::retention::{PurgePreview, PurgeWish, Purged, RETENTION_NEEDS};
+use snowbank_shared::api::retention::{PurgePreview, PurgeWish, Purged};
 use snowbank_shared::route::{MonitoringRoute, Route, escape};
 
 use super::history::day;
-use super::{Question, framed, is_absent, question};
+use super::{Question, found_or, framed, question, readiness};
 use crate::components::ago::ago;
 use crate::components::banner::banner;
-use crate::components::button::{Readiness, Weight, button_when, link_button};
+use crate::components::button::{Weight, button_when, link_button};
 use crate::components::changing::changing;
 use crate::components::chip::Tone;
-use crate::components::failure::failure_now;
 use crate::components::field::{Field, text_field};
 use crate::components::layout::{card, fact, facts, section};
 use crate::components::size::size_or;
-use crate::components::skeleton::skeleton;
 use crate::components::store_path::path_link;
 use crate::format;
-use crate::state::derived::memo;
-use crate::state::identity::identity;
 use crate::state::navigation::href;
 use crate::state::remote::Remote;
 use crate::state::sending::{Sending, json};
@@ -47,36 +43,27 @@ pub(super) fn page(cache: &str, hash: &str) -> AnyView {
         sending: Sending::new(),
         purged: RwSignal::new(None),
     };
-    let absent = memo(move || found.error().is_some_and(|error| is_absent(&error)));
-    let body = move || {
-        if let Some(purged) = purging.purged.get() {
-            return Some(done(purging, &purged));
-        }
-        if absent.get() {
-            let address = href(&Route::path(
-                purging.cache.get_value(),
-                purging.hash.get_value(),
-            ));
-            let words = view! {
-                <p>"No path of this hash is here. "<a href=address>"What is known of it"</a></p>
-                <p>"Where a run moved it into the trash, its NAR is still there: undo the run, and purge it then."</p>
-            };
-            return Some(banner(Tone::Warn, "There is nothing to purge", words, ()));
-        }
-        match found.get() {
-            None => found
-                .error()
-                .is_none()
-                .then(|| skeleton(6, "Looking for what refers to it…")),
-            Some(found) => Some(content(purging, &found)),
-        }
+    let absent = move || {
+        let address = href(&Route::path(
+            purging.cache.get_value(),
+            purging.hash.get_value(),
+        ));
+        let words = view! {
+            <p>"No path of this hash is here. "<a href=address>"What is known of it"</a></p>
+            <p>"Where a run moved it into the trash, its NAR is still there: undo the run, and purge it then."</p>
+        };
+        banner(Tone::Warn, "There is nothing to purge", words, ())
     };
-    let body = view! {
-        {changing(move || if absent.get() { None } else { failure_now(found) })}
-        {purging.sending.notice()}
-        {changing(body)}
-    }
-    .into_any();
+    let body = move || match purging.purged.get() {
+        Some(purged) => done(purging, &purged),
+        None => found_or(
+            found,
+            "Looking for what refers to it…",
+            absent,
+            move |found| content(purging, found),
+        ),
+    };
+    let body = view! { {purging.sending.notice()} {changing(move || Some(body()))} }.into_any();
     let sentence =
         "Deletes one path now, and keeps it out for ever. For secrets that leaked; to free space, simulate."
             .into_any();
@@ -225,13 +212,9 @@ fn form(purging: Purging, found: &PurgePreview) -> AnyView {
     );
     let open = RwSignal::new(false);
     let refusal = found.refusal.clone();
-    let ready = move || match &refusal {
-        Some(why) => Readiness::Refused(why.clone()),
-        None => {
-            let cache = purging.cache.get_value();
-            let sending = purging.sending;
-            sending.readiness(identity().readiness(Some(&cache), RETENTION_NEEDS))
-        }
+    let ready = move || {
+        let cache = purging.cache.get_value();
+        readiness(refusal.as_ref(), &cache, purging.sending)
     };
     let ask = move || {
         if reason.value.with_untracked(|why| why.trim().is_empty()) {

@@ -1,27 +1,24 @@
 //! `/c/{cache}/gc/runs/{id}`: how far a run is, what it left, stopping it, undoing it.
 
 use leptos::prelude::*;
-use snowbank_shared::api::retention::{RETENTION_NEEDS, Run, RunState};
+use snowbank_shared::api::retention::{Run, RunState};
 use snowbank_shared::route::{AccessRoute, AuditQuery, Route, escape};
 
-use super::history::{day, goes_on, state_words};
+use super::history::{day, state_words};
 use super::listed::left_out;
-use super::{framed, gc_path, is_absent, plan_address};
+use super::{found_or, framed, gc_path, plan_address, readiness};
 use crate::components::ago::ago;
 use crate::components::banner::{alert, banner};
 use crate::components::button::{Weight, button_when, link_button};
 use crate::components::changing::changing;
 use crate::components::chip::Tone;
 use crate::components::dialog::{Confirm, confirm};
-use crate::components::failure::failure_now;
 use crate::components::icon::Icon;
 use crate::components::layout::{card, fact, facts, progress, section};
 use crate::components::size::size;
-use crate::components::skeleton::skeleton;
 use crate::format;
 use crate::pages::signing_job::asked_again;
 use crate::state::derived::memo;
-use crate::state::identity::identity;
 use crate::state::navigation::href;
 use crate::state::remote::Remote;
 use crate::state::sending::Sending;
@@ -59,32 +56,24 @@ pub(super) fn page(cache: &str, id: &str) -> AnyView {
         run,
         sending: Sending::new(),
     };
-    let absent = memo(move || run.error().is_some_and(|error| is_absent(&error)));
     let sentence = move || Some(format::sentence(state_words(run.get()?.state)));
     let state = memo(move || run.get().map(|run| (run.state, run.undo_until.clone())));
-    let body = move || {
-        if absent.get() {
-            let words = view! { <p>"Runs of this cache are listed on the page of retention, and what they did is in the audit."</p> };
-            return Some(banner(Tone::Warn, "There is no such run", words, ()));
-        }
-        match run.get() {
-            None => run
-                .error()
-                .is_none()
-                .then(|| skeleton(6, "Asking for the run…")),
-            Some(found) => Some(content(running, &found)),
-        }
+    let absent = || {
+        let words = view! { <p>"Runs of this cache are listed on the page of retention, and what they did is in the audit."</p> };
+        banner(Tone::Warn, "There is no such run", words, ())
     };
+    let found = found_or(run, "Asking for the run…", absent, move |found| {
+        content(running, found)
+    });
     // Apart from the counts, so that a question that is open stays open while they change.
     let acts = move || {
         let (state, undo_until) = state.get()?;
         Some(acts(running, state, undo_until))
     };
     let body = view! {
-        {changing(move || if absent.get() { None } else { failure_now(run) })}
         {running.sending.notice()}
         {changing(acts)}
-        {changing(body)}
+        {found}
     }
     .into_any();
     framed(cache, "Run", changing(sentence), body)
@@ -93,11 +82,9 @@ pub(super) fn page(cache: &str, id: &str) -> AnyView {
 fn acts(running: Running, state: RunState, undo_until: Option<String>) -> AnyView {
     let ready = move || {
         let cache = running.cache.get_value();
-        running
-            .sending
-            .readiness(identity().readiness(Some(&cache), RETENTION_NEEDS))
+        readiness(None, &cache, running.sending)
     };
-    let stop = goes_on(state).then(|| {
+    let stop = state.acts().then(|| {
         let stop = move || running.tell("stop", "Stopped. What is in the trash can be put back.");
         button_when(Weight::Plain, Some(Icon::Cross), "Stop", ready, stop)
     });
