@@ -344,7 +344,8 @@ async fn nothing_unseen(cache: &Cache) -> Result<(), ApiError> {
     let mut unseen = 0_u64;
     while let Some(page) = pages.next().await {
         for object in page.map_err(|error| unavailable(&error))?.objects {
-            let known = view.token(&object.key) == Some(ChangeToken::fingerprint_of(&object));
+            let known = view.token(&object.key);
+            let known = known.is_some_and(|known| ChangeToken::is_of(known, &object));
             if !known && StorePathHash::from_narinfo_key(&object.key).is_some() {
                 unseen += 1;
             }

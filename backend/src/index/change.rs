@@ -9,12 +9,12 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::bucket::{ETag, ObjectMeta};
 
 /// How a listing tells that an object is still the same: its size, its time and
-/// its ETag where the listing has one.
+/// its ETag where the listing has one. What was just written has no time yet, and is told by its ETag.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ChangeToken {
     /// Bytes of the object as stored.
     pub size: u64,
-    /// Last-modified, milliseconds since 1970.
+    /// Last-modified, milliseconds since 1970; 0 where it is not known.
     pub last_modified: i64,
     /// The ETag, as listed.
     pub etag: Option<String>,
@@ -31,6 +31,25 @@ impl From<&ObjectMeta> for ChangeToken {
 }
 
 impl ChangeToken {
+    /// That of an object that was written a moment ago, by the ETag of the answer. When it was written
+    /// only the store knows: [`ChangeToken::is_of`] goes without.
+    pub fn written(size: u64, etag: Option<&ETag>) -> Self {
+        Self {
+            size,
+            last_modified: 0,
+            etag: etag.map(|etag| etag.as_str().to_owned()),
+        }
+    }
+
+    /// Whether a fingerprint is that of this object: as it was listed before, or as it was written.
+    pub fn is_of(fingerprint: u64, object: &ObjectMeta) -> bool {
+        let as_written = || {
+            let etag = object.etag.as_ref()?;
+            Some(Self::written(object.size, Some(etag)).fingerprint())
+        };
+        fingerprint == Self::fingerprint_of(object) || Some(fingerprint) == as_written()
+    }
+
     /// 64 bits that stand for the token; the index keeps no more.
     pub fn fingerprint(&self) -> u64 {
         fingerprint(self.size, self.last_modified, self.etag.as_deref())
@@ -106,4 +125,33 @@ pub enum Change {
         /// When it began, seconds since 1970.
         began_at: i64,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_known_by_its_etag_and_nothing_else_is() {
+        let object = |size, etag: Option<&str>, seconds: i64| ObjectMeta {
+            key: "k".to_owned(),
+            size,
+            etag: etag.map(ETag::new),
+            last_modified: time::OffsetDateTime::from_unix_timestamp(seconds).ok(),
+            mark: None,
+        };
+        let etag = ETag::new("a");
+        let written = ChangeToken::written(7, Some(&etag)).fingerprint();
+        assert!(ChangeToken::is_of(written, &object(7, Some("a"), 5)));
+        assert!(!ChangeToken::is_of(written, &object(7, Some("b"), 5)));
+        assert!(!ChangeToken::is_of(written, &object(8, Some("a"), 5)));
+        // Without an ETag there is nothing to go by.
+        let untold = ChangeToken::written(7, None).fingerprint();
+        assert!(!ChangeToken::is_of(untold, &object(7, Some("a"), 5)));
+        assert!(!ChangeToken::is_of(untold, &object(7, None, 5)));
+        // What was listed is known by all of it.
+        let listed = ChangeToken::fingerprint_of(&object(7, Some("a"), 5));
+        assert!(ChangeToken::is_of(listed, &object(7, Some("a"), 5)));
+        assert!(!ChangeToken::is_of(listed, &object(7, Some("a"), 6)));
+    }
 }

@@ -269,11 +269,7 @@ impl Intake {
         // answer it does.
         let token = match cache.bucket.head(&key).await {
             Ok(meta) => ChangeToken::from(&meta),
-            Err(_) => ChangeToken {
-                size: narinfo.to_bytes().len() as u64,
-                last_modified: 0,
-                etag: None,
-            },
+            Err(_) => ChangeToken::written(narinfo.to_bytes().len() as u64, None),
         };
         let judgement = cache.index.key_ring().judge(&narinfo);
         Change::Put(Box::new(ParsedEntry {

@@ -156,9 +156,7 @@ impl Signing {
             async move { one::path(cache, ring, &change, hash).await }
         });
         let given = stream::iter(given).buffer_unordered(AT_ONCE);
-        let mut looked: Vec<one::Looked> = given.collect().await;
-        // As the listing has them.
-        looked.sort_by_key(|path| path.hash);
+        let looked: Vec<one::Looked> = given.collect().await;
         let mut counts = Counts::default();
         let (mut refused, mut failed) = (0, None);
         for path in &looked {

@@ -14,7 +14,8 @@ use snowbank_shared::store_path::StorePathHash;
 use super::choose::MOST_SIGNATURES;
 use super::record::Counts;
 use crate::archive::{Archive, ArchiveError};
-use crate::bucket::{Bucket, BucketErrorKind, ETag, PutOptions};
+use crate::bucket::{Bucket, BucketErrorKind, PutOptions};
+use crate::index::ChangeToken;
 use crate::site::Cache;
 use crate::verify;
 
@@ -35,7 +36,7 @@ pub(super) enum Change {
 pub(super) struct Written {
     pub(super) narinfo: NarInfo,
     pub(super) judgement: Judgement,
-    pub(super) etag: Option<ETag>,
+    pub(super) token: ChangeToken,
 }
 
 /// What became of a path.
@@ -137,7 +138,7 @@ async fn once(
                 Box::new(Written {
                     narinfo,
                     judgement,
-                    etag: object.meta.etag,
+                    token: ChangeToken::from(&object.meta),
                 })
             }))));
         }
@@ -171,9 +172,9 @@ async fn once(
     };
     match put {
         Ok(put) => Ok(Some(Became::Changed(Box::new(Written {
+            token: ChangeToken::written(next.to_bytes().len() as u64, put.etag.as_ref()),
             narinfo: next,
             judgement,
-            etag: put.etag,
         })))),
         Err(error) => match error.kind() {
             BucketErrorKind::PreconditionFailed | BucketErrorKind::NotFound => Ok(None),

@@ -24,7 +24,7 @@ use crate::ledger::{Entry, LedgerError, RecordId, Scope};
 use crate::site::Cache;
 
 /// Paths of a batch. As many show in the index at once.
-const BATCH: usize = 512;
+const BATCH: usize = 1_000;
 /// The same, where archives are read.
 const BATCH_OF_ARCHIVES: usize = 16;
 /// Narinfos in hand at once.
@@ -38,6 +38,14 @@ const LOOK: Duration = Duration::from_secs(5);
 /// How often a batch is tried again while the bucket fails, and how long it waits in between.
 const TRIES: u32 = 3;
 const WAIT: Duration = Duration::from_secs(1);
+
+/// A batch that was looked at and does not show yet.
+struct Done {
+    looked: Vec<Looked>,
+    counts: Counts,
+    /// Its last path.
+    cursor: StorePathHash,
+}
 
 /// Why a job is not run any further for now.
 enum Stop {
@@ -118,14 +126,42 @@ impl Signing {
             true => BATCH_OF_ARCHIVES,
             false => BATCH,
         };
+        let mut before = None;
         for batch in hashes.chunks(size) {
-            let (looked, counts) = self.batch(cache, &job.id, &change, batch).await?;
-            let examples = examples(&looked);
-            show(site, cache, looked, &record.by).await;
-            let done = (batch[batch.len() - 1], examples);
-            self.step(cache, &job.id, &counts, Some(done)).await?;
+            // The bucket does not wait until the batch before shows.
+            let (looked, shown) = tokio::join!(
+                self.batch(cache, &job.id, &change, batch),
+                self.shown(cache, &job.id, &record.by, before.take()),
+            );
+            let (looked, counts) = looked?;
+            if let Err(stop) = shown {
+                show(site, cache, looked, &record.by).await;
+                return Err(stop);
+            }
+            before = Some(Done {
+                looked,
+                counts,
+                cursor: batch[batch.len() - 1],
+            });
         }
+        self.shown(cache, &job.id, &record.by, before).await?;
         self.end(cache, &job.id).await
+    }
+
+    /// Shows a batch, and writes that the job is beyond it.
+    async fn shown(
+        &self,
+        cache: &Cache,
+        id: &RecordId,
+        by: &str,
+        done: Option<Done>,
+    ) -> Result<(), Stop> {
+        let Some(done) = done else { return Ok(()) };
+        let examples = examples(&done.looked);
+        show(&self.0.site, cache, done.looked, by).await;
+        let beyond = Some((done.cursor, examples));
+        self.step(cache, id, &done.counts, beyond).await?;
+        Ok(())
     }
 
     /// Looks at the paths of a batch, some at once. What the bucket failed at is tried again.

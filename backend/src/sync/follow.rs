@@ -106,8 +106,8 @@ impl Follower {
             let known = view.token(&hash.narinfo_key());
             match (head, known) {
                 (Ok(meta), known) => {
-                    let token = ChangeToken::from(&meta);
-                    if known != Some(token.fingerprint()) {
+                    if !known.is_some_and(|known| ChangeToken::is_of(known, &meta)) {
+                        let token = ChangeToken::from(&meta);
                         wanted.push(Wanted { hash, token });
                     }
                 }

@@ -160,7 +160,7 @@ impl RootSweep<'_> {
                     }
                     known
                 };
-                if known != Some(ChangeToken::fingerprint_of(object)) {
+                if !known.is_some_and(|known| ChangeToken::is_of(known, object)) {
                     let token = ChangeToken::from(object);
                     wanted.push(Wanted { hash, token });
                 }

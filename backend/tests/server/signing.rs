@@ -208,6 +208,15 @@ async fn counter_signing_adds_one_line_to_each_path_and_changes_no_other_byte() 
     for made in [&unknown, &broken, &hidden] {
         assert_eq!(text(made), made.text(), "not asked for");
     }
+    // The next sweep knows what was written by what the bucket answered.
+    let gets = server.sent(Operation::Get);
+    let sync = server.server.sync("main").expect("a cache");
+    sync.sweep_now().await.expect("a sweep");
+    assert_eq!(
+        server.sent(Operation::Get),
+        gets,
+        "nothing is fetched again"
+    );
 
     // The rest: what is wrong stays as it is, with its reason.
     let done = job(&server, &mary, wish).await;
