@@ -9,7 +9,7 @@
 //! A chunk or a base is the same one where its `Arc` is: the weak reference that is kept makes a writer
 //! move what it changes. Only what holds that reference is kept of an old version, not its columns.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use snowbank_shared::api::{ContentStatus, SignatureStatus};
@@ -156,11 +156,9 @@ impl OfBase {
             let targets = base.edges[chunk].get(place);
             targets.iter().any(|code| code & ABSENT != 0)
         });
-        let same = base.links.nar_hashes.chunk_by(|a, b| a == b);
-        let shared = same.filter(|rows| rows.len() > 1);
         Self {
             missing: missing.collect(),
-            shared: shared.map(|rows| rows[0]).collect(),
+            shared: base.links.shared_nars().collect(),
         }
     }
 }
@@ -187,19 +185,13 @@ impl View {
             index.rows.insert(Check::ReferenceMissing, missing);
         }
         let mut disagreeing = Vec::new();
-        let fresh = &graph.overlay.nar_keys;
-        let hashes: BTreeSet<u32> = base.shared.iter().chain(fresh.keys()).copied().collect();
-        let mut rows = Vec::new();
-        for hash in hashes {
-            rows.clear();
-            rows.extend_from_slice(graph.base.links.nar_candidates(hash));
-            rows.extend(fresh.get(&hash).into_iter().flatten());
-            self.split_by_nar(&mut rows, &mut |rows: &[u32]| {
+        self.each_maybe_shared(base.shared.iter().copied(), |rows| {
+            self.split_by_nar(rows, &mut |rows: &[u32]| {
                 if self.disagree(rows) {
                     disagreeing.extend_from_slice(rows);
                 }
             });
-        }
+        });
         if !disagreeing.is_empty() {
             index.rows.insert(Check::UrlDisagreement, disagreeing);
         }

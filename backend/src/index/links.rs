@@ -134,6 +134,12 @@ impl Links {
         &self.nar_rows[start..start + count]
     }
 
+    /// The hashes of NAR keys that several rows have.
+    pub(crate) fn shared_nars(&self) -> impl Iterator<Item = u32> + '_ {
+        let same = self.nar_hashes.chunk_by(|one, two| one == two);
+        same.filter(|rows| rows.len() > 1).map(|rows| rows[0])
+    }
+
     /// Bytes of memory.
     pub(crate) fn bytes(&self) -> usize {
         (self.order.capacity()

@@ -1,6 +1,6 @@
 //! What readers see: one version of the index, unchanging.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -459,35 +459,37 @@ impl View {
         sum
     }
 
-    /// Calls `visit` with the live rows of each NAR.
+    /// Calls `visit` with the live rows of each NAR, in no order that means anything.
     pub(crate) fn each_nar(&self, mut visit: impl FnMut(&[u32])) {
         let graph = &self.graph;
-        let links = &graph.base.links;
-        let mut fresh: HashMap<u32, &[u32]> = graph
-            .overlay
-            .nar_keys
-            .iter()
-            .map(|(&hash, rows)| (hash, &rows[..]))
-            .collect();
-        let mut at = 0;
-        let mut rows = Vec::new();
-        while at < links.nar_rows.len() {
-            let hash = links.nar_hashes[at];
-            let end = at
-                + links.nar_hashes[at..]
-                    .iter()
-                    .take_while(|&&other| other == hash)
-                    .count();
-            rows.clear();
-            rows.extend_from_slice(&links.nar_rows[at..end]);
-            rows.extend_from_slice(fresh.remove(&hash).unwrap_or_default());
-            self.split_by_nar(&mut rows, &mut visit);
-            at = end;
+        // Most have a NAR of their own: they are visited row by row, as memory has them.
+        let mut apart = vec![false; graph.rows() as usize];
+        self.each_maybe_shared(graph.base.links.shared_nars(), |rows| {
+            for &row in rows.iter() {
+                apart[row as usize] = true;
+            }
+            self.split_by_nar(rows, &mut visit);
+        });
+        for row in graph.all_live().filter(|&row| !apart[row as usize]) {
+            visit(&[row]);
         }
-        for more in fresh.into_values() {
+    }
+
+    /// Calls `visit` with the rows, live or not, whose NAR keys have one hash: for those of the base
+    /// that are `shared`, and for all that came since.
+    pub(super) fn each_maybe_shared(
+        &self,
+        shared: impl Iterator<Item = u32>,
+        mut visit: impl FnMut(&mut Vec<u32>),
+    ) {
+        let fresh = &self.graph.overlay.nar_keys;
+        let hashes: BTreeSet<u32> = shared.chain(fresh.keys().copied()).collect();
+        let mut rows = Vec::new();
+        for hash in hashes {
             rows.clear();
-            rows.extend_from_slice(more);
-            self.split_by_nar(&mut rows, &mut visit);
+            rows.extend_from_slice(self.graph.base.links.nar_candidates(hash));
+            rows.extend(fresh.get(&hash).into_iter().flatten());
+            visit(&mut rows);
         }
     }
 
