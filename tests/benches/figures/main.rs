@@ -5,7 +5,7 @@
 //! cargo bench -p snowbank-tests --bench figures -- a1 e1     some
 //! cargo bench -p snowbank-tests --bench figures -- --small   in CI: fewer paths, wide margins
 //! cargo bench -p snowbank-tests --bench figures -- plot      draws what was measured so far
-//! cargo bench -p snowbank-tests --bench figures -- serve     a server of a million paths, until its input ends
+//! cargo bench -p snowbank-tests --bench figures -- million   a server of a million paths, until its input ends
 //! ```
 //!
 //! A figure is a ratio: what Snowbank takes over what the anchor takes, both
@@ -92,13 +92,13 @@ impl Options {
             match argument.as_str() {
                 "--small" => options.small = true,
                 "plot" => options.plot = true,
-                "serve" => options.serve = true,
+                "million" => options.serve = true,
                 "--rounds" => options.rounds = number(1)? as usize,
                 "--paths" => options.paths = Some(number(100)?),
                 id if IDS.contains(&id) => options.only.push(argument),
                 _ => {
                     return Err(format!(
-                        "{argument}: not one of {} plot serve --small --rounds N --paths N",
+                        "{argument}: not one of {} plot million --small --rounds N --paths N",
                         IDS.join(" ")
                     ));
                 }
