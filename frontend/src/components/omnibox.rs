@@ -6,10 +6,7 @@
 //! Several paths pasted at once are looked up together. A field of one line
 //! would lose the breaks between them, so a paste is read before it arrives.
 
-use std::time::Duration;
-
 use leptos::html::Input;
-use leptos::leptos_dom::helpers::debounce;
 use leptos::prelude::*;
 use snowbank_shared::api::{Lookup, Page, PathRow};
 use snowbank_shared::route::{ConnectRoute, PathsQuery, Route};
@@ -33,12 +30,10 @@ use crate::state::navigation::{Navigation, navigation};
 use crate::state::preferences::preferences;
 use crate::state::remote::Remote;
 use crate::state::session::{Session, session};
+use crate::state::typing::as_typed;
 
 /// Suggested paths at most.
 const SUGGESTIONS: usize = 7;
-
-/// Milliseconds without a key before suggestions are fetched.
-const PAUSE: u64 = 90;
 
 /// What was found for a text, by cache: slug, first rows, how many.
 type Found = Vec<(String, Vec<PathRow>, u64)>;
@@ -344,7 +339,7 @@ fn announce(field: Field) {
 pub fn omnibox() -> AnyView {
     let field = Field::new();
     announce(field);
-    let mut ask = debounce(Duration::from_millis(PAUSE), move |text: String| {
+    let mut ask = as_typed(move |text: String| {
         field.asked.set(text);
     });
     let on_input = move |event: Event| {

@@ -3,10 +3,7 @@
 
 mod offers;
 
-use std::time::Duration;
-
 use leptos::html::Input;
-use leptos::leptos_dom::helpers::debounce;
 use leptos::prelude::*;
 use serde::Deserialize;
 use snowbank_shared::api::{Page, PathRow};
@@ -26,13 +23,12 @@ use crate::state::derived::{effect, memo};
 use crate::state::keyboard::next_choice;
 use crate::state::navigation::{href, navigation};
 use crate::state::remote::Remote;
+use crate::state::typing::as_typed;
 
 use offers::{NamedPins, Offer, offered};
 
 /// Paths offered at most.
 const PATHS: usize = 7;
-/// Milliseconds without a key before paths are looked for.
-const PAUSE: u64 = 120;
 
 /// Two ends: the left or what needs, the right or what is needed.
 type Both = (Option<String>, Option<String>);
@@ -270,7 +266,7 @@ fn field(ends: Ends, label: &'static str, right: bool, end: Memo<Option<String>>
             text.set(shown);
         }
     });
-    let mut ask = debounce(Duration::from_millis(PAUSE), move |text: String| {
+    let mut ask = as_typed(move |text: String| {
         asked.try_set(text);
     });
     let on_input = move |event: Event| {

@@ -1,9 +1,6 @@
 //! The packages of a cache: its paths by the name before their version. Search, order and place are
 //! the address.
 
-use std::time::Duration;
-
-use leptos::leptos_dom::helpers::debounce;
 use leptos::prelude::*;
 use snowbank_shared::api::{PackageRow, Page};
 use snowbank_shared::route::{ExploreRoute, PackagesQuery, Route};
@@ -29,11 +26,10 @@ use crate::state::derived::memo;
 use crate::state::live::live_cache;
 use crate::state::navigation::{href, navigation};
 use crate::state::remote::Remote;
+use crate::state::typing::as_typed;
 
 /// Rows of a page.
 const ROWS: usize = 100;
-/// Milliseconds without a key before the search runs.
-const PAUSE: u64 = 150;
 /// The words of [`PackagesQuery::SORTS`].
 const SORT_WORDS: [&str; 4] = ["Name", "Most paths", "Largest", "Latest"];
 
@@ -146,7 +142,7 @@ pub fn page(cache: &str) -> AnyView {
 fn search(slug: StoredValue<String>, query: Memo<PackagesQuery>) -> AnyView {
     let navigation = navigation();
     let wrong = RwSignal::new(None::<&'static str>);
-    let mut run = debounce(Duration::from_millis(PAUSE), move |q: String| {
+    let mut run = as_typed(move |q: String| {
         let Some(before) = query.try_get_untracked() else {
             return;
         };

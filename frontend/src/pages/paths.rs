@@ -6,11 +6,9 @@
 //! all in one window ([`paths_window`](crate::pages::paths_window)).
 
 use leptos::html::Input;
-use leptos::leptos_dom::helpers::debounce;
 use leptos::prelude::*;
 use snowbank_shared::api::{Facets, Page, PathRow};
 use snowbank_shared::route::{PathsQuery, Route};
-use std::time::Duration;
 
 use crate::api;
 use crate::components::ago::now;
@@ -40,9 +38,7 @@ use crate::state::keyboard::focus;
 use crate::state::live::{LiveCache, live_cache};
 use crate::state::navigation::{Navigation, absolute, href, navigation};
 use crate::state::remote::Remote;
-
-/// Milliseconds without a key before the search runs.
-const PAUSE: u64 = 120;
+use crate::state::typing::as_typed;
 
 /// What the browser shows, and how to change it. Copy it freely.
 #[derive(Debug, Clone, Copy)]
@@ -283,7 +279,7 @@ fn announce(browser: Browser) {
 
 fn search_field(browser: Browser) -> AnyView {
     let input = NodeRef::<Input>::new();
-    let mut run = debounce(Duration::from_millis(PAUSE), move |words: String| {
+    let mut run = as_typed(move |words: String| {
         browser.retype(words);
     });
     // The address may change without this field: by Back, by a link.

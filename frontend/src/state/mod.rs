@@ -10,3 +10,4 @@ pub mod preferences;
 pub mod remote;
 pub mod sending;
 pub mod session;
+pub mod typing;
