@@ -205,7 +205,6 @@ async fn waited(
     }
     Ok(match run.map(|run| run.state) {
         Some(RunState::Stopped) => REFUSED,
-        Some(RunState::Failed) => FAILED,
         _ => DONE,
     })
 }

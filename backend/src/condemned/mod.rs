@@ -39,6 +39,10 @@ use crate::ledger::{Entry, Freshness, Ledger, LedgerError, RecordId, Scope};
 
 /// Places that uploads may hold back from one run; beyond, the run is stopped.
 pub const MOST_NEEDED: usize = 5_000;
+/// For how long what [`Condemned::keep`] said holds. Who relied on it and took longer looks again: a run
+/// that began meanwhile may have looked for referrers before there was one. Less than half of what a run
+/// waits ([`crate::config::RetentionPeriods::wait`]).
+pub const HOLDS: Duration = Duration::from_secs(4);
 /// How long one waits for what is in hand, and how long between two looks.
 const PATIENCE: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_millis(100);

@@ -145,10 +145,11 @@ pub struct RunRecord {
     /// Places of NARs that somebody needs, and that stay.
     #[serde(default)]
     pub needed_nars: BTreeSet<u32>,
-    /// Narinfos in the trash.
+    /// Narinfos taken out, those included that were put back since; what a batch in hand took is not
+    /// counted yet.
     #[serde(default)]
     pub trashed: u64,
-    /// Narinfos put back.
+    /// Narinfos put back by undoing it.
     #[serde(default)]
     pub restored: u64,
     /// NARs deleted.
@@ -207,6 +208,16 @@ impl RunRecord {
     /// Whether it deletes NARs, or is about to.
     pub fn takes_nars(&self) -> bool {
         self.state == RunState::Deleting
+    }
+
+    /// Whether it may have taken narinfos out. What a batch in hand took is not counted yet.
+    pub fn may_have_taken(&self) -> bool {
+        self.trashed > 0 || self.claim.is_some()
+    }
+
+    /// Whether narinfos that it took out may not be back.
+    pub fn may_have_trash(&self) -> bool {
+        self.trashed > self.restored || self.claim.is_some()
     }
 
     /// Whether a process has to act on it, or acts.

@@ -9,8 +9,8 @@ pub struct RetentionPeriods {
     /// From the moment that a run is known to be about to take something out, until it does: twice as
     /// long as a replica believes what it read of the ledger.
     pub wait: Duration,
-    /// After so long without a word another process takes a run over. More than 15 s, within which
-    /// the first may still act.
+    /// After so long without a word another process takes a run over. Far more than 15 s, within which
+    /// the first may still begin to delete something: what it cut off then may arrive later.
     pub silence: Duration,
 }
 
@@ -18,7 +18,7 @@ impl Default for RetentionPeriods {
     fn default() -> Self {
         Self {
             wait: Duration::from_secs(10),
-            silence: Duration::from_secs(45),
+            silence: Duration::from_secs(120),
         }
     }
 }

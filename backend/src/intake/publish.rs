@@ -10,6 +10,7 @@ use snowbank_shared::hash::Sha256;
 use snowbank_shared::nar::{Listing, ListingNode};
 use snowbank_shared::narinfo::{MAX_BYTES, NarInfo};
 use snowbank_shared::store_path::StorePathHash;
+use tokio::time::Instant;
 
 use super::examine::Facts;
 use super::judge::Voucher;
@@ -18,7 +19,7 @@ use super::upstream::Lies;
 use super::{Intake, Refusal, SigningMode, Standing, UploadPolicy};
 use crate::auth::records::now;
 use crate::bucket::{BucketError, BucketErrorKind, ETag, PutOptions};
-use crate::condemned::Kept;
+use crate::condemned::{HOLDS, Kept};
 use crate::index::{Change, ChangeToken, ParsedEntry};
 use crate::ledger::{Receipt, claims_of};
 use crate::site::Cache;
@@ -111,7 +112,9 @@ impl Intake {
                 Refusal::dependency("the receipt could not be written, so nothing was published: run the same command again")
             })?;
         stop_at.reached(Step::Receipt).await;
-        self.needed(cache, narinfo, Some(publication.nar_key))
+        let asked = Instant::now();
+        let nar_key = Some(publication.nar_key);
+        self.needed(cache, narinfo, nar_key, Look::WhereKept)
             .await?;
         let written = cache
             .bucket
@@ -121,12 +124,18 @@ impl Intake {
                 &narinfo_options(),
             )
             .await;
-        match written {
-            Ok(_) => {}
+        let put = match written {
+            Ok(put) => put,
             Err(error) if error.kind() == BucketErrorKind::PreconditionFailed => return Ok(false),
             Err(error) => return Err(error.into()),
-        }
+        };
         stop_at.reached(Step::Narinfo).await;
+        if asked.elapsed() > HOLDS
+            && let Err(refusal) = self.needed(cache, narinfo, nar_key, Look::Always).await
+        {
+            take_back(cache, hash, put.etag.as_ref()).await;
+            return Err(refusal);
+        }
         // Of a try that did not come to its end, or of another content that did not win.
         if let Some((key, listing)) = stale
             && let Err(error) = cache.bucket.put(&key, listing, &json_options()).await
@@ -165,6 +174,7 @@ impl Intake {
         cache: &Cache,
         narinfo: &NarInfo,
         nar_key: Option<&str>,
+        look: Look,
     ) -> Result<(), Refusal> {
         let own = narinfo.store_path().hash();
         let mut paths: Vec<StorePathHash> = narinfo
@@ -175,7 +185,8 @@ impl Intake {
         paths.push(own);
         let ledger = &self.0.site.ledger;
         let slug = cache.slug.as_str();
-        if cache.condemned.keep(ledger, slug, &paths, nar_key).await? == Kept::Untouched {
+        let kept = cache.condemned.keep(ledger, slug, &paths, nar_key).await?;
+        if kept == Kept::Untouched && look == Look::WhereKept {
             return Ok(());
         }
         // From here on, what is there stays there.
@@ -288,6 +299,27 @@ impl Intake {
             .site
             .ledger
             .announce(cache.slug.as_str(), &hash.narinfo_key());
+    }
+}
+
+/// When the bucket is asked for what a narinfo relies on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// Where a run had something to do with it.
+    WhereKept,
+    /// Always: a run may have come and gone.
+    Always,
+}
+
+/// Deletes a narinfo that was written a moment ago, where nobody wrote it since.
+async fn take_back(cache: &Cache, hash: StorePathHash, written: Option<&ETag>) {
+    let key = hash.narinfo_key();
+    let deleted = match written {
+        Some(etag) => cache.bucket.delete_if_match(&key, etag).await,
+        None => cache.bucket.delete(&key).await,
+    };
+    if let Err(error) = deleted {
+        tracing::warn!(cache = %cache.slug, key, %error, "a narinfo whose archive or references were taken out while it was written is still there: see Health");
     }
 }
 

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use snowbank_shared::api::pins::is_pin_name;
 use snowbank_shared::store_path::{StorePath, StorePathHash};
+use tokio::time::Instant;
 
 use super::{KEPT, MOST_KEPT, MOST_NAMES, MOST_PINS, PinRecord};
 use crate::auth::By;
 use crate::auth::records::now;
 use crate::bucket::BucketError;
-use crate::condemned::KeepError;
+use crate::condemned::{HOLDS, KeepError};
 use crate::ledger::{LedgerError, RecordId, Scope};
 use crate::site::{Cache, Site};
 use crate::substituter::lookup;
@@ -151,6 +152,7 @@ pub async fn pin(
     }
     // What a run is about to take out stays for it, with what it needs; what is gone is not here.
     let (slug, kept) = (cache.slug.as_str(), [wish.path]);
+    let asked = Instant::now();
     cache
         .condemned
         .keep(&site.ledger, slug, &kept, None)
@@ -187,6 +189,7 @@ pub async fn pin(
             },
         )
         .await?;
+    still_here(site, cache, wish.path, asked).await?;
     let revision = entry.last;
     let detail = [
         ("path", path.to_string()),
@@ -219,6 +222,7 @@ pub async fn roll_back(
         number: to,
     };
     let old = known.revision(to).ok_or_else(no_revision)?.path.hash();
+    let asked = Instant::now();
     cache
         .condemned
         .keep(&site.ledger, slug, &[old], None)
@@ -244,6 +248,7 @@ pub async fn roll_back(
             },
         )
         .await?;
+    still_here(site, cache, old, asked).await?;
     let detail = [
         ("path", path.to_string()),
         ("revision", changed.last.to_string()),
@@ -334,6 +339,25 @@ enum Found {
     NotHere,
     Lacks(String, Vec<String>),
     HeldBack(String, String),
+}
+
+/// Looks again where writing a pin took so long that a run may have taken its path out meanwhile. Where it
+/// has, the pin is written and names what is not here, and whoever pinned it hears of that.
+async fn still_here(
+    site: &Site,
+    cache: &Arc<Cache>,
+    path: StorePathHash,
+    asked: Instant,
+) -> Result<(), PinError> {
+    if asked.elapsed() <= HOLDS {
+        return Ok(());
+    }
+    let slug = cache.slug.as_str();
+    cache
+        .condemned
+        .keep(&site.ledger, slug, &[path], None)
+        .await?;
+    complete(site, cache, path).await.map(|_| ())
 }
 
 /// The path, where everything that it needs is here and served. What the index lacks is looked for in

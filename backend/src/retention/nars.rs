@@ -89,15 +89,20 @@ impl Retention {
                     (key, became)
                 });
                 let done: Vec<_> = deleting.buffer_unordered(AT_ONCE).collect().await;
+                let mut stop = None;
                 for (key, became) in done {
-                    match became? {
-                        Became::Gone(0) | Became::Named => {}
-                        Became::Gone(bytes) => {
+                    match became {
+                        Ok(Became::Gone(0) | Became::Named) => {}
+                        Ok(Became::Gone(bytes)) => {
                             counts.deleted += 1;
                             counts.freed += bytes;
                         }
-                        Became::Failed(error) => counts.errors.push((error, key)),
+                        Ok(Became::Failed(error)) => counts.errors.push((error, key)),
+                        Err(error) => stop = Some(error.after(stop)),
                     }
+                }
+                if let Some(stop) = stop {
+                    return Err(stop);
                 }
             }
             run = hold
@@ -159,14 +164,11 @@ impl Retention {
             }
             Err(error) => return Err(error.into()),
         };
-        if !hold.is_sure() {
-            return Err(Stop::Left);
-        }
         let Some(there) = there else {
             listings(&bucket, hashes).await;
             return Ok(Became::Gone(0));
         };
-        if let Err(error) = bucket.delete(key).await {
+        if let Err(error) = hold.deleting(bucket.delete(key)).await? {
             // The answer may have got lost, and not the deletion.
             if bucket.find(key).await?.is_some() {
                 return Ok(Became::Failed(format!("the bucket refused: {error}")));

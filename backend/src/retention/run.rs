@@ -288,16 +288,21 @@ impl Retention {
                 .iter()
                 .map(|plan| self.described(cache, plan))
                 .collect(),
-            runs: self.runs(cache).iter().map(shown).collect(),
+            runs: self
+                .runs(cache)
+                .iter()
+                .take(MOST_LISTED)
+                .map(shown)
+                .collect(),
         }
     }
 
+    /// All that is remembered of, newest first.
     fn runs(&self, cache: &Cache) -> Vec<Entry<RunRecord>> {
         let view = self.0.site.ledger.view();
         let runs = view.list::<RunRecord>(Scope::Cache(cache.slug.as_str()));
         let mut runs: Vec<Entry<RunRecord>> = runs.collect();
         runs.sort_by(|one, two| two.at.cmp(&one.at).then_with(|| one.id.cmp(&two.id)));
-        runs.truncate(MOST_LISTED);
         runs
     }
 
@@ -310,7 +315,7 @@ impl Retention {
                 RunState::Stopped => undo_until(run).is_none_or(|until| until < now()),
                 _ => false,
             };
-            !over && (run.trashed > 0 || run.acts())
+            !over && (run.may_have_taken() || run.acts())
         });
         runs
     }
@@ -347,7 +352,7 @@ impl Retention {
             return Ok(None);
         }
         let ledger = &self.0.site.ledger;
-        let took = |run: &&Entry<RunRecord>| run.trashed > 0 && run.state != RunState::Undone;
+        let took = |run: &&Entry<RunRecord>| run.may_have_taken() && run.state != RunState::Undone;
         for run in self.runs(cache).iter().filter(took).take(MOST_ASKED) {
             let of = (run.bundles, run.digest.as_str());
             let list = crate::condemned::list(ledger, cache.slug.as_str(), &run.plan, of).await?;
@@ -366,10 +371,10 @@ impl Retention {
 fn undoable(run: &RunRecord) -> Result<(), RetentionError> {
     let blocked = |why: &str| Err(RetentionError::Blocked(why.to_owned()));
     match run.state {
-        RunState::Grace | RunState::Stopped | RunState::Failed if run.trashed == 0 => {
+        RunState::Grace | RunState::Stopped if !run.may_have_taken() => {
             blocked("It took nothing out: there is nothing to put back.")
         }
-        RunState::Grace | RunState::Stopped | RunState::Failed => Ok(()),
+        RunState::Grace | RunState::Stopped => Ok(()),
         RunState::Undoing => blocked("It is being undone already."),
         RunState::Undone => blocked("It was undone already."),
         RunState::Done => blocked("Its NARs were deleted: it cannot be undone any more."),
@@ -382,7 +387,7 @@ fn undo_until(run: &RunRecord) -> Option<i64> {
     match run.state {
         RunState::Grace => run.due(),
         // It deletes no NARs any more, but for others they are nobody's.
-        RunState::Stopped if run.trashed > run.restored => run
+        RunState::Stopped if run.may_have_trash() => run
             .ended_at
             .map(|at| at.saturating_add(i64::from(run.grace_days.max(1)) * DAY)),
         _ => None,
@@ -399,8 +404,12 @@ pub(super) fn shown(run: &Entry<RunRecord>) -> Run {
         ended_at: run.ended_at.map(spelled),
         state: run.state,
         total: run.total,
-        looked_at: u64::from(run.next),
-        trashed: run.trashed,
+        looked_at: match run.state {
+            RunState::Undoing | RunState::Undone => run.restored + run.spared_paths,
+            _ => u64::from(run.next),
+        },
+        trashed: run.trashed.saturating_sub(run.restored),
+        restored: run.restored,
         deleted: run.deleted,
         freed: run.freed,
         predicted: run.predicted,

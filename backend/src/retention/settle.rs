@@ -17,7 +17,8 @@ use crate::auth::records::now;
 use crate::condemned::Spared;
 
 impl Retention {
-    /// Sweeps, and puts back what a narinfo refers to and this run took out.
+    /// Sweeps, and puts back what a narinfo refers to and this run took out. Where that cannot be done, the
+    /// run stands still: what else it is about to delete may be needed to do it.
     pub(super) async fn settle(&self, hold: &Hold<'_>) -> Result<(), Stop> {
         hold.sweep().await?;
         let cache = std::sync::Arc::clone(hold.cache);
@@ -38,13 +39,19 @@ impl Retention {
                 }
             }
         }
-        if found {
-            self.put_back_of(hold, &names, Some(&needed)).await?;
+        if !found {
+            return Ok(());
         }
-        Ok(())
+        match self.put_back_of(hold, &names, Some(&needed)).await? {
+            0 => Ok(()),
+            left => Err(Stop::Trouble(format!(
+                "{left} paths of the trash are referred to and could not be put back: undo this run, or later runs that have what they need"
+            ))),
+        }
     }
 
-    /// Puts back everything that a run took out and whose NARs are there.
+    /// Puts back everything that a run took out and whose NARs are there. Where something waits for what
+    /// another run has, the trash stays, and the run can be undone again.
     pub(super) async fn put_all_back(&self, hold: &Hold<'_>) -> Result<(), Stop> {
         hold.sweep().await?;
         // What stays after all is told anew.
@@ -52,27 +59,38 @@ impl Retention {
             run.spared.clear();
             run.spared_paths = 0;
             run.spared_bytes = 0;
-            run.restored = 0;
         })
         .await?;
         let names = hold.trash_names(None).await?;
-        self.put_back_of(hold, &names, None).await?;
+        let left = self.put_back_of(hold, &names, None).await?;
         self.give_back(hold.cache, hold.id.as_str()).await?;
         hold.write(|run| {
-            run.state = RunState::Undone;
+            // What was in hand when it was stopped was not counted then.
+            run.trashed = run.trashed.max(run.restored + left);
+            run.state = match left {
+                0 => RunState::Undone,
+                _ => RunState::Stopped,
+            };
+            run.trouble = (left > 0).then(|| {
+                format!(
+                    "{left} paths are still in the trash, most likely because what they refer to was taken out since: undo the later runs first, then this one again."
+                )
+            });
             run.ended_at = Some(now());
         })
         .await?;
         Ok(())
     }
 
-    /// Puts back what lies in these bundles, last first; of it only what is needed, where that is said.
+    /// Puts back what lies in these bundles, last first; of it only what is needed, where that is said. Gives
+    /// back how many could be put back another time.
     async fn put_back_of(
         &self,
         hold: &Hold<'_>,
         names: &[String],
         needed: Option<&HashSet<StorePathHash>>,
-    ) -> Result<(), Stop> {
+    ) -> Result<u64, Stop> {
+        let mut left = 0;
         for name in names.iter().rev() {
             hold.beat().await?;
             let mut thrown = hold.thrown(name).await?;
@@ -80,6 +98,9 @@ impl Retention {
             thrown.reverse();
             let done = hold.put_back(thrown).await?;
             let settling = needed.is_some();
+            // What was purged, or whose NAR is gone, never comes back.
+            let waits = |(_, back): &&(Thrown, Back)| matches!(back, Back::Left(reason, _) if *reason != KeptSince::Gone);
+            left += done.iter().filter(waits).count() as u64;
             hold.write(|run| {
                 for (one, back) in &done {
                     match back {
@@ -105,7 +126,7 @@ impl Retention {
             })
             .await?;
         }
-        Ok(())
+        Ok(left)
     }
 }
 

@@ -349,7 +349,7 @@ impl Retention {
                     let id = judged.id(path);
                     judged.view.keep(&mut judged.kept, id);
                 }
-                Err(error) => stop = Some(error),
+                Err(error) => stop = Some(error.after(stop)),
             }
         }
         came.trashed += gone.len() as u64;
@@ -386,12 +386,9 @@ async fn delete_one(
         }
         Some(_) => {}
     }
-    if !hold.is_sure() {
-        return Err(Stop::Left);
-    }
     let deleted = match etag {
-        Some(etag) => bucket.delete_if_match(&key, etag).await,
-        None => bucket.delete(&key).await,
+        Some(etag) => hold.deleting(bucket.delete_if_match(&key, etag)).await?,
+        None => hold.deleting(bucket.delete(&key)).await?,
     };
     let Err(error) = deleted else {
         return Ok(Deleted::Gone);

@@ -4,7 +4,7 @@
 //! first. A process that could not say so for [`LEASE`] takes nothing more out, so two never do.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use snowbank_shared::api::retention::RunState;
 use tokio::time::Instant;
@@ -19,7 +19,8 @@ use crate::sync::Hints;
 
 /// How often who acts says so.
 const BEAT: Duration = Duration::from_secs(4);
-/// Who could not say so for this long takes nothing out: far less than others wait for.
+/// Who could not say so for this long takes nothing out, and cuts off what it was about to: far less than
+/// others wait for, because what was cut off may still arrive at the bucket.
 const LEASE: Duration = Duration::from_secs(15);
 /// Between two looks where nothing changes.
 const LOOK: Duration = Duration::from_secs(5);
@@ -33,8 +34,20 @@ const TIDY: Duration = Duration::from_secs(6 * 3600);
 pub(super) enum Stop {
     /// Somebody else has it, stopped it or ended it; or the server ends.
     Left,
+    /// A deletion was cut off, and may still arrive at the bucket: nobody goes on before it cannot any more.
+    Cut,
     /// It cannot go on, and says why; it is tried again.
     Trouble(String),
+}
+
+impl Stop {
+    /// What counts of this and what came before: what was cut off is never forgotten.
+    pub(super) fn after(self, before: Option<Self>) -> Self {
+        match before {
+            Some(Self::Cut) => Self::Cut,
+            _ => self,
+        }
+    }
 }
 
 impl From<LedgerError> for Stop {
@@ -64,7 +77,29 @@ pub(super) struct Hold<'a> {
     /// The state in which it is carried out.
     phase: Mutex<RunState>,
     /// When the last word began that others heard.
-    alive: Mutex<Instant>,
+    alive: Mutex<Moment>,
+}
+
+/// A moment by two clocks: one stands still while the machine sleeps, the other can be set.
+#[derive(Debug, Clone, Copy)]
+struct Moment {
+    running: Instant,
+    wall: SystemTime,
+}
+
+impl Moment {
+    fn now() -> Self {
+        Self {
+            running: Instant::now(),
+            wall: SystemTime::now(),
+        }
+    }
+
+    /// How long ago it was, by the clock that says more. What lies ahead is not known to be near.
+    fn elapsed(self) -> Duration {
+        let wall = self.wall.elapsed().unwrap_or_else(|ahead| ahead.duration());
+        self.running.elapsed().max(wall)
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -87,7 +122,7 @@ impl Hold<'_> {
         let me = ledger.instance().to_owned();
         let silence = seconds(retention.periods.silence);
         let phase = *lock(&self.phase);
-        let begun = Instant::now();
+        let begun = Moment::now();
         let mut left = false;
         let scope = Scope::Cache(self.slug());
         let written = ledger.update(scope, &self.id, "server", |run: &RunRecord| {
@@ -148,6 +183,17 @@ impl Hold<'_> {
     /// Whether no other process can have taken the run over.
     pub(super) fn is_sure(&self) -> bool {
         lock(&self.alive).elapsed() < LEASE
+    }
+
+    /// Deletes something, as long as no other process can have taken the run over.
+    pub(super) async fn deleting<T>(&self, deletion: impl Future<Output = T>) -> Result<T, Stop> {
+        let left = LEASE.saturating_sub(lock(&self.alive).elapsed());
+        if left.is_zero() {
+            return Err(Stop::Left);
+        }
+        tokio::time::timeout(left, deletion)
+            .await
+            .map_err(|_| Stop::Cut)
     }
 
     /// Fails where something cannot be believed that may hold a path back.
@@ -364,11 +410,18 @@ impl Retention {
             cache,
             id: run.id.clone(),
             phase: Mutex::new(run.state),
-            alive: Mutex::new(Instant::now()),
+            alive: Mutex::new(Moment::now()),
         };
         let carried = self.carry(&hold).await;
         let site = &self.0.site;
         let me = site.ledger.instance().to_owned();
+        if let Err(Stop::Cut) = carried {
+            tracing::warn!(cache = %cache.slug, run = %run.id, "a deletion took too long: the run waits until it cannot arrive any more");
+            tokio::select! {
+                () = site.closing.cancelled() => return Ok(false),
+                () = tokio::time::sleep(self.0.periods.silence) => {}
+            }
+        }
         let trouble = match &carried {
             Err(Stop::Trouble(text)) => Some(text.chars().take(300).collect::<String>()),
             _ => None,
@@ -391,7 +444,7 @@ impl Retention {
                     "a run could not be put down".to_owned(),
                 ))
             }
-            (Err(Stop::Left), Ok(after)) => Ok(!after.acts()),
+            (Err(Stop::Left | Stop::Cut), Ok(after)) => Ok(!after.acts()),
             (Err(Stop::Trouble(text)), Ok(_)) => {
                 tracing::warn!(cache = %cache.slug, run = %run.id, text, "a run of retention stands still");
                 Err(LedgerError::Closed(text))

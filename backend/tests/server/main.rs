@@ -38,6 +38,7 @@ mod purge;
 mod quarantine;
 mod redirect;
 mod retention;
+mod retention_faults;
 mod retention_model;
 mod retention_runs;
 mod rotation;

@@ -11,7 +11,7 @@ use crate::people::{Actor, owner, read};
 use crate::retention::{age, bytes, filled};
 
 /// A server with the five paths of [`filled`], and its owner.
-async fn opened(wait: Duration) -> (TestServer, Vec<Shelved>, Actor) {
+pub async fn opened(wait: Duration) -> (TestServer, Vec<Shelved>, Actor) {
     let mut made = Vec::new();
     let server = TestServer::start(
         |shelf| made = filled(shelf),
@@ -22,7 +22,7 @@ async fn opened(wait: Duration) -> (TestServer, Vec<Shelved>, Actor) {
     (server, made, olga)
 }
 
-fn wish(grace_days: u32) -> Value {
+pub fn wish(grace_days: u32) -> Value {
     json!({
         "rules": {"uploaded_days": 30, "grace_hours": 0},
         "foreign": true,
@@ -30,19 +30,19 @@ fn wish(grace_days: u32) -> Value {
     })
 }
 
-async fn planned(server: &TestServer, who: &Actor, wish: Value) -> String {
+pub async fn planned(server: &TestServer, who: &Actor, wish: Value) -> String {
     let plan = read(who.post(server, "/caches/main/gc/plans", wish).await).await;
     plan["id"].as_str().expect("an id").to_owned()
 }
 
-async fn started(server: &TestServer, who: &Actor, plan: &str) -> String {
+pub async fn started(server: &TestServer, who: &Actor, plan: &str) -> String {
     let path = format!("/caches/main/gc/plans/{plan}/run");
     let run = read(who.post(server, &path, json!({})).await).await;
     run["id"].as_str().expect("an id").to_owned()
 }
 
 /// Waits until a run is in this state.
-async fn until(server: &TestServer, who: &Actor, run: &str, state: &str) -> Value {
+pub async fn until(server: &TestServer, who: &Actor, run: &str, state: &str) -> Value {
     let begun = Instant::now();
     loop {
         let shown = who
@@ -56,11 +56,11 @@ async fn until(server: &TestServer, who: &Actor, run: &str, state: &str) -> Valu
     }
 }
 
-fn narinfo(shelf: &Shelf, made: &Shelved) -> PathBuf {
+pub fn narinfo(shelf: &Shelf, made: &Shelved) -> PathBuf {
     shelf.folder.join(format!("{}.narinfo", made.hash))
 }
 
-async fn code(answer: reqwest::Response) -> (u16, String) {
+pub async fn code(answer: reqwest::Response) -> (u16, String) {
     let status = answer.status().as_u16();
     let problem: Value = answer.json().await.expect("a problem");
     (

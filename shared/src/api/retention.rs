@@ -326,8 +326,6 @@ pub enum RunState {
     Stopped,
     /// It was undone.
     Undone,
-    /// It cannot go on.
-    Failed,
 }
 
 impl RunState {
@@ -335,7 +333,7 @@ impl RunState {
     pub const fn acts(self) -> bool {
         match self {
             Self::Waiting | Self::Marking | Self::Trashing | Self::Deleting | Self::Undoing => true,
-            Self::Grace | Self::Done | Self::Stopped | Self::Undone | Self::Failed => false,
+            Self::Grace | Self::Done | Self::Stopped | Self::Undone => false,
         }
     }
 }
@@ -370,10 +368,12 @@ pub struct Run {
     pub state: RunState,
     /// Paths on the list.
     pub total: u64,
-    /// Paths looked at in this phase.
+    /// Paths looked at in this phase; NARs where those are deleted.
     pub looked_at: u64,
-    /// Narinfos in the trash.
+    /// Narinfos that were taken out and are not back.
     pub trashed: u64,
+    /// Narinfos put back by undoing it.
+    pub restored: u64,
     /// NARs deleted.
     pub deleted: u64,
     /// Bytes freed so far.

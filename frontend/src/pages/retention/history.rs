@@ -25,7 +25,6 @@ pub(super) const fn state_words(state: RunState) -> &'static str {
         RunState::Stopped => "stopped",
         RunState::Undoing => "puts narinfos back",
         RunState::Undone => "undone",
-        RunState::Failed => "failed",
     }
 }
 
