@@ -98,7 +98,7 @@ impl Retention {
                             counts.freed += bytes;
                         }
                         Ok(Became::Failed(error)) => counts.errors.push((error, key)),
-                        Err(error) => stop = Some(error.after(stop)),
+                        Err(error) => stop = Some(error.after(stop.as_ref())),
                     }
                 }
                 if let Some(stop) = stop {

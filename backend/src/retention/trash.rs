@@ -349,7 +349,7 @@ impl Retention {
                     let id = judged.id(path);
                     judged.view.keep(&mut judged.kept, id);
                 }
-                Err(error) => stop = Some(error.after(stop)),
+                Err(error) => stop = Some(error.after(stop.as_ref())),
             }
         }
         came.trashed += gone.len() as u64;

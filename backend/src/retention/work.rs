@@ -42,7 +42,7 @@ pub(super) enum Stop {
 
 impl Stop {
     /// What counts of this and what came before: what was cut off is never forgotten.
-    pub(super) fn after(self, before: Option<Self>) -> Self {
+    pub(super) fn after(self, before: Option<&Self>) -> Self {
         match before {
             Some(Self::Cut) => Self::Cut,
             _ => self,

@@ -188,8 +188,9 @@ async fn an_upload_that_is_slower_than_a_run_is_taken_back() {
     }
     let plan = planned(&site.server, &site.owner, all_but(&["none-*"], 30)).await;
     let slow = Rule::new(Action::Delay(Duration::from_secs(6))).on(Operation::Put);
-    faults(&site.server).add(slow.key_contains(&app.key()).times(1));
-    let (answer, ()) = tokio::join!(site.put(&alice, &app.key(), app.text()), async {
+    let key = app.key();
+    faults(&site.server).add(slow.key_contains(&key).times(1));
+    let (answer, ()) = tokio::join!(site.put(&alice, &key, app.text()), async {
         // It asked whether anything is about to go, and nothing was.
         tokio::time::sleep(Duration::from_secs(1)).await;
         let run = started(&site.server, &site.owner, &plan).await;
@@ -198,7 +199,7 @@ async fn an_upload_that_is_slower_than_a_run_is_taken_back() {
     assert_eq!(answer.0, 409, "{}", answer.1);
     assert!(answer.1.contains("taken out"), "{}", answer.1);
     let objects = site.objects();
-    assert!(!objects.contains(&app.key()), "{objects:?}");
+    assert!(!objects.contains(&key), "{objects:?}");
     assert!(site.served(&app).await.is_none());
 }
 

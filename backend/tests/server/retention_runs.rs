@@ -233,6 +233,18 @@ async fn a_plan_is_run_into_the_trash_and_undone_byte_for_byte() {
         assert_eq!(answer.status(), 200, "{}", made.path);
     }
     assert_eq!(olga.post(&server, &undo, json!({})).await.status(), 409);
+    // It is marked in the charts.
+    for of in ["usage", "storage"] {
+        let answer = olga.json(&server, &format!("/caches/main/{of}")).await;
+        let events = answer["events"].as_array().expect("events");
+        for did in ["began", "took paths out", "was undone"] {
+            let words = format!("A run of retention {did}");
+            assert!(
+                events.iter().any(|event| event["words"] == words),
+                "{of}: {events:?}"
+            );
+        }
+    }
     // The age of a path is not moved by that.
     let row = olga
         .json(&server, &format!("/caches/main/paths/{}", app.hash))
