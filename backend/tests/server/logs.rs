@@ -6,7 +6,7 @@ use std::io::Write as _;
 use serde_json::{Value, json};
 use snowbank::config::{AccessLogs, Config, LogFormat, LogOrigin, Source};
 use snowbank::ledger::{LedgerError, RecordId, Scope};
-use snowbank::usage::{Fetched, LogError, LogState};
+use snowbank::usage::{DAY, Fetched, HOUR, LogError, LogState, UsageRecord};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
@@ -66,6 +66,7 @@ struct Asked<'a> {
     bytes: usize,
     agent: &'a str,
     authentication: &'a str,
+    requester: &'a str,
 }
 
 impl Asked<'_> {
@@ -78,6 +79,7 @@ impl Asked<'_> {
             bytes,
             agent,
             authentication,
+            requester,
         } = self;
         let clock =
             format_description!("[day]/[month repr:short]/[year]:[hour]:[minute]:[second] +0000");
@@ -87,7 +89,7 @@ impl Asked<'_> {
             bytes => bytes.to_string(),
         };
         format!(
-            "79a59df9 bucket [{at}] {address} - 3E57427F3 REST.{operation}.OBJECT {key} \"{operation} /{key} HTTP/1.1\" {status} - {bytes} - 12 7 \"-\" \"{agent}\" - s9lz= SigV4 ECDHE-RSA {authentication} bucket.s3.amazonaws.com TLSv1.3 - -\n"
+            "79a59df9 bucket [{at}] {address} {requester} 3E57427F3 REST.{operation}.OBJECT {key} \"{operation} /{key} HTTP/1.1\" {status} - {bytes} - 12 7 \"-\" \"{agent}\" - s9lz= SigV4 ECDHE-RSA {authentication} bucket.s3.amazonaws.com TLSv1.3 - -\n"
         )
     }
 }
@@ -101,7 +103,35 @@ fn get<'a>(address: &'a str, key: &'a str, status: u16, bytes: usize) -> Asked<'
         bytes,
         agent: NIX,
         authentication: "-",
+        requester: "-",
     }
+}
+
+/// As who the bucket knows the server.
+const US: &str = "arn:aws:iam::123456789012:user/snowbank";
+/// Somebody else with keys.
+const THEM: &str = "arn:aws:iam::123456789012:user/curious";
+
+/// What is known of the logs, as it lies in the ledger.
+fn state(server: &TestServer) -> Value {
+    let view = server.server.site().ledger.view();
+    let state = view.get::<LogState>(Scope::Cache("main"), &RecordId::only());
+    serde_json::to_value(&*state.expect("a state").record).expect("JSON")
+}
+
+/// The object by which the server shows who it is.
+async fn shown(server: &TestServer) -> String {
+    let site = server.server.site();
+    let cache = site.cache("main").expect("main");
+    let logs = cache.usage.logs().expect("logs");
+    let showing = logs.show(&site.ledger, "main", &cache.bucket);
+    showing.await.expect("shown");
+    let mark = state(server)["whose"]["mark"]
+        .as_str()
+        .expect("a mark")
+        .to_owned();
+    assert_eq!(mark.len(), 32);
+    format!(".snowbank/whose-{mark}")
 }
 
 fn name(at: OffsetDateTime, end: &str) -> String {
@@ -161,7 +191,15 @@ async fn logs_of_the_bucket_give_exactly_these_figures_once() {
     let (one, two) = ("192.0.2.7", "2001:db8:1:2::3");
     let ours = "snowbank/0.1.0";
     let size = app.nar.len();
+    let shown = shown(&server).await;
     let asked = [
+        // The bucket says who the server is: only that is left out.
+        Asked {
+            agent: ours,
+            authentication: "AuthHeader",
+            requester: US,
+            ..get(one, &shown, 404, 243)
+        },
         get(one, &narinfo, 200, 400),
         get(one, &narinfo, 200, 400),
         Asked {
@@ -175,10 +213,12 @@ async fn logs_of_the_bucket_give_exactly_these_figures_once() {
         Asked {
             agent: ours,
             authentication: "AuthHeader",
+            requester: US,
             ..get(one, &narinfo, 200, 400)
         },
         Asked {
             authentication: "QueryString",
+            requester: US,
             ..get(one, &nar, 200, size)
         },
         get(two, &narinfo, 403, 243),
@@ -204,9 +244,9 @@ async fn logs_of_the_bucket_give_exactly_these_figures_once() {
     let told = source(&server, "s3-logs").await;
     let note = told["note"].as_str().expect("a note").to_owned();
     for part in [
-        "Read: 2 log objects with 11 lines.",
+        "Read: 2 log objects with 12 lines.",
         "Not understood: 1 log object and 1 line, the last: ",
-        "Left out: 2 requests of this server",
+        "Left out: 3 requests of this server",
         "Refused (401, 403) and not counted: 1 request.",
     ] {
         assert!(note.contains(part), "{part} is not in {note}");
@@ -245,11 +285,7 @@ async fn logs_of_the_bucket_give_exactly_these_figures_once() {
     assert!(!matches!(fetched(lib), Fetched::At { .. }));
 
     // A log that comes late counts, and one that a server died over is not counted again.
-    let state = || {
-        let view = site.ledger.view();
-        let state = view.get::<LogState>(Scope::Cache("main"), &RecordId::only());
-        serde_json::to_value(&*state.expect("a state").record).expect("JSON")
-    };
+    let state = || state(&server);
     let earlier = state();
     let late = name(at - time::Duration::minutes(30), "C3");
     let line = get(two, &narinfo, 200, 400).line(at);
@@ -409,4 +445,175 @@ async fn of_a_cdn_before_this_server_only_its_own_answers_count() {
         note.contains("Left out: 3 requests of this server"),
         "{note}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_hides_what_they_fetch_from_the_logs() {
+    let mut made = Vec::new();
+    let server = TestServer::start(
+        |shelf| {
+            made = (0..4)
+                .map(|n| shelf.put(&format!("app-{n}"), &[]))
+                .collect();
+        },
+        s3,
+    )
+    .await;
+    settled(&server).await;
+    let shown = shown(&server).await;
+    let one = "192.0.2.7";
+    let ours = "snowbank/0.1.0";
+    let trick = format!("{} \"GET /{}?a\" HTTP/1.1\"", made[3].url, made[3].url);
+    let asked = [
+        Asked {
+            agent: ours,
+            authentication: "AuthHeader",
+            requester: US,
+            ..get(one, &shown, 404, 243)
+        },
+        // A name, a name with keys of their own, a link signed with those.
+        Asked {
+            agent: ours,
+            ..get(one, &made[0].url, 200, 10)
+        },
+        Asked {
+            agent: ours,
+            authentication: "AuthHeader",
+            requester: THEM,
+            ..get(one, &made[1].url, 200, 10)
+        },
+        Asked {
+            authentication: "QueryString",
+            requester: THEM,
+            ..get(one, &made[2].url, 200, 10)
+        },
+    ];
+    let at = hours_ago(3);
+    let mut text: String = asked.iter().map(|asked| asked.line(at)).collect();
+    // An address with a quote in it.
+    let plain = format!("{} \"GET /{} HTTP/1.1\"", made[3].url, made[3].url);
+    text += &get(one, &made[3].url, 200, 10)
+        .line(at)
+        .replacen(&plain, &trick, 1);
+    assert!(text.contains(&trick));
+    put(&server, &name(at, "A1"), text.as_bytes());
+    read(&server).await;
+    let site = server.server.site();
+    let usage = &site.cache("main").expect("main").usage;
+    for path in &made {
+        let hash = path.hash.parse().expect("a hash");
+        let fetched = usage.fetched(&site.ledger, "main", &hash);
+        assert!(matches!(fetched, Fetched::At { .. }), "{}", path.path);
+    }
+    assert_eq!(total(&server, "logs").await, counts(0, 0, 4, 40));
+}
+
+/// Since when fetches were measured without a gap, in days before today.
+fn whole_for(server: &TestServer) -> Option<i64> {
+    let site = server.server.site();
+    let usage = &site.cache("main").expect("main").usage;
+    let since = usage.fetch_log(&site.ledger, "main").fully_measured_since();
+    let today = OffsetDateTime::now_utc().unix_timestamp().div_euclid(DAY) * DAY;
+    since.map(|since| (today - since) / DAY)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fetches_are_wholly_measured_only_where_the_logs_are_whole() {
+    let server = TestServer::start(|shelf| drop(shelf.put("app-1.0", &[])), s3).await;
+    settled(&server).await;
+    let site = server.server.site();
+    // The server itself has counted all the time.
+    let now = OffsetDateTime::now_utc().unix_timestamp();
+    let counted = UsageRecord {
+        day: (now - 50 * DAY).div_euclid(DAY) * DAY,
+        instances: vec!["another".to_owned()],
+        spans: vec![(now - 50 * DAY, now + DAY)],
+        hours: Vec::new(),
+        total: snowbank::usage::Counts::default(),
+        clients: Vec::new(),
+        paths: Vec::new(),
+        misses: Vec::new(),
+        others: snowbank::usage::Others::default(),
+        overflow: false,
+        ends: None,
+    };
+    let same = |_: Option<&UsageRecord>| Ok::<_, LedgerError>(counted.clone());
+    let id = "by-another".parse().expect("a name");
+    let written = site.ledger.put(Scope::Cache("main"), &id, "test", same);
+    written.await.expect("written");
+    assert_eq!(whole_for(&server), None, "no log was read");
+    let log = |at: OffsetDateTime| {
+        let line = get("192.0.2.7", "nix-cache-info", 200, 40).line(at);
+        put(&server, &name(at, "A1"), line.as_bytes());
+    };
+    // They end four days ago.
+    for hours in (96..20 * 24).step_by(12) {
+        log(hours_ago(hours));
+    }
+    read(&server).await;
+    assert_eq!(whole_for(&server), None, "the newest is days old");
+    let note = source(&server, "s3-logs").await["note"].take();
+    let note = note.as_str().expect("a note");
+    assert!(note.contains("Retention cannot tell by them what nobody fetches: the newest line of the access logs is of "), "{note}");
+    // A day and a half without any.
+    for hours in (2..60).step_by(12) {
+        log(hours_ago(hours));
+    }
+    read(&server).await;
+    let resumed = (now - now.rem_euclid(DAY)) - (now - 50 * HOUR).div_euclid(DAY) * DAY;
+    assert_eq!(whole_for(&server), Some(resumed / DAY - 1), "after the gap");
+    // Where the missing ones come late, there is no gap, and the first day is not whole.
+    let late = |hours: i64| {
+        let line = get("192.0.2.7", "nix-cache-info", 200, 40).line(hours_ago(hours));
+        put(
+            &server,
+            &name(hours_ago(1), &format!("L{hours}")),
+            line.as_bytes(),
+        );
+    };
+    for hours in [60, 72, 84] {
+        late(hours);
+    }
+    read(&server).await;
+    let first = (now - now.rem_euclid(DAY)) - (now - 468 * HOUR).div_euclid(DAY) * DAY;
+    assert_eq!(
+        whole_for(&server),
+        Some(first / DAY - 1),
+        "but the first day"
+    );
+    // One that cannot be read is a loss.
+    put(
+        &server,
+        &name(hours_ago(1), "B2.gz"),
+        &[0x1f, 0x8b, 8, 0, 0, 0],
+    );
+    read(&server).await;
+    assert_eq!(whole_for(&server), None, "one is lost today");
+    assert_eq!(total(&server, "logs").await, counts(0, 0, 0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fetches_do_not_count_as_measured_while_logs_cannot_be_read() {
+    let server = TestServer::start(|shelf| drop(shelf.put("app-1.0", &[])), s3).await;
+    settled(&server).await;
+    for hours in (2..100).step_by(12) {
+        let at = hours_ago(hours);
+        let line = get("192.0.2.7", "nix-cache-info", 200, 40).line(at);
+        put(&server, &name(at, "A1"), line.as_bytes());
+    }
+    read(&server).await;
+    assert_eq!(whole_for(&server), Some(0), "since the server began");
+    for kind in 0..70 {
+        put(
+            &server,
+            &name(hours_ago(1), "A1").replacen("eu-", &format!("eu-{kind}-"), 1),
+            b"",
+        );
+    }
+    let site = server.server.site();
+    let cache = site.cache("main").expect("main");
+    let logs = cache.usage.logs().expect("logs");
+    let failed = logs.read(&site.ledger, "main", &cache.index).await;
+    assert!(matches!(failed, Err(LogError::TooManyStems)), "{failed:?}");
+    assert_eq!(whole_for(&server), None);
 }
