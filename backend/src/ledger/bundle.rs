@@ -16,6 +16,11 @@ use super::{Ledger, Trouble, View};
 /// Bytes of a bundle at most, before it is sealed.
 pub const MOST_BUNDLE: usize = MOST_BYTES - (64 << 10);
 
+/// Where the folders of caches lie.
+const CACHES: &str = "caches/";
+/// The folders of bundles of a cache.
+const FOLDERS: [&str; 2] = ["plans/", "trash/"];
+
 /// A bundle that lies in the state area.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BundleName {
@@ -26,7 +31,7 @@ pub struct BundleName {
 }
 
 fn key_of(cache: &str, name: &str) -> String {
-    format!("caches/{cache}/{name}")
+    format!("{CACHES}{cache}/{name}")
 }
 
 impl Ledger {
@@ -98,6 +103,60 @@ impl Ledger {
         let mut bundles: Vec<BundleName> = named.collect();
         bundles.sort_by(|one, two| one.name.cmp(&two.name));
         Ok(bundles)
+    }
+
+    /// All bundles: whose, and their names.
+    pub(super) async fn all_bundles(&self) -> Result<Vec<(String, String)>, LedgerError> {
+        let mut all = Vec::new();
+        for cache in self.0.params.store.folders(CACHES).await? {
+            let Some(cache) = cache.strip_prefix(CACHES) else {
+                continue;
+            };
+            let cache = cache.trim_end_matches('/');
+            for folder in FOLDERS {
+                let bundles = self.bundles(cache, folder).await?.into_iter();
+                all.extend(
+                    bundles.map(|bundle| (cache.to_owned(), format!("{folder}{}", bundle.name))),
+                );
+            }
+        }
+        Ok(all)
+    }
+
+    /// Takes in a bundle of an export. One that is there is left, or with `replace` replaced; says
+    /// whether it was written.
+    pub(super) async fn import_bundle(
+        &self,
+        cache: &str,
+        name: &str,
+        content: &serde_json::Value,
+        replace: bool,
+    ) -> Result<bool, LedgerError> {
+        let plain = |text: &str| {
+            !text.is_empty()
+                && !text.starts_with('.')
+                && text
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+        };
+        let known = FOLDERS.iter().any(|folder| name.starts_with(folder));
+        if !known || !plain(cache) || !name.split('/').all(plain) {
+            return Err(LedgerError::Closed(format!(
+                "`{cache}` and `{name}` name no part of a plan's list or of a run's trash"
+            )));
+        }
+        let is_there = self
+            .0
+            .params
+            .store
+            .get(&key_of(cache, name))
+            .await?
+            .is_some();
+        if is_there && !replace {
+            return Ok(false);
+        }
+        self.put_bundle(cache, name, content).await?;
+        Ok(true)
     }
 
     /// Deletes a bundle. That there is none is no error.

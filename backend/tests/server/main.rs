@@ -37,6 +37,7 @@ mod proving;
 mod purge;
 mod quarantine;
 mod redirect;
+mod restored;
 mod retention;
 mod retention_model;
 mod retention_runs;
