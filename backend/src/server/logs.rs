@@ -108,7 +108,10 @@ async fn one(site: &Site, cache: &Cache) {
                 }
             }
         }
-        match logs.read(&site.ledger, slug, &cache.index).await {
+        match logs
+            .read(&site.ledger, slug, &cache.index, &cache.upstreams)
+            .await
+        {
             Ok(true) => continue,
             Ok(false) => {}
             Err(LogError::Busy) => {

@@ -47,7 +47,7 @@ async fn read(server: &TestServer) {
     let cache = site.cache("main").expect("main");
     let logs = cache.usage.logs().expect("logs");
     while logs
-        .read(&site.ledger, "main", &cache.index)
+        .read(&site.ledger, "main", &cache.index, &cache.upstreams)
         .await
         .expect("read")
     {}
@@ -312,7 +312,9 @@ async fn logs_of_the_bucket_give_exactly_these_figures_once() {
     write(died(i64::MAX)).await;
     let cache = site.cache("main").expect("main");
     let logs = cache.usage.logs().expect("logs");
-    let busy = logs.read(&site.ledger, "main", &cache.index).await;
+    let busy = logs
+        .read(&site.ledger, "main", &cache.index, &cache.upstreams)
+        .await;
     assert!(matches!(busy, Err(LogError::Busy)), "{busy:?}");
     write(died(0)).await;
     read(&server).await;
@@ -613,7 +615,51 @@ async fn fetches_do_not_count_as_measured_while_logs_cannot_be_read() {
     let site = server.server.site();
     let cache = site.cache("main").expect("main");
     let logs = cache.usage.logs().expect("logs");
-    let failed = logs.read(&site.ledger, "main", &cache.index).await;
+    let failed = logs
+        .read(&site.ledger, "main", &cache.index, &cache.upstreams)
+        .await;
     assert!(matches!(failed, Err(LogError::TooManyStems)), "{failed:?}");
     assert_eq!(whole_for(&server), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_upstream_has_is_no_useful_miss_in_the_logs_either() {
+    let theirs = TestServer::start(|shelf| drop(shelf.put("theirs-1.0", &[])), |_| {}).await;
+    let made = theirs.shelf().make("theirs-1.0", &[], true);
+    let server = TestServer::start(
+        |_| {},
+        |config| {
+            s3(config);
+            config.outbound_allow = vec!["127.0.0.0/8".parse().expect("a block")];
+            config.caches[0].upstreams = vec![snowbank::config::Upstream {
+                url: theirs.url("/main"),
+                keys: vec![],
+                mode: snowbank::config::UpstreamMode::Check,
+            }];
+        },
+    )
+    .await;
+    settled(&server).await;
+    let theirs = format!("{}.narinfo", made.hash);
+    let nobodys = format!("{}.narinfo", "0".repeat(32));
+    let at = hours_ago(3);
+    let text: String = [&theirs, &theirs, &nobodys]
+        .iter()
+        .map(|key| get("192.0.2.7", key, 404, 0).line(at))
+        .collect();
+    put(&server, &name(at, "A1"), text.as_bytes());
+    // Of what was missed weeks ago nobody can tell.
+    let old = hours_ago(24 * 20);
+    let line = get("192.0.2.7", &theirs, 404, 0).line(old);
+    put(&server, &name(old, "A1"), line.as_bytes());
+    read(&server).await;
+    let mut expected = counts(0, 3, 0, 0);
+    expected["useful_misses"] = json!(1);
+    assert_eq!(total(&server, "logs").await, expected);
+    let misses = server
+        .json("/api/v1/caches/main/usage/misses?source=logs")
+        .await;
+    let items = misses["items"].as_array().expect("items");
+    let hashes: Vec<_> = items.iter().map(|item| &item["hash"]).collect();
+    assert_eq!(hashes, [&json!("0".repeat(32))], "{misses}");
 }

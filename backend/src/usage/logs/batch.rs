@@ -40,8 +40,30 @@ pub(super) struct Batch {
 
 /// A day of a batch.
 pub(super) struct BatchDay {
-    pub(super) record: UsageRecord,
+    pub(super) day: i64,
+    known: Day,
     pub(super) fetched: BTreeSet<u64>,
+}
+
+impl BatchDay {
+    /// As a record of this name.
+    pub(super) fn record(&self, name: &str) -> UsageRecord {
+        self.known.record(self.day, name)
+    }
+
+    /// What was missed, most often first.
+    pub(super) fn missed(&self) -> Vec<StorePathHash> {
+        let mut missed = self.known.to_ask(usize::MAX);
+        let requests =
+            |hash: &StorePathHash| self.known.misses.get(hash).map_or(0, |miss| miss.requests);
+        missed.sort_by_key(|hash| (std::cmp::Reverse(requests(hash)), *hash));
+        missed
+    }
+
+    /// Takes over whether an upstream has a path that was missed.
+    pub(super) fn told(&mut self, hash: &StorePathHash, elsewhere: bool) {
+        self.known.told(hash, elsewhere);
+    }
 }
 
 impl Batch {
@@ -225,8 +247,8 @@ impl Batch {
         fetched.extend(paths.iter().map(short));
     }
 
-    /// Its days, each as a record of this name.
-    pub(super) fn into_days(self, name: &str) -> Vec<BatchDay> {
+    /// Its days.
+    pub(super) fn into_days(self) -> Vec<BatchDay> {
         let Self {
             tallies,
             spans,
@@ -246,7 +268,8 @@ impl Batch {
         }
         days.into_iter()
             .map(|(day, known)| BatchDay {
-                record: known.record(day, name),
+                day,
+                known,
                 fetched: fetched.remove(&day).unwrap_or_default(),
             })
             .collect()

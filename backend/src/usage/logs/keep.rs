@@ -1,6 +1,8 @@
-//! Adding what a batch tells of a day to what is known of that day.
+//! Adding what a batch tells of a day to what is known of that day, and asking upstreams for what was
+//! missed on it.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,21 +11,65 @@ use super::batch::BatchDay;
 use super::read::{AUTHOR, LogError};
 use super::state::LoggedRecord;
 use crate::ledger::{Ledger, LedgerError, RecordId, Scope};
+use crate::upstream::Upstreams;
 use crate::usage::fetched::{IN_PART, packed};
+use crate::usage::keep::is_elsewhere;
 use crate::usage::record::{FetchedRecord, Others, UsageRecord};
 use crate::usage::report::day_text;
 use crate::usage::who::MOST_DISTINCT;
+use crate::usage::{DAY, day_of};
 
 /// Batches whose names a day remembers: only the last one can come again.
 const REMEMBERED: usize = 16;
 /// Parts of what was fetched on a day.
 const MOST_PARTS: usize = 20;
 
+/// Paths that upstreams are asked for after a batch, and for how long.
+const MOST_ASKED: usize = 300;
+const ASKING: Duration = Duration::from_secs(60);
+/// Days back from now whose misses they are asked for.
+const ASKED_DAYS: i64 = 7;
+
+/// Asks upstreams for what was missed in these days, as the server asks for what it missed itself: what
+/// they have is of no use here. Of what was missed long ago nobody can tell any more.
+pub(super) async fn ask(days: &mut [BatchDay], upstreams: &Upstreams, now: i64) {
+    // What nobody answers for by then counts as of use.
+    let _ = tokio::time::timeout(ASKING, ask_each(days, upstreams, now)).await;
+}
+
+async fn ask_each(days: &mut [BatchDay], upstreams: &Upstreams, now: i64) {
+    let nobody = upstreams.all().is_empty();
+    let mut left = MOST_ASKED;
+    for day in days.iter_mut().rev() {
+        if !nobody && day.day < day_of(now) - ASKED_DAYS * DAY {
+            continue;
+        }
+        for hash in day.missed() {
+            if nobody {
+                day.told(&hash, false);
+                continue;
+            }
+            if left == 0 {
+                return;
+            }
+            left -= 1;
+            if let Some(elsewhere) = is_elsewhere(upstreams, hash).await {
+                day.told(&hash, elsewhere);
+            }
+        }
+    }
+}
+
 /// Adds a day of a batch to what is known of it: first what was fetched, then the sums.
-pub(super) async fn keep_day(ledger: &Ledger, slug: &str, day: BatchDay) -> Result<(), LogError> {
-    let BatchDay { record, fetched } = day;
+pub(super) async fn keep_day(
+    ledger: &Ledger,
+    slug: &str,
+    day: &BatchDay,
+    name: &str,
+) -> Result<(), LogError> {
+    let record = day.record(name);
     let text = day_text(record.day);
-    let overflow = keep_fetched(ledger, slug, record.day, fetched).await?;
+    let overflow = keep_fetched(ledger, slug, record.day, day.fetched.clone()).await?;
     let Ok(id) = text.parse::<RecordId>() else {
         return Ok(());
     };

@@ -7,7 +7,7 @@ use futures_util::StreamExt as _;
 
 use super::LogSource;
 use super::batch::Batch;
-use super::keep::keep_day;
+use super::keep::{ask, keep_day};
 use super::names::name;
 use super::object::MOST_STORED;
 use super::state::{Figures, LogState, LoggedRecord, Pending, Stem, hash};
@@ -17,6 +17,7 @@ use crate::config::LogFormat;
 use crate::index::Index;
 use crate::ledger::{Ledger, LedgerError, RecordId, Scope};
 use crate::secrets::{self, SecretError};
+use crate::upstream::Upstreams;
 use crate::usage::{DAY, HOUR, HOURS_DAYS, day_of, lock, now};
 
 /// Who writes these records, as the ledger has it.
@@ -120,13 +121,20 @@ impl LogReader {
         format!("{format} {} {}", self.bucket.location(), self.begin)
     }
 
-    /// Reads what is new, a batch at most. Says whether there was anything, so that there may be more.
+    /// Reads what is new, a batch at most, and asks the upstreams for what was missed. Says whether there
+    /// was anything, so that there may be more.
     ///
     /// # Errors
     /// See [`LogError`]; nothing is lost or counted twice where it is called again.
-    pub async fn read(&self, ledger: &Ledger, slug: &str, index: &Index) -> Result<bool, LogError> {
+    pub async fn read(
+        &self,
+        ledger: &Ledger,
+        slug: &str,
+        index: &Index,
+        upstreams: &Upstreams,
+    ) -> Result<bool, LogError> {
         let _one = self.reading.lock().await;
-        let done = self.batch(ledger, slug, index).await;
+        let done = self.batch(ledger, slug, index, upstreams).await;
         *lock(&self.trouble) = match &done {
             Ok(_) | Err(LogError::Busy) => None,
             Err(error) => Some(error.to_string()),
@@ -134,7 +142,13 @@ impl LogReader {
         done
     }
 
-    async fn batch(&self, ledger: &Ledger, slug: &str, index: &Index) -> Result<bool, LogError> {
+    async fn batch(
+        &self,
+        ledger: &Ledger,
+        slug: &str,
+        index: &Index,
+        upstreams: &Upstreams,
+    ) -> Result<bool, LogError> {
         let now = now();
         let scope = Scope::Cache(slug);
         let known = ledger.view().get::<LogState>(scope, &RecordId::only());
@@ -161,8 +175,11 @@ impl LogReader {
             batch = self.object(batch, key, index, now).await?;
         }
         let (figures, whose) = (batch.figures.clone(), batch.whose.clone());
-        for day in batch.into_days(&format!("logs-{}", begun.batches)) {
-            keep_day(ledger, slug, day).await?;
+        let name = format!("logs-{}", begun.batches);
+        let mut days = batch.into_days();
+        ask(&mut days, upstreams, now).await;
+        for day in &days {
+            keep_day(ledger, slug, day, &name).await?;
         }
         self.end_batch(ledger, slug, &begun, (&figures, &whose))
             .await?;

@@ -339,7 +339,6 @@ mod tests {
             ("2001:db8::7", "2001:db8::7::", "address"),
             (" 200 ", " 2x0 ", "status"),
             (" 4 3 ", " 4 -3 ", "turn-around"),
-            (" HTTP/1.1\"", "", "number"),
             ("+0000]", "+0000", "bracket"),
             ("+0000]", "+0000]x", "space"),
             ("REST.HEAD.OBJECT", "HEAD", "operation"),
