@@ -7,10 +7,12 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::error::LedgerError;
 use super::kind::{Record, RecordId, RecordPath, Scope};
 use super::store::{MOST_BYTES, When};
+use super::transfer::{ExportLine, Exported};
 use super::{Ledger, Trouble, View};
 
 /// Bytes of a bundle at most, before it is sealed.
@@ -106,7 +108,7 @@ impl Ledger {
     }
 
     /// All bundles: whose, and their names.
-    pub(super) async fn all_bundles(&self) -> Result<Vec<(String, String)>, LedgerError> {
+    async fn all_bundles(&self) -> Result<Vec<(String, String)>, LedgerError> {
         let mut all = Vec::new();
         for cache in self.0.params.store.folders(CACHES).await? {
             let Some(cache) = cache.strip_prefix(CACHES) else {
@@ -123,13 +125,49 @@ impl Ledger {
         Ok(all)
     }
 
+    /// Hands over the lines of a whole export, one after the other: of what lies in bundles there is
+    /// never more than one in memory.
+    ///
+    /// # Errors
+    /// Where the bucket fails, or whoever takes a line.
+    pub async fn export_whole<E: From<LedgerError>>(
+        &self,
+        mut each: impl FnMut(&ExportLine) -> Result<(), E>,
+    ) -> Result<Exported, E> {
+        let mut done = Exported::default();
+        // Taken first: a run that goes on meanwhile has more in its trash than its record says, never
+        // less.
+        let lines = self.export();
+        let (first, records) = lines.split_at(1.min(lines.len()));
+        first.iter().try_for_each(&mut each)?;
+        for (cache, name) in self.all_bundles().await? {
+            match self.bundle::<Value>(&cache, &name).await {
+                Ok(Some(content)) => {
+                    each(&ExportLine::Bundle {
+                        cache,
+                        name,
+                        content,
+                    })?;
+                    done.bundles += 1;
+                }
+                // It was swept meanwhile.
+                Ok(None) => {}
+                Err(LedgerError::Closed(_)) => done.unreadable += 1,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        records.iter().try_for_each(&mut each)?;
+        done.records = records.len() as u64;
+        Ok(done)
+    }
+
     /// Takes in a bundle of an export. One that is there is left, or with `replace` replaced; says
     /// whether it was written.
     pub(super) async fn import_bundle(
         &self,
         cache: &str,
         name: &str,
-        content: &serde_json::Value,
+        content: &Value,
         replace: bool,
     ) -> Result<bool, LedgerError> {
         let plain = |text: &str| {

@@ -125,42 +125,6 @@ pub struct Rekeyed {
 }
 
 impl Ledger {
-    /// Hands over the lines of a whole export, one after the other: of what lies in bundles there is
-    /// never more than one in memory.
-    ///
-    /// # Errors
-    /// Where the bucket fails, or whoever takes a line.
-    pub async fn export_whole<E: From<LedgerError>>(
-        &self,
-        mut each: impl FnMut(&ExportLine) -> Result<(), E>,
-    ) -> Result<Exported, E> {
-        let mut done = Exported::default();
-        // Taken first: a run that goes on meanwhile has more in its trash than its record says, never
-        // less.
-        let lines = self.export();
-        let (first, records) = lines.split_at(1.min(lines.len()));
-        first.iter().try_for_each(&mut each)?;
-        for (cache, name) in self.all_bundles().await? {
-            match self.bundle::<Value>(&cache, &name).await {
-                Ok(Some(content)) => {
-                    each(&ExportLine::Bundle {
-                        cache,
-                        name,
-                        content,
-                    })?;
-                    done.bundles += 1;
-                }
-                // It was swept meanwhile.
-                Ok(None) => {}
-                Err(LedgerError::Closed(_)) => done.unreadable += 1,
-                Err(error) => return Err(error.into()),
-            }
-        }
-        records.iter().try_for_each(&mut each)?;
-        done.records = records.len() as u64;
-        Ok(done)
-    }
-
     /// Every record and tombstone that is believed, as lines of an export.
     pub fn export(&self) -> Vec<ExportLine> {
         let now = OffsetDateTime::now_utc();

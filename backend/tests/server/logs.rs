@@ -6,7 +6,7 @@ use std::io::Write as _;
 use serde_json::{Value, json};
 use snowbank::config::{AccessLogs, Config, LogFormat, LogOrigin, Source};
 use snowbank::ledger::{LedgerError, RecordId, Scope};
-use snowbank::usage::{DAY, Fetched, HOUR, LogError, LogState, UsageRecord};
+use snowbank::usage::{Fetched, LogError, LogState};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
@@ -28,11 +28,11 @@ fn with_logs(config: &mut Config, format: LogFormat, origin: LogOrigin) {
     });
 }
 
-fn s3(config: &mut Config) {
+pub fn s3(config: &mut Config) {
     with_logs(config, LogFormat::S3, LogOrigin::Bucket);
 }
 
-fn put(server: &TestServer, name: &str, bytes: &[u8]) {
+pub fn put(server: &TestServer, name: &str, bytes: &[u8]) {
     let folder = server.dir.path().join("logs/access");
     fs::create_dir_all(&folder).expect("a folder");
     // As a copy that appears whole.
@@ -42,7 +42,7 @@ fn put(server: &TestServer, name: &str, bytes: &[u8]) {
 }
 
 /// Reads until nothing is new.
-async fn read(server: &TestServer) {
+pub async fn read(server: &TestServer) {
     let site = server.server.site();
     let cache = site.cache("main").expect("main");
     let logs = cache.usage.logs().expect("logs");
@@ -53,24 +53,24 @@ async fn read(server: &TestServer) {
     {}
 }
 
-fn hours_ago(hours: i64) -> OffsetDateTime {
+pub fn hours_ago(hours: i64) -> OffsetDateTime {
     OffsetDateTime::now_utc() - time::Duration::hours(hours)
 }
 
 /// What one client asked, as a line of S3.
-struct Asked<'a> {
-    address: &'a str,
-    operation: &'a str,
-    key: &'a str,
-    status: u16,
-    bytes: usize,
-    agent: &'a str,
-    authentication: &'a str,
-    requester: &'a str,
+pub struct Asked<'a> {
+    pub address: &'a str,
+    pub operation: &'a str,
+    pub key: &'a str,
+    pub status: u16,
+    pub bytes: usize,
+    pub agent: &'a str,
+    pub authentication: &'a str,
+    pub requester: &'a str,
 }
 
 impl Asked<'_> {
-    fn line(&self, at: OffsetDateTime) -> String {
+    pub fn line(&self, at: OffsetDateTime) -> String {
         let Self {
             address,
             operation,
@@ -94,7 +94,7 @@ impl Asked<'_> {
     }
 }
 
-fn get<'a>(address: &'a str, key: &'a str, status: u16, bytes: usize) -> Asked<'a> {
+pub fn get<'a>(address: &'a str, key: &'a str, status: u16, bytes: usize) -> Asked<'a> {
     Asked {
         address,
         operation: "GET",
@@ -108,19 +108,16 @@ fn get<'a>(address: &'a str, key: &'a str, status: u16, bytes: usize) -> Asked<'
 }
 
 /// As who the bucket knows the server.
-const US: &str = "arn:aws:iam::123456789012:user/snowbank";
-/// Somebody else with keys.
-const THEM: &str = "arn:aws:iam::123456789012:user/curious";
-
+pub const US: &str = "arn:aws:iam::123456789012:user/snowbank";
 /// What is known of the logs, as it lies in the ledger.
-fn state(server: &TestServer) -> Value {
+pub fn state(server: &TestServer) -> Value {
     let view = server.server.site().ledger.view();
     let state = view.get::<LogState>(Scope::Cache("main"), &RecordId::only());
     serde_json::to_value(&*state.expect("a state").record).expect("JSON")
 }
 
 /// The object by which the server shows who it is.
-async fn shown(server: &TestServer) -> String {
+pub async fn shown(server: &TestServer) -> String {
     let site = server.server.site();
     let cache = site.cache("main").expect("main");
     let logs = cache.usage.logs().expect("logs");
@@ -134,13 +131,13 @@ async fn shown(server: &TestServer) -> String {
     format!(".snowbank/whose-{mark}")
 }
 
-fn name(at: OffsetDateTime, end: &str) -> String {
+pub fn name(at: OffsetDateTime, end: &str) -> String {
     let stamp = format_description!("[year]-[month]-[day]-[hour]-[minute]-[second]");
     format!("eu-{}-{end}", at.format(&stamp).expect("a time"))
 }
 
 /// The sums without how long answers took.
-async fn total(server: &TestServer, source: &str) -> Value {
+pub async fn total(server: &TestServer, source: &str) -> Value {
     let address = format!("/api/v1/caches/main/usage?source={source}");
     let mut total = server.json(&address).await["total"].take();
     if let Some(fields) = total.as_object_mut() {
@@ -149,14 +146,14 @@ async fn total(server: &TestServer, source: &str) -> Value {
     total
 }
 
-fn counts(hits: u64, misses: u64, nars: u64, bytes: usize) -> Value {
+pub fn counts(hits: u64, misses: u64, nars: u64, bytes: usize) -> Value {
     json!({
         "hits": hits, "misses": misses, "useful_misses": misses, "nar_requests": nars,
         "nar_bytes": bytes, "client_errors": 0, "server_errors": 0,
     })
 }
 
-async fn source(server: &TestServer, which: &str) -> Value {
+pub async fn source(server: &TestServer, which: &str) -> Value {
     let shown = server.json("/api/v1/caches/main/usage").await;
     let sources = shown["sources"].as_array().expect("sources").clone();
     let mut sources = sources.into_iter();
@@ -447,219 +444,4 @@ async fn of_a_cdn_before_this_server_only_its_own_answers_count() {
         note.contains("Left out: 3 requests of this server"),
         "{note}"
     );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn nobody_hides_what_they_fetch_from_the_logs() {
-    let mut made = Vec::new();
-    let server = TestServer::start(
-        |shelf| {
-            made = (0..4)
-                .map(|n| shelf.put(&format!("app-{n}"), &[]))
-                .collect();
-        },
-        s3,
-    )
-    .await;
-    settled(&server).await;
-    let shown = shown(&server).await;
-    let one = "192.0.2.7";
-    let ours = "snowbank/0.1.0";
-    let trick = format!("{} \"GET /{}?a\" HTTP/1.1\"", made[3].url, made[3].url);
-    let asked = [
-        Asked {
-            agent: ours,
-            authentication: "AuthHeader",
-            requester: US,
-            ..get(one, &shown, 404, 243)
-        },
-        // A name, a name with keys of their own, a link signed with those.
-        Asked {
-            agent: ours,
-            ..get(one, &made[0].url, 200, 10)
-        },
-        Asked {
-            agent: ours,
-            authentication: "AuthHeader",
-            requester: THEM,
-            ..get(one, &made[1].url, 200, 10)
-        },
-        Asked {
-            authentication: "QueryString",
-            requester: THEM,
-            ..get(one, &made[2].url, 200, 10)
-        },
-    ];
-    let at = hours_ago(3);
-    let mut text: String = asked.iter().map(|asked| asked.line(at)).collect();
-    // An address with a quote in it.
-    let plain = format!("{} \"GET /{} HTTP/1.1\"", made[3].url, made[3].url);
-    text += &get(one, &made[3].url, 200, 10)
-        .line(at)
-        .replacen(&plain, &trick, 1);
-    assert!(text.contains(&trick));
-    put(&server, &name(at, "A1"), text.as_bytes());
-    read(&server).await;
-    let site = server.server.site();
-    let usage = &site.cache("main").expect("main").usage;
-    for path in &made {
-        let hash = path.hash.parse().expect("a hash");
-        let fetched = usage.fetched(&site.ledger, "main", &hash);
-        assert!(matches!(fetched, Fetched::At { .. }), "{}", path.path);
-    }
-    assert_eq!(total(&server, "logs").await, counts(0, 0, 4, 40));
-}
-
-/// Since when fetches were measured without a gap, in days before today.
-fn whole_for(server: &TestServer) -> Option<i64> {
-    let site = server.server.site();
-    let usage = &site.cache("main").expect("main").usage;
-    let since = usage.fetch_log(&site.ledger, "main").fully_measured_since();
-    let today = OffsetDateTime::now_utc().unix_timestamp().div_euclid(DAY) * DAY;
-    since.map(|since| (today - since) / DAY)
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn fetches_are_wholly_measured_only_where_the_logs_are_whole() {
-    let server = TestServer::start(|shelf| drop(shelf.put("app-1.0", &[])), s3).await;
-    settled(&server).await;
-    let site = server.server.site();
-    // The server itself has counted all the time.
-    let now = OffsetDateTime::now_utc().unix_timestamp();
-    let counted = UsageRecord {
-        day: (now - 50 * DAY).div_euclid(DAY) * DAY,
-        instances: vec!["another".to_owned()],
-        spans: vec![(now - 50 * DAY, now + DAY)],
-        hours: Vec::new(),
-        total: snowbank::usage::Counts::default(),
-        clients: Vec::new(),
-        paths: Vec::new(),
-        misses: Vec::new(),
-        others: snowbank::usage::Others::default(),
-        overflow: false,
-        ends: None,
-    };
-    let same = |_: Option<&UsageRecord>| Ok::<_, LedgerError>(counted.clone());
-    let id = "by-another".parse().expect("a name");
-    let written = site.ledger.put(Scope::Cache("main"), &id, "test", same);
-    written.await.expect("written");
-    assert_eq!(whole_for(&server), None, "no log was read");
-    let log = |at: OffsetDateTime| {
-        let line = get("192.0.2.7", "nix-cache-info", 200, 40).line(at);
-        put(&server, &name(at, "A1"), line.as_bytes());
-    };
-    // They end four days ago.
-    for hours in (96..20 * 24).step_by(12) {
-        log(hours_ago(hours));
-    }
-    read(&server).await;
-    assert_eq!(whole_for(&server), None, "the newest is days old");
-    let note = source(&server, "s3-logs").await["note"].take();
-    let note = note.as_str().expect("a note");
-    assert!(note.contains("Retention cannot tell by them what nobody fetches: the newest line of the access logs is of "), "{note}");
-    // A day and a half without any.
-    for hours in (2..60).step_by(12) {
-        log(hours_ago(hours));
-    }
-    read(&server).await;
-    let resumed = (now - now.rem_euclid(DAY)) - (now - 50 * HOUR).div_euclid(DAY) * DAY;
-    assert_eq!(whole_for(&server), Some(resumed / DAY - 1), "after the gap");
-    // Where the missing ones come late, there is no gap, and the first day is not whole.
-    let late = |hours: i64| {
-        let line = get("192.0.2.7", "nix-cache-info", 200, 40).line(hours_ago(hours));
-        put(
-            &server,
-            &name(hours_ago(1), &format!("L{hours}")),
-            line.as_bytes(),
-        );
-    };
-    for hours in [60, 72, 84] {
-        late(hours);
-    }
-    read(&server).await;
-    let first = (now - now.rem_euclid(DAY)) - (now - 468 * HOUR).div_euclid(DAY) * DAY;
-    assert_eq!(
-        whole_for(&server),
-        Some(first / DAY - 1),
-        "but the first day"
-    );
-    // One that cannot be read is a loss.
-    put(
-        &server,
-        &name(hours_ago(1), "B2.gz"),
-        &[0x1f, 0x8b, 8, 0, 0, 0],
-    );
-    read(&server).await;
-    assert_eq!(whole_for(&server), None, "one is lost today");
-    assert_eq!(total(&server, "logs").await, counts(0, 0, 0, 0));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn fetches_do_not_count_as_measured_while_logs_cannot_be_read() {
-    let server = TestServer::start(|shelf| drop(shelf.put("app-1.0", &[])), s3).await;
-    settled(&server).await;
-    for hours in (2..100).step_by(12) {
-        let at = hours_ago(hours);
-        let line = get("192.0.2.7", "nix-cache-info", 200, 40).line(at);
-        put(&server, &name(at, "A1"), line.as_bytes());
-    }
-    read(&server).await;
-    assert_eq!(whole_for(&server), Some(0), "since the server began");
-    for kind in 0..70 {
-        put(
-            &server,
-            &name(hours_ago(1), "A1").replacen("eu-", &format!("eu-{kind}-"), 1),
-            b"",
-        );
-    }
-    let site = server.server.site();
-    let cache = site.cache("main").expect("main");
-    let logs = cache.usage.logs().expect("logs");
-    let failed = logs
-        .read(&site.ledger, "main", &cache.index, &cache.upstreams)
-        .await;
-    assert!(matches!(failed, Err(LogError::TooManyStems)), "{failed:?}");
-    assert_eq!(whole_for(&server), None);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_an_upstream_has_is_no_useful_miss_in_the_logs_either() {
-    let theirs = TestServer::start(|shelf| drop(shelf.put("theirs-1.0", &[])), |_| {}).await;
-    let made = theirs.shelf().make("theirs-1.0", &[], true);
-    let server = TestServer::start(
-        |_| {},
-        |config| {
-            s3(config);
-            config.outbound_allow = vec!["127.0.0.0/8".parse().expect("a block")];
-            config.caches[0].upstreams = vec![snowbank::config::Upstream {
-                url: theirs.url("/main"),
-                keys: vec![],
-                mode: snowbank::config::UpstreamMode::Check,
-            }];
-        },
-    )
-    .await;
-    settled(&server).await;
-    let theirs = format!("{}.narinfo", made.hash);
-    let nobodys = format!("{}.narinfo", "0".repeat(32));
-    let at = hours_ago(3);
-    let text: String = [&theirs, &theirs, &nobodys]
-        .iter()
-        .map(|key| get("192.0.2.7", key, 404, 0).line(at))
-        .collect();
-    put(&server, &name(at, "A1"), text.as_bytes());
-    // Of what was missed weeks ago nobody can tell.
-    let old = hours_ago(24 * 20);
-    let line = get("192.0.2.7", &theirs, 404, 0).line(old);
-    put(&server, &name(old, "A1"), line.as_bytes());
-    read(&server).await;
-    let mut expected = counts(0, 3, 0, 0);
-    expected["useful_misses"] = json!(1);
-    assert_eq!(total(&server, "logs").await, expected);
-    let misses = server
-        .json("/api/v1/caches/main/usage/misses?source=logs")
-        .await;
-    let items = misses["items"].as_array().expect("items");
-    let hashes: Vec<_> = items.iter().map(|item| &item["hash"]).collect();
-    assert_eq!(hashes, [&json!("0".repeat(32))], "{misses}");
 }

@@ -25,6 +25,7 @@ mod lifecycle;
 mod live;
 mod log;
 mod logs;
+mod logs_whole;
 mod misses;
 mod monitoring;
 mod month;
