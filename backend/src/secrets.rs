@@ -4,7 +4,7 @@
 //! A secret is never printed; errors name the file.
 
 use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use snowbank_shared::signature::{KeyError, SecretKey};
@@ -220,31 +220,87 @@ pub fn read_state_secret(path: &Path) -> Result<StateSecret, SecretError> {
 /// # Errors
 /// Where the file or its folder cannot be made.
 pub fn create(path: &Path, contents: &[u8]) -> Result<(), SecretError> {
+    let mut file = NewFile::begin(path)?;
     let failed = |source| SecretError::File {
         path: path.to_owned(),
         source,
     };
-    if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
-        fs::create_dir_all(dir).map_err(failed)?;
+    file.write_all(contents).map_err(failed)?;
+    file.finish()
+}
+
+/// A new file that is written piece by piece, for its owner only. It appears whole, or not at all.
+#[derive(Debug)]
+pub struct NewFile {
+    path: PathBuf,
+    aside: PathBuf,
+    file: BufWriter<fs::File>,
+}
+
+impl NewFile {
+    /// Begins to write it, beside its place.
+    ///
+    /// # Errors
+    /// Where the file or its folder cannot be made.
+    pub fn begin(path: &Path) -> Result<Self, SecretError> {
+        let failed = |source| SecretError::File {
+            path: path.to_owned(),
+            source,
+        };
+        if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
+            fs::create_dir_all(dir).map_err(failed)?;
+        }
+        let aside = path.with_extension(format!("new-{}", std::process::id()));
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::OpenOptionsExt as _;
+            options.mode(0o600);
+        }
+        let file = options.open(&aside).map_err(failed)?;
+        Ok(Self {
+            path: path.to_owned(),
+            aside,
+            file: BufWriter::new(file),
+        })
     }
-    let aside = path.with_extension(format!("new-{}", std::process::id()));
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        options.mode(0o600);
+
+    /// Puts it in its place. Where another process was faster, its file stays.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn finish(mut self) -> Result<(), SecretError> {
+        let written = self
+            .file
+            .flush()
+            .and_then(|()| self.file.get_ref().sync_all())
+            // A link, unlike a rename, never replaces.
+            .and_then(|()| match fs::hard_link(&self.aside, &self.path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+                linked => linked,
+            });
+        written.map_err(|source| SecretError::File {
+            path: self.path.clone(),
+            source,
+        })
     }
-    let written = options
-        .open(&aside)
-        .and_then(|mut file| file.write_all(contents).and_then(|()| file.sync_all()))
-        // A link, unlike a rename, never replaces.
-        .and_then(|()| match fs::hard_link(&aside, path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            linked => linked,
-        });
-    let _ = fs::remove_file(&aside);
-    written.map_err(failed)
+}
+
+impl io::Write for NewFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.aside);
+    }
 }
 
 #[cfg(test)]

@@ -628,6 +628,8 @@ pub enum Severity {
     Error,
     /// Works, and should be looked at.
     Warning,
+    /// As it should be, and told so that nobody wonders.
+    Note,
 }
 
 /// The findings of a cache, with their counts.

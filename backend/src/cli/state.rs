@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
 use super::{ServeArgs, logging, print, runtime};
-use crate::ledger::{ExportLine, Ledger, Phase, RecordPath};
+use crate::ledger::{ExportLine, Imported, Ledger, MOST_BUNDLE, Phase, RecordPath};
 use crate::secrets;
 use crate::server::{self, OpenedState};
 
@@ -21,14 +21,14 @@ use crate::server::{self, OpenedState};
 const AUTHOR: &str = "command line";
 /// How long the state may take to open.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The longest line of an export.
-const LONGEST_LINE: u64 = 1 << 20;
+/// The longest line of an export: a part of a trash, and what it is.
+const LONGEST_LINE: u64 = MOST_BUNDLE as u64 + (64 << 10);
 
 #[derive(Debug, Clone, Subcommand)]
 pub(super) enum StateCommand {
     /// Say whether everything can be believed: records, tombstones, the chains of the audit
     Check(CheckArgs),
-    /// Write all records and tombstones as text. It holds people and hashes of tokens: keep it safe
+    /// Write all records and tombstones, lists of plans and the trash of runs as text. It holds people and hashes of tokens: keep it safe
     Export(ExportArgs),
     /// Take in what `export` wrote. What is revoked here stays revoked
     Import(ImportArgs),
@@ -100,7 +100,7 @@ async fn perform(command: &StateCommand, opened: &OpenedState) -> anyhow::Result
     anyhow::ensure!(readable, "{}: {phase}", ledger.location());
     match command {
         StateCommand::Check(args) => check(ledger, args).await,
-        StateCommand::Export(args) => export(ledger, args),
+        StateCommand::Export(args) => export(ledger, args).await,
         StateCommand::Import(args) => import(ledger, args).await,
         StateCommand::Rekey(_) => rekey(ledger).await,
     }
@@ -173,73 +173,95 @@ async fn check(ledger: &Ledger, args: &CheckArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn export(ledger: &Ledger, args: &ExportArgs) -> anyhow::Result<ExitCode> {
-    let mut text = String::new();
-    let lines = ledger.export();
-    for line in &lines {
-        text.push_str(&serde_json::to_string(line)?);
-        text.push('\n');
-    }
-    match &args.out {
-        None => print(&text)?,
+async fn export(ledger: &Ledger, args: &ExportArgs) -> anyhow::Result<ExitCode> {
+    let done = match &args.out {
+        None => {
+            let line =
+                |line: &ExportLine| Ok::<_, anyhow::Error>(print(&serde_json::to_string(line)?)?);
+            ledger.export_whole(line).await?
+        }
         Some(path) => {
             anyhow::ensure!(
                 !path.exists(),
                 "{} exists and is left as it is",
                 path.display()
             );
-            secrets::create(path, text.as_bytes())?;
+            let mut file = secrets::NewFile::begin(path)?;
+            let line = |line: &ExportLine| {
+                serde_json::to_writer(&mut file, line)?;
+                Ok::<_, anyhow::Error>(file.write_all(b"\n")?)
+            };
+            let done = ledger.export_whole(line).await?;
+            file.finish()?;
             print(&format!(
-                "{} records and tombstones in {}",
-                lines.len() - 1,
+                "{} records and tombstones, and {} parts of lists and trash, in {}",
+                done.records,
+                done.bundles,
                 path.display()
             ))?;
+            done
         }
-    }
-    let findings = ledger.view().findings();
-    if findings.is_empty() {
+    };
+    let left_out = ledger.view().findings().len() as u64 + done.unreadable;
+    if left_out == 0 {
         return Ok(ExitCode::SUCCESS);
     }
     writeln!(
         std::io::stderr(),
-        "{} records could not be believed and are left out: see `snowbank state check`",
-        findings.len()
+        "{left_out} records or parts of lists and trash could not be believed and are left out: see `snowbank state check`",
     )?;
     Ok(ExitCode::FAILURE)
 }
 
-async fn import(ledger: &Ledger, args: &ImportArgs) -> anyhow::Result<ExitCode> {
+/// Reads an export line by line, each no longer than it may be.
+fn each_line(
+    path: &Path,
+    mut each: impl FnMut(ExportLine) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     use std::io::Read as _;
-    let file = std::fs::File::open(&args.file).with_context(|| args.file.display().to_string())?;
+    let name = path.display();
+    let file = std::fs::File::open(path).with_context(|| name.to_string())?;
     let mut reader = BufReader::new(file);
-    let mut lines = Vec::new();
     let mut line = Vec::new();
+    let mut number = 0;
     loop {
         line.clear();
-        if reader
+        let read = reader
             .by_ref()
             .take(LONGEST_LINE)
-            .read_until(b'\n', &mut line)?
-            == 0
-        {
+            .read_until(b'\n', &mut line)?;
+        if read == 0 {
             break;
         }
-        let number = lines.len() + 1;
-        let parsed: ExportLine = serde_json::from_slice(&line)
-            .with_context(|| format!("{}, line {number}", args.file.display()))?;
+        number += 1;
+        let parsed: ExportLine =
+            serde_json::from_slice(&line).with_context(|| format!("{name}, line {number}"))?;
         let is_first = matches!(parsed, ExportLine::Export { .. });
         anyhow::ensure!(
             is_first == (number == 1),
-            "{}, line {number}: an export begins with its `export` line, and has one",
-            args.file.display()
+            "{name}, line {number}: an export begins with its `export` line, and has one",
         );
-        lines.push(parsed);
+        each(parsed)?;
     }
-    anyhow::ensure!(!lines.is_empty(), "{} is empty", args.file.display());
-    let done = ledger.import(lines, AUTHOR, args.replace).await?;
+    anyhow::ensure!(number > 0, "{name} is empty");
+    Ok(())
+}
+
+async fn import(ledger: &Ledger, args: &ImportArgs) -> anyhow::Result<ExitCode> {
+    // All of it is looked at before any of it is taken in.
+    each_line(&args.file, |_| Ok(()))?;
+    let (send, mut lines) = tokio::sync::mpsc::channel(1);
+    let path = args.file.clone();
+    let reading =
+        tokio::task::spawn_blocking(move || each_line(&path, |line| Ok(send.blocking_send(line)?)));
+    let mut done = Imported::default();
+    while let Some(line) = lines.recv().await {
+        done.add(&ledger.import([line], AUTHOR, args.replace).await?);
+    }
+    reading.await??;
     print(&format!(
-        "{} made, {} replaced, {} left as they were, {} revoked, {} skipped as revoked or expired",
-        done.made, done.replaced, done.left, done.buried, done.skipped
+        "{} made, {} replaced, {} left as they were, {} revoked, {} skipped as revoked or expired, {} parts of lists and trash written",
+        done.made, done.replaced, done.left, done.buried, done.skipped, done.bundles
     ))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -14,6 +14,7 @@ use snowbank_shared::api::{CheckCount, Counted, Finding, Health, Severity};
 use snowbank_shared::narinfo::object_key;
 
 use super::key::base_text;
+use super::op::{rank, severity_of};
 use super::query::QueryError;
 use super::view::{View, rfc3339};
 
@@ -99,11 +100,12 @@ impl Source<'_> {
 }
 
 impl View {
-    /// How many findings there are. The first call of a version looks at the paths that changed since
+    /// How many findings there are, but for notes: nothing is wrong with those. The first call of a version looks at the paths that changed since
     /// an earlier one was asked, and at every path after a merge: run it off the reactor.
     pub fn finding_count(&self) -> u64 {
         self.groups()
             .iter()
+            .filter(|((severity, _), _)| *severity != Severity::Note)
             .map(|(_, source)| source.len() as u64)
             .sum()
     }
@@ -379,7 +381,7 @@ impl View {
 type Place = (Severity, String, String);
 
 fn write_cursor(finding: &Finding) -> String {
-    let severity = u8::from(finding.severity == Severity::Warning);
+    let severity = rank(finding.severity);
     BASE64.encode(format!("{severity}\n{}\n{}", finding.check, finding.object))
 }
 
@@ -391,10 +393,7 @@ fn read_cursor(text: &str) -> Result<Place, QueryError> {
     else {
         return Err(QueryError::BadCursor);
     };
-    let severity = match severity {
-        "0" => Severity::Error,
-        "1" => Severity::Warning,
-        _ => return Err(QueryError::BadCursor),
-    };
+    let severity = severity.parse().ok().and_then(severity_of);
+    let severity = severity.ok_or(QueryError::BadCursor)?;
     Ok((severity, check.to_owned(), object.to_owned()))
 }

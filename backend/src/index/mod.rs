@@ -82,7 +82,7 @@ use snowbank_shared::signature::KeyRing;
 
 pub use accept::{MOST_CHECKS, Question};
 pub use affected::Affecting;
-pub use census::Census;
+pub use census::{Census, InTrash, Trash};
 pub use change::{Change, ChangeToken, ParsedEntry};
 pub use closure::MAX_CLOSURE_LIMIT;
 pub use coverage::{Cut, MAX_COVERAGE_ROWS, NOBODY, SignedWith};
@@ -298,7 +298,23 @@ impl Index {
 
     /// Takes in a listing of the whole bucket. Looks at every path: call it off the reactor.
     pub fn apply_census(&self, census: Census) {
-        let ops = census.finish(&self.view());
+        self.apply_all(&census.finish(&self.view()));
+        // It may have changed while the bucket was listed.
+        self.apply_all(&census::with_other_trash(&self.view(), &self.trash()));
+    }
+
+    /// What runs may put back, as it was told last.
+    pub fn trash(&self) -> Arc<Trash> {
+        self.shared.trash.load_full()
+    }
+
+    /// Tells what runs may put back. Looks at every finding: call it off the reactor.
+    pub fn set_trash(&self, trash: Trash) {
+        self.shared.trash.store(Arc::new(trash));
+        self.apply_all(&census::with_other_trash(&self.view(), &self.trash()));
+    }
+
+    fn apply_all(&self, ops: &[Op]) {
         for batch in ops.chunks(16_384) {
             self.shared.apply(batch);
         }

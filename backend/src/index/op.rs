@@ -377,10 +377,29 @@ impl BucketTotals {
     }
 }
 
+/// A severity as a number, the worst first.
+pub(super) const fn rank(severity: Severity) -> u8 {
+    match severity {
+        Severity::Error => 0,
+        Severity::Warning => 1,
+        Severity::Note => 2,
+    }
+}
+
+/// The severity of a number.
+pub(super) const fn severity_of(rank: u8) -> Option<Severity> {
+    match rank {
+        0 => Some(Severity::Error),
+        1 => Some(Severity::Warning),
+        2 => Some(Severity::Note),
+        _ => None,
+    }
+}
+
 /// Appends a finding to a file.
 pub(crate) fn write_finding(finding: &Finding, out: &mut Vec<u8>) {
     put_text(&finding.check, out);
-    put(u8::from(finding.severity == Severity::Warning), out);
+    put(rank(finding.severity), out);
     put_text(&finding.object, out);
     put(finding.line.unwrap_or(0), out);
     put_text(&finding.reason, out);
@@ -391,11 +410,7 @@ pub(crate) fn write_finding(finding: &Finding, out: &mut Vec<u8>) {
 pub(crate) fn read_finding(bytes: &mut &[u8]) -> Result<Finding, Damaged> {
     Ok(Finding {
         check: take_text(bytes)?,
-        severity: match take::<u8>(bytes)? {
-            0 => Severity::Error,
-            1 => Severity::Warning,
-            _ => return Err(Damaged),
-        },
+        severity: severity_of(take::<u8>(bytes)?).ok_or(Damaged)?,
         object: take_text(bytes)?,
         line: Some(take(bytes)?).filter(|&line| line > 0),
         reason: take_text(bytes)?,

@@ -16,6 +16,7 @@ use arc_swap::ArcSwap;
 use snowbank_shared::signature::KeyRing;
 use snowbank_shared::store_path::{StoreDir, StorePathHash};
 
+use super::census::Trash;
 use super::chunk::Mark;
 use super::graph::Graph;
 use super::kept_findings::KeptFindings;
@@ -52,6 +53,8 @@ pub(crate) struct Shared {
     pub(crate) store_dir: StoreDir,
     pub(crate) dir: Option<PathBuf>,
     pub(crate) layouts: LayoutPool,
+    /// What runs may put back.
+    pub(crate) trash: ArcSwap<Trash>,
 }
 
 /// What the lock guards.
@@ -149,6 +152,7 @@ impl Shared {
             wake: Condvar::new(),
             done: Condvar::new(),
             layouts: LayoutPool::default(),
+            trash: ArcSwap::default(),
             store_dir: params.store_dir.clone(),
             dir,
         }

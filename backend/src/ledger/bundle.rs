@@ -7,14 +7,21 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::error::LedgerError;
 use super::kind::{Record, RecordId, RecordPath, Scope};
 use super::store::{MOST_BYTES, When};
+use super::transfer::{ExportLine, Exported};
 use super::{Ledger, Trouble, View};
 
 /// Bytes of a bundle at most, before it is sealed.
 pub const MOST_BUNDLE: usize = MOST_BYTES - (64 << 10);
+
+/// Where the folders of caches lie.
+const CACHES: &str = "caches/";
+/// The folders of bundles of a cache.
+const FOLDERS: [&str; 2] = ["plans/", "trash/"];
 
 /// A bundle that lies in the state area.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +33,7 @@ pub struct BundleName {
 }
 
 fn key_of(cache: &str, name: &str) -> String {
-    format!("caches/{cache}/{name}")
+    format!("{CACHES}{cache}/{name}")
 }
 
 impl Ledger {
@@ -98,6 +105,96 @@ impl Ledger {
         let mut bundles: Vec<BundleName> = named.collect();
         bundles.sort_by(|one, two| one.name.cmp(&two.name));
         Ok(bundles)
+    }
+
+    /// All bundles: whose, and their names.
+    async fn all_bundles(&self) -> Result<Vec<(String, String)>, LedgerError> {
+        let mut all = Vec::new();
+        for cache in self.0.params.store.folders(CACHES).await? {
+            let Some(cache) = cache.strip_prefix(CACHES) else {
+                continue;
+            };
+            let cache = cache.trim_end_matches('/');
+            for folder in FOLDERS {
+                let bundles = self.bundles(cache, folder).await?.into_iter();
+                all.extend(
+                    bundles.map(|bundle| (cache.to_owned(), format!("{folder}{}", bundle.name))),
+                );
+            }
+        }
+        Ok(all)
+    }
+
+    /// Hands over the lines of a whole export, one after the other: of what lies in bundles there is
+    /// never more than one in memory.
+    ///
+    /// # Errors
+    /// Where the bucket fails, or whoever takes a line.
+    pub async fn export_whole<E: From<LedgerError>>(
+        &self,
+        mut each: impl FnMut(&ExportLine) -> Result<(), E>,
+    ) -> Result<Exported, E> {
+        let mut done = Exported::default();
+        // Taken first: a run that goes on meanwhile has more in its trash than its record says, never
+        // less.
+        let lines = self.export();
+        let (first, records) = lines.split_at(1.min(lines.len()));
+        first.iter().try_for_each(&mut each)?;
+        for (cache, name) in self.all_bundles().await? {
+            match self.bundle::<Value>(&cache, &name).await {
+                Ok(Some(content)) => {
+                    each(&ExportLine::Bundle {
+                        cache,
+                        name,
+                        content,
+                    })?;
+                    done.bundles += 1;
+                }
+                // It was swept meanwhile.
+                Ok(None) => {}
+                Err(LedgerError::Closed(_)) => done.unreadable += 1,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        records.iter().try_for_each(&mut each)?;
+        done.records = records.len() as u64;
+        Ok(done)
+    }
+
+    /// Takes in a bundle of an export. One that is there is left, or with `replace` replaced; says
+    /// whether it was written.
+    pub(super) async fn import_bundle(
+        &self,
+        cache: &str,
+        name: &str,
+        content: &Value,
+        replace: bool,
+    ) -> Result<bool, LedgerError> {
+        let plain = |text: &str| {
+            !text.is_empty()
+                && !text.starts_with('.')
+                && text
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+        };
+        let known = FOLDERS.iter().any(|folder| name.starts_with(folder));
+        if !known || !plain(cache) || !name.split('/').all(plain) {
+            return Err(LedgerError::Closed(format!(
+                "`{cache}` and `{name}` name no part of a plan's list or of a run's trash"
+            )));
+        }
+        let is_there = self
+            .0
+            .params
+            .store
+            .get(&key_of(cache, name))
+            .await?
+            .is_some();
+        if is_there && !replace {
+            return Ok(false);
+        }
+        self.put_bundle(cache, name, content).await?;
+        Ok(true)
     }
 
     /// Deletes a bundle. That there is none is no error.

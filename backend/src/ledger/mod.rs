@@ -116,7 +116,7 @@ pub use pen::PenTimes;
 pub use receipts::{ReadReceipts, Receipt, Receipts, Refuted, claims_of};
 pub use seal::SealError;
 pub use store::{BucketStore, Store, Stored, When};
-pub use transfer::{ExportLine, Imported, Rekeyed};
+pub use transfer::{ExportLine, Exported, Imported, Rekeyed};
 pub use view::{Entry, LedgerFinding, Tombstone, Trouble, View};
 
 use crate::bucket::Capabilities;

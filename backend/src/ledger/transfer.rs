@@ -1,7 +1,9 @@
 //! Taking the records out and in, changing the secret, settling what cannot be believed.
 //!
-//! An export is one JSON document a line: what it is, then each record and each tombstone. It
-//! holds people and hashes of tokens in the clear: a file for its owner only.
+//! An export is one JSON document a line: what it is, then the lists of plans and the trash of runs,
+//! then each record and each tombstone. What a record names comes before it, and what is taken in
+//! is whole with its last line. It holds people and hashes of tokens in the clear: a file for its
+//! owner only.
 
 use futures_util::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
@@ -18,7 +20,9 @@ use super::write::{Next, fresh_id};
 use super::{Ledger, LedgerError, lock};
 
 /// The form of exports that this version reads and writes.
-const EXPORT: u32 = 1;
+const EXPORT: u32 = 2;
+/// Where sealed objects lie.
+const SEALED: [&str; 4] = [RECORDS, "audit/", "clients/", "caches/"];
 /// Objects rewritten at once.
 const AT_ONCE: usize = 8;
 
@@ -28,12 +32,21 @@ const AT_ONCE: usize = 8;
 pub enum ExportLine {
     /// The first line.
     Export {
-        /// The form, 1.
+        /// The form: 1 had no bundles.
         version: u32,
         /// The server's id.
         server: String,
         /// When it was made, seconds since 1970.
         at: i64,
+    },
+    /// A part of the list of a plan, or of the trash of a run.
+    Bundle {
+        /// Whose: a cache's name.
+        cache: String,
+        /// Its name.
+        name: String,
+        /// What it holds.
+        content: Value,
     },
     /// A record.
     Record {
@@ -60,6 +73,17 @@ pub enum ExportLine {
     },
 }
 
+/// What an export has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Exported {
+    /// Records and tombstones.
+    pub records: u64,
+    /// Parts of lists of plans and of the trash of runs.
+    pub bundles: u64,
+    /// Those that cannot be believed and are left out.
+    pub unreadable: u64,
+}
+
 /// What an import did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Imported {
@@ -73,6 +97,20 @@ pub struct Imported {
     pub buried: u64,
     /// Records that have a tombstone here, or have expired.
     pub skipped: u64,
+    /// Parts of lists of plans and of the trash of runs that were written.
+    pub bundles: u64,
+}
+
+impl Imported {
+    /// Adds what more lines did.
+    pub fn add(&mut self, other: &Self) {
+        self.made += other.made;
+        self.replaced += other.replaced;
+        self.left += other.left;
+        self.buried += other.buried;
+        self.skipped += other.skipped;
+        self.bundles += other.bundles;
+    }
 }
 
 /// What a rekeying did.
@@ -87,7 +125,7 @@ pub struct Rekeyed {
 }
 
 impl Ledger {
-    /// Everything that is believed, as lines of an export.
+    /// Every record and tombstone that is believed, as lines of an export.
     pub fn export(&self) -> Vec<ExportLine> {
         let now = OffsetDateTime::now_utc();
         let view = self.view();
@@ -143,6 +181,14 @@ impl Ledger {
                     )));
                 }
                 ExportLine::Export { .. } => {}
+                ExportLine::Bundle {
+                    cache,
+                    name,
+                    content,
+                } => {
+                    let written = self.import_bundle(&cache, &name, &content, replace).await?;
+                    done.bundles += u64::from(written);
+                }
                 ExportLine::Tombstone {
                     path,
                     author,
@@ -194,7 +240,7 @@ impl Ledger {
         self.writable()?;
         let store = &self.0.params.store;
         let mut keys: Vec<String> = Vec::new();
-        for prefix in [RECORDS, "audit/", "clients/", "caches/"] {
+        for prefix in SEALED {
             let listing = store.list(prefix).await?;
             keys.extend(listing.into_iter().map(|meta| meta.key));
         }
@@ -253,14 +299,19 @@ impl Ledger {
         }
     }
 
-    /// How many objects below `records/` are not sealed under the first key of the secret.
+    /// How many objects are not sealed under the first key of the secret: while there are any, the
+    /// others are needed.
     ///
     /// # Errors
     /// See [`LedgerError`].
     pub async fn under_older_keys(&self) -> Result<u64, LedgerError> {
         let area = self.area()?;
         let store = &self.0.params.store;
-        let mut reads = stream::iter(store.list(RECORDS).await?)
+        let mut listed = Vec::new();
+        for prefix in SEALED {
+            listed.extend(store.list(prefix).await?);
+        }
+        let mut reads = stream::iter(listed)
             .map(|meta| async move { (store.get(&meta.key).await, meta.key) })
             .buffer_unordered(AT_ONCE);
         let mut older = 0;

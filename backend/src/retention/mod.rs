@@ -65,6 +65,7 @@ pub use applied::{Applied, FETCHES_MEASURED_DAYS, Facts, Known, PinnedPath, Reas
 pub use plan::{MOST_PLANNED, MOST_PLANS, foreign_paths};
 pub use purge::{PurgeError, preview as purge_preview, purge};
 pub use rules::{RetentionRecord, change, fault, shown};
+pub(crate) use run::undo_until;
 pub use simulate::simulate;
 pub use suggest::suggest;
 pub use why::why;

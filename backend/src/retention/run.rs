@@ -307,7 +307,7 @@ impl Retention {
     }
 
     /// The runs that can be undone, or act.
-    pub(super) fn undoable_runs(&self, cache: &Cache) -> Vec<Entry<RunRecord>> {
+    pub(crate) fn undoable_runs(&self, cache: &Cache) -> Vec<Entry<RunRecord>> {
         let mut runs = self.runs(cache);
         runs.retain(|run| {
             let over = match run.state {
@@ -383,7 +383,7 @@ fn undoable(run: &RunRecord) -> Result<(), RetentionError> {
 }
 
 /// Until when a run can be undone, seconds since 1970.
-fn undo_until(run: &RunRecord) -> Option<i64> {
+pub(crate) fn undo_until(run: &RunRecord) -> Option<i64> {
     match run.state {
         RunState::Grace => run.due(),
         // It deletes no NARs any more, but for others they are nobody's.

@@ -1,7 +1,7 @@
 //! Access logs of caches: opening where they lie, and reading what is new every few minutes.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 
@@ -16,6 +16,8 @@ use crate::usage::{LogError, LogReader, LogSource};
 
 /// Between two looks for new logs.
 const EVERY: Duration = Duration::from_secs(300);
+/// Between two requests that only show who we are: keys of a role are others after an hour.
+const SHOWN_EVERY: Duration = Duration::from_secs(3_600);
 /// How long the first look waits for the state to open.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -95,9 +97,19 @@ async fn one(site: &Site, cache: &Cache) {
         return;
     };
     site.ledger.settled(PATIENCE).await;
+    let slug = cache.slug.as_str();
+    let mut shown = None::<Instant>;
     loop {
+        if shown.is_none_or(|shown| shown.elapsed() >= SHOWN_EVERY) {
+            match logs.show(&site.ledger, slug, &cache.bucket).await {
+                Ok(()) => shown = Some(Instant::now()),
+                Err(error) => {
+                    tracing::warn!(cache = slug, %error, "own requests are not told from others' in the access logs yet");
+                }
+            }
+        }
         match logs
-            .read(&site.ledger, cache.slug.as_str(), &cache.index)
+            .read(&site.ledger, slug, &cache.index, &cache.upstreams)
             .await
         {
             Ok(true) => continue,

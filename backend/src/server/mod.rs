@@ -13,6 +13,7 @@ mod counted;
 pub mod dispatch;
 mod embedded;
 mod holding;
+mod in_trash;
 mod inventory;
 mod logs;
 mod measuring;
@@ -244,6 +245,7 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
     tasks.spawn(ring::follow(Arc::clone(&site), keys_dir));
     tasks.spawn(signing.run());
     tasks.spawn(retention.clone().run());
+    tasks.spawn(in_trash::follow(Arc::clone(&site), retention.clone()));
     tasks.spawn(intake.clone().tend());
     tasks.spawn(holding::follow(Arc::clone(&site)));
     tasks.spawn(intake.clone().upkeep());

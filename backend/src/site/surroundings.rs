@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use snowbank_shared::api::{DayCount, Finding, Severity};
+use snowbank_shared::api::{CheckCount, DayCount, Finding, Severity};
 use time::{Duration, OffsetDateTime};
 
 use super::Cache;
@@ -150,7 +150,8 @@ pub fn counted(view: &View) -> BTreeMap<String, u64> {
     let mut counts = BTreeMap::new();
     // Without a cursor there is nothing to refuse.
     if let Ok(health) = view.health(None, 1, None) {
-        for check in health.checks {
+        let wrong = |check: &CheckCount| check.severity != Severity::Note;
+        for check in health.checks.into_iter().filter(wrong) {
             *counts.entry(check.check).or_default() += check.count;
         }
     }

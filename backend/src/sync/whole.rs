@@ -123,7 +123,8 @@ impl WholeSweep<'_> {
             began_at: self.began_at,
             classes: BTreeMap::new(),
         };
-        let mut census = Census::new(self.index.view(), self.began_at);
+        let census = Census::new(self.index.view(), self.began_at);
+        let mut census = census.with_trash(self.index.trash());
         let mut pages = listing::pages(self.bucket, Scope::Whole, self.listings);
         while let Some(page) = pages.next().await {
             for object in page?.objects {

@@ -3,6 +3,7 @@
 //! Every path that is fetched on a day is kept, by eight bytes of its hash. Two paths of the same
 //! eight bytes would both count as fetched: that keeps one too many, and is less likely than any
 //! fault of the disk. A day on which more paths were fetched than are kept is not wholly measured.
+//! Where a cache has access logs, a day is wholly measured only where they are whole as well.
 
 use std::collections::HashMap;
 
@@ -132,6 +133,11 @@ impl Usage {
         }
         log.first = spans.iter().map(|(from, _)| day_of(*from)).min();
         log.whole_since = whole_since(&spans, &overflown, now);
+        // Who fetches past this server is known by the logs alone, where there are any.
+        if let Some(logs) = self.logs() {
+            let logged = logs.whole_since(ledger, slug, now).ok();
+            log.whole_since = log.whole_since.zip(logged).map(|(own, logs)| own.max(logs));
+        }
         log
     }
 

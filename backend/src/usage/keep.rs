@@ -1,5 +1,6 @@
 //! Writing what was counted to the ledger, and making one record of the many of a day that is over.
 
+use snowbank_shared::api::Presence;
 use snowbank_shared::store_path::StorePathHash;
 
 use super::fetched::{IN_PART, packed};
@@ -9,6 +10,7 @@ use super::tally::Day;
 use super::who::MOST_DISTINCT;
 use super::{DAY, HOURS_DAYS, Usage, day_of, lock, now};
 use crate::ledger::{Ledger, LedgerError, RecordId, Scope};
+use crate::upstream::Upstreams;
 
 /// Who writes these records, as the ledger has it.
 const AUTHOR: &str = "usage";
@@ -164,21 +166,27 @@ impl Usage {
     }
 
     /// Asks upstreams for paths that were missed: what they have is of no use here.
-    pub async fn ask_upstreams(&self, upstreams: &crate::upstream::Upstreams, most: usize) {
-        use snowbank_shared::api::Presence;
+    pub async fn ask_upstreams(&self, upstreams: &Upstreams, most: usize) {
         if !self.asks_upstreams {
             return;
         }
         let wanted: Vec<StorePathHash> = self.to_ask(most);
         for hash in wanted {
-            let answers = upstreams.ask(hash).await;
-            let any = |presence: Presence| answers.iter().any(|answer| answer.presence == presence);
-            if any(Presence::Present) {
-                self.told(&hash, true);
-            } else if !any(Presence::Unknown) {
-                self.told(&hash, false);
+            if let Some(elsewhere) = is_elsewhere(upstreams, hash).await {
+                self.told(&hash, elsewhere);
             }
         }
+    }
+}
+
+/// Whether an upstream has a path; `None` where that is not known now.
+pub(super) async fn is_elsewhere(upstreams: &Upstreams, hash: StorePathHash) -> Option<bool> {
+    let answers = upstreams.ask(hash).await;
+    let any = |presence: Presence| answers.iter().any(|answer| answer.presence == presence);
+    match (any(Presence::Present), any(Presence::Unknown)) {
+        (true, _) => Some(true),
+        (false, true) => None,
+        (false, false) => Some(false),
     }
 }
 

@@ -4,7 +4,7 @@ use snowbank_shared::api::usage::{UsageGap, UsageOrigin, UsageSource};
 
 use super::logs::{Figures, LogState};
 use super::report::{MOST_LISTED, Report, Span};
-use super::{HOURS_DAYS, Usage};
+use super::{HOURS_DAYS, Usage, now};
 use crate::auth::records::spelled;
 use crate::config::{LogFormat, LogOrigin};
 use crate::ledger::{Ledger, RecordId, Scope};
@@ -17,6 +17,8 @@ pub(super) struct Logs {
     /// Why they were not read the last time.
     trouble: Option<String>,
     figures: Figures,
+    /// Why fetches do not count as measured.
+    lacking: Option<String>,
 }
 
 impl Usage {
@@ -29,6 +31,7 @@ impl Usage {
             origin: reader.source().origin,
             trouble: reader.trouble(),
             figures: state.map(|state| state.figures.clone()).unwrap_or_default(),
+            lacking: reader.whole_since(ledger, slug, now()).err(),
         })
     }
 }
@@ -61,6 +64,11 @@ impl Logs {
                 "Not understood: {} and {}, the last: {last}.",
                 counted(figures.broken_objects, "log object"),
                 counted(figures.broken_lines, "line"),
+            ));
+        }
+        if let Some(lacking) = &self.lacking {
+            words.push(format!(
+                "Retention cannot tell by them what nobody fetches: {lacking}."
             ));
         }
         if figures.ours > 0 {

@@ -96,6 +96,56 @@ fn a_state_is_restored_checked_saved_and_rekeyed() {
 }
 
 #[test]
+fn lists_and_trash_are_saved_and_restored_with_the_records() {
+    let place = Place::new();
+    let file = place.path("export.ndjson");
+    let name = file.to_str().expect("text");
+    let long = "x".repeat(3 << 20);
+    let bundle = |name: &str, content: &str| {
+        format!(r#"{{"line":"bundle","cache":"main","name":"{name}","content":["{content}"]}}"#)
+    };
+    let list = bundle("plans/p1/00000", "a path");
+    let trash = bundle("trash/r1/00000-00000", &long);
+    let (first, rest) = LINES.split_once('\n').expect("lines");
+    let text = format!("{}\n{list}\n{trash}\n{rest}", first.replace(":1", ":2"));
+    fs::write(&file, &text).expect("a file");
+    let said = place.done(&["import", name]);
+    assert!(
+        said.contains("2 parts of lists and trash written"),
+        "{said}"
+    );
+    let said = place.done(&["import", name]);
+    assert!(
+        said.contains("0 parts of lists and trash written"),
+        "{said}"
+    );
+    let saved = place.path("saved.ndjson");
+    place.done(&["export", "--out", saved.to_str().expect("text")]);
+    let saved = fs::read_to_string(&saved).expect("a file");
+    let lines: Vec<&str> = saved.lines().collect();
+    assert_eq!((lines.len(), lines[1], lines[2]), (6, &*list, &*trash));
+    assert_eq!(place.done(&["export"]).lines().count(), 6);
+
+    // What is no place of a bundle is none.
+    for odd in [
+        "plans/../../records/x",
+        "receipts/a",
+        "trash//x",
+        "trash/.x",
+    ] {
+        fs::write(&file, text.replace("plans/p1/00000", odd)).expect("a file");
+        let failed = place.failed(&["import", name]);
+        assert!(failed.contains("no part of a plan"), "{odd}: {failed}");
+    }
+    // One that does not open is left out, and that is said.
+    let trash = place.path("cache/.snowbank/caches/main/trash/r1/00000-00000");
+    fs::write(&trash, "rubbish").expect("a file");
+    let failed = place.failed(&["export"]);
+    assert!(failed.contains("1 records or parts"), "{failed}");
+    assert_eq!(failed.lines().count(), 6, "{failed}");
+}
+
+#[test]
 fn what_cannot_be_believed_is_named_and_settled() {
     let place = Place::new();
     let file = place.path("export.ndjson");
@@ -124,7 +174,7 @@ fn rubbish_is_not_imported_and_its_line_is_named() {
         ("hello\n", "line 1"),
         (&LINES[LINES.find('\n').expect("lines") + 1..], "line 1"),
         (&format!("{LINES}{LINES}"), "line 5"),
-        (&LINES.replace("\"version\":1", "\"version\":2"), "form 2"),
+        (&LINES.replace("\"version\":1", "\"version\":3"), "form 3"),
         (&LINES.replace("members/ada", "../ada"), "line 2"),
     ] {
         fs::write(&file, text).expect("a file");

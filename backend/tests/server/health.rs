@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -11,7 +11,8 @@ use snowbank::bucket::PutOptions;
 use snowbank::site::surroundings;
 
 use crate::harness::TestServer;
-use crate::people::{Actor, owner};
+use crate::people::{Actor, owner, read};
+use crate::retention::filled;
 
 /// The findings of a check.
 async fn found(server: &TestServer, check: &str) -> Value {
@@ -257,4 +258,92 @@ async fn compressed_narinfos_are_written_plain_and_unfinished_uploads_are_shown(
         .expect("given up");
     surroundings::look(cache, 0).await;
     assert_eq!(found(&server, "unfinished-upload").await["total"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nars_in_the_trash_of_a_run_are_no_orphans() {
+    let mut made = Vec::new();
+    let server = TestServer::start(
+        |shelf| {
+            made = filled(shelf);
+            shelf.file("nar/left.nar", b"of nobody");
+        },
+        |_| {},
+    )
+    .await;
+    let shelf = server.shelf();
+    for path in &made {
+        age(&shelf.folder.join(&path.url), 60);
+    }
+    age(&shelf.folder.join("nar/left.nar"), 60);
+    let olga = owner(&server).await;
+    let wish = json!({
+        "rules": {"uploaded_days": 30, "grace_hours": 0}, "foreign": true, "grace_days": 30,
+    });
+    let plan = read(olga.post(&server, "/caches/main/gc/plans", wish).await).await;
+    let id = plan["id"].as_str().expect("an id");
+    let start = format!("/caches/main/gc/plans/{id}/run");
+    let run = read(olga.post(&server, &start, json!({})).await).await;
+    let run = format!(
+        "/caches/main/gc/runs/{}",
+        run["id"].as_str().expect("an id")
+    );
+    let begun = Instant::now();
+    let until = loop {
+        let shown = olga.json(&server, &run).await;
+        if let (Some("grace"), Some(until)) =
+            (shown["state"].as_str(), shown["undo_until"].as_str())
+        {
+            break until.to_owned();
+        }
+        assert!(begun.elapsed() < Duration::from_secs(30), "{shown}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    sweep(&server).await;
+    // One archive is the other twin's too.
+    let trashed: std::collections::BTreeSet<&str> = made[..3].iter().map(|one| &*one.url).collect();
+    let begun = Instant::now();
+    let noted = loop {
+        let noted = found(&server, "nar-in-trash").await;
+        let told = |item: &Value| {
+            item["reason"]
+                .as_str()
+                .is_some_and(|text| text.contains(&until))
+        };
+        let items = noted["items"].as_array().expect("items");
+        if items.len() == trashed.len() && items.iter().all(told) {
+            break noted;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20), "{noted}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    let items = noted["items"].as_array().expect("items");
+    let named = items
+        .iter()
+        .map(|item| item["object"].as_str().expect("a key"));
+    assert_eq!(named.collect::<std::collections::BTreeSet<_>>(), trashed);
+    assert!(
+        items.iter().all(|item| item["severity"] == "note"),
+        "{noted}"
+    );
+    let orphans = async || {
+        let orphans = found(&server, "orphan-nar").await;
+        let items = orphans["items"].as_array().expect("items").clone();
+        let bucket = server.server.site().caches[0].index.view().totals().bucket;
+        let counted = bucket.expect("a sweep").orphans;
+        (items.len(), items[0]["object"].clone(), counted)
+    };
+    assert_eq!(orphans().await, (1, json!("nar/left.nar"), 1));
+    // A sweep that knows of the run finds the same.
+    sweep(&server).await;
+    assert_eq!(found(&server, "nar-in-trash").await["total"], 3);
+    assert_eq!(orphans().await, (1, json!("nar/left.nar"), 1));
+
+    read(olga.post(&server, &format!("{run}/undo"), json!({})).await).await;
+    let begun = Instant::now();
+    while found(&server, "nar-in-trash").await["total"] != 0 {
+        assert!(begun.elapsed() < Duration::from_secs(30), "it stays");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(orphans().await, (1, json!("nar/left.nar"), 1));
 }

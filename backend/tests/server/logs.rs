@@ -28,11 +28,11 @@ fn with_logs(config: &mut Config, format: LogFormat, origin: LogOrigin) {
     });
 }
 
-fn s3(config: &mut Config) {
+pub fn s3(config: &mut Config) {
     with_logs(config, LogFormat::S3, LogOrigin::Bucket);
 }
 
-fn put(server: &TestServer, name: &str, bytes: &[u8]) {
+pub fn put(server: &TestServer, name: &str, bytes: &[u8]) {
     let folder = server.dir.path().join("logs/access");
     fs::create_dir_all(&folder).expect("a folder");
     // As a copy that appears whole.
@@ -42,34 +42,35 @@ fn put(server: &TestServer, name: &str, bytes: &[u8]) {
 }
 
 /// Reads until nothing is new.
-async fn read(server: &TestServer) {
+pub async fn read(server: &TestServer) {
     let site = server.server.site();
     let cache = site.cache("main").expect("main");
     let logs = cache.usage.logs().expect("logs");
     while logs
-        .read(&site.ledger, "main", &cache.index)
+        .read(&site.ledger, "main", &cache.index, &cache.upstreams)
         .await
         .expect("read")
     {}
 }
 
-fn hours_ago(hours: i64) -> OffsetDateTime {
+pub fn hours_ago(hours: i64) -> OffsetDateTime {
     OffsetDateTime::now_utc() - time::Duration::hours(hours)
 }
 
 /// What one client asked, as a line of S3.
-struct Asked<'a> {
-    address: &'a str,
-    operation: &'a str,
-    key: &'a str,
-    status: u16,
-    bytes: usize,
-    agent: &'a str,
-    authentication: &'a str,
+pub struct Asked<'a> {
+    pub address: &'a str,
+    pub operation: &'a str,
+    pub key: &'a str,
+    pub status: u16,
+    pub bytes: usize,
+    pub agent: &'a str,
+    pub authentication: &'a str,
+    pub requester: &'a str,
 }
 
 impl Asked<'_> {
-    fn line(&self, at: OffsetDateTime) -> String {
+    pub fn line(&self, at: OffsetDateTime) -> String {
         let Self {
             address,
             operation,
@@ -78,6 +79,7 @@ impl Asked<'_> {
             bytes,
             agent,
             authentication,
+            requester,
         } = self;
         let clock =
             format_description!("[day]/[month repr:short]/[year]:[hour]:[minute]:[second] +0000");
@@ -87,12 +89,12 @@ impl Asked<'_> {
             bytes => bytes.to_string(),
         };
         format!(
-            "79a59df9 bucket [{at}] {address} - 3E57427F3 REST.{operation}.OBJECT {key} \"{operation} /{key} HTTP/1.1\" {status} - {bytes} - 12 7 \"-\" \"{agent}\" - s9lz= SigV4 ECDHE-RSA {authentication} bucket.s3.amazonaws.com TLSv1.3 - -\n"
+            "79a59df9 bucket [{at}] {address} {requester} 3E57427F3 REST.{operation}.OBJECT {key} \"{operation} /{key} HTTP/1.1\" {status} - {bytes} - 12 7 \"-\" \"{agent}\" - s9lz= SigV4 ECDHE-RSA {authentication} bucket.s3.amazonaws.com TLSv1.3 - -\n"
         )
     }
 }
 
-fn get<'a>(address: &'a str, key: &'a str, status: u16, bytes: usize) -> Asked<'a> {
+pub fn get<'a>(address: &'a str, key: &'a str, status: u16, bytes: usize) -> Asked<'a> {
     Asked {
         address,
         operation: "GET",
@@ -101,16 +103,41 @@ fn get<'a>(address: &'a str, key: &'a str, status: u16, bytes: usize) -> Asked<'
         bytes,
         agent: NIX,
         authentication: "-",
+        requester: "-",
     }
 }
 
-fn name(at: OffsetDateTime, end: &str) -> String {
+/// As who the bucket knows the server.
+pub const US: &str = "arn:aws:iam::123456789012:user/snowbank";
+/// What is known of the logs, as it lies in the ledger.
+pub fn state(server: &TestServer) -> Value {
+    let view = server.server.site().ledger.view();
+    let state = view.get::<LogState>(Scope::Cache("main"), &RecordId::only());
+    serde_json::to_value(&*state.expect("a state").record).expect("JSON")
+}
+
+/// The object by which the server shows who it is.
+pub async fn shown(server: &TestServer) -> String {
+    let site = server.server.site();
+    let cache = site.cache("main").expect("main");
+    let logs = cache.usage.logs().expect("logs");
+    let showing = logs.show(&site.ledger, "main", &cache.bucket);
+    showing.await.expect("shown");
+    let mark = state(server)["whose"]["mark"]
+        .as_str()
+        .expect("a mark")
+        .to_owned();
+    assert_eq!(mark.len(), 32);
+    format!(".snowbank/whose-{mark}")
+}
+
+pub fn name(at: OffsetDateTime, end: &str) -> String {
     let stamp = format_description!("[year]-[month]-[day]-[hour]-[minute]-[second]");
     format!("eu-{}-{end}", at.format(&stamp).expect("a time"))
 }
 
 /// The sums without how long answers took.
-async fn total(server: &TestServer, source: &str) -> Value {
+pub async fn total(server: &TestServer, source: &str) -> Value {
     let address = format!("/api/v1/caches/main/usage?source={source}");
     let mut total = server.json(&address).await["total"].take();
     if let Some(fields) = total.as_object_mut() {
@@ -119,14 +146,14 @@ async fn total(server: &TestServer, source: &str) -> Value {
     total
 }
 
-fn counts(hits: u64, misses: u64, nars: u64, bytes: usize) -> Value {
+pub fn counts(hits: u64, misses: u64, nars: u64, bytes: usize) -> Value {
     json!({
         "hits": hits, "misses": misses, "useful_misses": misses, "nar_requests": nars,
         "nar_bytes": bytes, "client_errors": 0, "server_errors": 0,
     })
 }
 
-async fn source(server: &TestServer, which: &str) -> Value {
+pub async fn source(server: &TestServer, which: &str) -> Value {
     let shown = server.json("/api/v1/caches/main/usage").await;
     let sources = shown["sources"].as_array().expect("sources").clone();
     let mut sources = sources.into_iter();
@@ -161,7 +188,15 @@ async fn logs_of_the_bucket_give_exactly_these_figures_once() {
     let (one, two) = ("192.0.2.7", "2001:db8:1:2::3");
     let ours = "snowbank/0.1.0";
     let size = app.nar.len();
+    let shown = shown(&server).await;
     let asked = [
+        // The bucket says who the server is: only that is left out.
+        Asked {
+            agent: ours,
+            authentication: "AuthHeader",
+            requester: US,
+            ..get(one, &shown, 404, 243)
+        },
         get(one, &narinfo, 200, 400),
         get(one, &narinfo, 200, 400),
         Asked {
@@ -175,10 +210,12 @@ async fn logs_of_the_bucket_give_exactly_these_figures_once() {
         Asked {
             agent: ours,
             authentication: "AuthHeader",
+            requester: US,
             ..get(one, &narinfo, 200, 400)
         },
         Asked {
             authentication: "QueryString",
+            requester: US,
             ..get(one, &nar, 200, size)
         },
         get(two, &narinfo, 403, 243),
@@ -204,9 +241,9 @@ async fn logs_of_the_bucket_give_exactly_these_figures_once() {
     let told = source(&server, "s3-logs").await;
     let note = told["note"].as_str().expect("a note").to_owned();
     for part in [
-        "Read: 2 log objects with 11 lines.",
+        "Read: 2 log objects with 12 lines.",
         "Not understood: 1 log object and 1 line, the last: ",
-        "Left out: 2 requests of this server",
+        "Left out: 3 requests of this server",
         "Refused (401, 403) and not counted: 1 request.",
     ] {
         assert!(note.contains(part), "{part} is not in {note}");
@@ -245,11 +282,7 @@ async fn logs_of_the_bucket_give_exactly_these_figures_once() {
     assert!(!matches!(fetched(lib), Fetched::At { .. }));
 
     // A log that comes late counts, and one that a server died over is not counted again.
-    let state = || {
-        let view = site.ledger.view();
-        let state = view.get::<LogState>(Scope::Cache("main"), &RecordId::only());
-        serde_json::to_value(&*state.expect("a state").record).expect("JSON")
-    };
+    let state = || state(&server);
     let earlier = state();
     let late = name(at - time::Duration::minutes(30), "C3");
     let line = get(two, &narinfo, 200, 400).line(at);
@@ -276,7 +309,9 @@ async fn logs_of_the_bucket_give_exactly_these_figures_once() {
     write(died(i64::MAX)).await;
     let cache = site.cache("main").expect("main");
     let logs = cache.usage.logs().expect("logs");
-    let busy = logs.read(&site.ledger, "main", &cache.index).await;
+    let busy = logs
+        .read(&site.ledger, "main", &cache.index, &cache.upstreams)
+        .await;
     assert!(matches!(busy, Err(LogError::Busy)), "{busy:?}");
     write(died(0)).await;
     read(&server).await;

@@ -2,10 +2,14 @@
 //! process, an old proof lifts nothing, and no more bytes are read than the budget has.
 
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use snowbank::config::Config;
+use snowbank::bucket::embedded::{EmbeddedConfig, EmbeddedS3};
+use snowbank::bucket::{CredentialSource, Credentials};
+use snowbank::config::{Config, Source};
+use snowbank::ledger::{ExportLine, Ledger, RecordPath};
 use snowbank_shared::signature::SecretKey;
 
 use crate::harness::{Shelf, TestServer, archive, config};
@@ -211,4 +215,165 @@ async fn no_more_bytes_are_read_than_the_budget_has_and_the_end_of_the_server_is
     })
     .await;
     assert_eq!(found["verification"]["paths"], 12);
+}
+
+/// A runtime that ends in the midst of whatever it does.
+struct Killed(Option<tokio::runtime::Runtime>);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// A server of its own data folder on a bucket beside it, in a runtime that can be killed.
+struct Replica {
+    runtime: Killed,
+    server: snowbank::server::RunningServer,
+    _dir: tempfile::TempDir,
+}
+
+impl Replica {
+    async fn start(s3: &EmbeddedS3, secret: &Path) -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        let mut config = config(dir.path());
+        config.secret_file = Some(secret.to_owned());
+        config.caches[0].source = Source::Bucket {
+            bucket: "team".into(),
+            prefix: String::new(),
+            endpoint: Some(s3.endpoint()),
+            region: Some("us-east-1".into()),
+            path_style: Some(true),
+            credentials: Credentials {
+                read: CredentialSource::Static {
+                    access_key_id: s3.credentials().access_key.clone(),
+                    secret_access_key: s3.credentials().secret_key.clone(),
+                    session_token: None,
+                },
+                ..Credentials::default()
+            },
+        };
+        config.caches[0].verify_rate = Some(1 << 20);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let server = runtime.spawn(snowbank::server::start(config)).await;
+        Self {
+            runtime: Killed(Some(runtime)),
+            server: server.expect("it starts").expect("a server"),
+            _dir: dir,
+        }
+    }
+
+    fn received(&self) -> u64 {
+        let cache = self.server.site().cache("main").expect("main");
+        cache.bucket.counts().received_bytes()
+    }
+
+    fn ledger(&self) -> &Ledger {
+        &self.server.site().ledger
+    }
+
+    /// What the ledger says of who proves the cache, as this replica knows it.
+    fn lease(&self) -> Option<(RecordPath, Value)> {
+        self.ledger()
+            .export()
+            .into_iter()
+            .find_map(|line| match line {
+                ExportLine::Record { path, record, .. }
+                    if path.as_str().starts_with("caches/main/proving") =>
+                {
+                    Some((path, record["runner"].clone()))
+                }
+                _ => None,
+            })
+    }
+
+    fn is_told_of(&self, other: &Self) -> bool {
+        self.lease()
+            .is_some_and(|(_, runner)| runner[0] == other.ledger().instance())
+    }
+
+    /// Waits for something within seconds.
+    async fn wait(what: &str, done: impl Fn() -> bool) {
+        let begin = Instant::now();
+        while !done() {
+            assert!(begin.elapsed() < PATIENCE, "{what}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_servers_on_one_bucket_one_proves_and_the_other_takes_over_after_a_kill() {
+    const EACH: usize = 2 << 20;
+    let dir = tempfile::tempdir().expect("a folder");
+    let shelf = Shelf::new(dir.path().join("bucket"));
+    for number in 0..30_u8 {
+        let nar = archive(&[(b"file", &vec![number; EACH])]);
+        shelf.put_of(&format!("large-{number}.0"), nar);
+    }
+    let s3 = EmbeddedS3::start(EmbeddedConfig::new().bucket("team", &shelf.folder));
+    let s3 = s3.await.expect("an S3 server");
+    let secret = dir.path().join("state.secret");
+    let first = Replica::start(&s3, &secret).await;
+    Replica::wait("the first one proves", || {
+        first.is_told_of(&first) && first.received() > EACH as u64
+    })
+    .await;
+    let second = Replica::start(&s3, &secret).await;
+    Replica::wait("the second one knows", || second.is_told_of(&first)).await;
+    // It has all that it needs to begin, and leaves it to the first one.
+    let site = second.server.site();
+    let cache = site.cache("main").expect("main");
+    Replica::wait("its index is complete", || {
+        cache.is_complete() && cache.proofs.is_read()
+    })
+    .await;
+    let before = (first.received(), second.received());
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let read = (first.received() - before.0, second.received() - before.1);
+    assert!(read.0 > EACH as u64, "the first one reads on: {read:?}");
+    assert!(
+        read.1 < EACH as u64 / 4,
+        "the second one does not: {read:?}"
+    );
+
+    // Killed, it says nothing any more, and for some minutes it may only be slow.
+    let Replica {
+        runtime, server, ..
+    } = first;
+    let killed = server.site().ledger.instance().to_owned();
+    drop(runtime);
+    let before = second.received();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(second.received() - before < EACH as u64 / 4, "not at once");
+    // As if they had passed.
+    let (path, runner) = second.lease().expect("a lease");
+    assert_eq!(runner[0], killed);
+    let beat = runner[1].as_i64().expect("a time") - 300;
+    let line = ExportLine::Record {
+        path,
+        at: beat,
+        author: "test".to_owned(),
+        expires: None,
+        record: json!({"runner": [killed, beat]}),
+    };
+    let aged = second.ledger().import([line], "test", true);
+    aged.await.expect("written");
+    Replica::wait("the second one takes over", || {
+        second.is_told_of(&second) && second.received() - before > EACH as u64
+    })
+    .await;
+    drop(server);
+    let Replica {
+        server: second,
+        runtime,
+        ..
+    } = second;
+    second.shutdown().await;
+    drop(runtime);
 }

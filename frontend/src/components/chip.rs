@@ -170,5 +170,11 @@ pub fn severity_chip(severity: Severity) -> AnyView {
             "Warning",
             "It works, and should be looked at.",
         ),
+        Severity::Note => (
+            Tone::Note,
+            Icon::Info,
+            "Note",
+            "It is as it should be, and told so that nobody wonders.",
+        ),
     })
 }

@@ -191,7 +191,7 @@ fn messages() -> AnyView {
 fn status() -> AnyView {
     let signatures = SignatureStatus::ALL.map(|status| signature_chip(status, None));
     let contents = ContentStatus::ALL.map(content_chip);
-    let severities = [Severity::Error, Severity::Warning].map(severity_chip);
+    let severities = [Severity::Error, Severity::Warning, Severity::Note].map(severity_chip);
     part(
         "Status words",
         "chip.rs",

@@ -70,6 +70,10 @@ pub fn of(check: &str) -> (&'static str, &'static str) {
             "A NAR that no narinfo names: an upload that broke off, or a narinfo that was removed. It costs storage and does no harm.",
             "Remove it here once it is older than eight days: by then no upload still wants it.",
         ),
+        "nar-in-trash" => (
+            "A retention run took out its paths and keeps the NAR until its grace time is over, so that the run can be undone.",
+            "Nothing to do: it is deleted when the time is over, or its paths come back with an undo.",
+        ),
         "unfinished-upload" => (
             "An upload in parts was begun over a day ago and never completed. Its parts cost storage and show in no listing.",
             "Give it up here, or let a lifecycle rule abort incomplete multipart uploads after a few days.",

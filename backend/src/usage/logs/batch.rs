@@ -6,7 +6,9 @@ use snowbank_shared::store_path::StorePathHash;
 
 use super::LogSource;
 use super::line::{Line, Request, Unreadable};
+use super::names::name;
 use super::state::Figures;
+use super::whose::Whose;
 use super::{cloudfront, object, s3};
 use crate::config::LogFormat;
 use crate::index::View;
@@ -15,29 +17,69 @@ use crate::usage::record::UsageRecord;
 use crate::usage::tally::{Day, Tally};
 use crate::usage::{DAY, HOUR, KEPT_DAYS, Who, day_of, nix_version};
 
-/// Paths that share an archive and are looked up at most.
+/// Paths that share an archive and are in the figures at most.
 const MOST_SHARING: usize = 64;
 /// Characters of a key in a complaint.
 const MOST_SPELLED: usize = 120;
 
 /// Sums over some objects.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Batch {
     tallies: BTreeMap<i64, Tally>,
     /// By day: the first moment and the last that any line tells of.
     spans: BTreeMap<i64, (i64, i64)>,
     /// By day: what was fetched, also in parts.
     fetched: BTreeMap<i64, BTreeSet<u64>>,
+    /// Days of which a log object is lost, so that more may have been fetched on them.
+    lost: BTreeSet<i64>,
+    /// The key of [`Whose::mark`] as the lines have it.
+    mark: Option<String>,
+    pub(super) whose: Whose,
     pub(super) figures: Figures,
 }
 
 /// A day of a batch.
 pub(super) struct BatchDay {
-    pub(super) record: UsageRecord,
+    pub(super) day: i64,
+    known: Day,
     pub(super) fetched: BTreeSet<u64>,
 }
 
+impl BatchDay {
+    /// As a record of this name.
+    pub(super) fn record(&self, name: &str) -> UsageRecord {
+        self.known.record(self.day, name)
+    }
+
+    /// What was missed, most often first.
+    pub(super) fn missed(&self) -> Vec<StorePathHash> {
+        let mut missed = self.known.to_ask(usize::MAX);
+        let requests =
+            |hash: &StorePathHash| self.known.misses.get(hash).map_or(0, |miss| miss.requests);
+        missed.sort_by_key(|hash| (std::cmp::Reverse(requests(hash)), *hash));
+        missed
+    }
+
+    /// Takes over whether an upstream has a path that was missed.
+    pub(super) fn told(&mut self, hash: &StorePathHash, elsewhere: bool) {
+        self.known.told(hash, elsewhere);
+    }
+}
+
 impl Batch {
+    /// Nothing yet. `whose`: what the server's own requests are known by.
+    pub(super) fn new(whose: Whose, source: &LogSource) -> Self {
+        Self {
+            tallies: BTreeMap::new(),
+            spans: BTreeMap::new(),
+            fetched: BTreeMap::new(),
+            lost: BTreeSet::new(),
+            mark: whose.key().map(|key| format!("{}{key}", source.prefix)),
+            whose,
+            figures: Figures::default(),
+        }
+    }
+
     /// Counts an object. `key`: its name, for complaints; `now`: seconds since 1970.
     pub(super) fn object(
         &mut self,
@@ -53,7 +95,7 @@ impl Batch {
             self.figures.lines += 1;
             let read = text.and_then(|text| {
                 let line = match source.format {
-                    LogFormat::S3 => s3::line(text, source.bucket.as_deref()),
+                    LogFormat::S3 => s3::line(text, source.bucket.as_deref(), &self.whose),
                     LogFormat::Cloudfront => cloudfront::line(text, &mut columns, source.origin),
                 };
                 self.line(line?, source, view, now)
@@ -72,6 +114,10 @@ impl Batch {
     pub(super) fn broken(&mut self, key: &str, why: &str) {
         self.figures.broken_objects += 1;
         self.complain("", key, why);
+        // It tells of the time up to the one in its name.
+        if let Some(named) = name(key) {
+            self.lost.extend([day_of(named.at), day_of(named.at) - DAY]);
+        }
     }
 
     fn complain(&mut self, place: &str, key: &str, why: &str) {
@@ -102,6 +148,10 @@ impl Batch {
             self.figures.lag = Some(now.saturating_sub(at).max(0).unsigned_abs());
         }
         match line {
+            Line::Read(request) if self.mark.as_deref() == Some(&*request.key) => {
+                self.figures.ours += 1;
+                self.whose.learn(request.requester);
+            }
             Line::Read(request) => self.read(&request, source, view),
             Line::Ours(_) => self.figures.ours += 1,
             Line::Other(_) | Line::Nothing => {}
@@ -173,11 +223,7 @@ impl Batch {
             400..500 if request.head => return,
             _ => return self.failed(request),
         }
-        let paths: Vec<StorePathHash> = ids
-            .iter()
-            .take(MOST_SHARING)
-            .map(|id| view.hash(*id))
-            .collect();
+        let paths: Vec<StorePathHash> = ids.iter().map(|id| view.hash(*id)).collect();
         let tally = self.tally(request.at);
         tally.counts.nar_requests += 1;
         tally.counts.nar_bytes += request.bytes;
@@ -186,7 +232,7 @@ impl Batch {
         }
         let version = nix_version(&request.agent);
         tally.client(who, version, request.at).bytes += request.bytes;
-        for (number, hash) in paths.iter().enumerate() {
+        for (number, hash) in paths.iter().take(MOST_SHARING).enumerate() {
             if let Some(path) = tally.path(*hash) {
                 if request.whole {
                     path.fetches += 1;
@@ -201,12 +247,13 @@ impl Batch {
         fetched.extend(paths.iter().map(short));
     }
 
-    /// Its days, each as a record of this name.
-    pub(super) fn into_days(self, name: &str) -> Vec<BatchDay> {
+    /// Its days.
+    pub(super) fn into_days(self) -> Vec<BatchDay> {
         let Self {
             tallies,
             spans,
             mut fetched,
+            lost,
             ..
         } = self;
         let mut days: BTreeMap<i64, Day> = BTreeMap::new();
@@ -216,9 +263,13 @@ impl Batch {
         for (day, span) in spans {
             days.entry(day).or_default().spans.push(span);
         }
+        for day in lost {
+            days.entry(day).or_default().overflow = true;
+        }
         days.into_iter()
             .map(|(day, known)| BatchDay {
-                record: known.record(day, name),
+                day,
+                known,
                 fetched: fetched.remove(&day).unwrap_or_default(),
             })
             .collect()

@@ -92,8 +92,9 @@ pub(super) fn line<'a>(
         agent => decoded(agent),
     };
     let is_hit = matches!(maybe(columns.result), "Hit" | "RefreshHit");
-    // What the CDN passed on was counted where it went.
-    if agent.starts_with("snowbank/") || (origin == LogOrigin::Server && !is_hit) {
+    // What the CDN passed on was counted where it went. Of this server itself there is nothing here: it
+    // asks the bucket, whatever a client says that it is.
+    if origin == LogOrigin::Server && !is_hit {
         return Ok(Line::Ours(at));
     }
     let address = match get(columns.address) {
@@ -112,6 +113,7 @@ pub(super) fn line<'a>(
     Ok(Line::Read(Request {
         at,
         address,
+        requester: "",
         agent,
         key,
         head,
@@ -197,6 +199,7 @@ mod tests {
         let hit = Request {
             at: 1_575_493_351,
             address: Some("192.0.2.100".parse().expect("an address")),
+            requester: "",
             agent: "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/78.0.3904.108 Safari/537.36".into(),
             key: "index.html".into(),
             head: false,
@@ -211,6 +214,10 @@ mod tests {
             panic!("a read");
         };
         assert_eq!((error.status, error.micros), (502, Some(102_000)));
+        // Nobody hides by a name.
+        let named = DOCUMENTED[0].replacen("Mozilla/5.0", "snowbank/0.1.0", 1);
+        let read = line(&named, &mut columns, LogOrigin::Bucket);
+        assert!(matches!(read, Ok(Line::Read(_))), "{read:?}");
         // Behind the CDN is this server: what it passed on is counted there.
         let read = |text| line(text, &mut columns.clone(), LogOrigin::Server);
         assert!(matches!(read(DOCUMENTED[0]), Ok(Line::Read(_))));

@@ -15,6 +15,8 @@ pub(super) struct Request<'a> {
     pub(super) at: i64,
     /// From where; `None` where the line does not say.
     pub(super) address: Option<IpAddr>,
+    /// Who signed it; empty where nobody did or the line does not say.
+    pub(super) requester: &'a str,
     /// What the client calls itself; empty where it does not.
     pub(super) agent: Cow<'a, str>,
     /// The object's key, decoded, without a slash before it.

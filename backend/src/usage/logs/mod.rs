@@ -3,8 +3,9 @@
 //!
 //! *What counts.* The same as of our own ([`super`]): GET and HEAD of narinfos, GET of NARs. Clients
 //! are groups of addresses. What this server reads itself is left out, and so is what it sends clients
-//! to the bucket for: it has counted both. It is told by its `User-Agent` and by links that are signed
-//! in their query, see [`s3`]; behind a CDN that asks this server, only what the CDN had itself counts
+//! to the bucket for: it has counted both. Both are told by who signed the request, which nobody can
+//! claim ([`whose`]); what is not certainly ours counts, since a path that counts as fetched once too
+//! often only stays. Behind a CDN that asks this server, only what the CDN had itself counts
 //! ([`cloudfront`]).
 //!
 //! *What is new.* The names of log objects have the time in them ([`names`]), so a listing begins
@@ -18,7 +19,8 @@
 //!
 //! *Apart.* Figures of logs are records of their own ([`LoggedRecord`]) and are put beside our own only
 //! when they are shown. That a path was fetched is evidence from any source, and kept with our own;
-//! logs never say that one was not.
+//! logs alone never say that one was not: where a cache has logs, fetches are wholly measured only as
+//! long as they are whole too ([`whole`]).
 //!
 //! *Bounds.* Objects of 32 MiB, 512 MiB unpacked, lines of 64 KiB, 400 objects in a batch. What is
 //! larger or of another shape is counted as such and shown. Of a day's lists the first rows are kept
@@ -26,12 +28,15 @@
 
 mod batch;
 mod cloudfront;
+mod keep;
 mod line;
 mod names;
 mod object;
 mod read;
 mod s3;
 mod state;
+mod whole;
+mod whose;
 
 pub use read::{LogError, LogReader};
 pub use state::{Figures, LogState, LoggedRecord};

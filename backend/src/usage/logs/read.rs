@@ -3,28 +3,25 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use futures_util::StreamExt as _;
 
 use super::LogSource;
-use super::batch::{Batch, BatchDay};
+use super::batch::Batch;
+use super::keep::{ask, keep_day};
 use super::names::name;
 use super::object::MOST_STORED;
 use super::state::{Figures, LogState, LoggedRecord, Pending, Stem, hash};
+use super::whose::Whose;
 use crate::bucket::{Bucket, BucketError, BucketErrorKind, ListRequest};
 use crate::config::LogFormat;
 use crate::index::Index;
 use crate::ledger::{Ledger, LedgerError, RecordId, Scope};
 use crate::secrets::{self, SecretError};
-use crate::usage::fetched::{IN_PART, packed};
-use crate::usage::record::{FetchedRecord, Others, UsageRecord};
-use crate::usage::report::day_text;
-use crate::usage::who::MOST_DISTINCT;
+use crate::upstream::Upstreams;
 use crate::usage::{DAY, HOUR, HOURS_DAYS, day_of, lock, now};
 
 /// Who writes these records, as the ledger has it.
-const AUTHOR: &str = "access logs";
+pub(super) const AUTHOR: &str = "access logs";
 /// Objects of a batch at most.
 const MOST_OBJECTS: usize = 400;
 /// Bytes of their keys at most.
@@ -37,10 +34,8 @@ const MOST_LISTINGS: usize = 4 * MOST_STEMS;
 const MOST_PAGES: usize = 100;
 /// Seconds after which another server takes over a batch.
 const PATIENCE: i64 = 900;
-/// Batches whose names a day remembers: only the last one can come again.
-const REMEMBERED: usize = 16;
-/// Parts of what was fetched on a day.
-const MOST_PARTS: usize = 20;
+/// Seconds between two writings that nothing is left to read.
+const SAID_EVERY: i64 = 6 * HOUR;
 /// Old days whose hours are taken out at once.
 const THINNED_AT_ONCE: usize = 4;
 
@@ -118,7 +113,7 @@ impl LogReader {
     }
 
     /// Which logs these are.
-    fn place(&self) -> String {
+    pub(super) fn place(&self) -> String {
         let format = match self.source.format {
             LogFormat::S3 => "s3",
             LogFormat::Cloudfront => "cloudfront",
@@ -126,13 +121,20 @@ impl LogReader {
         format!("{format} {} {}", self.bucket.location(), self.begin)
     }
 
-    /// Reads what is new, a batch at most. Says whether there was anything, so that there may be more.
+    /// Reads what is new, a batch at most, and asks the upstreams for what was missed. Says whether there
+    /// was anything, so that there may be more.
     ///
     /// # Errors
     /// See [`LogError`]; nothing is lost or counted twice where it is called again.
-    pub async fn read(&self, ledger: &Ledger, slug: &str, index: &Index) -> Result<bool, LogError> {
+    pub async fn read(
+        &self,
+        ledger: &Ledger,
+        slug: &str,
+        index: &Index,
+        upstreams: &Upstreams,
+    ) -> Result<bool, LogError> {
         let _one = self.reading.lock().await;
-        let done = self.batch(ledger, slug, index).await;
+        let done = self.batch(ledger, slug, index, upstreams).await;
         *lock(&self.trouble) = match &done {
             Ok(_) | Err(LogError::Busy) => None,
             Err(error) => Some(error.to_string()),
@@ -140,7 +142,13 @@ impl LogReader {
         done
     }
 
-    async fn batch(&self, ledger: &Ledger, slug: &str, index: &Index) -> Result<bool, LogError> {
+    async fn batch(
+        &self,
+        ledger: &Ledger,
+        slug: &str,
+        index: &Index,
+        upstreams: &Upstreams,
+    ) -> Result<bool, LogError> {
         let now = now();
         let scope = Scope::Cache(slug);
         let known = ledger.view().get::<LogState>(scope, &RecordId::only());
@@ -154,6 +162,7 @@ impl LogReader {
             None => self.fresh(&state, now).await?,
         };
         if keys.is_empty() {
+            self.read_out(ledger, slug, &state, now).await?;
             self.thin(ledger, slug, now).await?;
             return Ok(false);
         }
@@ -161,15 +170,19 @@ impl LogReader {
         let Some(pending) = &begun.pending else {
             return Err(LogError::Busy);
         };
-        let mut batch = Batch::default();
+        let mut batch = Batch::new(begun.whose.clone(), &self.source);
         for key in &pending.keys {
             batch = self.object(batch, key, index, now).await?;
         }
-        let figures = batch.figures.clone();
-        for day in batch.into_days(&format!("logs-{}", begun.batches)) {
-            keep_day(ledger, slug, day).await?;
+        let (figures, whose) = (batch.figures.clone(), batch.whose.clone());
+        let name = format!("logs-{}", begun.batches);
+        let mut days = batch.into_days();
+        ask(&mut days, upstreams, now).await;
+        for day in &days {
+            keep_day(ledger, slug, day, &name).await?;
         }
-        self.end_batch(ledger, slug, &begun, &figures).await?;
+        self.end_batch(ledger, slug, &begun, (&figures, &whose))
+            .await?;
         Ok(true)
     }
 
@@ -312,7 +325,7 @@ impl LogReader {
         ledger: &Ledger,
         slug: &str,
         begun: &LogState,
-        figures: &Figures,
+        (figures, whose): (&Figures, &Whose),
     ) -> Result<(), LogError> {
         let (slack, step) = match self.source.format {
             LogFormat::S3 => (2 * HOUR, 1),
@@ -346,7 +359,34 @@ impl LogReader {
                 stem.read(&of_it, slack, step, count);
             }
             state.figures.add(figures);
+            state.whose.add(whose);
             Ok(state)
+        };
+        let scope = Scope::Cache(slug);
+        ledger.put(scope, &RecordId::only(), AUTHOR, change).await?;
+        Ok(())
+    }
+
+    /// Writes down now and then that nothing is left to read.
+    async fn read_out(
+        &self,
+        ledger: &Ledger,
+        slug: &str,
+        state: &LogState,
+        now: i64,
+    ) -> Result<(), LogError> {
+        if state.read_out.is_some_and(|at| now - at < SAID_EVERY) {
+            return Ok(());
+        }
+        let change = |current: Option<&LogState>| {
+            let current = current.cloned().unwrap_or_default().of(&self.place());
+            if current.batches != state.batches || current.pending.is_some() {
+                return Err(LogError::Busy);
+            }
+            Ok(LogState {
+                read_out: Some(now),
+                ..current
+            })
         };
         let scope = Scope::Cache(slug);
         ledger.put(scope, &RecordId::only(), AUTHOR, change).await?;
@@ -379,102 +419,15 @@ impl LogReader {
 impl LogState {
     /// The same where it is of these logs. Of others everything begins anew, but for the names of
     /// batches.
-    fn of(self, place: &str) -> Self {
+    pub(super) fn of(self, place: &str) -> Self {
         if self.place == place {
             return self;
         }
         Self {
             place: place.to_owned(),
             batches: self.batches,
+            whose: self.whose,
             ..Self::default()
         }
     }
-}
-
-/// Adds a day of a batch to what is known of it: first what was fetched, then the sums.
-async fn keep_day(ledger: &Ledger, slug: &str, day: BatchDay) -> Result<(), LogError> {
-    let BatchDay { record, fetched } = day;
-    let text = day_text(record.day);
-    let overflow = keep_fetched(ledger, slug, record.day, fetched).await?;
-    let Ok(id) = text.parse::<RecordId>() else {
-        return Ok(());
-    };
-    let add = |current: Option<&LoggedRecord>| {
-        let known = current.map(|current| current.0.clone());
-        let mut whole = known.unwrap_or_else(|| UsageRecord::empty(record.day));
-        let before = std::mem::take(&mut whole.others);
-        if whole.absorb(&record, MOST_DISTINCT) {
-            whole.bound();
-        }
-        whole.others = least(before, whole.others);
-        whole.overflow |= overflow;
-        let gone = whole.instances.len().saturating_sub(REMEMBERED);
-        whole.instances.drain(..gone);
-        // What came between two lines was nothing, not unknown.
-        let first = whole.spans.iter().map(|span| span.0).min();
-        let last = whole.spans.iter().map(|span| span.1).max();
-        whole.spans = first.zip(last).into_iter().collect();
-        Ok::<_, LedgerError>(LoggedRecord(whole))
-    };
-    ledger.put(Scope::Cache(slug), &id, AUTHOR, add).await?;
-    Ok(())
-}
-
-/// The same rows are left out again and again, so their numbers do not add up.
-fn least(one: Others, other: Others) -> Others {
-    Others {
-        clients: one.clients.max(other.clients),
-        paths: one.paths.max(other.paths),
-        misses: one.misses.max(other.misses),
-    }
-}
-
-/// Adds paths to those that were fetched on a day. Says whether there are more than are kept.
-async fn keep_fetched(
-    ledger: &Ledger,
-    slug: &str,
-    day: i64,
-    mut fetched: BTreeSet<u64>,
-) -> Result<bool, LogError> {
-    let scope = Scope::Cache(slug);
-    for number in 0..MOST_PARTS {
-        let Ok(id) = format!("{}-logs-{number}", day_text(day)).parse::<RecordId>() else {
-            break;
-        };
-        if let Some(known) = ledger.view().get::<FetchedRecord>(scope, &id) {
-            let known = unpacked(&known);
-            for path in &known {
-                fetched.remove(path);
-            }
-            if known.len() >= IN_PART {
-                continue;
-            }
-        }
-        if fetched.is_empty() {
-            return Ok(false);
-        }
-        let mut left = BTreeSet::new();
-        let add = |current: Option<&FetchedRecord>| {
-            let mut paths = current.map(unpacked).unwrap_or_default();
-            let known: BTreeSet<u64> = paths.iter().copied().collect();
-            let mut new = fetched.difference(&known).copied();
-            paths.extend(new.by_ref().take(IN_PART.saturating_sub(known.len())));
-            left = new.collect();
-            Ok::<_, LedgerError>(FetchedRecord {
-                day,
-                paths: packed(&paths),
-            })
-        };
-        ledger.put(scope, &id, AUTHOR, add).await?;
-        fetched = left;
-    }
-    Ok(!fetched.is_empty())
-}
-
-fn unpacked(record: &FetchedRecord) -> Vec<u64> {
-    let bytes = STANDARD.decode(&record.paths).unwrap_or_default();
-    let paths = bytes.chunks_exact(8);
-    paths
-        .filter_map(|path| path.try_into().ok().map(u64::from_be_bytes))
-        .collect()
 }

@@ -9,6 +9,7 @@
 //! ```
 
 use super::line::{Line, Request, Unreadable, decoded, digits, moment, number, number_or_dash};
+use super::whose::Whose;
 
 /// Fields that each line has.
 const FEWEST: usize = 18;
@@ -20,8 +21,10 @@ mod field {
     pub(super) const BUCKET: usize = 1;
     pub(super) const TIME: usize = 2;
     pub(super) const ADDRESS: usize = 3;
+    pub(super) const REQUESTER: usize = 4;
     pub(super) const OPERATION: usize = 6;
     pub(super) const KEY: usize = 7;
+    pub(super) const REQUEST: usize = 8;
     pub(super) const STATUS: usize = 9;
     pub(super) const BYTES_SENT: usize = 11;
     pub(super) const TURN_AROUND: usize = 14;
@@ -34,7 +37,12 @@ const MONTHS: [&str; 12] = [
 ];
 
 /// Reads a line. `bucket`: whose requests are wanted; `None`: all.
-pub(super) fn line<'a>(text: &'a str, bucket: Option<&str>) -> Result<Line<'a>, Unreadable> {
+/// `whose`: what this server's own are known by.
+pub(super) fn line<'a>(
+    text: &'a str,
+    bucket: Option<&str>,
+    whose: &Whose,
+) -> Result<Line<'a>, Unreadable> {
     let fields = fields(text)?;
     let get = |at: usize| fields.get(at).copied().unwrap_or("-");
     if get(field::BUCKET).is_empty() {
@@ -55,7 +63,11 @@ pub(super) fn line<'a>(text: &'a str, bucket: Option<&str>) -> Result<Line<'a>, 
         "-" => "",
         agent => agent,
     };
-    if is_ours(agent, get(field::AUTHENTICATION)) {
+    let requester = match get(field::REQUESTER) {
+        "-" => "",
+        requester => requester,
+    };
+    if whose.has(requester) && is_ours(agent, get(field::AUTHENTICATION)) {
         return Ok(Line::Ours(at));
     }
     // Of a connection that broke off there is none.
@@ -75,6 +87,7 @@ pub(super) fn line<'a>(text: &'a str, bucket: Option<&str>) -> Result<Line<'a>, 
     Ok(Line::Read(Request {
         at,
         address,
+        requester,
         agent: agent.into(),
         key: decoded(get(field::KEY)),
         head,
@@ -86,7 +99,8 @@ pub(super) fn line<'a>(text: &'a str, bucket: Option<&str>) -> Result<Line<'a>, 
     }))
 }
 
-/// Whether this server asked, or signed a link for somebody.
+/// Whether this server asked, or signed a link for somebody, where who signed it is one of ours: others
+/// may share its keys.
 ///
 /// Every request of ours says `snowbank/VERSION`, as its own name or as the SDK's application. One
 /// that is signed and has no name at all is an older version's: clients of Nix have names. A link that
@@ -99,31 +113,57 @@ fn is_ours(agent: &str, authentication: &str) -> bool {
 }
 
 /// The first fields of a line, without quotes and brackets.
+///
+/// From the referrer on a client may have written anything: what cannot be told apart there is not
+/// believed to be anything, and what comes before it counts all the same.
 fn fields(text: &str) -> Result<Vec<&str>, Unreadable> {
     let mut fields = Vec::with_capacity(MOST);
     let mut rest = text.trim_end_matches(['\r', '\n']);
     while !rest.is_empty() && fields.len() < MOST {
-        let (field, after) = match rest.as_bytes()[0] {
-            b'"' => quoted(&rest[1..])?,
-            b'[' => rest[1..]
-                .split_once(']')
-                .ok_or(Unreadable("a bracket does not end"))?,
-            _ => {
-                let end = rest.find(' ').unwrap_or(rest.len());
-                rest.split_at(end)
+        match next(rest, fields.len()) {
+            Ok((field, after)) => {
+                fields.push(field);
+                rest = after;
             }
-        };
-        fields.push(field);
-        rest = match after.strip_prefix(' ') {
-            Some(rest) => rest,
-            None if after.is_empty() => "",
-            None => return Err(Unreadable("a field does not end with a space")),
-        };
+            Err(_) if fields.len() > field::TURN_AROUND => return Ok(fields),
+            Err(error) => return Err(error),
+        }
     }
     if fields.len() < FEWEST {
         return Err(Unreadable("it has too few fields"));
     }
     Ok(fields)
+}
+
+/// The field that a text begins with, which is the line's at this place, and what follows it.
+fn next(text: &str, place: usize) -> Result<(&str, &str), Unreadable> {
+    let (field, after) = match (text.as_bytes().first(), place) {
+        (Some(b'"'), field::REQUEST) => match request(&text[1..]) {
+            Some(request) => request,
+            None => quoted(&text[1..])?,
+        },
+        (Some(b'"'), _) => quoted(&text[1..])?,
+        (Some(b'['), _) => text[1..]
+            .split_once(']')
+            .ok_or(Unreadable("a bracket does not end"))?,
+        _ => text.split_at(text.find(' ').unwrap_or(text.len())),
+    };
+    match after.strip_prefix(' ') {
+        Some(rest) => Ok((field, rest)),
+        None if after.is_empty() => Ok((field, "")),
+        None => Err(Unreadable("a field does not end with a space")),
+    }
+}
+
+/// `METHOD ADDRESS HTTP/1.1` up to its quote. An address has no spaces and may have quotes, which then
+/// end nothing.
+fn request(text: &str) -> Option<(&str, &str)> {
+    let mut spaces = text.match_indices(' ').map(|(at, _)| at);
+    let version = spaces.nth(1)? + 1;
+    let rest = text.get(version..)?;
+    let end = version + rest.find('"')?;
+    let known = rest.starts_with("HTTP/") && !text[version..end].contains(' ');
+    known.then(|| (&text[..end], &text[end + 1..]))
 }
 
 /// A text up to the quote that ends it, and what follows. A client's name may have quotes of its own:
@@ -176,6 +216,15 @@ mod tests {
 
     use super::*;
 
+    /// As who the bucket knows this server in these tests.
+    const US: &str = "arn:aws:sts::123456789012:assumed-role/snowbank/one";
+
+    fn line<'a>(text: &'a str, bucket: Option<&str>) -> Result<Line<'a>, Unreadable> {
+        let mut whose = Whose::default();
+        whose.learn(US);
+        super::line(text, bucket, &whose)
+    }
+
     /// The examples of Amazon's documentation, each on one line.
     const DOCUMENTED: [&str; 4] = [
         "79a59df900b949e55d96a1e698fbacedfd6e09d98eacf8f8d5218e7cd47ef2be amzn-s3-demo-bucket1 [06/Feb/2019:00:00:38 +0000] 192.0.2.3 79a59df900b949e55d96a1e698fbacedfd6e09d98eacf8f8d5218e7cd47ef2be 3E57427F3EXAMPLE REST.GET.VERSIONING - \"GET /amzn-s3-demo-bucket1?versioning HTTP/1.1\" 200 - 113 - 7 - \"-\" \"S3Console/0.4\" - s9lzHYrFp76ZVxRcpX9+5cjAnEH2ROuNkd2BHfIa6UkFVdtjf5mKR3/eTPFvsiP/XV/VLi31234= SigV4 ECDHE-RSA-AES128-GCM-SHA256 AuthHeader amzn-s3-demo-bucket1.s3.us-west-1.amazonaws.com TLSV1.2 arn:aws:s3:us-west-1:123456789012:accesspoint/example-AP Yes",
@@ -193,6 +242,7 @@ mod tests {
         let part = Request {
             at: 1_549_411_238,
             address: Some("192.0.2.3".parse().expect("an address")),
+            requester: "arn:aws:sts::123456789012:assumed-role/roleName/test-role",
             agent: "curl/8.5.0 Nix/2.18.1".into(),
             key: "nar/0wsl.nar.xz".into(),
             head: false,
@@ -234,10 +284,9 @@ mod tests {
     }
 
     #[test]
-    fn what_this_server_asks_is_its_own() {
+    fn what_this_server_signed_is_its_own_and_no_name_or_link_of_others_is() {
         for (agent, authentication, ours) in [
             ("\"snowbank/0.1.0\"", "AuthHeader", true),
-            ("\"snowbank/0.1.0\"", "-", true),
             (
                 "\"aws-sdk-rust/1.3 os/linux app/snowbank\"",
                 "AuthHeader",
@@ -247,15 +296,36 @@ mod tests {
             ("\"-\"", "AuthHeader", true),
             ("\"-\"", "-", false),
             ("\"curl/8 Nix/2.31\"", "AuthHeader", false),
-            ("\"curl/8 Nix/2.31\"", "-", false),
         ] {
-            let text = made("a", "200", agent, authentication);
-            let read = line(&text, None).expect("a line");
-            assert_eq!(
-                matches!(read, Line::Ours(_)),
-                ours,
-                "{agent} {authentication}"
-            );
+            let anybody = made("a", "200", agent, authentication);
+            let us = anybody.replacen(" - R ", &format!(" {US} R "), 1);
+            let other = anybody.replacen(" - R ", &format!(" {US}x R "), 1);
+            let is_ours = |text: &str| matches!(line(text, None).expect("a line"), Line::Ours(_));
+            assert_eq!(is_ours(&us), ours, "{agent} {authentication}");
+            assert!(!is_ours(&anybody), "{agent} {authentication}");
+            assert!(!is_ours(&other), "{agent} {authentication}");
+        }
+    }
+
+    #[test]
+    fn nothing_that_a_client_writes_hides_its_line() {
+        let good = made("nar/a", "200", "\"n\"", "-");
+        for (from, to) in [
+            ("HEAD /nar/a HTTP", "HEAD /nar/a?x\" HTTP"),
+            ("HEAD /nar/a HTTP", "HEAD /nar/a?[\\\" HTTP"),
+            ("\"-\" \"n\"", "\"a\" [b\" \"n\""),
+            ("\"-\" \"n\"", "\"a\" \"\" \"n\""),
+            ("\"n\" -", "\"n\" [b\" -"),
+            ("\"n\" -", "\"n\" \"x -"),
+            ("\"n\" - h= SigV4", "\"n"),
+        ] {
+            let text = good.replacen(from, to, 1);
+            assert_ne!(text, good);
+            let read = line(&text, None);
+            let Ok(Line::Read(request)) = read else {
+                panic!("{text}: {read:?}");
+            };
+            assert_eq!((&*request.key, request.status), ("nar/a", 200), "{text}");
         }
     }
 
@@ -269,7 +339,6 @@ mod tests {
             ("2001:db8::7", "2001:db8::7::", "address"),
             (" 200 ", " 2x0 ", "status"),
             (" 4 3 ", " 4 -3 ", "turn-around"),
-            ("\"n\" - h= SigV4", "\"n", "quote"),
             ("+0000]", "+0000", "bracket"),
             ("+0000]", "+0000]x", "space"),
             ("REST.HEAD.OBJECT", "HEAD", "operation"),

@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::names::{Name, position};
+use super::whose::Whose;
 use crate::config::LogFormat;
 use crate::ledger::kind::{Kind, LOGGED, LOGS, Record};
 use crate::usage::record::UsageRecord;
@@ -44,6 +45,10 @@ pub struct LogState {
     pub(super) pending: Option<Pending>,
     /// What was read.
     pub figures: Figures,
+    /// When a listing had nothing that was not read, seconds since 1970. Written every few hours.
+    pub(super) read_out: Option<i64>,
+    /// What this server's own requests are known by, see [`super::whose`].
+    pub(super) whose: Whose,
 }
 
 impl Record for LogState {
