@@ -40,6 +40,7 @@ mod redirect;
 mod retention;
 mod retention_faults;
 mod retention_model;
+mod retention_replicas;
 mod retention_runs;
 mod rotation;
 mod signing;
