@@ -10,8 +10,8 @@ use snowbank_shared::api::Problem;
 use snowbank_shared::api::retention::{PurgePreview, PurgeWish, Purged, RETENTION_NEEDS};
 
 use super::problem::ApiError;
-use super::request::{self, Asked, body, find, heavy};
-use crate::retention::{self, PurgeError};
+use super::request::{self, Asked, body, find};
+use crate::retention::{PurgeError, Retention};
 use crate::site::Site;
 
 /// What purging a path would mean: who refers to it, what stays. Nothing is changed.
@@ -35,21 +35,17 @@ use crate::site::Site;
 pub(super) async fn preview(
     State(site): State<Arc<Site>>,
     Extension(asked): Extension<Asked>,
+    Extension(retention): Extension<Retention>,
     Path((slug, hash)): Path<(String, String)>,
 ) -> Result<Json<PurgePreview>, ApiError> {
     let cache = asked.cache(&site, &slug, RETENTION_NEEDS)?;
     let hash = request::hash(&hash)?;
+    if let Some(shown) = retention.purge_preview(&cache, hash).await? {
+        return Ok(Json(shown));
+    }
     find(&cache, &cache.index.view(), hash)?;
-    let versioning = cache.bucket.versioning().await.ok();
-    let asking = Arc::clone(&site);
-    heavy(&site, move || {
-        let view = cache.index.view();
-        let id = find(&cache, &view, hash)?;
-        Ok(Json(retention::purge_preview(
-            &asking, &cache, &view, id, versioning,
-        )))
-    })
-    .await
+    // It came this moment.
+    Err(PurgeError::Changed.into())
 }
 
 /// Purges a path: a permanent tombstone first, then its NAR where no other path has the same, its
@@ -79,6 +75,7 @@ pub(super) async fn preview(
 pub(super) async fn purge(
     State(site): State<Arc<Site>>,
     Extension(asked): Extension<Asked>,
+    Extension(retention): Extension<Retention>,
     Path((slug, hash)): Path<(String, String)>,
     bytes: Bytes,
 ) -> Result<Json<Purged>, ApiError> {
@@ -86,15 +83,16 @@ pub(super) async fn purge(
     asked.member()?;
     let hash = request::hash(&hash)?;
     let wish: PurgeWish = body(&bytes)?;
-    find(&cache, &cache.index.view(), hash)?;
     // Who asks may go away: what was begun is done all the same.
-    let (working, by) = (Arc::clone(&site), asked.by());
-    let purged =
-        tokio::spawn(async move { retention::purge(&working, &cache, hash, &wish, &by).await });
+    let (by, of) = (asked.by(), Arc::clone(&cache));
+    let purged = tokio::spawn(async move { retention.purge(&of, hash, &wish, &by).await });
     let purged = purged.await.map_err(|error| {
         tracing::error!(%error, "a purge panicked");
         ApiError::internal()
     })?;
+    if let Err(PurgeError::Absent) = purged {
+        find(&cache, &cache.index.view(), hash)?;
+    }
     Ok(Json(purged?))
 }
 
@@ -103,7 +101,7 @@ impl From<PurgeError> for ApiError {
         let text = error.to_string();
         match error {
             PurgeError::Refused(_) => Self::conflict("no-purge-now", text),
-            PurgeError::Changed => Self::conflict("changed-meanwhile", text),
+            PurgeError::Changed | PurgeError::Absent => Self::conflict("changed-meanwhile", text),
             PurgeError::Access(error) => error.into(),
             PurgeError::Unread(_) | PurgeError::Unfinished(_) => Self::bucket_unavailable(text),
         }

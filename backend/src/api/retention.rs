@@ -242,7 +242,8 @@ pub(super) async fn change(
     Ok(Json(retention::shown(&site, &cache)))
 }
 
-/// Who took a path out, when and why: by a run, or for ever. Strangers are not told who, nor of runs.
+/// Who took a path out, when and why: by a run, or for ever. Strangers are not told who, nor why; of runs
+/// Maintainers are told.
 #[utoipa::path(
     get,
     path = "/caches/{cache}/gc/gone/{hash}",
@@ -268,7 +269,7 @@ pub(super) async fn gone(
 ) -> Result<Json<Gone>, ApiError> {
     let cache = readable(&site, &slug, &headers)?;
     let hash = request::hash(&hash)?;
-    if asked.is_known()
+    if asked.cache(&site, &slug, SIMULATING_NEEDS).is_ok()
         && let Some(taken) = retention.taken_out(&cache, &hash).await?
         && !purged(&cache, hash)
     {
@@ -300,7 +301,8 @@ pub(super) async fn gone(
             false => String::new(),
         },
         at: spelled(purged.at),
-        reason: Some(purged.reason.to_string()).filter(|reason| !reason.is_empty()),
+        reason: Some(purged.reason.to_string())
+            .filter(|reason| asked.is_known() && !reason.is_empty()),
         plan: None,
         run: None,
         undo_until: None,

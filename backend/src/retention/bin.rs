@@ -13,7 +13,7 @@ use snowbank_shared::api::ContentStatus;
 use snowbank_shared::api::quarantine::HeldBack;
 use snowbank_shared::api::retention::KeptSince;
 use snowbank_shared::narinfo::{MAX_BYTES, NarInfo};
-use snowbank_shared::store_path::StorePathHash;
+use snowbank_shared::store_path::{StoreDir, StorePathHash};
 
 use super::work::{Hold, Stop};
 use crate::bucket::encoding::{DecodeLimits, decode_text};
@@ -90,6 +90,16 @@ impl Thrown {
             added_at,
             content,
         }
+    }
+
+    /// The object's bytes as stored, and what they say; `None` where that cannot be read.
+    pub(super) fn read(&self, store_dir: &StoreDir) -> Option<(Bytes, NarInfo)> {
+        let stored: Bytes = STANDARD.decode(&self.bytes).ok()?.into();
+        let limits = DecodeLimits::text(MAX_BYTES);
+        let coding = self.content_encoding.as_deref();
+        let (text, _) = decode_text(coding, stored.clone(), limits).ok()?;
+        let narinfo = NarInfo::parse(&text, store_dir).ok()?;
+        Some((stored, narinfo))
     }
 
     fn size(&self) -> usize {
@@ -234,21 +244,7 @@ impl Hold<'_> {
         if bucket.find(&key).await?.is_some() {
             return Ok(Back::There);
         }
-        let stored: Bytes = match STANDARD.decode(&one.bytes) {
-            Ok(stored) => stored.into(),
-            Err(_) => {
-                return left(
-                    KeptSince::Failed,
-                    "its narinfo cannot be read from the trash",
-                );
-            }
-        };
-        let limits = DecodeLimits::text(MAX_BYTES);
-        let text = decode_text(one.content_encoding.as_deref(), stored.clone(), limits);
-        let narinfo = text
-            .ok()
-            .and_then(|(text, _)| NarInfo::parse(&text, &cache.store_dir).ok());
-        let Some(narinfo) = narinfo else {
+        let Some((stored, narinfo)) = one.read(&cache.store_dir) else {
             return left(
                 KeptSince::Failed,
                 "its narinfo cannot be read from the trash",

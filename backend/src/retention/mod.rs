@@ -43,6 +43,7 @@
 
 mod applied;
 mod bin;
+mod erase;
 mod nars;
 mod plan;
 mod purge;
@@ -63,7 +64,7 @@ use snowbank_shared::api::retention::{DisabledRule, LeftOut, Rules, Simulation};
 
 pub use applied::{Applied, FETCHES_MEASURED_DAYS, Facts, Known, PinnedPath, Reason};
 pub use plan::{MOST_PLANNED, MOST_PLANS, foreign_paths};
-pub use purge::{PurgeError, preview as purge_preview, purge};
+pub use purge::PurgeError;
 pub use rules::{RetentionRecord, change, fault, shown};
 pub(crate) use run::undo_until;
 pub use simulate::simulate;
@@ -130,6 +131,8 @@ struct Inner {
     /// By slug: who sweeps.
     sweeps: BTreeMap<String, Hints>,
     periods: RetentionPeriods,
+    /// Held by who reads a list for somebody who asks: they are large.
+    reading: tokio::sync::Mutex<()>,
 }
 
 impl Retention {
@@ -145,6 +148,7 @@ impl Retention {
             intake: intake.clone(),
             sweeps,
             periods,
+            reading: tokio::sync::Mutex::new(()),
         }))
     }
 }

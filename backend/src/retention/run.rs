@@ -9,7 +9,7 @@ use snowbank_shared::store_path::StorePathHash;
 use super::{Retention, RetentionError, left_out};
 use crate::auth::By;
 use crate::auth::records::{now, spelled};
-use crate::condemned::{PlanRecord, RunRecord, TurnRecord};
+use crate::condemned::{Doomed, PlanRecord, RunRecord, TurnRecord};
 use crate::ledger::{Entry, LedgerError, RecordId, Scope};
 use crate::site::Cache;
 use crate::usage::DAY;
@@ -320,6 +320,18 @@ impl Retention {
         runs
     }
 
+    /// What a run was to take out, for somebody who asks: one list is read at a time.
+    pub(super) async fn list_of(
+        &self,
+        cache: &Cache,
+        run: &RunRecord,
+    ) -> Result<Vec<Doomed>, LedgerError> {
+        let _reading = self.0.reading.lock().await;
+        let (ledger, slug) = (&self.0.site.ledger, cache.slug.as_str());
+        let of = (run.bundles, run.digest.as_str());
+        crate::condemned::list(ledger, slug, &run.plan, of).await
+    }
+
     /// NARs that nothing names and that are needed to undo a run.
     ///
     /// # Errors
@@ -328,18 +340,16 @@ impl Retention {
         &self,
         cache: &Cache,
     ) -> Result<HashSet<String>, RetentionError> {
-        let ledger = &self.0.site.ledger;
         let mut nars = HashSet::new();
         for run in self.undoable_runs(cache) {
-            let of = (run.bundles, run.digest.as_str());
-            let list = crate::condemned::list(ledger, cache.slug.as_str(), &run.plan, of).await?;
+            let list = self.list_of(cache, &run).await?;
             nars.extend(list.into_iter().map(|path| path.nar));
         }
         Ok(nars)
     }
 
     /// The run that took a path out which is not here; `None` where none of the newest did. Reads lists:
-    /// ask it of one path, for somebody who is known.
+    /// ask it of one path, for somebody who may know of runs.
     ///
     /// # Errors
     /// Where a list cannot be read.
@@ -351,11 +361,9 @@ impl Retention {
         if cache.index.view().find(hash).is_some() {
             return Ok(None);
         }
-        let ledger = &self.0.site.ledger;
         let took = |run: &&Entry<RunRecord>| run.may_have_taken() && run.state != RunState::Undone;
         for run in self.runs(cache).iter().filter(took).take(MOST_ASKED) {
-            let of = (run.bundles, run.digest.as_str());
-            let list = crate::condemned::list(ledger, cache.slug.as_str(), &run.plan, of).await?;
+            let list = self.list_of(cache, run).await?;
             if let Some(path) = list.iter().find(|path| path.hash == *hash) {
                 return Ok(Some(TakenOut {
                     name: path.name.clone(),

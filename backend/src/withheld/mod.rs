@@ -69,10 +69,14 @@ impl Holding {
         format!("{} by {} on {when}: {}", self.done(), self.by, self.reason)
     }
 
-    /// When and why, for everybody who reads the cache.
+    /// When and why, for everybody who reads the cache; not why something was purged, which tells what
+    /// leaked.
     pub fn nameless_line(&self) -> String {
         let when = crate::auth::records::spelled(self.at);
-        format!("{} on {when}: {}", self.done(), self.reason)
+        match self.state {
+            HeldBack::Quarantined => format!("{} on {when}: {}", self.done(), self.reason),
+            HeldBack::Purged => format!("{} on {when}", self.done()),
+        }
     }
 }
 

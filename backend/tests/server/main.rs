@@ -42,6 +42,7 @@ mod restored;
 mod retention;
 mod retention_faults;
 mod retention_model;
+mod retention_replicas;
 mod retention_runs;
 mod rotation;
 mod signing;

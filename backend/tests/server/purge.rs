@@ -2,6 +2,7 @@
 //! was broken off is finished by the same call.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -9,7 +10,8 @@ use snowbank::auth::By;
 use snowbank::withheld::Pair;
 use snowbank_shared::store_path::StorePath;
 
-use crate::people::{Actor, another_owner};
+use crate::people::{Actor, another_owner, read};
+use crate::retention_runs::{planned, started, until};
 use crate::upload_site::{Made, Site};
 
 fn address(made: &Made) -> String {
@@ -145,7 +147,8 @@ async fn what_was_purged_is_gone_whole_and_what_others_need_stays() {
         (&told["purged"], &told["by"], &told["reason"]),
         (&json!(true), &json!("olga"), &json!("a token leaked"))
     );
-    assert_eq!(stranger.json(server, &gone).await["by"], "");
+    let told = stranger.json(server, &gone).await;
+    assert_eq!((&told["by"], &told["reason"]), (&json!(""), &Value::Null));
     site.put(&alice, &leaked.url(), leaked.stored.clone()).await;
     let (status, text) = site.put(&alice, &leaked.key(), leaked.text()).await;
     assert_eq!(
@@ -234,4 +237,112 @@ async fn a_purge_that_was_broken_off_is_finished_by_the_same_call() {
     let answer = site.owner.get(&site.server, &address(&ends)).await;
     assert_eq!(answer.status(), 404, "nothing was left to do");
     assert_eq!(objects(&site), [""; 0]);
+}
+
+/// A run that takes out all that these names do not fit, into the trash.
+async fn taken(site: &Site, keep: &[&str]) -> String {
+    let wish = json!({
+        "rules": {"names": keep, "grace_hours": 0},
+        "foreign": true,
+        "grace_days": 30,
+    });
+    let plan = planned(&site.server, &site.owner, wish).await;
+    let run = started(&site.server, &site.owner, &plan).await;
+    until(&site.server, &site.owner, &run, "grace").await;
+    run
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_leaked_is_purged_in_the_trash_of_a_run_and_no_undo_brings_it_back() {
+    let site = Site::start(|_| {}).await;
+    let server = &site.server;
+    let alice = site.contributor("alice").await;
+    let leaked = Made::file("leaked-1", "the token is 42", &[], &alice.key);
+    let top = Made::file("top-1", "top", &[&leaked], &alice.key);
+    for made in [&leaked, &top] {
+        assert_eq!(site.upload(&alice, made).await, (200, String::new()));
+        // Clients were served it, and may remember its narinfo.
+        assert!(site.served(made).await.is_some());
+    }
+    let run = taken(&site, &["none-*"]).await;
+    let archive = format!("/main/{}", leaked.url());
+    let begun = Instant::now();
+    while server.get(&archive).await.status() != 200 {
+        assert!(begun.elapsed() < Duration::from_secs(10), "{archive}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+
+    let shown = preview(&site, &leaked).await;
+    assert_eq!(
+        (&shown["in_trash"], &shown["name"]),
+        (&json!(run), &json!("leaked-1")),
+        "{shown}"
+    );
+    assert_eq!(
+        (&shown["shared_with"], &shown["refusal"]),
+        (&json!(0), &Value::Null)
+    );
+    let (status, said) = purge(&site, &site.owner, &leaked, &json!("sha256:other")).await;
+    assert_eq!(
+        (status, &said["code"]),
+        (409, &json!("changed-meanwhile")),
+        "{said}"
+    );
+    purged(&site, &leaked).await;
+    assert_eq!(server.get(&archive).await.status(), 404);
+    assert!(!objects(&site).contains(&leaked.url()));
+    // What is neither here nor there.
+    let never = Made::file("never-1", "never", &[], &alice.key);
+    assert_eq!(site.owner.get(server, &address(&never)).await.status(), 404);
+    assert_eq!(
+        purge(&site, &site.owner, &never, &json!("sha256:x"))
+            .await
+            .0,
+        404
+    );
+
+    let undo = format!("/caches/main/gc/runs/{run}/undo");
+    read(site.owner.post(server, &undo, json!({})).await).await;
+    let undone = until(server, &site.owner, &run, "undone").await;
+    assert_eq!(
+        undone["left_out"][0]["words"], "it was purged since",
+        "{undone}"
+    );
+    assert!(site.served(&leaked).await.is_none());
+    assert!(!objects(&site).contains(&leaked.key()));
+    assert!(site.served(&top).await.is_some(), "the others come back");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_archive_stays_for_paths_that_the_index_does_not_know_and_for_those_in_the_trash() {
+    let site = Site::start(|_| {}).await;
+    let alice = site.contributor("alice").await;
+    let one = Made::file("one-1", "shared", &[], &alice.key);
+    let two = Made::file("two-1", "shared", &[], &alice.key);
+    let three = Made::file("three-1", "shared", &[], &alice.key);
+    assert_eq!(one.url(), two.url());
+    for made in [&one, &two] {
+        assert_eq!(site.upload(&alice, made).await, (200, String::new()));
+    }
+    let run = taken(&site, &["one-*"]).await;
+    assert!(!objects(&site).contains(&two.key()));
+    assert_eq!(preview(&site, &one).await["shared_with"], 1);
+    purged(&site, &one).await;
+    assert!(objects(&site).contains(&one.url()), "the trash needs it");
+    let undo = format!("/caches/main/gc/runs/{run}/undo");
+    read(site.owner.post(&site.server, &undo, json!({})).await).await;
+    until(&site.server, &site.owner, &run, "undone").await;
+    assert!(site.served(&two).await.is_some());
+
+    // Somebody writes past the server, and no sweep has seen it.
+    let shelf = site.server.shelf();
+    shelf.file(&three.key(), three.text().as_bytes());
+    assert_eq!(
+        preview(&site, &two).await["shared_with"],
+        0,
+        "not known yet"
+    );
+    purged(&site, &two).await;
+    assert!(objects(&site).contains(&two.url()), "the bucket needs it");
+    assert!(!objects(&site).contains(&two.key()));
 }

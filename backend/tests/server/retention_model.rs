@@ -1,5 +1,5 @@
 //! Retention against a plain model: random pushes, pins, fetches, plans, runs, undos and stops at once, and
-//! kills.
+//! kills. Undos overlap: of runs whose paths need what later runs took.
 //!
 //! After each round, on the disk: every narinfo has its NAR and everything that it refers to, and what is
 //! pinned is whole. At the end of each world, with nobody at it: a plan takes out exactly what the model
@@ -11,6 +11,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use snowbank::auth::By;
+use snowbank::bucket::embedded::faults::{Action, Rule};
+use snowbank::bucket::embedded::operation::Operation;
 use snowbank::config::Config;
 use snowbank::pins;
 use snowbank::site::Cache;
@@ -63,6 +65,13 @@ struct Model {
     deleted: u64,
     undone: u64,
     pushed: u64,
+}
+
+impl Model {
+    fn one_of_the_last_runs(&self, dice: &mut Dice) -> Option<String> {
+        let back = dice.roll(3);
+        self.runs.iter().rev().nth(back).cloned()
+    }
 }
 
 impl World {
@@ -238,14 +247,18 @@ async fn act(server: &TestServer, world: &World, model: &mut Model, dice: &mut D
             }
         }
         7 | 8 => {
-            if let Some(run) = model.runs.last() {
-                // It may be under way, over or undone.
-                let _ = retention.undo(&cache, run, &by()).await;
+            // It may be under way, over or undone, and later ones may have what it needs.
+            if let Some(run) = model.one_of_the_last_runs(dice) {
+                let _ = retention.undo(&cache, &run, &by()).await;
             }
         }
         9 => {
             if let Some(run) = model.runs.last() {
                 let _ = retention.stop(&cache, run, &by()).await;
+                // What was in hand when it was stopped comes back too.
+                if dice.roll(2) == 0 {
+                    let _ = retention.undo(&cache, run, &by()).await;
+                }
             }
         }
         _ => fetch(server, world, model, path).await,
@@ -301,8 +314,11 @@ async fn quiet(server: &TestServer) {
     }
 }
 
-/// Everything at once, for some rounds.
+/// Everything at once, for some rounds, in a bucket that takes its time with some deletions.
 async fn rounds(server: &TestServer, world: &World, model: &mut Model, dice: &mut Dice) {
+    let embedded = server.server.embedded().expect("an embedded bucket");
+    let slow = Rule::new(Action::Delay(Duration::from_millis(300))).on(Operation::Delete);
+    embedded.faults().add(slow.with_probability(0.2));
     for _ in 0..ROUNDS {
         let (one, two) = (dice.roll(PATHS), dice.roll(PATHS));
         let delay = Duration::from_millis(dice.roll(150) as u64);
@@ -371,7 +387,7 @@ async fn exact(server: &TestServer, world: &World, model: &mut Model) {
     let wrong = wrong(world, model, server.dir.path());
     assert!(wrong.is_empty(), "{wrong:#?}");
     for run in retention.history(&cache).runs {
-        model.trashed += run.trashed;
+        model.trashed += run.trashed + run.restored;
         model.deleted += run.deleted;
         model.undone += u64::from(run.state == RunState::Undone);
     }

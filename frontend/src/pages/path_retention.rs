@@ -106,7 +106,10 @@ pub fn gone(page: PathPage) -> AnyView {
 }
 
 fn tombstone(cache: &str, gone: &Gone) -> AnyView {
-    let by = format::visible(&gone.by);
+    let by = match gone.by.as_str() {
+        "" => String::new(),
+        by => format!(" by {}", format::visible(by)),
+    };
     let name = gone
         .name
         .as_ref()
@@ -137,15 +140,23 @@ fn tombstone(cache: &str, gone: &Gone) -> AnyView {
     let (title, word) = match gone.purged {
         true => (
             "This path was purged",
-            "was deleted for ever, and this content is refused, by ",
+            "was deleted for ever, and this content is refused,",
         ),
-        false => ("Retention removed this path", "was removed by "),
+        false => ("Retention removed this path", "was removed"),
     };
+    let purge = gone.undo_until.is_some().then(|| {
+        let route = Route::Monitoring(MonitoringRoute::Purge {
+            cache: cache.to_owned(),
+            hash: gone.hash.clone(),
+        });
+        view! { <p>"Did something in it leak? It can be "<a class="cell-link" href=href(&route)>"purged from the trash"</a>"."</p> }
+    });
     let words = view! {
         <p>{name} {word} {by} ", " {ago(&gone.at)} "."</p>
         {reason}
         {plan}
         {run}
+        {purge}
     };
     banner(Tone::Warn, title, words, ())
 }

@@ -416,8 +416,10 @@ pub struct PurgePreview {
     pub nar_hash: String,
     /// Bytes as stored; `null` where unknown.
     pub bytes: Option<u64>,
-    /// Other narinfos that name the same NAR, which therefore stays.
+    /// Other narinfos that name the same NAR, those in the trash included, which therefore stays.
     pub shared_with: u64,
+    /// The run in whose trash it lies; `null` where clients can get it.
+    pub in_trash: Option<String>,
     /// Paths that refer to it, at most 100.
     pub referrers: Vec<KeepStep>,
     /// How many refer to it.

@@ -5,7 +5,7 @@ use snowbank_shared::api::retention::{PurgePreview, PurgeWish, Purged};
 use snowbank_shared::route::{MonitoringRoute, Route, escape};
 
 use super::history::day;
-use super::{Question, found_or, framed, question, readiness};
+use super::{Question, found_or, framed, question, readiness, run_route};
 use crate::components::ago::ago;
 use crate::components::banner::banner;
 use crate::components::button::{Weight, button_when, link_button};
@@ -50,12 +50,15 @@ pub(super) fn page(cache: &str, hash: &str) -> AnyView {
         ));
         let words = view! {
             <p>"No path of this hash is here. "<a href=address>"What is known of it"</a></p>
-            <p>"Where a run moved it into the trash, its NAR is still there: undo the run, and purge it then."</p>
+            <p>"Nor does it lie in the trash of a run that can be undone."</p>
         };
         banner(Tone::Warn, "There is nothing to purge", words, ())
     };
     let body = move || match purging.purged.get() {
-        Some(purged) => done(purging, &purged),
+        Some(purged) => {
+            let shared = found.get_untracked().map_or(0, |found| found.shared_with);
+            done(purging, &purged, shared)
+        }
         None => found_or(
             found,
             "Looking for what refers to it…",
@@ -70,7 +73,7 @@ pub(super) fn page(cache: &str, hash: &str) -> AnyView {
     framed(cache, "Purge a path", sentence, body)
 }
 
-fn done(purging: Purging, purged: &Purged) -> AnyView {
+fn done(purging: Purging, purged: &Purged, shared: u64) -> AnyView {
     let versions = match purged.versions {
         None => "Whether the bucket keeps old versions could not be asked: look there yourself."
             .to_owned(),
@@ -84,7 +87,11 @@ fn done(purging: Purging, purged: &Purged) -> AnyView {
         purging.cache.get_value(),
         purging.hash.get_value(),
     ));
+    let stays = (shared > 0).then(|| {
+        view! { <p><b>"Its NAR is still there"</b>", because other paths have the same. Purge these as well, or what leaked stays."</p> }
+    });
     let words = view! {
+        {stays}
         <p>{format!("{} deleted, {} freed. {versions}", format::counted(purged.objects, "object was", "objects were"), format::size(purged.freed))}</p>
         <p>"Now change the secret: machines and caches in between may have a copy. Empty the CDN, where one stands before this cache."</p>
     };
@@ -145,6 +152,11 @@ fn about(purging: Purging, found: &PurgePreview) -> AnyView {
             view! { {fetched} ". " <a class="cell-link" href=clients>"Who fetches from this cache"</a> },
         ),
     ];
+    if let Some(id) = &found.in_trash {
+        let address = href(&run_route(&cache, id));
+        let run = view! { <a class="cell-link mono" href=address>{id.clone()}</a> };
+        lines.push(fact("In the trash of", run));
+    }
     if !found.pins.is_empty() {
         let pins = view! { <span id="purge-pins">{found.pins.join(", ")}</span> };
         lines.push(fact("Kept by pins", pins));
@@ -154,7 +166,14 @@ fn about(purging: Purging, found: &PurgePreview) -> AnyView {
 
 fn consequences(found: &PurgePreview) -> AnyView {
     let shared = (found.shared_with > 0).then(|| {
-        view! { <li>"Its NAR is that of other paths too. Purge these as well, or what leaked stays."</li> }
+        view! { <li>"Its NAR is that of other paths too, and stays. Purge these as well, or what leaked stays."</li> }
+    });
+    let objects = match found.shared_with {
+        0 => "Its NAR, listing, build log and narinfo are",
+        _ => "Its listing, build log and narinfo are",
+    };
+    let trash = found.in_trash.as_ref().map(|_| {
+        view! { <li>"It lies in the trash of a run: clients are told that it is not here, but who remembers its narinfo still gets its NAR. From then on nobody does, and no undo brings it back."</li> }
     });
     let affected = (found.affected > 0).then(|| {
         let words = format!(
@@ -168,7 +187,8 @@ fn consequences(found: &PurgePreview) -> AnyView {
     });
     let body = view! {
         <ul class="plain-steps">
-            <li>"Its NAR, listing, build log and narinfo are deleted at once, old versions included where the bucket lists them. There is no undo."</li>
+            {trash}
+            <li>{objects}" deleted at once, old versions included where the bucket lists them. There is no undo."</li>
             <li>"A tombstone keeps this path with this content out: nobody can upload it again."</li>
             {affected}
             {pins}
