@@ -56,7 +56,7 @@ pub(super) fn page(cache: &str, hash: &str) -> AnyView {
     };
     let body = move || match purging.purged.get() {
         Some(purged) => {
-            let shared = found.get_untracked().map_or(0, |found| found.shared_with);
+            let shared = found.get_now().map_or(0, |found| found.shared_with);
             done(purging, &purged, shared)
         }
         None => found_or(
