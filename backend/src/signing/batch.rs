@@ -150,10 +150,9 @@ impl Signing {
             wanted.push((hash, signature));
         }
         let ring = cache.index.key_ring();
-        let ring = &*ring;
         let given = wanted.into_iter().map(|(hash, signature)| {
-            let change = Change::Give(Box::new(key.clone()), signature);
-            async move { one::path(cache, ring, &change, hash).await }
+            let change = Arc::new(Change::Give(Box::new(key.clone()), signature));
+            one::path(Arc::clone(cache), Arc::clone(&ring), change, hash)
         });
         let given = stream::iter(given).buffer_unordered(AT_ONCE);
         let looked: Vec<one::Looked> = given.collect().await;

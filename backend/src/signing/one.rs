@@ -10,6 +10,7 @@ use snowbank_shared::api::{ContentStatus, SignatureStatus};
 use snowbank_shared::narinfo::{MAX_BYTES, NarInfo};
 use snowbank_shared::signature::{Judgement, KeyRing, PublicKey, SecretKey, Signature};
 use snowbank_shared::store_path::StorePathHash;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::choose::MOST_SIGNATURES;
 use super::record::Counts;
@@ -67,13 +68,28 @@ pub(super) struct Looked {
 /// An archive that was proven, so that it is not read again because a signature came meanwhile.
 type Proven = Option<(String, snowbank_shared::hash::Sha256, u64)>;
 
-/// Changes a path's narinfo.
+/// Changes a path's narinfo, in a task of its own: to sign and to judge takes about as long as the requests,
+/// and others of the batch need not wait for it.
 pub(super) async fn path(
-    cache: &Cache,
-    ring: &KeyRing,
-    change: &Change,
+    cache: Arc<Cache>,
+    ring: Arc<KeyRing>,
+    change: Arc<Change>,
     hash: StorePathHash,
 ) -> Looked {
+    let task = tokio::spawn(async move { changed(&cache, &ring, &change, hash).await });
+    let looked = AbortOnDropHandle::new(task).await;
+    looked.unwrap_or_else(|error| {
+        tracing::error!(%hash, %error, "changing the signatures of a path failed");
+        Looked {
+            hash,
+            became: Became::Failed("the server failed at it".to_owned()),
+            content: None,
+            cost: Counts::default(),
+        }
+    })
+}
+
+async fn changed(cache: &Cache, ring: &KeyRing, change: &Change, hash: StorePathHash) -> Looked {
     let mut looked = Looked {
         hash,
         became: Became::Skipped(SkipReason::Contended),
@@ -199,7 +215,7 @@ fn wanted(ring: &KeyRing, change: &Change, narinfo: &NarInfo) -> Wanted {
                 ContentRule::Verify => false,
                 ContentRule::AcceptSignature => true,
             };
-            added(ring, narinfo, &signature, others)
+            added(ring, narinfo, (&key.public_key(), &signature), others)
         }
         Change::Give(key, signature) => {
             let fingerprint = narinfo.fingerprint();
@@ -208,7 +224,7 @@ fn wanted(ring: &KeyRing, change: &Change, narinfo: &NarInfo) -> Wanted {
             {
                 return Wanted::Refuse;
             }
-            added(ring, narinfo, signature, false)
+            added(ring, narinfo, (key, signature), false)
         }
         Change::Strip {
             name,
@@ -239,8 +255,13 @@ fn wanted(ring: &KeyRing, change: &Change, narinfo: &NarInfo) -> Wanted {
     }
 }
 
-/// The narinfo with one signature more; `vouched` where another one has to be valid.
-fn added(ring: &KeyRing, narinfo: &NarInfo, signature: &Signature, vouched: bool) -> Wanted {
+/// The narinfo with one signature more, which is by this key; `vouched` where another one has to be valid.
+fn added(
+    ring: &KeyRing,
+    narinfo: &NarInfo,
+    (by, signature): (&PublicKey, &Signature),
+    vouched: bool,
+) -> Wanted {
     let text = signature.to_string();
     if narinfo.signatures().any(|line| line == text) {
         return Wanted::Nothing;
@@ -251,7 +272,7 @@ fn added(ring: &KeyRing, narinfo: &NarInfo, signature: &Signature, vouched: bool
     let Ok(next) = narinfo.add_signature(signature) else {
         return Wanted::Skip(SkipReason::Unreadable);
     };
-    let judgement = ring.judge(&next);
+    let judgement = ring.judge_signed(&next, by, &text);
     let other = |verdict: &&snowbank_shared::api::SignatureVerdict| {
         verdict.status == SignatureStatus::Valid && verdict.signature != text
     };

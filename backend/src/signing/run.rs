@@ -110,6 +110,7 @@ impl Signing {
             SigningError::Bad(text) => Stop::Trouble(text),
             other => Stop::Trouble(other.to_string()),
         })?;
+        let change = Arc::new(change);
         let (choosing, of, selected) = (Arc::clone(site), Arc::clone(cache), record.clone());
         let hashes = tokio::task::spawn_blocking(move || {
             let view = of.index.view();
@@ -169,7 +170,7 @@ impl Signing {
         &self,
         cache: &Arc<Cache>,
         id: &RecordId,
-        change: &one::Change,
+        change: &Arc<one::Change>,
         batch: &[StorePathHash],
     ) -> Result<(Vec<Looked>, Counts), Stop> {
         let mut left = batch.to_vec();
@@ -180,9 +181,10 @@ impl Signing {
                 tokio::time::sleep(WAIT * turn).await;
             }
             let ring = cache.index.key_ring();
-            let ring = &*ring;
-            let asked = stream::iter(std::mem::take(&mut left))
-                .map(|hash| one::path(cache, ring, change, hash));
+            let asked = stream::iter(std::mem::take(&mut left)).map(|hash| {
+                let (cache, ring) = (Arc::clone(cache), Arc::clone(&ring));
+                one::path(cache, ring, Arc::clone(change), hash)
+            });
             let mut asked = std::pin::pin!(asked.buffer_unordered(AT_ONCE));
             let mut beat = tokio::time::interval_at(tokio::time::Instant::now() + BEAT, BEAT);
             let mut trouble = None;

@@ -401,3 +401,40 @@ fn a_name_clash_says_which_key_made_the_signature() {
         assert_eq!(judgement.oddities[0].line, Some(7));
     }
 }
+
+#[test]
+fn a_signature_that_was_just_made_is_judged_as_others_are() {
+    let (ours, theirs) = (secret("ours-1", 1), secret("theirs-1", 2));
+    let narinfo = signed(&[By(&theirs), By(&ours), Wrong(&theirs)]);
+    let line = narinfo.signatures().nth(1).expect("ours").to_owned();
+    let public = ours.public_key();
+    for states in [
+        vec![
+            known(&ours, KeyState::Active),
+            known(&theirs, KeyState::Active),
+        ],
+        vec![
+            known(&ours, KeyState::Revoked),
+            known(&theirs, KeyState::Active),
+        ],
+        vec![known(&secret("ours-1", 3), KeyState::Active)],
+        vec![
+            known(&ours, KeyState::Active),
+            known(&secret("ours-1", 3), KeyState::Active),
+        ],
+        vec![],
+    ] {
+        let ring = KeyRing::new(states);
+        assert_eq!(
+            ring.judge_signed(&narinfo, &public, &line),
+            ring.judge(&narinfo)
+        );
+    }
+    // Nothing is taken for granted of other lines, or of other keys.
+    let ring = KeyRing::new([known(&theirs, KeyState::Active)]);
+    let wrong = narinfo.signatures().nth(2).expect("wrong").to_owned();
+    let judged = ring.judge_signed(&narinfo, &public, &wrong);
+    assert_eq!(judged.signatures[2].status, Invalid);
+    let judged = ring.judge_signed(&narinfo, &theirs.public_key(), &line);
+    assert_eq!(judged.signatures[2].status, Invalid);
+}
