@@ -251,6 +251,10 @@ impl Hold<'_> {
             );
         };
         let held = cache.withheld.held();
+        let is_purged = |path: &StorePathHash| {
+            let mut held = held.iter();
+            held.any(|(other, holding)| other == path && holding.state == HeldBack::Purged)
+        };
         if held
             .find(&one.hash, &narinfo.nar_hash())
             .is_some_and(|holding| holding.state == HeldBack::Purged)
@@ -262,8 +266,10 @@ impl Hold<'_> {
         }
         for reference in &one.references {
             let known = cache.index.view().find(reference).is_some();
+            // What was purged leaves its referrers where they are.
             if !known
                 && !one.lacking.contains(reference)
+                && !is_purged(reference)
                 && bucket.find(&reference.narinfo_key()).await?.is_none()
             {
                 return left(KeptSince::Referenced, "something that it refers to is gone");

@@ -45,7 +45,7 @@ impl Retention {
         match self.put_back_of(hold, &names, Some(&needed)).await? {
             0 => Ok(()),
             left => Err(Stop::Trouble(format!(
-                "{left} paths of the trash are referred to and could not be put back: undo this run, or later runs that have what they need"
+                "something in the trash is referred to and could not be put back ({left} in all): undo this run, or later runs that have what they need"
             ))),
         }
     }
@@ -72,8 +72,12 @@ impl Retention {
                 _ => RunState::Stopped,
             };
             run.trouble = (left > 0).then(|| {
+                let paths = match left {
+                    1 => "1 path is".to_owned(),
+                    more => format!("{more} paths are"),
+                };
                 format!(
-                    "{left} paths are still in the trash, most likely because what they refer to was taken out since: undo the later runs first, then this one again."
+                    "{paths} still in the trash, most likely because something was taken out since that is referred to: undo the later runs first, then this one again."
                 )
             });
             run.ended_at = Some(now());
