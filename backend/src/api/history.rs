@@ -98,7 +98,7 @@ pub(super) async fn one(
         .filter(|receipt| receipt.path == of_path)
         .cloned()
         .collect();
-    let may_audit = auth::may(&asked.caller, Act::ReadAudit, cache.on()).is_ok();
+    let may_audit = asked.may_audit(&cache);
     let audit = if may_audit {
         audit(&site, &slug, &of_path).await?
     } else {
@@ -109,7 +109,7 @@ pub(super) async fn one(
     let known = asked.is_known();
     let of = Arc::clone(&site);
     heavy(&site, move || {
-        let mut history = written(&of, &cache, hash, &receipts);
+        let mut history = written(&of, &cache, hash, (receipts.as_slice(), may_audit));
         if may_decide {
             history
                 .items
@@ -153,7 +153,12 @@ fn some(text: &str) -> Option<String> {
 }
 
 /// What the index and the ledger keep of a path.
-fn written(site: &Site, cache: &Cache, hash: StorePathHash, receipts: &[Receipt]) -> History {
+fn written(
+    site: &Site,
+    cache: &Cache,
+    hash: StorePathHash,
+    (receipts, may_audit): (&[Receipt], bool),
+) -> History {
     let slug = cache.slug.as_str();
     let view = cache.index.view();
     let id = view.find(&hash);
@@ -207,7 +212,7 @@ fn written(site: &Site, cache: &Cache, hash: StorePathHash, receipts: &[Receipt]
             HeldBack::Purged => "Purged: it may not come back",
         };
         let mut told = entry(holding.at, Happening::HeldBack, words, Some(&holding.by));
-        told.detail = some(&holding.reason);
+        told.detail = some(holding.why(may_audit));
         items.push(told);
     }
     let published = |id| {

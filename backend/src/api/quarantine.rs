@@ -28,13 +28,13 @@ const MOST_NAMED: usize = 1_000;
 const MOST_ACTS: usize = 100;
 
 /// A path that is held back, as the API shows it.
-fn described(view: &View, hash: StorePathHash, holding: &Holding) -> HeldPath {
+fn described(view: &View, hash: StorePathHash, holding: &Holding, may_audit: bool) -> HeldPath {
     HeldPath {
         hash: hash.to_string(),
         name: view.find(&hash).map(|id| view.name(id).to_owned()),
         nar_hash: format!("sha256:{}", holding.nar_hash.to_nix32()),
         state: holding.state,
-        reason: holding.reason.to_string(),
+        reason: holding.why(may_audit).to_owned(),
         by: holding.by.to_string(),
         at: spelled(holding.at),
         act: holding.act.as_ref().map(ToString::to_string),
@@ -62,7 +62,8 @@ pub(super) fn mark_detail(cache: &Cache, view: &View, asked: &Asked, detail: &mu
     detail.row.quarantined = cache.holds_back(view, id);
     let held = cache.withheld.held();
     let holding = held.find(&hash, &view.nar_hash(id));
-    detail.held = holding.map(|holding| described(view, hash, holding));
+    let may_audit = asked.may_audit(cache);
+    detail.held = holding.map(|holding| described(view, hash, holding, may_audit));
     if !asked.is_known()
         && let Some(held) = &mut detail.held
     {
@@ -107,7 +108,8 @@ pub(super) async fn list(
     };
     let asking = Arc::clone(&site);
     heavy(&site, move || {
-        let mut page = page(&asking, &cache, paging.limit, after);
+        let may_audit = asked.may_audit(&cache);
+        let mut page = page(&asking, &cache, (paging.limit, after), may_audit);
         if !asked.is_known() {
             page.items.iter_mut().for_each(|path| path.by.clear());
             page.acts.iter_mut().for_each(|act| act.by.clear());
@@ -117,7 +119,12 @@ pub(super) async fn list(
     .await
 }
 
-fn page(site: &Site, cache: &Cache, limit: usize, after: Option<StorePathHash>) -> Quarantine {
+fn page(
+    site: &Site,
+    cache: &Cache,
+    (limit, after): (usize, Option<StorePathHash>),
+    may_audit: bool,
+) -> Quarantine {
     let held = cache.withheld.held();
     let view = cache.index.view();
     let mut rest = held.after(after);
@@ -127,7 +134,7 @@ fn page(site: &Site, cache: &Cache, limit: usize, after: Option<StorePathHash>) 
         items.extend(
             holdings
                 .iter()
-                .map(|holding| described(&view, *hash, holding)),
+                .map(|holding| described(&view, *hash, holding, may_audit)),
         );
         last = Some(hash.to_string());
     }

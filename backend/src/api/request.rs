@@ -86,6 +86,11 @@ impl Asked {
         !matches!(self.caller, Caller::Stranger(_))
     }
 
+    /// Whether whoever asks may read this cache's part of the audit.
+    pub(super) fn may_audit(&self, cache: &Cache) -> bool {
+        auth::may(&self.caller, Act::ReadAudit, cache.on()).is_ok()
+    }
+
     /// For whom something is unpacked.
     pub(super) fn reader(&self) -> Reader {
         match &self.caller {

@@ -242,8 +242,8 @@ pub(super) async fn change(
     Ok(Json(retention::shown(&site, &cache)))
 }
 
-/// Who took a path out, when and why: by a run, or for ever. Strangers are not told who, nor why; of runs
-/// Maintainers are told.
+/// Who took a path out, when and why: by a run, or for ever. Strangers are not told who; why, who may
+/// read the audit; of runs, Maintainers.
 #[utoipa::path(
     get,
     path = "/caches/{cache}/gc/gone/{hash}",
@@ -301,8 +301,8 @@ pub(super) async fn gone(
             false => String::new(),
         },
         at: spelled(purged.at),
-        reason: Some(purged.reason.to_string())
-            .filter(|reason| asked.is_known() && !reason.is_empty()),
+        reason: Some(purged.why(asked.may_audit(&cache)).to_owned())
+            .filter(|reason| !reason.is_empty()),
         plan: None,
         run: None,
         undo_until: None,

@@ -63,19 +63,30 @@ impl Holding {
         }
     }
 
-    /// Who, when and why, on one line.
-    pub fn line(&self) -> String {
-        let when = crate::auth::records::spelled(self.at);
-        format!("{} by {} on {when}: {}", self.done(), self.by, self.reason)
+    /// Why, for somebody who may read the audit or not: why a path was purged may say what leaked.
+    pub fn why(&self, may_audit: bool) -> &str {
+        match self.state {
+            HeldBack::Purged if !may_audit => "",
+            HeldBack::Purged | HeldBack::Quarantined => &self.reason,
+        }
     }
 
-    /// When and why, for everybody who reads the cache; not why something was purged, which tells what
-    /// leaked.
+    /// Who, when and, as far as everybody may know, why, on one line.
+    pub fn line(&self) -> String {
+        self.told(&format!(" by {}", self.by))
+    }
+
+    /// When and, as far as everybody may know, why, for everybody who reads the cache.
     pub fn nameless_line(&self) -> String {
+        self.told("")
+    }
+
+    fn told(&self, by: &str) -> String {
         let when = crate::auth::records::spelled(self.at);
-        match self.state {
-            HeldBack::Quarantined => format!("{} on {when}: {}", self.done(), self.reason),
-            HeldBack::Purged => format!("{} on {when}", self.done()),
+        let done = format!("{}{by} on {when}", self.done());
+        match self.why(false) {
+            "" => done,
+            why => format!("{done}: {why}"),
         }
     }
 }

@@ -276,7 +276,7 @@ pub fn held(page: PathPage, sending: Sending) -> Option<AnyView> {
         }
     });
     let body = view! {
-        <p>{format::sentence(&held.reason)}</p>
+        {(!held.reason.is_empty()).then(|| view! { <p>{format::sentence(&held.reason)}</p> })}
         <p>{words} " Since " {ago(&held.at)} {by} ". " <a href=all>"All that is held back"</a></p>
     };
     Some(banner(Tone::Warn, title, body, lift))

@@ -228,7 +228,7 @@ fn referrers(purging: Purging, found: &PurgePreview) -> AnyView {
 fn form(purging: Purging, found: &PurgePreview) -> AnyView {
     let reason = Field::new(
         "Why",
-        "It stays in the audit, and whoever tries to upload it again reads it.",
+        "Who may read the audit reads it. Others learn that it was purged, and not why.",
     );
     let open = RwSignal::new(false);
     let refusal = found.refusal.clone();
