@@ -40,6 +40,7 @@ mod quarantine;
 mod redirect;
 mod restored;
 mod retention;
+mod retention_command;
 mod retention_faults;
 mod retention_model;
 mod retention_replicas;
