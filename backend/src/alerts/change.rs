@@ -1,4 +1,4 @@
-//! What owners do to alerts: make, change, take away, test.
+//! What owners do to alerts: make, change, give a new secret, take away, test.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -219,6 +219,37 @@ pub async fn change(
     .await?;
     note(site, cache, by, "alert.change", id, &next).await;
     Ok(described(site, cache, id, &next).await)
+}
+
+/// Gives an alert a new secret: messages are signed with it from now on, and with the old one no more.
+///
+/// # Errors
+/// Where there is none, or the ledger cannot write it.
+pub async fn renew(
+    site: &Arc<Site>,
+    cache: &Arc<Cache>,
+    id: &str,
+    by: &By,
+) -> Result<NewAlert, AccessError> {
+    let secret = Secret::random()?.text();
+    let mut renewed = None;
+    put(site, cache, by, |rules| {
+        let rule = rules.get_mut(id).ok_or_else(|| no_such(id))?;
+        // A write that is tried again may find what it wrote itself.
+        if rule.secret != secret {
+            rule.secret.clone_from(&secret);
+            rule.revision += 1;
+        }
+        renewed = Some(rule.clone());
+        Ok(())
+    })
+    .await?;
+    let rule = renewed.ok_or_else(|| no_such(id))?;
+    note(site, cache, by, "alert.renew", id, &rule).await;
+    Ok(NewAlert {
+        alert: described(site, cache, id, &rule).await,
+        secret,
+    })
 }
 
 /// Takes an alert away. Nothing is sent, also where it fires.

@@ -33,7 +33,7 @@ mod shown;
 mod signature;
 mod watch;
 
-pub use change::{change, create, remove, test};
+pub use change::{change, create, remove, renew, test};
 pub use phase::{Phase, next};
 pub use record::{AlertsRecord, DeliveryRecord, Due, Rule, Standing, StatesRecord};
 pub use shown::list;

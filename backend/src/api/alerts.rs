@@ -164,3 +164,31 @@ pub(super) async fn test(
     let went = alerts::test(&site, &cache, &id, &asked.by()).await?;
     Ok(Json(went))
 }
+
+/// Gives an alert a new secret. It is in this answer and in no other; from now on messages are signed
+/// with it, and with the old one no more.
+#[utoipa::path(
+    post,
+    path = "/caches/{cache}/alerts/{id}/secret",
+    tag = "alerts",
+    operation_id = "renew_alert_secret",
+    params(
+        ("cache" = String, Path, description = "Slug of the cache"),
+        ("id" = String, Path, description = "The alert's id"),
+    ),
+    responses(
+        (status = 200, body = NewAlert),
+        (status = 401, body = Problem, content_type = "application/problem+json", description = "Needs a login"),
+        (status = 403, body = Problem, content_type = "application/problem+json", description = "Needs Owner of the cache, and a session"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "No such cache or alert"),
+    ),
+)]
+pub(super) async fn renew(
+    State(site): State<Arc<Site>>,
+    Extension(asked): Extension<Asked>,
+    Path((slug, id)): Path<(String, String)>,
+) -> Result<Json<NewAlert>, ApiError> {
+    let cache = owned(&site, &asked, &slug)?;
+    let renewed = alerts::renew(&site, &cache, &id, &asked.by()).await?;
+    Ok(Json(renewed))
+}

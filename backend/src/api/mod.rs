@@ -240,6 +240,7 @@ fn routes(computing: OpenApiRouter<Arc<Site>>) -> OpenApiRouter<Arc<Site>> {
         .routes(routes!(alerts::list, alerts::create))
         .routes(routes!(alerts::change, alerts::remove))
         .routes(routes!(alerts::test))
+        .routes(routes!(alerts::renew))
         .routes(routes!(settings::read, settings::change))
         .routes(routes!(wizard::test))
         .routes(routes!(audit::list))

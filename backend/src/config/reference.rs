@@ -57,7 +57,7 @@ pub const SETTINGS: &[Setting] = &[
         "outbound_allow",
         "ADDR or ADDR/BITS, a list",
         "none",
-        "private addresses that the server may call, such as an identity provider's or a bucket's that the wizard tries; to these http is allowed",
+        "private addresses that the server may call: an identity provider's, an upstream's, a webhook's, a bucket's that the wizard tries or another cache's that Connect asks; to these http is allowed",
     ),
     setting(
         "oidc.issuer",
@@ -481,5 +481,29 @@ mod tests {
         assert_eq!(nearest("visibility", &known), None);
         assert_eq!(distance("kitten", "sitting"), 3);
         assert_eq!(distance("raed", "read"), 1);
+    }
+
+    /// The help is the reference. The README says the same of each setting, but for those of which it says
+    /// less there and more elsewhere.
+    #[test]
+    fn the_readme_says_what_the_help_says() {
+        const SHORTER: [&str; 6] = [
+            "oidc.issuer",
+            "oidc.client_secret",
+            "oidc.client_secret_file",
+            "oidc.scopes",
+            "oidc.roles.GROUP",
+            "caches.SLUG.max_bytes",
+        ];
+        let readme = include_str!("../../../README.md");
+        for setting in SETTINGS {
+            if SHORTER.contains(&setting.key) {
+                continue;
+            }
+            let row = format!("| `{}`", setting.key);
+            let row = readme.lines().find(|line| line.starts_with(&row));
+            let row = row.unwrap_or_else(|| panic!("no row of `{}`", setting.key));
+            assert!(row.contains(setting.does), "{row}\nhelp: {}", setting.does);
+        }
     }
 }

@@ -312,18 +312,32 @@ async fn alerts_are_an_owners_and_show_their_secrets_once() {
     receiver.received()[0].assert_signed(secret);
     assert_eq!(receiver.events(), ["alert.test"]);
 
+    // A new secret signs instead of the old one, and who read the alert before has to read it again.
+    let renewed = read(
+        olga.post(&server, &format!("{one}/secret"), json!({}))
+            .await,
+    )
+    .await;
+    let fresh = renewed["secret"].as_str().expect("a secret");
+    assert_ne!(fresh, secret);
+    assert_eq!(renewed["alert"]["revision"], 3, "{renewed}");
+    change["revision"] = json!(2);
+    assert_eq!(put(&change).await.status(), 409);
+    read(olga.post(&server, &format!("{one}/test"), json!({})).await).await;
+    receiver.received()[1].assert_signed(fresh);
+
     let list = olga.get(&server, ALERTS).await.text().await.expect("text");
     assert!(list.contains(&receiver.url), "{list}");
-    for hidden in [secret, "part-of-the-secret"] {
+    for hidden in [secret, fresh, "part-of-the-secret"] {
         assert!(!list.contains(hidden), "{hidden} in {list}");
     }
     let audit = olga.get(&server, "/caches/main/audit").await;
     let audit = audit.text().await.expect("text");
-    for act in ["alert.create", "alert.change", "alert.test"] {
+    for act in ["alert.create", "alert.change", "alert.renew", "alert.test"] {
         assert!(audit.contains(act), "{act} in {audit}");
     }
     assert!(
-        !audit.contains(secret) && !audit.contains("part-of-the-secret"),
+        !audit.contains(secret) && !audit.contains(fresh) && !audit.contains("part-of-the-secret"),
         "{audit}"
     );
 

@@ -123,6 +123,7 @@ fn rule(operation: &str) -> Option<Rule> {
         | "change_alert"
         | "remove_alert"
         | "test_alert"
+        | "renew_alert_secret"
         | "change_retention_rules"
         | "make_retention_plan"
         | "preview_purge"

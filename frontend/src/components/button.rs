@@ -52,7 +52,7 @@ pub fn button(
     word: &'static str,
     act: impl Fn() + 'static,
 ) -> AnyView {
-    erased(weight, picture, word, None, Box::new(act))
+    erased(weight, picture, word, None, None, Box::new(act))
 }
 
 /// A button that can be busy or refused; `readiness` is tracked.
@@ -64,13 +64,32 @@ pub fn button_when(
     act: impl Fn() + 'static,
 ) -> AnyView {
     let readiness = Signal::derive(readiness);
-    erased(weight, picture, word, Some(readiness), Box::new(act))
+    erased(weight, picture, word, None, Some(readiness), Box::new(act))
+}
+
+/// The same in a row: screen readers hear `spoken`, which names the row.
+pub fn row_button(
+    word: &'static str,
+    spoken: String,
+    readiness: impl Fn() -> Readiness + Send + Sync + 'static,
+    act: impl Fn() + 'static,
+) -> AnyView {
+    let readiness = Signal::derive(readiness);
+    erased(
+        Weight::Plain,
+        None,
+        word,
+        Some(spoken),
+        Some(readiness),
+        Box::new(act),
+    )
 }
 
 fn erased(
     weight: Weight,
     picture: Option<Icon>,
     word: &'static str,
+    spoken: Option<String>,
     readiness: Option<Signal<Readiness>>,
     act: Box<dyn Fn()>,
 ) -> AnyView {
@@ -107,6 +126,7 @@ fn erased(
             <button
                 type="button"
                 class=weight.class()
+                aria-label=spoken
                 aria-disabled=move || (readiness.get() != Readiness::Ready).to_string()
                 aria-describedby=move || refused().map(|_| id.clone())
                 on:click=move |_| {

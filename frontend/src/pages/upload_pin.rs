@@ -44,6 +44,15 @@ struct KnownPin {
     path: String,
 }
 
+/// What is said of the paths that are not offered, where there are so many.
+fn not_offered(paths: usize) -> Option<String> {
+    let more = paths.checked_sub(MOST_OFFERED).filter(|more| *more > 0)?;
+    Some(format!(
+        "And {} more: pin one of those on its own page once it is published.",
+        format::count(more as u64)
+    ))
+}
+
 /// What is known of the pin by that name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Seen {
@@ -308,7 +317,9 @@ impl Pinning {
                     let words = format::split_path(path).1.to_owned();
                     (path.clone(), words)
                 });
-                select_field(self.path, options.collect())
+                let more = not_offered(tops.len())
+                    .map(|words| view! { <small class="muted">{words}</small> });
+                view! { <div>{select_field(self.path, options.collect())} {more}</div> }.into_any()
             })
         })
     }
@@ -372,5 +383,18 @@ impl Pinning {
             }));
             view! { <p><a href=address>"The page of this pin"</a></p> }.into_any()
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_that_are_not_offered_are_counted() {
+        assert_eq!(not_offered(2), None);
+        assert_eq!(not_offered(MOST_OFFERED), None);
+        let words = not_offered(MOST_OFFERED + 1_234).expect("words");
+        assert!(words.starts_with("And 1,234 more:"), "{words}");
     }
 }

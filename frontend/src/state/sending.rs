@@ -72,6 +72,12 @@ impl Sending {
         });
     }
 
+    /// What became of an earlier change is said no more: somebody begins anew.
+    pub fn forget(self) {
+        self.error.set(None);
+        self.done.set(None);
+    }
+
     /// `otherwise`, unless something is being sent; tracked.
     pub fn readiness(self, otherwise: Readiness) -> Readiness {
         if self.busy.get() {

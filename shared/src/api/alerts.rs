@@ -6,6 +6,7 @@
 //! | `POST /alerts` with an [`AlertWish`] | [`NewAlert`]: the secret is shown this once |
 //! | `PUT /alerts/{id}` with an [`AlertWish`] | the [`Alert`] |
 //! | `DELETE /alerts/{id}` | nothing |
+//! | `POST /alerts/{id}/secret` | [`NewAlert`] with a new secret, shown this once; the old one signs no more |
 //! | `POST /alerts/{id}/test` | [`AlertDelivery`]: how sending a message went |
 //!
 //! All of it is for owners of the cache. A message is the JSON of [`AlertMessage`], signed as
@@ -288,7 +289,7 @@ pub struct AlertWish {
     pub revision: u64,
 }
 
-/// An alert that was just made.
+/// An alert that was just made, or was given a new secret.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct NewAlert {

@@ -49,6 +49,17 @@ async fn an_owner_sets_prices_and_every_figure_says_what_it_costs() -> anyhow::R
     browser.shows("A price is a number such as 0.023").await?;
     fill(&browser, "A GB kept for a month", "23").await?;
     fill(&browser, "A GB sent", "9000").await?;
+    // What the server refuses is said beside what was typed, and that is still there.
+    fill(&browser, "Currency", "a name that is much too long").await?;
+    click(&browser, "Save the prices").await?;
+    browser
+        .until(
+            "the refusal in the dialog",
+            "const dialog = document.querySelector('dialog[open]'); \
+             return !!dialog?.querySelector('[role=alert]') && [...dialog.querySelectorAll('input')].some(it => it.value === '9000')",
+        )
+        .await?;
+    fill(&browser, "Currency", "$").await?;
     click(&browser, "Save the prices").await?;
     browser.shows("The prices are set.").await?;
     browser

@@ -412,3 +412,35 @@ async fn a29_a94_a95_a_plan_leaves_what_was_pinned_since_and_a_run_is_undone() -
     shelf.said("tombstone", "A token is in it").await?;
     shelf.browser.finish().await
 }
+
+/// A run waits some seconds before it takes anything out, and is stopped then.
+#[tokio::test(flavor = "multi_thread")]
+async fn stopping_a_run_says_what_that_means_before() -> anyhow::Result<()> {
+    let Some(shelf) = Shelf::new().await? else {
+        return Ok(());
+    };
+    let browser = &shelf.browser;
+    let before = of_clients(&shelf.bucket)?;
+    let plan = shelf.plan("keep=pins:5,uploaded:30&grace=0", 30).await?;
+    shelf.run("").await?;
+    click(browser, "Stop…").await?;
+    let said = "const words = document.querySelector('dialog[open]')?.textContent ?? '';";
+    browser
+        .until(
+            "what stopping means",
+            &format!("{said} return words.includes('No more narinfos are taken out') && /can be put back until 20\\d\\d-/.test(words)"),
+        )
+        .await?;
+    click(browser, "Cancel").await?;
+    shelf.said("run-acts", "Stop…").await?;
+    click(browser, "Stop…").await?;
+    click(browser, "Stop it").await?;
+    shelf.said("run-state", "stopped").await?;
+    browser.open(&format!("/c/team/gc/plans/{plan}")).await?;
+    browser.shows("Open the run").await?;
+    ensure!(
+        of_clients(&shelf.bucket)? == before,
+        "it took something out"
+    );
+    shelf.browser.finish().await
+}

@@ -7,6 +7,7 @@ use snowbank_shared::route::escape;
 use super::Alerts;
 use crate::components::ago::ago;
 use crate::components::banner::alert;
+use crate::components::button::row_button;
 use crate::components::chip::{Tone, chip};
 use crate::components::dialog::{Confirm, confirm};
 use crate::components::icon::Icon;
@@ -145,56 +146,70 @@ fn row(alerts: Alerts, one: &Alert) -> AnyView {
 }
 
 fn actions(alerts: Alerts, one: &Alert, name: &str) -> AnyView {
-    let open = RwSignal::new(false);
-    let path = alerts.path(&format!("/{}", escape(&one.id)));
+    let ready = move || alerts.ready();
     let test = {
-        let (path, name) = (format!("{path}/test"), name.to_owned());
-        move |_| {
-            alerts.forget();
-            let name = name.clone();
-            alerts
-                .sending
-                .send("POST", path.clone(), None, move |answer| {
-                    alerts
-                        .tested
-                        .set(answer.json().ok().map(|went| (name, went)));
-                    alerts.list.reload();
-                });
-        }
-    };
-    let remove = {
-        let name = name.to_owned();
+        let (id, name) = (one.id.clone(), name.to_owned());
         move || {
-            alerts.forget();
-            let done = format!("The alert {name} is gone.");
-            alerts.sending.send("DELETE", path.clone(), None, move |_| {
-                alerts.sending.done.set(Some(done));
+            let name = name.clone();
+            alerts.begin();
+            let path = alerts.path(&format!("/{}/test", escape(&id)));
+            alerts.sending.send("POST", path, None, move |answer| {
+                alerts
+                    .tested
+                    .set(answer.json().ok().map(|went| (name, went)));
                 alerts.list.reload();
             });
         }
+    };
+    let ask = |open: RwSignal<bool>| {
+        let one = one.clone();
+        move || {
+            alerts.sending.forget();
+            alerts.chosen.set(Some(one.clone()));
+            open.set(true);
+        }
+    };
+    view! {
+        <span class="page-actions">
+            {row_button("Test", format!("Test {name}"), ready, test)}
+            {row_button("Change…", format!("Change {name}"), ready, ask(alerts.changing))}
+            {row_button("Remove…", format!("Remove {name}"), ready, ask(alerts.removing))}
+        </span>
+    }
+    .into_any()
+}
+
+/// The question before an alert goes.
+pub(super) fn removal(alerts: Alerts) -> AnyView {
+    let remove = move || {
+        let Some(one) = alerts.chosen.get_untracked() else {
+            return;
+        };
+        alerts.begin();
+        let path = alerts.path(&format!("/{}", escape(&one.id)));
+        alerts.sending.send("DELETE", path, None, move |_| {
+            alerts.taken(&one.id);
+            let done = format!("The alert {} is gone.", format::visible(&one.name));
+            alerts.sending.done.set(Some(done));
+            alerts.list.reload();
+        });
     };
     let ask = Confirm {
         title: "Remove an alert",
         verb: "Remove",
         typed: None,
     };
-    view! {
-        <span class="page-actions">
-            <button type="button" class="button" aria-label=format!("Test {name}") on:click=test>
-                "Test"
-            </button>
-            <button type="button" class="button" aria-label=format!("Remove {name}") on:click=move |_| open.set(true)>
-                "Remove…"
-            </button>
-        </span>
-        {confirm(
-            ask,
-            open,
-            || view! { <p>"Nothing is sent: who was told that it fires is not told that it is over. Its secret is gone with it."</p> }.into_any(),
-            remove,
-        )}
-    }
-    .into_any()
+    let preview = move || {
+        let chosen = alerts.chosen.get_untracked();
+        let words =
+            chosen.map(|one| format!("{}: {}", format::visible(&one.name), one.condition.words()));
+        view! {
+            <p><b>{words}</b></p>
+            <p>"Nothing is sent: who was told that it fires is not told that it is over. Its secret is gone with it."</p>
+        }
+        .into_any()
+    };
+    confirm(ask, alerts.removing, preview, remove)
 }
 
 /// How a test went.

@@ -1,6 +1,7 @@
 //! `/c/{cache}/settings/alerts`: who is told by a webhook when a figure is too low or too high, how
 //! each alert stands, and whether its messages arrive.
 
+mod change;
 mod form;
 mod listed;
 mod receiver;
@@ -8,13 +9,13 @@ mod receiver;
 use leptos::prelude::*;
 use snowbank_shared::api::Page;
 use snowbank_shared::api::access::Act;
-use snowbank_shared::api::alerts::{Alert, AlertDelivery, NewAlert};
+use snowbank_shared::api::alerts::{Alert, AlertDelivery, MOST_ALERTS, NewAlert};
 use snowbank_shared::route::escape;
 
 use crate::components::ago::clock;
 use crate::components::api_button::api_button;
 use crate::components::banner::{banner, empty};
-use crate::components::button::Readiness;
+use crate::components::button::{Readiness, Weight, button};
 use crate::components::changing::changing;
 use crate::components::chip::Tone;
 use crate::components::code::code_line;
@@ -37,10 +38,17 @@ struct Alerts {
     identity: Identity,
     list: Remote<Page<Alert>>,
     sending: Sending,
-    /// The alert that was just made, with its secret.
-    made: RwSignal<Option<NewAlert>>,
+    /// Alerts that were just made or given a new secret, with it: nobody is shown it again, so it stays
+    /// until it was taken.
+    made: RwSignal<Vec<NewAlert>>,
     /// The alert that was just tested, and how that went.
     tested: RwSignal<Option<(String, AlertDelivery)>>,
+    /// The alert that a question is about: rows are drawn anew each minute, and questions stay.
+    chosen: RwSignal<Option<Alert>>,
+    /// Whether it is asked if that one is to go.
+    removing: RwSignal<bool>,
+    /// Whether that one is being changed.
+    changing: RwSignal<bool>,
 }
 
 impl Alerts {
@@ -56,10 +64,28 @@ impl Alerts {
         format!("/caches/{}/alerts{rest}", escape(&cache))
     }
 
-    /// What was said about an earlier act is said no more.
-    fn forget(self) {
-        self.made.set(None);
+    /// Whether something can be done now: one thing at a time; tracked.
+    fn ready(self) -> Readiness {
+        self.sending.readiness(self.readiness())
+    }
+
+    /// Why no more can be made; tracked.
+    fn full(self) -> Option<String> {
+        let page = self.list.get()?;
+        (page.items.len() >= MOST_ALERTS).then(|| {
+            format!("This cache has {MOST_ALERTS} alerts, and that is the most: remove one first.")
+        })
+    }
+
+    /// An act on an alert begins: how an earlier one went is said no more. A secret stays.
+    fn begin(self) {
         self.tested.set(None);
+    }
+
+    /// A secret was taken, or has become useless.
+    fn taken(self, id: &str) {
+        self.made
+            .update(|made| made.retain(|one| one.alert.id != id));
     }
 }
 
@@ -82,8 +108,11 @@ pub fn page(cache: &str) -> AnyView {
         identity,
         list,
         sending: Sending::new(),
-        made: RwSignal::new(None),
+        made: RwSignal::new(Vec::new()),
         tested: RwSignal::new(None),
+        chosen: RwSignal::new(None),
+        removing: RwSignal::new(false),
+        changing: RwSignal::new(false),
     };
     let known = memo(move || list.get().map(|page| page.items.clone()));
     let drawn = move || match (known.get(), alerts.readiness()) {
@@ -116,9 +145,11 @@ pub fn page(cache: &str) -> AnyView {
             {absent_or_failed(live_cache())}
             {failure_of(list)}
             {alerts.sending.notice()}
-            {changing(move || alerts.made.get().map(|made| shown_once(&made)))}
+            {changing(move || shown_once(alerts))}
             {changing(move || alerts.tested.get().map(|(name, went)| listed::test_went(&name, &went)))}
             <div id="alerts">{changing(drawn)}</div>
+            {listed::removal(alerts)}
+            {change::dialog_of(alerts)}
             {form::card_of(alerts)}
             {receiver::card_of()}
             {files()}
@@ -127,17 +158,24 @@ pub fn page(cache: &str) -> AnyView {
     .into_any()
 }
 
-/// The secret, this once.
-fn shown_once(made: &NewAlert) -> AnyView {
-    banner(
-        Tone::Ok,
-        format!("The alert {} is made", format::visible(&made.alert.name)),
-        view! {
-            <p>"Its messages are signed with this secret. It is shown this once: give it to the receiver now."</p>
-            {code_line("Secret", made.secret.clone())}
-        },
-        (),
-    )
+/// The secrets, this once.
+fn shown_once(alerts: Alerts) -> AnyView {
+    let one = |made: NewAlert| {
+        let id = made.alert.id.clone();
+        banner(
+            Tone::Ok,
+            format!("The secret of {}", format::visible(&made.alert.name)),
+            view! {
+                <p>"Messages of this alert are signed with it. It is shown this once: give it to the receiver now."</p>
+                {code_line("Secret", made.secret)}
+            },
+            button(Weight::Plain, None, "I have it", move || {
+                alerts.taken(&id);
+            }),
+        )
+    };
+    let made = alerts.made.get();
+    made.into_iter().map(one).collect_view().into_any()
 }
 
 /// For who has Prometheus and Grafana.

@@ -9,6 +9,7 @@ use crate::components::ago::ago;
 use crate::components::changing::changing;
 use crate::components::failure::failure_of;
 use crate::components::layout::{section, table};
+use crate::components::skeleton::skeleton;
 use crate::format;
 use crate::state::navigation::href;
 use crate::state::remote::Remote;
@@ -34,7 +35,11 @@ pub(super) fn lists(cache: &str) -> AnyView {
     let found = Remote::<RetentionHistory>::new(move || Some(path.clone()));
     let slug = cache.to_owned();
     let list = move || {
-        let found = found.get()?;
+        let Some(found) = found.get() else {
+            return found
+                .is_waiting()
+                .then(|| skeleton(3, "Asking for plans and runs…"));
+        };
         if found.plans.is_empty() && found.runs.is_empty() {
             return None;
         }

@@ -101,22 +101,24 @@ fn about(cache: &str, plan: &Plan) -> AnyView {
         fact("Frees", weight_words(plan.frees)),
         fact(
             "NARs are deleted",
-            format!(
-                "{} after their narinfos are in the trash",
-                format::counted(u64::from(plan.grace_days), "day", "days")
-            ),
+            match plan.grace_days {
+                0 => "as soon as their narinfos are in the trash".to_owned(),
+                days => format!(
+                    "{} after their narinfos are in the trash",
+                    format::counted(u64::from(days), "day", "days")
+                ),
+            },
         ),
     ];
     if plan.foreign_paths > 0 {
-        let yes = if plan.foreign {
-            "known"
-        } else {
-            "not yet known"
+        let yes = match plan.foreign {
+            true => "who made the plan knew of that",
+            false => "who made the plan did not say yes to that",
         };
         lines.push(fact(
             "Others write here",
             format!(
-                "{} came past this server; {yes} to the author",
+                "{} came past this server; {yes}",
                 format::counted(plan.foreign_paths, "path", "paths")
             ),
         ));
@@ -197,6 +199,17 @@ fn list(planned: Planned, plan: &Plan) -> AnyView {
     section("What is to go", export_menu(exported), body)
 }
 
+/// What becomes of the NARs, and until when it can be undone.
+fn grace_words(days: u32) -> String {
+    match days {
+        0 => "Clients get 404 for them from then on. NARs are deleted at once after that, and then the run cannot be undone.".to_owned(),
+        days => format!(
+            "Clients get 404 for them from then on. NARs stay for {}, and until then the run can be undone.",
+            format::counted(u64::from(days), "day", "days")
+        ),
+    }
+}
+
 fn start(planned: Planned, plan: &Plan) -> AnyView {
     let cache = planned.cache.get_value();
     if let Some(run) = &plan.run {
@@ -232,10 +245,7 @@ fn start(planned: Planned, plan: &Plan) -> AnyView {
             );
             view! { <p>{words}</p> }
         });
-        let undo = format!(
-            "Clients get 404 for them from then on. NARs stay for {}, and until then the run can be undone.",
-            format::counted(u64::from(days), "day", "days")
-        );
+        let undo = grace_words(days);
         view! {
             <p><b>{format!("{}: their narinfos go into the trash.", weight_words(frees))}</b></p>
             {stay}
@@ -259,4 +269,16 @@ fn start(planned: Planned, plan: &Plan) -> AnyView {
         {question(asked, open, preview, go)}
     };
     card("Carry it out", (), body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_without_days_of_grace_is_not_said_to_be_undone() {
+        assert!(grace_words(0).ends_with("then the run cannot be undone."));
+        assert!(grace_words(1).contains("NARs stay for 1 day, "));
+        assert!(grace_words(30).ends_with("until then the run can be undone."));
+    }
 }

@@ -8,13 +8,13 @@ use snowbank_shared::route::escape;
 
 use super::Usage;
 use super::storage::class_word;
-use crate::components::button::{Weight, button, button_when};
+use crate::components::button::{Readiness, Weight, button, button_when};
 use crate::components::dialog::dialog;
 use crate::components::field::{Field, text_field};
 use crate::components::layout::{section, table};
 use crate::components::size::size;
 use crate::format;
-use crate::state::identity::identity;
+use crate::state::identity::{Identity, identity};
 use crate::state::remote::Remote;
 use crate::state::sending::{Sending, json};
 
@@ -129,6 +129,7 @@ impl Month {
 pub(super) struct Pricing {
     usage: Usage,
     answer: Remote<Storage>,
+    identity: Identity,
     open: RwSignal<bool>,
     sending: Sending,
 }
@@ -138,6 +139,7 @@ impl Pricing {
         Self {
             usage,
             answer,
+            identity: identity(),
             open: RwSignal::new(false),
             sending: Sending::new(),
         }
@@ -218,9 +220,10 @@ impl Pricing {
                 egress_gb,
                 revision,
             };
-            self.open.set(false);
+            // The question stays until the server took the answer: what it refuses stands beside what was typed.
             let path = prices_path(&self.usage.cache.get_value());
             self.sending.send("PUT", path, json(&wish), move |_| {
+                self.open.set(false);
                 self.sending
                     .done
                     .set(Some("The prices are set.".to_owned()));
@@ -233,9 +236,10 @@ impl Pricing {
                 {text_field(currency, "text", "off")}
                 {prices.map(|field| text_field(field, "text", "off")).into_iter().collect_view()}
             </div>
+            {self.sending.notice()}
             <div class="dialog-actions">
                 {button(Weight::Plain, None, "Cancel", move || self.open.set(false))}
-                {button(Weight::Primary, None, "Save the prices", go)}
+                {button_when(Weight::Primary, None, "Save the prices", move || self.readiness(), go)}
             </div>
         }
         .into_any()
@@ -243,14 +247,24 @@ impl Pricing {
 
     /// The button, for whom it is; the others read who can.
     fn change(self) -> AnyView {
-        let readiness = move || {
-            let cache = self.usage.cache.get_value();
-            self.sending
-                .readiness(identity().readiness(Some(&cache), Act::Manage))
-        };
-        button_when(Weight::Plain, None, "Set prices…", readiness, move || {
+        let open = move || {
+            self.sending.forget();
             self.open.set(true);
-        })
+        };
+        button_when(
+            Weight::Plain,
+            None,
+            "Set prices…",
+            move || self.readiness(),
+            open,
+        )
+    }
+
+    /// Whether they can be set; tracked.
+    fn readiness(self) -> Readiness {
+        let cache = self.usage.cache.get_value();
+        self.sending
+            .readiness(self.identity.readiness(Some(&cache), Act::Manage))
     }
 
     /// What is stored, at these prices.

@@ -64,8 +64,20 @@ fn packages(paths: &[UsagePath]) -> Vec<Sent> {
     packages
 }
 
-/// The table; nothing where nothing was fetched.
-pub(super) fn by_package(list: &UsageList<UsagePath>, prices: Option<&Prices>) -> Option<AnyView> {
+/// Why there are no costs; nothing where there are, or nobody knows yet.
+fn no_costs(prices: Option<&Prices>, failed: bool) -> Option<&'static str> {
+    match prices {
+        None => failed.then_some("The prices could not be read, so no costs are shown."),
+        Some(prices) => (prices.egress_gb == 0)
+            .then_some("No price of a GB sent is set: an owner sets it under Storage, at Cost."),
+    }
+}
+
+/// The table; nothing where nothing was fetched. Tracks the prices.
+pub(super) fn by_package(list: &UsageList<UsagePath>, prices: Remote<Prices>) -> Option<AnyView> {
+    let failed = prices.error().is_some();
+    let prices = prices.get();
+    let prices = prices.as_deref();
     let packages = packages(&list.items);
     if packages.is_empty() {
         return None;
@@ -107,11 +119,9 @@ pub(super) fn by_package(list: &UsageList<UsagePath>, prices: Option<&Prices>) -
         format::count(shown),
         cut.unwrap_or_default()
     );
-    let unpriced = prices.is_none_or(|prices| prices.egress_gb == 0).then(|| {
-        view! { <p class="usage-note">"No price of a GB sent is set: an owner sets it under Storage, at Cost."</p> }
-    });
+    let no_costs = no_costs(prices, failed).map(|why| view! { <p class="usage-note">{why}</p> });
     let body = view! {
-        {unpriced}
+        {no_costs}
         {table("Egress by package", "table", &columns, rows)}
     };
     Some(section("Egress by package", view! { <p>{words}</p> }, body))
@@ -150,5 +160,11 @@ mod tests {
         assert_eq!(cost(Some(&prices), 100_000_000_000), "$ 9.00");
         assert_eq!(cost(Some(&Prices::default()), 100), "—");
         assert_eq!(cost(None, 100), "—");
+        // That nobody set a price is said only where that is known.
+        assert_eq!(no_costs(None, false), None);
+        assert_eq!(no_costs(Some(&prices), true), None);
+        let said = |prices, failed| no_costs(prices, failed).expect("words");
+        assert!(said(None, true).starts_with("The prices could not be read"));
+        assert!(said(Some(&Prices::default()), false).starts_with("No price"));
     }
 }

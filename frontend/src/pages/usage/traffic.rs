@@ -278,7 +278,7 @@ fn top(usage: Usage) -> AnyView {
                 {failure_of(list)}
                 {changing(body)}
             };
-            let packages = move || by_package(&*list.get()?, prices.get().as_deref());
+            let packages = move || by_package(&*list.get()?, prices);
             view! {
                 {section("Top paths", changing(count), body)}
                 {changing(packages)}
