@@ -175,7 +175,7 @@ fn left_words(run: &Run) -> String {
         RunState::Undoing | RunState::Undone => {
             format!("{paths} could not be put back:")
         }
-        _ if run.restored > 0 || run.trouble.is_some() => {
+        RunState::Stopped if run.trouble.is_some() => {
             format!("{paths} could not be put back, or stayed before:")
         }
         _ => format!(
