@@ -73,6 +73,7 @@ impl<'a> Eraser<'a> {
                 objects: 0,
                 versions: Some(0),
                 freed: 0,
+                shared_with: 0,
             },
         }
     }

@@ -369,10 +369,13 @@ impl Retention {
         })
         .await
         .map_err(|error| error.to_string())?;
+        eraser.done.shared_with = shared + in_trash;
         let erased = async {
             // A narinfo may name whatever it likes.
             let class = ObjectClass::of(&target.nar);
-            if shared + in_trash == 0 && matches!(class, ObjectClass::Nar | ObjectClass::Other) {
+            if eraser.done.shared_with == 0
+                && matches!(class, ObjectClass::Nar | ObjectClass::Other)
+            {
                 eraser.erase(&target.nar).await?;
             }
             eraser.erase(&format!("{path}.ls")).await?;

@@ -458,6 +458,8 @@ pub struct Purged {
     pub versions: Option<u64>,
     /// Bytes that were freed.
     pub freed: u64,
+    /// Other paths with the same NAR, which therefore stays: what is in it can still be fetched.
+    pub shared_with: u64,
 }
 
 /// A path that retention or a person took out.

@@ -55,10 +55,7 @@ pub(super) fn page(cache: &str, hash: &str) -> AnyView {
         banner(Tone::Warn, "There is nothing to purge", words, ())
     };
     let body = move || match purging.purged.get() {
-        Some(purged) => {
-            let shared = found.get_now().map_or(0, |found| found.shared_with);
-            done(purging, &purged, shared)
-        }
+        Some(purged) => done(purging, &purged),
         None => found_or(
             found,
             "Looking for what refers to it…",
@@ -73,7 +70,7 @@ pub(super) fn page(cache: &str, hash: &str) -> AnyView {
     framed(cache, "Purge a path", sentence, body)
 }
 
-fn done(purging: Purging, purged: &Purged, shared: u64) -> AnyView {
+fn done(purging: Purging, purged: &Purged) -> AnyView {
     let versions = match purged.versions {
         None => "Whether the bucket keeps old versions could not be asked: look there yourself."
             .to_owned(),
@@ -87,7 +84,7 @@ fn done(purging: Purging, purged: &Purged, shared: u64) -> AnyView {
         purging.cache.get_value(),
         purging.hash.get_value(),
     ));
-    let stays = (shared > 0).then(|| {
+    let stays = (purged.shared_with > 0).then(|| {
         view! { <p><b>"Its NAR is still there"</b>", because other paths have the same. Purge these as well, or what leaked stays."</p> }
     });
     let words = view! {
