@@ -153,6 +153,12 @@ async fn what_was_purged_is_gone_whole_and_what_others_need_stays() {
         (&told["by"], &told["reason"]),
         (&json!("olga"), &Value::Null)
     );
+    let hash = leaked.parts.store_path.hash();
+    for (who, knows) in [(&site.owner, true), (&mary, false), (&stranger, false)] {
+        let history = format!("/caches/main/paths/{hash}/history");
+        let history = who.json(server, &history).await.to_string();
+        assert_eq!(history.contains("a token leaked"), knows, "{history}");
+    }
     let told = stranger.json(server, &gone).await;
     assert_eq!((&told["by"], &told["reason"]), (&json!(""), &Value::Null));
     site.put(&alice, &leaked.url(), leaked.stored.clone()).await;
@@ -348,7 +354,8 @@ async fn an_archive_stays_for_paths_that_the_index_does_not_know_and_for_those_i
         0,
         "not known yet"
     );
-    purged(&site, &two).await;
+    let done = purged(&site, &two).await;
+    assert_eq!(done["shared_with"], 1, "whoever asked is told: {done}");
     assert!(objects(&site).contains(&two.url()), "the bucket needs it");
     assert!(!objects(&site).contains(&two.key()));
 }
