@@ -83,7 +83,9 @@ impl Command {
             assert_eq!(code, Some(1), "{first}: {text}{errors}");
             assert!(errors.contains(why), "{first}: {errors}");
             assert_eq!(text.contains("would go"), first == "--dry-run", "{text}");
-            ended.push(errors);
+            // Without the log, which has the time.
+            let said = errors.lines().filter(|line| line.starts_with("snowbank: "));
+            ended.push(said.map(str::to_owned).collect::<Vec<_>>());
         }
         assert_eq!(ended[0], ended[1]);
         self.is_whole(made);
@@ -213,7 +215,7 @@ async fn what_the_bucket_refuses_to_delete_is_told_and_no_success() {
         (&run["state"], &run["trashed"]),
         (&json!("grace"), &json!(0))
     );
-    assert_eq!(run["errors"][0]["count"], 3, "{text}");
+    assert_eq!(run["left_out_paths"], 4, "{text}");
     assert!(errors.contains("3 times: the bucket refused"), "{errors}");
     assert!(errors.contains(".narinfo"), "{errors}");
     let shelf = Shelf::new(dir.path().join("cache"));
@@ -223,5 +225,6 @@ async fn what_the_bucket_refuses_to_delete_is_told_and_no_success() {
     // What a run before this one went through is not told again.
     bucket.faults().clear();
     let (code, text, errors) = gc(&settings, &["--yes", "--foreign"]).await;
-    assert_eq!((code, errors.as_str()), (Some(0), ""), "{text}");
+    assert_eq!(code, Some(0), "{text}{errors}");
+    assert!(!errors.contains("refused"), "{errors}");
 }
