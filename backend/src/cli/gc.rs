@@ -229,24 +229,12 @@ fn went_wrong(server: &RunningServer, cache: &Cache) -> Wrong {
     let runs = server.retention().history(cache).runs.into_iter();
     let errors = runs.flat_map(|run| {
         let of = move |group: ErrorGroup| {
-            let key = (run.id.clone(), of_any_object(&group));
+            let key = (run.id.clone(), group.words);
             (key, (group.count, group.example))
         };
         run.errors.into_iter().map(of)
     });
-    let mut wrong = Wrong::new();
-    for (key, (times, example)) in errors {
-        wrong.entry(key).or_insert((0, example)).0 += times;
-    }
-    wrong
-}
-
-/// The words without the object that they name, so that the same trouble with many is told once.
-fn of_any_object(group: &ErrorGroup) -> String {
-    match group.example.as_str() {
-        "" => group.words.clone(),
-        example => group.words.replace(example, "…"),
-    }
+    errors.collect()
 }
 
 /// What went wrong meanwhile, by its words.
@@ -427,12 +415,6 @@ mod tests {
             told,
             ["5 times: refused (for example nar/1.nar); what it concerns stays in the bucket"]
         );
-        let group = ErrorGroup {
-            words: "deleting s3://b/nar/1.nar failed".to_owned(),
-            count: 1,
-            example: "nar/1.nar".to_owned(),
-        };
-        assert_eq!(of_any_object(&group), "deleting s3://b/… failed");
         assert!(
             wrong_words("refused", 1, "\u{1b}").starts_with("once: refused (for example \\u{1b})")
         );

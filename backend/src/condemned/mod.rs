@@ -431,6 +431,24 @@ mod tests {
     }
 
     #[test]
+    fn the_same_trouble_with_several_objects_is_told_once() {
+        let mut run = run(RunState::Deleting);
+        for key in ["nar/1.nar", "nar/2.nar"] {
+            run.went_wrong(&format!("deleting s3://b/{key} failed"), key);
+        }
+        run.went_wrong("nothing answers", "");
+        let told: Vec<_> = run.errors.into_iter().collect();
+        let of = |words: &str, times, object: &str| (words.to_owned(), (times, object.to_owned()));
+        assert_eq!(
+            told,
+            [
+                of("deleting s3://b/… failed", 2, "nar/1.nar"),
+                of("nothing answers", 1, "")
+            ]
+        );
+    }
+
+    #[test]
     fn a_run_is_stopped_before_its_record_is_too_large() {
         let mut full = run(RunState::Trashing);
         full.needed = (100..100 + place(MOST_NEEDED)).collect();

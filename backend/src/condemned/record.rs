@@ -231,9 +231,13 @@ impl RunRecord {
         self.trashed_at.map(|at| at.saturating_add(days * 86_400))
     }
 
-    /// Counts an error of a kind.
+    /// Counts an error of a kind: one that names its object is of the same kind with others.
     pub fn went_wrong(&mut self, words: &str, object: &str) {
         const KINDS: usize = 20;
+        let words = match object {
+            "" => words.to_owned(),
+            object => words.replace(object, "…"),
+        };
         let words: String = words.chars().take(200).collect();
         let words = match self.errors.contains_key(&words) || self.errors.len() < KINDS {
             true => words,
