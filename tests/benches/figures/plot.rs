@@ -9,7 +9,7 @@ use crate::measure::SUMMARY;
 use crate::svg::{Bar, Group, picture};
 
 /// What the groups are, by the first letter of an id.
-const GROUPS: [(char, &str); 8] = [
+const GROUPS: [(char, &str); 10] = [
     ('a', "First index"),
     ('b', "Refresh"),
     ('c', "A million paths: restart, memory"),
@@ -18,6 +18,8 @@ const GROUPS: [(char, &str); 8] = [
     ('f', "Uploads"),
     ('g', "First page"),
     ('h', "Long lists"),
+    ('i', "Counting and proving"),
+    ('s', "Signatures in bulk"),
 ];
 
 /// Draws `figures.svg` beside the list of figures.
