@@ -226,7 +226,7 @@ type Wrong = BTreeMap<(String, String), (u64, String)>;
 
 /// What went wrong in the runs of a cache until now.
 fn went_wrong(server: &RunningServer, cache: &Cache) -> Wrong {
-    let runs = server.retention().history(cache).runs.into_iter();
+    let runs = server.retention().all_runs(cache).into_iter();
     let errors = runs.flat_map(|run| {
         let of = move |group: ErrorGroup| {
             let key = (run.id.clone(), group.words);
@@ -265,11 +265,8 @@ async fn is_idle(server: &RunningServer, cache: &Arc<Cache>) -> bool {
     let retention = server.retention();
     let mut stands: Option<Instant> = None;
     while retention.is_busy(cache) {
-        let trouble = retention
-            .history(cache)
-            .runs
-            .into_iter()
-            .find_map(|run| run.trouble);
+        let mut acting = retention.all_runs(cache).into_iter();
+        let trouble = acting.find_map(|run| run.trouble.filter(|_| run.state.acts()));
         match trouble {
             None => stands = None,
             Some(trouble) => {

@@ -280,7 +280,12 @@ impl Retention {
         self.turn(cache).is_some() || runs.any(|run| run.acts() || due(&run))
     }
 
-    /// Plans that can be started and runs of a cache, newest first.
+    /// All runs of a cache that are remembered, newest first.
+    pub fn all_runs(&self, cache: &Cache) -> Vec<Run> {
+        self.runs(cache).iter().map(shown).collect()
+    }
+
+    /// Plans that can be started and the newest runs of a cache, newest first.
     pub fn history(&self, cache: &Cache) -> RetentionHistory {
         let plans = self.startable(cache);
         RetentionHistory {

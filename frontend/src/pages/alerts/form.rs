@@ -39,7 +39,7 @@ impl Form {
             "An https:// URL that takes a POST. Only its host is shown again.",
         );
         form.preset.value.set("0".to_owned());
-        form.follow_presets();
+        form.follow_presets(true);
         form
     }
 
@@ -52,7 +52,7 @@ impl Form {
         form.preset.value.set(OWN.to_owned());
         form.name.value.set(alert.name.clone());
         form.put(alert.condition.clone());
-        form.follow_presets();
+        form.follow_presets(false);
         form
     }
 
@@ -72,8 +72,8 @@ impl Form {
         }
     }
 
-    /// Fills in each preset that is chosen.
-    fn follow_presets(self) {
+    /// Fills in each preset that is chosen; its name too, where it has none of its own yet.
+    fn follow_presets(self, named: bool) {
         effect(move || {
             let preset = self.preset.value.get();
             let chosen = preset.parse().ok();
@@ -81,7 +81,9 @@ impl Form {
             else {
                 return;
             };
-            self.name.value.set(name.to_owned());
+            if named {
+                self.name.value.set(name.to_owned());
+            }
             self.put(condition);
         });
     }

@@ -151,7 +151,12 @@ fn stop_question(running: Running, state: Signal<Option<RunState>>) -> AnyView {
     };
     let preview = move || {
         let stops = move || state.get().map(stop_words);
-        let stays = move || stays_words(plan.get().map(|plan| plan.grace_days), now());
+        let stays = move || match running.run.get() {
+            Some(run) if run.state != RunState::Trashing && run.trashed == 0 => {
+                "Nothing was taken out yet.".to_owned()
+            }
+            _ => stays_words(plan.get().map(|plan| plan.grace_days), now()),
+        };
         view! {
             <p><b>{changing(stops)}</b></p>
             <p>{changing(stays)}</p>
@@ -162,7 +167,7 @@ fn stop_question(running: Running, state: Signal<Option<RunState>>) -> AnyView {
     let stop = move || {
         running.tell(
             "stop",
-            "Stopped. What is in the trash stays there, and can be put back.",
+            "Stopped. What it took out, if anything, stays in the trash and can be put back.",
         );
     };
     confirm(asked, running.stopping, preview, stop)
