@@ -33,6 +33,14 @@
 //! go before what they refer to, and before their NARs; what is put back comes in the other order. So a
 //! kill at any moment leaves no narinfo with a reference or a NAR that the run took out.
 //!
+//! *Time.* Who acts says so every few seconds and takes nothing out after 15 s without a word that was
+//! heard; a deletion that takes longer is cut off, and nobody goes on before it cannot arrive any more
+//! ([`work`]). An upload that took longer than [`crate::condemned::HOLDS`] from its last question to its
+//! narinfo looks again.
+//!
+//! *Undo* ends as undone where nothing is left that could come back another time; else the run is stopped, its
+//! trash stays, and it can be undone again ([`settle`]).
+//!
 //! *Runs, pins and plans that cannot be believed* stop all of it ([`refusal`],
 //! [`crate::ledger::kind::Unverified::StopsRuns`]).
 //!
