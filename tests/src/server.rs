@@ -401,7 +401,15 @@ impl Server {
     /// # Errors
     /// When it fails or takes longer than a minute.
     pub async fn indexed(&self, cache: &str) -> anyhow::Result<Value> {
-        self.eventually(INDEX, &format!("the index of {cache}"), async || {
+        self.indexed_within(INDEX, cache).await
+    }
+
+    /// The same of a cache that may take longer.
+    ///
+    /// # Errors
+    /// When it fails or takes longer.
+    pub async fn indexed_within(&self, patience: Duration, cache: &str) -> anyhow::Result<Value> {
+        self.eventually(patience, &format!("the index of {cache}"), async || {
             let cache = self.json(&format!("/api/v1/caches/{cache}")).await?;
             ensure!(
                 cache["index"]["state"] != "failed",

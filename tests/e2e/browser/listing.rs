@@ -1,9 +1,13 @@
 //! The path browser over a large cache: searching while typing, sorting, paging, filters.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use snowbank_shared::narinfo::NarInfo;
+use snowbank_shared::store_path::StoreDir;
 use snowbank_tests::browser::Browser;
 use snowbank_tests::component;
 use snowbank_tests::server::{Server, Setup};
@@ -42,7 +46,9 @@ pub(super) async fn large_cache() -> anyhow::Result<(Server, TempDir, u64)> {
     };
     bench_data(&bucket, paths, &[])?;
     let server = Setup::new().folder("main", &bucket, &[]).start().await?;
-    server.indexed("main").await?;
+    // About a minute for a million on two quiet cores.
+    let patience = Duration::from_secs(60 + paths / 4_000);
+    server.indexed_within(patience, "main").await?;
     Ok((server, home, paths))
 }
 
@@ -52,6 +58,26 @@ async fn rows(browser: &Browser) -> anyhow::Result<Vec<String>> {
         .script("return [...document.querySelectorAll('#paths-table tbody tr[data-path]')].map(r => r.dataset.path)", vec![])
         .await?;
     Ok(serde_json::from_value(rows)?)
+}
+
+/// NarSizes of a path and of everything that it needs, by hash, as its narinfos say it.
+async fn closure(server: &Server, root: &str) -> anyhow::Result<BTreeMap<String, u64>> {
+    let mut found = BTreeMap::new();
+    let mut open = vec![root.to_owned()];
+    while let Some(hash) = open.pop() {
+        if found.contains_key(&hash) {
+            continue;
+        }
+        let answer = server
+            .request(reqwest::Method::GET, &format!("/main/{hash}.narinfo"))
+            .send()
+            .await?;
+        let text = answer.error_for_status()?.bytes().await?;
+        let narinfo = NarInfo::parse(&text, &StoreDir::default())?;
+        open.extend(narinfo.references().map(|it| it.hash().to_string()));
+        found.insert(hash, narinfo.nar_size());
+    }
+    Ok(found)
 }
 
 /// Waits until the rows are those of the API for this query.
@@ -216,6 +242,43 @@ async fn a11_an_order_survives_paging_to_page_3_and_back() -> anyhow::Result<()>
         browser.script("history.back()", vec![]).await?;
         settled(number).await?;
     }
+    browser.finish().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a12_three_chosen_rows_count_what_they_share_once_as_their_narinfos_say()
+-> anyhow::Result<()> {
+    let (server, _home, _) = large_cache().await?;
+    let Some(browser) = Browser::start(&server.origin).await? else {
+        return Ok(());
+    };
+    browser.open("/c/main/paths?sort=-closure_size").await?;
+    browser.find("#paths-table tbody tr").await?;
+    let rows = rows(&browser).await?;
+    let chosen = rows.get(..3).context("three rows")?;
+    let (mut together, mut apart) = (BTreeMap::new(), 0);
+    for path in chosen {
+        let hash = &path["/nix/store/".len()..][..32];
+        let closure = closure(&server, hash).await?;
+        apart += closure.values().sum::<u64>();
+        together.extend(closure);
+        browser
+            .find(&format!("tr[data-path={path:?}] input[type=checkbox]"))
+            .await?
+            .click()
+            .await?;
+    }
+    let together: u64 = together.values().sum();
+    ensure!(together < apart, "they share nothing");
+    browser
+        .until(
+            "the sums of three",
+            &format!(
+                "const exact = id => document.querySelector(id + ' data')?.value;
+                 return exact('#selection-together') === '{together}' && exact('#selection-apart') === '{apart}'"
+            ),
+        )
+        .await?;
     browser.finish().await
 }
 
