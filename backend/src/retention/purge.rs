@@ -212,14 +212,19 @@ impl Retention {
         let shown = off_reactor(move || {
             let view = asked.index.view();
             Ok(view.find(&hash).map(|id| {
+                let pair = Pair {
+                    path: hash,
+                    nar_hash: view.nar_hash(id),
+                };
                 (
                     preview(&site, &asked, &view, id, versioning),
                     nar_key(&view, id),
+                    pair,
                 )
             }))
         });
-        if let Some((mut shown, nar)) = shown.await? {
-            shown.shared_with += self.sharers_in_trash(cache, &hash, &nar).await?;
+        if let Some((mut shown, nar, pair)) = shown.await? {
+            shown.shared_with += self.sharers_in_trash(cache, &pair, &nar).await?;
             return Ok(Some(shown));
         }
         let Some(trashed) = self.in_trash(cache, &hash).await? else {
@@ -237,7 +242,7 @@ impl Retention {
             name: trashed.name,
             nar_hash: format!("sha256:{}", pair.nar_hash.to_nix32()),
             bytes: trashed.bytes,
-            shared_with: shared + self.sharers_in_trash(cache, &hash, &nar).await?,
+            shared_with: shared + self.sharers_in_trash(cache, &pair, &nar).await?,
             in_trash: Some(trashed.run),
             // Who referred to it went before it.
             referrers: Vec::new(),
@@ -356,7 +361,9 @@ impl Retention {
             format!("whether another path has the same NAR could not be read: {error}")
         })?;
         let path = target.pair.path;
-        let in_trash = self.sharers_in_trash(cache, &path, &target.nar).await;
+        let in_trash = self
+            .sharers_in_trash(cache, &target.pair, &target.nar)
+            .await;
         let in_trash = in_trash.map_err(|error| {
             format!("whether a path of the trash has the same NAR could not be read: {error}")
         })?;
@@ -391,7 +398,7 @@ impl Retention {
     async fn sharers_in_trash(
         &self,
         cache: &Cache,
-        path: &StorePathHash,
+        Pair { path, nar_hash }: &Pair,
         nar: &str,
     ) -> Result<u64, LedgerError> {
         let mut sharers = HashSet::new();
@@ -402,9 +409,10 @@ impl Retention {
         }
         sharers.remove(path);
         let (view, held) = (cache.index.view(), cache.withheld.held());
+        // The same NAR is the same content.
         let is_purged = |other: &StorePathHash| {
-            let mut held = held.iter();
-            held.any(|(path, holding)| path == other && holding.state == HeldBack::Purged)
+            let holding = held.find(other, nar_hash);
+            holding.is_some_and(|holding| holding.state == HeldBack::Purged)
         };
         // Those that are here are counted there.
         sharers.retain(|other| view.find(other).is_none() && !is_purged(other));

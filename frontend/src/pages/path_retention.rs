@@ -1,7 +1,7 @@
 //! Why retention keeps a path or would remove it, and what became of a path that it took out.
 
 use leptos::prelude::*;
-use snowbank_shared::api::retention::{Gone, SIMULATING_NEEDS, WhyKept};
+use snowbank_shared::api::retention::{Gone, RETENTION_NEEDS, SIMULATING_NEEDS, WhyKept};
 use snowbank_shared::route::{MonitoringRoute, PinsRoute, Route, escape};
 
 use crate::components::ago::ago;
@@ -144,7 +144,8 @@ fn tombstone(cache: &str, gone: &Gone) -> AnyView {
         ),
         false => ("Retention removed this path", "was removed"),
     };
-    let purge = gone.undo_until.is_some().then(|| {
+    let may_purge = identity().may(Some(cache), RETENTION_NEEDS);
+    let purge = (may_purge && gone.undo_until.is_some()).then(|| {
         let route = Route::Monitoring(MonitoringRoute::Purge {
             cache: cache.to_owned(),
             hash: gone.hash.clone(),
